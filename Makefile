@@ -1,0 +1,46 @@
+# Needs Python and make, nothing else: the targets build the environment they run in.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+LOWEST := .venv-lowest
+LOWEST_TRANSFORMERS := 5.0.*
+
+# More threads than free cores make torch many times slower.
+OMP_NUM_THREADS ?= 1
+export OMP_NUM_THREADS
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench test-lowest
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.installed  ## show which words of a real review decided its label
+	$(VENV)/bin/python -m hf_anchornet demo
+
+test: lint  ## run every check: lint and the default tests
+	$(VENV)/bin/python -m pytest
+
+lint: $(VENV)/.installed  ## check style, format and types
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
+
+bench: $(VENV)/.installed  ## measure quality and speed
+	$(VENV)/bin/python scripts/evaluate.py --help
+
+test-lowest: $(LOWEST)/.installed  ## run the default tests on the lowest supported transformers
+	$(LOWEST)/bin/python -m pytest
+
+# A stamp marks an environment as complete; a change of either requirement file renews it.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+# transformers and the two libraries whose versions it bounds are free to go down.
+$(LOWEST)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(LOWEST)
+	grep -vE '^(transformers|huggingface_hub|tokenizers)==' constraints.txt > $(LOWEST)/constraints.txt
+	$(LOWEST)/bin/python -m pip install --constraint $(LOWEST)/constraints.txt \
+		--editable '.[dev]' 'transformers==$(LOWEST_TRANSFORMERS)'
+	touch $@

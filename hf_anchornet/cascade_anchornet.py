@@ -1,0 +1,147 @@
+"""A classifier behind a localizer: it reads the selected spans as one shorter text."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    Pipeline,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from .geometry_anchornet import Words, encodable
+from .selection_anchornet import LocatedText, Span, count_tokens, select_best_spans
+
+
+def select_readable_spans(
+    located: LocatedText, costs: NDArray[np.int64], budget: int, scales: Sequence[int]
+) -> list[Span]:
+    """The spans that a classifier should read, under a budget: ranges of words.
+
+    A word is worth its largest absolute attribution over the labels, so that what speaks against
+    a label travels too.
+
+    Args:
+        located: The text and what the localizer says about it.
+        costs: (words,), int64, the classifier's tokens of each word.
+        budget: The classifier's tokens to spend.
+        scales: Sizes of the candidate spans, in the localizer's tokens.
+    """
+    values = np.abs(located.attribution).max(axis=-1, initial=0.0)
+    return select_best_spans(located.spans(scales), values, costs, budget)
+
+
+def join_spans(words: Words, spans: Sequence[Span]) -> str:
+    """The text of the spans in reading order, one blank between them."""
+    cuts = [words.span(*span) for span in spans]
+    return " ".join(words.text[start:end] for start, end in cuts)
+
+
+class SpanReader:
+    """Any transformers text classifier, made to read spans instead of the whole text.
+
+    Args:
+        model: A sequence classification model.
+        tokenizer: Its fast tokenizer.
+    """
+
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+        if not tokenizer.is_fast:
+            raise ValueError(
+                f"`classifier` needs a fast tokenizer, got {type(tokenizer).__name__}; convert it "
+                "or choose a checkpoint with a tokenizer.json."
+            )
+        self.model = model.eval()
+        self.tokenizer = tokenizer
+        self.num_special_tokens = tokenizer.num_special_tokens_to_add()
+
+    @classmethod
+    def load(
+        cls, classifier: str | Pipeline | PreTrainedModel, device: torch.device | None = None
+    ) -> "SpanReader":
+        """Take a classifier as a Hub id, a folder, a text-classification pipeline or a model.
+
+        Raises:
+            TypeError: if `classifier` is something else.
+            OSError: if there is no model under that id or in that folder.
+        """
+        if isinstance(classifier, Pipeline):
+            return cls(classifier.model, classifier.tokenizer)
+        if isinstance(classifier, PreTrainedModel):
+            return cls(classifier, AutoTokenizer.from_pretrained(classifier.name_or_path))
+        if not isinstance(classifier, str):
+            raise TypeError(
+                "`classifier` must be a Hub id, a folder, a text-classification pipeline or a "
+                f"model, got {type(classifier).__name__}."
+            )
+        model = AutoModelForSequenceClassification.from_pretrained(classifier)
+        return cls(model.to(device or "cpu"), AutoTokenizer.from_pretrained(classifier))
+
+    def count(self, words: Words) -> NDArray[np.int64]:
+        """The classifier's tokens of each word: (words,), int64."""
+        encoded = self._encode(words.text, return_offsets_mapping=True)
+        offsets = np.array(encoded["offset_mapping"], dtype=np.int64).reshape(-1, 2)
+        return count_tokens(words, offsets[:, 1])
+
+    def select(
+        self,
+        located: LocatedText,
+        costs: NDArray[np.int64],
+        max_tokens: int,
+        scales: Sequence[int],
+    ) -> list[Span]:
+        """Spans whose joined text has at most `max_tokens` tokens, special tokens included.
+
+        Args:
+            located: The text and what the localizer says about it.
+            costs: (words,), int64, from `count`.
+            max_tokens: The most tokens that the classifier may read.
+            scales: Sizes of the candidate spans, in the localizer's tokens.
+
+        Raises:
+            ValueError: if `max_tokens` leaves no room for a single token of text.
+        """
+        limit = budget = max_tokens - self.num_special_tokens
+        if limit < 1:
+            raise ValueError(
+                f"`max_tokens` must be at least {self.num_special_tokens + 1} for this classifier "
+                f"({self.num_special_tokens} special tokens and one of text), got {max_tokens}."
+            )
+        while True:
+            spans = select_readable_spans(located, costs, budget, scales)
+            # A word can cost more alone than in its sentence (byte-level BPE): measure, retry.
+            excess = len(self._encode(join_spans(located.words, spans))["input_ids"]) - limit
+            if excess <= 0:
+                return spans
+            budget -= excess
+
+    @torch.no_grad()
+    def classify(self, texts: Sequence[str]) -> list[dict[str, Any]]:
+        """Label, score and number of tokens read of each text, special tokens included."""
+        if not texts:
+            return []
+        inputs = self.tokenizer(
+            [encodable(text) for text in texts],
+            padding=True,
+            truncation=False,
+            return_tensors="pt",
+        )
+        tokens = inputs["attention_mask"].sum(dim=1).tolist()
+        logits = self.model(**inputs.to(self.model.device)).logits.float()
+        multi_label = self.model.config.problem_type == "multi_label_classification"
+        probs = logits.sigmoid() if multi_label else logits.softmax(dim=-1)
+        scores, labels = probs.max(dim=-1)
+        return [
+            {"label": self.model.config.id2label[label], "score": score, "tokens": count}
+            for label, score, count in zip(labels.tolist(), scores.tolist(), tokens, strict=True)
+        ]
+
+    def _encode(self, text: str, **kwargs: Any) -> Any:
+        return self.tokenizer(
+            encodable(text), add_special_tokens=False, truncation=False, verbose=False, **kwargs
+        )

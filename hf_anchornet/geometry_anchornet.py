@@ -1,0 +1,164 @@
+"""Receptive-field arithmetic: from a layer list to windows, from windows to tokens, from tokens to words.
+
+Conventions, stated here once: positions, tokens and pixels count from 0; every interval is
+half-open, `[start, end)`; a trunk has no padding, so position `p` of a branch with stride `s`
+and window size `r` sees exactly `[p * s, p * s + r)` of its input.
+"""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Window:
+    """What one branch sees: `size` input units (tokens or pixels) every `stride` units."""
+
+    size: int
+    stride: int
+
+    def num_positions(self, length: int) -> int:
+        """Number of whole windows in an input of `length` units (0 if it is shorter)."""
+        return max(0, (length - self.size) // self.stride + 1)
+
+    def length(self, num_positions: int) -> int:
+        """Number of input units that `num_positions` (>= 1) consecutive windows cover."""
+        return (num_positions - 1) * self.stride + self.size
+
+
+def receptive_windows(
+    kernel_sizes: Sequence[int], strides: Sequence[int], dilations: Sequence[int]
+) -> tuple[Window, ...]:
+    """Windows after 0, 1, 2, ... layers of an unpadded convolution stack.
+
+    With `r = j = 1` before the first layer, a layer of kernel `k`, stride `s` and dilation `d`
+    gives `r += (k - 1) * d * j` and then `j *= s` (Dumoulin and Visin 2016, "A guide to
+    convolution arithmetic for deep learning", relationships 6 and 13, without padding).
+
+    Args:
+        kernel_sizes: Kernel size of each layer.
+        strides: Stride of each layer.
+        dilations: Dilation of each layer.
+
+    Returns:
+        One more window than there are layers; the first is a single input unit.
+    """
+    size = stride = 1
+    windows = [Window(size, stride)]
+    for kernel, step, dilation in zip(kernel_sizes, strides, dilations, strict=True):
+        size += (kernel - 1) * dilation * stride
+        stride *= step
+        windows.append(Window(size, stride))
+    return tuple(windows)
+
+
+def window_starts(window: Window, num_positions: int, device: torch.device) -> Tensor:
+    """First input unit of each window: (positions,), int64."""
+    return torch.arange(num_positions, device=device) * window.stride
+
+
+def valid_positions(mask: Tensor, window: Window) -> Tensor:
+    """Which windows count: (batch, positions), bool.
+
+    A window counts if all its units are real. An input shorter than the window has one window,
+    at position 0, clipped to the input; an empty input has none.
+
+    Args:
+        mask: (batch, length), bool, True = real; real units stand first in every row.
+        window: The branch's window; `length >= window.size`.
+    """
+    counts = torch.nn.functional.pad(mask.long().cumsum(dim=1), (1, 0))  # (batch, length + 1)
+    starts = window_starts(window, window.num_positions(mask.shape[1]), mask.device)
+    in_window = counts[:, starts + window.size] - counts[:, starts]  # (batch, positions)
+    return in_window == counts[:, -1:].clamp(min=1, max=window.size)
+
+
+def spread_evidence(evidence: Tensor, window: Window, lengths: Tensor, length: int) -> Tensor:
+    """Attribution of each input unit: (batch, length, labels), float64.
+
+    Each window's evidence is shared out evenly over its units (those of the input, where the
+    window is clipped), so that the sum over units equals the sum over windows.
+
+    Args:
+        evidence: (batch, positions, labels); zero at positions that do not count.
+        window: The branch's window.
+        lengths: (batch,), int64, number of real units of each row.
+        length: Number of units to return, at least the largest of `lengths`.
+    """
+    batch, positions, labels = evidence.shape
+    starts = window_starts(window, positions, evidence.device)
+    share = evidence.double() / lengths.clamp(min=1, max=window.size)[:, None, None]
+    # +share where a window starts, -share where it ends; the running sum is the attribution.
+    last = max(length, window.length(positions))
+    steps = share.new_zeros(batch, last + 1, labels)
+    steps.index_add_(1, starts, share)
+    steps.index_add_(1, starts + window.size, -share)
+    attribution = steps.cumsum(dim=1)[:, :length]
+    real = torch.arange(length, device=evidence.device) < lengths[:, None]  # (batch, length)
+    return attribution * real[..., None]
+
+
+@dataclass(frozen=True)
+class Words:
+    """The words of a text, which no shown or selected span cuts.
+
+    Every character that is not blank belongs to exactly one word. A word is a run of letters,
+    digits and their marks, with inner apostrophes; one character of a script that is written
+    without spaces; or one other sign (an emoji with all its modifiers is one).
+
+    Attributes:
+        text: The original text.
+        starts: (words,), int64, first character of each word.
+        ends: (words,), int64, character after each word.
+    """
+
+    text: str
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+
+    @classmethod
+    def split(cls, text: str) -> "Words":
+        """Find the words of `text`."""
+        found = [match.span() for match in _word_pattern(text.isascii()).finditer(text)]
+        bounds = np.array(found, dtype=np.int64).reshape(-1, 2)
+        return cls(text, bounds[:, 0], bounds[:, 1])
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def at(self, characters: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Index of the word that holds each character; of the next word, for a blank one."""
+        found = np.searchsorted(self.ends, characters, side="right")
+        return np.minimum(found, max(0, len(self) - 1))
+
+    def span(self, first: int, last: int) -> tuple[int, int]:
+        """Characters `[start, end)` of the words `[first, last)`, `first < last`."""
+        return int(self.starts[first]), int(self.ends[last - 1])
+
+
+def encodable(text: str) -> str:
+    """The text with lone surrogates, which no tokenizer can encode, replaced one for one."""
+    return re.sub("[\ud800-\udfff]", "\ufffd", text)
+
+
+@cache
+def _word_pattern(ascii_only: bool) -> re.Pattern[str]:
+    if ascii_only:
+        return re.compile(r"\w+(?:'\w+)*|\S")
+    marks = "".join(c for c in map(chr, range(0x10000)) if unicodedata.category(c)[0] == "M")
+    mark = f"[{re.escape(marks)}]*"
+    # Thai to Myanmar, Khmer, kana and Chinese characters: written without spaces.
+    unspaced = (
+        "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"
+        "\U00020000-\U0003ffff]"
+    )
+    letter = rf"(?!{unspaced})\w{mark}"
+    joined = f"\u200d\\S{mark}|[\U0001f3fb-\U0001f3ff]"
+    return re.compile(rf"(?:{letter})(?:['’]?{letter})*|\S{mark}(?:{joined})*")

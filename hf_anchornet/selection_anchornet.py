@@ -1,0 +1,330 @@
+"""From evidence to patches: attribution, ranked patches, spans under a budget, controls."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .geometry_anchornet import Window, Words, spread_evidence, window_starts
+
+Span = tuple[int, int]
+"""A range of words `[first, last)` of one text."""
+
+MAX_CANDIDATES = 16_384
+"""Spans that `select_best_spans` weighs against each other; of more, the densest are kept."""
+
+
+@dataclass(frozen=True)
+class LocatedText:
+    """A text and what a localizer says about it.
+
+    Attributes:
+        words: The words of the text.
+        starts: (tokens,), int64, first character of each of the localizer's tokens.
+        ends: (tokens,), int64, character after each token.
+        attribution: (words, labels), float64, what all windows put on each word; the sum over
+            words is the logits less their bias (centred, where the evidence was).
+    """
+
+    words: Words
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    attribution: NDArray[np.float64]
+
+    @classmethod
+    def build(
+        cls, text: str, offsets: Sequence[tuple[int, int]], attribution: NDArray[np.float64]
+    ) -> "LocatedText":
+        """From the tokens' character offsets and their attribution, (tokens, labels)."""
+        words = Words.split(text)
+        bounds = np.array(offsets, dtype=np.int64).reshape(-1, 2)
+        by_word = np.zeros((len(words), attribution.shape[-1]))
+        if len(words):
+            np.add.at(by_word, words.at(bounds[:, 0]), attribution[: len(bounds)])
+        return cls(words, bounds[:, 0], bounds[:, 1], by_word)
+
+    def snap(self, first: NDArray[np.int64], last: NDArray[np.int64]) -> list[Span]:
+        """Ranges of tokens `[first, last)`, each widened to whole words."""
+        low = self.words.at(self.starts[first])
+        high = self.words.at(np.maximum(self.ends[last - 1] - 1, 0)) + 1
+        return list(zip(low.tolist(), high.tolist(), strict=True))
+
+    def spans(self, scales: Sequence[int]) -> list[Span]:
+        """Windows of `scales` tokens at every token, each widened to whole words."""
+        count, spans = len(self.starts), set[Span]()
+        for scale in scales:
+            first = np.arange(max(1, count - scale + 1) if count and len(self.words) else 0)
+            spans.update(self.snap(first, np.minimum(first + scale, count)))
+        return sorted(spans)
+
+
+def center_evidence(evidence: Tensor) -> Tensor:
+    """Evidence less its mean over the classes (last axis): the part that softmax can see."""
+    return evidence - evidence.mean(dim=-1, keepdim=True)
+
+
+def attribute_tokens(
+    evidence: Sequence[Tensor], windows: Sequence[Window], lengths: Tensor, length: int
+) -> Tensor:
+    """Attribution of each token, summed over branches: (batch, tokens, labels), float64.
+
+    Args:
+        evidence: One tensor a branch: (batch, positions, labels).
+        windows: One window a branch.
+        lengths: (batch,), int64, tokens of each text.
+        length: Tokens to return, at least the largest of `lengths`.
+    """
+    spread = [
+        spread_evidence(branch, window, lengths, length)
+        for branch, window in zip(evidence, windows, strict=True)
+    ]
+    return torch.stack(spread).sum(dim=0)
+
+
+def select_top_windows(
+    evidence: Sequence[Tensor],
+    windows: Sequence[Window],
+    lengths: Tensor,
+    labels: Tensor,
+    top_k: int,
+    iou_threshold: float | Sequence[float] = 0.0,
+) -> tuple[Tensor, Tensor]:
+    """The windows with the most evidence for each label to explain, across branches.
+
+    Windows with no evidence for the label, or evidence against it, are never selected.
+
+    Args:
+        evidence: One tensor a branch: (batch, positions, labels).
+        windows: One window a branch.
+        lengths: (batch,), int64, tokens of each text.
+        labels: (batch, explained), int64, indices of the labels to explain.
+        top_k: Number of windows for each label.
+        iou_threshold: See `select_top_patches`.
+
+    Returns:
+        Token bounds `[start, end)`, clipped to the text, (batch, explained, top_k, 2), int64, -1
+        where a rank is empty, and the size of the windows, (batch, explained, top_k), int64.
+    """
+    starts = [window_starts(w, e.shape[1], e.device) for w, e in zip(windows, evidence, strict=True)]
+    sizes = torch.cat([s.new_full(s.shape, w.size) for w, s in zip(windows, starts, strict=True)])
+    low = torch.cat(starts)  # (patches,)
+    high = torch.minimum(low + sizes, lengths[:, None])  # (batch, patches)
+    batch, explained = labels.shape
+    scores = torch.cat(tuple(evidence), dim=1).transpose(1, 2)  # (batch, labels, patches)
+    scores = scores.gather(1, labels[..., None].expand(-1, -1, scores.shape[-1])).flatten(0, 1)
+    high = high.repeat_interleave(explained, dim=0)  # (batch * explained, patches)
+    index, filled = select_top_patches(
+        scores.masked_fill(scores <= 0, -torch.inf),
+        low[None, :, None],
+        high[..., None],
+        top_k,
+        iou_threshold,
+    )
+    bounds = torch.stack([low[index], high.gather(1, index)], dim=-1)
+    bounds = bounds.masked_fill(~filled[..., None], -1)
+    return bounds.view(batch, explained, top_k, 2), sizes[index].view(batch, explained, top_k)
+
+
+def select_top_patches(
+    scores: Tensor,
+    lows: Tensor,
+    highs: Tensor,
+    top_k: int,
+    iou_threshold: float | Sequence[float] = 0.0,
+) -> tuple[Tensor, Tensor]:
+    """The best patches, greedily, each overlapping the better ones no more than allowed.
+
+    Rank `j` goes to the best-scored patch whose IoU with every better-ranked patch is at most
+    the limit of rank `j` (2206.03367, section 3.2, where the limit is one number).
+
+    Args:
+        scores: (batch, patches), at least one patch; `-inf` is never selected.
+        lows: (batch or 1, patches, axes), first unit of each patch along each axis.
+        highs: (batch or 1, patches, axes), one past its last unit.
+        top_k: Number of patches to select, at least 1.
+        iou_threshold: Largest IoU allowed, in [0, 1]; a sequence gives one for each rank.
+
+    Returns:
+        Indices of the patches, best first, (batch, top_k), int64, and whether each rank was
+        filled, (batch, top_k), bool.
+
+    Raises:
+        ValueError: if `top_k` or `iou_threshold` is out of range.
+    """
+    limits = check_iou_threshold(iou_threshold, check_top_k(top_k))
+    lows = lows.expand(len(scores), -1, -1)
+    highs = highs.expand(len(scores), -1, -1)
+    overlap = torch.zeros_like(scores)  # IoU of each patch with the selected ones, the largest
+    free = scores.clone()
+    indices, filled = [], []
+    for limit in limits:
+        best, index = free.masked_fill(overlap > limit, -torch.inf).max(dim=1)  # (batch,)
+        indices.append(index)
+        filled.append(best > -torch.inf)
+        free = free.scatter(1, index[:, None], -torch.inf)
+        overlap = torch.maximum(overlap, _iou_with(lows, highs, index))
+    return torch.stack(indices, dim=1), torch.stack(filled, dim=1)
+
+
+def check_top_k(top_k: int) -> int:
+    """`top_k`, if it is a whole number of at least 1."""
+    if isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 1:
+        raise ValueError(f"`top_k` must be a whole number of at least 1, got {top_k!r}.")
+    return top_k
+
+
+def check_iou_threshold(iou_threshold: float | Sequence[float], top_k: int) -> list[float]:
+    """One limit for each of the `top_k` ranks, each in [0, 1]."""
+    if isinstance(iou_threshold, Sequence):
+        limits = [float(limit) for limit in iou_threshold]
+    else:
+        limits = [float(iou_threshold)] * top_k
+    if len(limits) != top_k or not all(0 <= limit <= 1 for limit in limits):
+        raise ValueError(
+            f"`iou_threshold` must be a number in [0, 1] or one for each of the {top_k} ranks, "
+            f"got {iou_threshold!r}; 0 allows no overlap, 1 any."
+        )
+    return limits
+
+
+def _iou_with(lows: Tensor, highs: Tensor, index: Tensor) -> Tensor:
+    """IoU of each patch with the one at `index` (batch,): (batch, patches)."""
+    pick = index[:, None, None].expand(-1, 1, lows.shape[-1])
+    low, high = lows.gather(1, pick), highs.gather(1, pick)  # (batch, 1, axes)
+    shared = (torch.minimum(highs, high) - torch.maximum(lows, low)).clamp(min=0).prod(dim=-1)
+    sizes = (highs - lows).prod(dim=-1) + (high - low).prod(dim=-1)
+    return shared / (sizes - shared).clamp(min=1)
+
+
+def count_tokens(words: Words, token_ends: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Tokens of each word: (words,), int64.
+
+    Args:
+        words: The words of the text.
+        token_ends: (tokens,), int64, character after each token of a tokenizer, the special
+            tokens left out.
+    """
+    counts = np.zeros(len(words), dtype=np.int64)
+    if len(words):
+        np.add.at(counts, words.at(np.maximum(token_ends - 1, 0)), 1)
+    return counts
+
+
+def select_best_spans(
+    spans: Sequence[Span],
+    values: NDArray[np.float64],
+    costs: NDArray[np.int64],
+    budget: int,
+) -> list[Span]:
+    """The non-overlapping spans of the largest total value that cost at most `budget`.
+
+    Exact, by dynamic programming over the budget (weighted interval scheduling with costs);
+    every step treats all spans at once. Of more than `MAX_CANDIDATES` spans those of the largest
+    value per token are weighed.
+
+    Args:
+        spans: Candidate ranges of words.
+        values: (words,), what each word is worth; a span is worth the sum, if positive.
+        costs: (words,), int64, tokens of each word.
+        budget: Tokens to spend.
+
+    Returns:
+        The selected spans in reading order, merged where they touch.
+    """
+    if not spans or budget < 1:
+        return []
+    bounds = np.array(spans, dtype=np.int64)  # (spans, 2)
+    worth = _sum_spans(values, bounds)
+    price = np.maximum(_sum_spans(costs, bounds), 1)
+    usable = (worth > 0) & (price <= budget)
+    if usable.sum() > MAX_CANDIDATES:
+        density = np.where(usable, worth / price, -np.inf)
+        usable[np.argsort(-density, kind="stable")[MAX_CANDIDATES:]] = False
+    bounds, worth, price = bounds[usable], worth[usable], price[usable]
+    order = np.argsort(bounds[:, 1], kind="stable")
+    bounds, worth, price = bounds[order], worth[order], price[order]
+    before = np.searchsorted(bounds[:, 1], bounds[:, 0], side="right")  # spans that end earlier
+    best = np.zeros((budget + 1, len(bounds) + 1))  # best[b, i]: the first i spans at cost b
+    for spent in range(1, budget + 1):
+        left = spent - price
+        with_span = np.where(left >= 0, worth + best[np.maximum(left, 0), before], 0.0)
+        np.maximum.accumulate(with_span, out=best[spent, 1:])
+    return merge_spans(_trace_back(best, bounds, price, before))
+
+
+def _sum_spans(values: NDArray, bounds: NDArray[np.int64]) -> NDArray:  # type: ignore[type-arg]
+    sums = np.concatenate([np.zeros(1, dtype=values.dtype), np.cumsum(values)])
+    return sums[bounds[:, 1]] - sums[bounds[:, 0]]
+
+
+def _trace_back(
+    best: NDArray[np.float64],
+    bounds: NDArray[np.int64],
+    price: NDArray[np.int64],
+    before: NDArray[np.int64],
+) -> list[Span]:
+    """The spans that make up `best[-1, -1]`, in reading order."""
+    chosen: list[Span] = []
+    left, count = best.shape[0] - 1, best.shape[1] - 1
+    while best[left, count] > 0:
+        # The row rises with the number of spans allowed: its first top is the last span taken.
+        index = int(np.searchsorted(best[left, : count + 1], best[left, count])) - 1
+        chosen.append((int(bounds[index, 0]), int(bounds[index, 1])))
+        left, count = left - int(price[index]), int(before[index])
+    return chosen[::-1]
+
+
+def keep_apart(spans: Sequence[Span], num_words: int) -> list[Span | None]:
+    """Spans without the words at their edges that an earlier span has; `None` if none is left."""
+    taken = np.zeros(num_words, dtype=bool)
+    kept: list[Span | None] = []
+    for first, last in spans:
+        free = np.flatnonzero(~taken[first:last])
+        taken[first:last] = True
+        kept.append((first + int(free[0]), first + int(free[-1]) + 1) if len(free) else None)
+    return kept
+
+
+def merge_spans(spans: Sequence[Span]) -> list[Span]:
+    """Spans in reading order, joined where they touch or overlap."""
+    merged: list[Span] = []
+    for first, last in sorted(spans):
+        if merged and first <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(last, merged[-1][1]))
+        else:
+            merged.append((first, last))
+    return merged
+
+
+def select_random_spans(
+    spans: Sequence[Span], costs: NDArray[np.int64], budget: int, seed: int
+) -> list[Span]:
+    """Control: spans drawn at random until none fits the budget any more."""
+    left, chosen = budget, list[Span]()
+    taken = np.zeros(len(costs), dtype=bool)
+    for index in np.random.default_rng(seed).permutation(len(spans)):
+        first, last = spans[index]
+        price = int(costs[first:last].sum())
+        if price <= left and not taken[first:last].any():
+            taken[first:last] = True
+            left -= price
+            chosen.append((first, last))
+    return merge_spans(chosen)
+
+
+def select_head(costs: NDArray[np.int64], budget: int) -> list[Span]:
+    """Control: the first words that fit the budget."""
+    count = int(np.searchsorted(np.cumsum(costs), budget, side="right"))
+    return [(0, count)] if count else []
+
+
+def select_head_and_tail(costs: NDArray[np.int64], budget: int) -> list[Span]:
+    """Control: the first words that fit half the budget, and the last ones that fit the rest."""
+    head = select_head(costs, budget // 2)
+    start = head[0][1] if head else 0
+    tail = select_head(costs[start:][::-1], budget - int(costs[:start].sum()))
+    count = tail[0][1] if tail else 0
+    return merge_spans([*head, (len(costs) - count, len(costs))] if count else head)

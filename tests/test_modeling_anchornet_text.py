@@ -1,0 +1,248 @@
+"""The six clauses of the model's contract, and what transformers expects of a model."""
+
+import random
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from hf_anchornet import (
+    AnchorNetTextConfig,
+    AnchorNetTextForSequenceClassification,
+    AnchorNetTextModel,
+)
+from hf_anchornet.geometry_anchornet import receptive_windows
+from hf_anchornet.modeling_anchornet import center_evidence
+
+
+def random_ids(config, *shape):
+    return torch.randint(2, config.vocab_size, shape)
+
+
+def total(evidence):
+    return torch.stack([branch.sum(dim=1) for branch in evidence]).sum(dim=0)
+
+
+# Clause 1: additive
+
+
+@pytest.mark.parametrize("length", [1, 2, 8, 9, 10, 300])
+def test_bias_plus_all_evidence_is_the_logits(model, length):
+    output = model(random_ids(model.config, 2, length), output_evidence=True)
+    assert_close(output.bias + total(output.evidence), output.logits, rtol=1e-5, atol=1e-6)
+
+
+def test_evidence_varies_so_that_the_identity_says_something(model):
+    output = model(random_ids(model.config, 2, 50), output_evidence=True)
+    assert all(branch.std() > 1e-4 for branch in output.evidence)
+
+
+# Clause 2: local
+
+
+def test_a_token_outside_a_window_leaves_its_evidence_unchanged(model):
+    ids = random_ids(model.config, 1, 40)
+    before = model(ids, output_evidence=True).evidence
+    changed = 20
+    ids[0, changed] = 1
+    after = model(ids, output_evidence=True).evidence
+    for window, old, new in zip(model.windows, before, after, strict=True):
+        starts = torch.arange(old.shape[1]) * window.stride
+        sees = (starts <= changed) & (changed < starts + window.size)
+        assert_close(new[:, ~sees], old[:, ~sees], rtol=0, atol=0)
+        assert (new[:, sees] != old[:, sees]).all()
+
+
+# Clause 3: exact geometry
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_windows_agree_with_a_gradient_probe_for_random_layers(seed):
+    draw = random.Random(seed)
+    num_layers = draw.randint(1, 4)
+    config = AnchorNetTextConfig(
+        vocab_size=20,
+        embedding_size=4,
+        hidden_size=8,
+        kernel_sizes=[draw.randint(1, 4) for _ in range(num_layers)],
+        strides=[draw.randint(1, 3) for _ in range(num_layers)],
+        dilations=[draw.randint(1, 3) for _ in range(num_layers)],
+    )
+    model = AnchorNetTextModel(config).eval()
+    length = model.windows[-1].length(4)
+    ids = random_ids(config, 1, length)
+    embedded = model.embeddings(ids).detach().requires_grad_()
+    model.embeddings.register_forward_hook(lambda *_: embedded)
+    for window, feature in zip(model.windows, model(ids).features, strict=True):
+        assert feature.shape[1] == window.num_positions(length)
+        for position in range(feature.shape[1]):
+            probe = feature[0, position].abs().sum()
+            (gradient,) = torch.autograd.grad(probe, embedded, retain_graph=True)
+            seen = gradient[0].abs().sum(dim=1).nonzero().flatten()
+            assert seen[0] == position * window.stride
+            assert seen[-1] == position * window.stride + window.size - 1
+
+
+def test_window_arithmetic_matches_sums_by_hand():
+    windows = receptive_windows([3, 3, 5], [1, 2, 1], [1, 2, 1])
+    # 1; 1 + 2 * 1 = 3; 3 + 2 * 2 = 7, then stride 2; 7 + 4 * 2 = 15
+    assert [(w.size, w.stride) for w in windows] == [(1, 1), (3, 1), (7, 2), (15, 2)]
+
+
+# Clause 4: batch-invariant
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_padding_and_neighbours_change_nothing(model, side):
+    texts = [random_ids(model.config, 1, n) for n in (1, 4, 8, 9, 30)]
+    width = 45
+    ids = torch.zeros(len(texts), width, dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    for row, text in enumerate(texts):
+        n = text.shape[1]
+        where = slice(0, n) if side == "right" else slice(width - n, width)
+        ids[row, where], mask[row, where] = text[0], 1
+    together = model(ids, attention_mask=mask, output_evidence=True)
+    for row, text in enumerate(texts):
+        alone = model(text, output_evidence=True)
+        assert_close(together.logits[row], alone.logits[0], rtol=1e-5, atol=1e-6)
+        for branch, (new, old) in enumerate(zip(together.evidence, alone.evidence, strict=True)):
+            count = int(alone.masks[branch].sum())
+            assert together.masks[branch][row].tolist() == [
+                position < count for position in range(new.shape[1])
+            ]
+            assert_close(new[row, :count], old[0, :count], rtol=1e-5, atol=1e-6)
+            assert (new[row, count:] == 0).all()
+
+
+def test_a_text_shorter_than_a_window_gives_one_clipped_window(model):
+    output = model(random_ids(model.config, 1, 4), output_evidence=True)
+    assert [int(mask.sum()) for mask in output.masks] == [4, 2, 1, 1]
+
+
+def test_an_empty_text_predicts_the_bias(model):
+    output = model(torch.zeros(1, 0, dtype=torch.long), output_evidence=True)
+    assert_close(output.logits, output.bias)
+    assert not any(mask.any() for mask in output.masks)
+
+
+# Clause 5: any length
+
+
+@pytest.mark.parametrize("strides", [[1, 1, 1], [2, 1, 3]])
+@pytest.mark.parametrize("chunk_size", [1, 7, 64])
+def test_chunks_give_what_the_whole_text_gives(config, strides, chunk_size):
+    config.strides = strides
+    model = AnchorNetTextForSequenceClassification(config).eval()
+    ids, mask = random_ids(config, 3, 200), torch.ones(3, 200)
+    mask[1, 3:] = 0  # a text shorter than a window beside a long one
+    mask[2, :90] = 0
+    whole = model(ids, attention_mask=mask, output_evidence=True)
+    model.config.chunk_size = chunk_size
+    chunked = model(ids, attention_mask=mask, output_evidence=True)
+    assert_close(chunked.logits, whole.logits, rtol=1e-5, atol=1e-5)
+    for new, old in zip(chunked.evidence, whole.evidence, strict=True):
+        assert_close(new, old, rtol=1e-5, atol=1e-5)
+
+
+def test_a_hundred_thousand_tokens_never_reach_the_trunk_in_one_piece(config):
+    config.chunk_size = 4096
+    model = AnchorNetTextForSequenceClassification(config).eval()
+    lengths = []
+    model.anchornet.register_forward_pre_hook(lambda _, args: lengths.append(args[0].shape[1]))
+    with torch.no_grad():
+        output = model(random_ids(config, 1, 100_000), output_evidence=True)
+    assert max(lengths) == 4096 + model.windows[-1].size - 1
+    assert output.evidence[-1].shape == (1, 100_000 - model.windows[-1].size + 1, 2)
+    assert_close(output.bias + total(output.evidence), output.logits, rtol=1e-5, atol=1e-6)
+
+
+# Clause 6: shown evidence is centred
+
+
+def test_centred_evidence_sums_to_zero_over_labels_and_keeps_softmax(model):
+    output = model(random_ids(model.config, 2, 30), output_evidence=True)
+    centred = [center_evidence(branch) for branch in output.evidence]
+    assert_close(centred[2].sum(dim=-1), torch.zeros(2, centred[2].shape[1]), rtol=0, atol=1e-6)
+    logits = center_evidence(output.bias) + total(centred)
+    assert_close(logits.softmax(-1), output.logits.softmax(-1), rtol=1e-5, atol=1e-6)
+
+
+# What transformers expects
+
+
+def test_every_parameter_gets_a_gradient(config):
+    model = AnchorNetTextForSequenceClassification(config).train()
+    model(random_ids(config, 4, 20), labels=torch.tensor([0, 1, 1, 0])).loss.backward()
+    assert not [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
+
+
+def test_the_auxiliary_loss_is_the_mean_loss_of_the_branches(model):
+    ids, labels = random_ids(model.config, 3, 20), torch.tensor([0, 1, 1])
+    output = model(ids, labels=labels, output_evidence=True)
+    cross_entropy = torch.nn.functional.cross_entropy
+    alone = [
+        cross_entropy(output.bias + 4 * branch.sum(dim=1), labels) for branch in output.evidence
+    ]
+    expected = cross_entropy(output.logits, labels) + 0.3 * torch.stack(alone).mean()
+    assert_close(output.loss, expected)
+
+
+def test_multi_label_targets_train_with_a_sigmoid_loss(config):
+    config.problem_type = "multi_label_classification"
+    config.auxiliary_loss_weight = 0.0
+    model = AnchorNetTextForSequenceClassification(config).eval()
+    targets = torch.tensor([[1.0, 1.0], [0.0, 0.0]])
+    output = model(random_ids(config, 2, 20), labels=targets)
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(output.logits, targets)
+    assert_close(output.loss, expected)
+
+
+def test_saved_and_loaded_models_give_the_same_logits(model, tmp_path):
+    ids = random_ids(model.config, 2, 20)
+    model.save_pretrained(tmp_path)
+    loaded = AnchorNetTextForSequenceClassification.from_pretrained(tmp_path)
+    assert_close(loaded(ids).logits, model(ids).logits, rtol=0, atol=0)
+
+
+def test_half_precision_weights_load_as_half_precision_and_keep_evidence_in_float32(
+    model, tmp_path
+):
+    model.half().save_pretrained(tmp_path)
+    loaded = AnchorNetTextForSequenceClassification.from_pretrained(tmp_path)
+    output = loaded(random_ids(model.config, 1, 20), output_evidence=True)
+    assert loaded.dtype == torch.float16
+    assert {branch.dtype for branch in output.evidence} == {torch.float32}
+
+
+def test_tuples_and_model_outputs_agree(model):
+    ids = random_ids(model.config, 2, 20)
+    assert_close(model(ids, return_dict=False)[0], model(ids).logits)
+
+
+def test_a_bad_field_given_to_from_pretrained_is_refused(model, tmp_path):
+    model.save_pretrained(tmp_path)
+    with pytest.raises(Exception, match="`hidden_dropout_prob` must be in"):
+        AnchorNetTextForSequenceClassification.from_pretrained(tmp_path, hidden_dropout_prob=2.0)
+
+
+def test_token_dropout_acts_in_training_only(config):
+    config.hidden_dropout_prob, config.token_dropout_prob = 0.0, 0.5
+    model = AnchorNetTextForSequenceClassification(config)
+    ids = random_ids(config, 1, 50)
+    assert not torch.equal(model.train()(ids).logits, model(ids).logits)
+    assert torch.equal(model.eval()(ids).logits, model(ids).logits)
+
+
+def test_the_model_compiles_to_one_graph(model):
+    exported = torch.export.export(
+        model,
+        (random_ids(model.config, 2, 30),),
+        {"output_evidence": True},
+        dynamic_shapes={
+            "input_ids": {1: torch.export.Dim("tokens", min=10, max=1000)},
+            "output_evidence": None,
+        },
+    )
+    ids = random_ids(model.config, 2, 77)
+    assert_close(exported.module()(ids, output_evidence=True).logits, model(ids).logits)
