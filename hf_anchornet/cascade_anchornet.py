@@ -1,6 +1,7 @@
 """A classifier behind a localizer: it reads the selected spans as one shorter text."""
 
 from collections.abc import Sequence
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,14 @@ from transformers import (
     Pipeline,
     PreTrainedModel,
     PreTrainedTokenizerBase,
+    TextClassificationPipeline,
 )
 
-from .geometry_anchornet import Words, encodable
-from .selection_anchornet import LocatedText, Span, count_tokens, select_best_spans
+from .geometry_anchornet import LocatedText, Span, Words, count_tokens, encodable
+from .selection_anchornet import select_best_spans
+
+Classifier = str | PathLike[str] | Pipeline | PreTrainedModel
+"""A Hub id, a folder, a text-classification pipeline or a model that knows its folder."""
 
 
 def select_readable_spans(
@@ -48,45 +53,72 @@ class SpanReader:
     Args:
         model: A sequence classification model.
         tokenizer: Its fast tokenizer.
+
+    Raises:
+        ValueError: if the tokenizer is not a fast one.
     """
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
         if not tokenizer.is_fast:
             raise ValueError(
-                f"`classifier` needs a fast tokenizer, got {type(tokenizer).__name__}; convert it "
-                "or choose a checkpoint with a tokenizer.json."
+                f"`classifier` must have a fast tokenizer, got {type(tokenizer).__name__}; convert "
+                "it or choose a checkpoint with a tokenizer.json."
             )
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.num_special_tokens = tokenizer.num_special_tokens_to_add()
 
     @classmethod
-    def load(
-        cls, classifier: str | Pipeline | PreTrainedModel, device: torch.device | None = None
-    ) -> "SpanReader":
-        """Take a classifier as a Hub id, a folder, a text-classification pipeline or a model.
+    def load(cls, classifier: Classifier, device: torch.device | None = None) -> "SpanReader":
+        """Take a classifier in any of its forms; `device` is for one that is loaded here.
 
         Raises:
             TypeError: if `classifier` is something else.
+            ValueError: if a model does not say where its tokenizer is.
             OSError: if there is no model under that id or in that folder.
         """
-        if isinstance(classifier, Pipeline):
+        if isinstance(classifier, TextClassificationPipeline):
             return cls(classifier.model, classifier.tokenizer)
         if isinstance(classifier, PreTrainedModel):
+            if not classifier.name_or_path:
+                raise ValueError(
+                    f"`classifier` must be a model loaded from a Hub id or folder, got a "
+                    f"{type(classifier).__name__} made from a config; pass "
+                    '`pipeline("text-classification", model=..., tokenizer=...)` instead.'
+                )
             return cls(classifier, AutoTokenizer.from_pretrained(classifier.name_or_path))
-        if not isinstance(classifier, str):
+        if not isinstance(classifier, str | PathLike):
             raise TypeError(
                 "`classifier` must be a Hub id, a folder, a text-classification pipeline or a "
-                f"model, got {type(classifier).__name__}."
+                f"model, got {type(classifier).__name__}; load it first."
             )
-        model = AutoModelForSequenceClassification.from_pretrained(classifier)
-        return cls(model.to(device or "cpu"), AutoTokenizer.from_pretrained(classifier))
+        try:
+            model = AutoModelForSequenceClassification.from_pretrained(classifier)
+            tokenizer = AutoTokenizer.from_pretrained(classifier)
+        except (OSError, ValueError) as error:
+            raise OSError(
+                f"`classifier` must be the Hub id or folder of a text classifier and its "
+                f"tokenizer, got {str(classifier)!r}; check the path. {error}"
+            ) from error
+        return cls(model.to(device or "cpu"), tokenizer)
 
     def count(self, words: Words) -> NDArray[np.int64]:
         """The classifier's tokens of each word: (words,), int64."""
         encoded = self._encode(words.text, return_offsets_mapping=True)
         offsets = np.array(encoded["offset_mapping"], dtype=np.int64).reshape(-1, 2)
         return count_tokens(words, offsets[:, 1])
+
+    def check_budget(self, max_tokens: int) -> None:
+        """Check that `max_tokens` leaves room for text.
+
+        Raises:
+            ValueError: if it does not.
+        """
+        if max_tokens <= self.num_special_tokens:
+            raise ValueError(
+                f"`max_tokens` must be at least {self.num_special_tokens + 1} for this classifier, "
+                f"got {max_tokens}; {self.num_special_tokens} special tokens go with every text."
+            )
 
     def select(
         self,
@@ -100,18 +132,10 @@ class SpanReader:
         Args:
             located: The text and what the localizer says about it.
             costs: (words,), int64, from `count`.
-            max_tokens: The most tokens that the classifier may read.
+            max_tokens: The most tokens that the classifier may read; see `check_budget`.
             scales: Sizes of the candidate spans, in the localizer's tokens.
-
-        Raises:
-            ValueError: if `max_tokens` leaves no room for a single token of text.
         """
         limit = budget = max_tokens - self.num_special_tokens
-        if limit < 1:
-            raise ValueError(
-                f"`max_tokens` must be at least {self.num_special_tokens + 1} for this classifier "
-                f"({self.num_special_tokens} special tokens and one of text), got {max_tokens}."
-            )
         while True:
             spans = select_readable_spans(located, costs, budget, scales)
             # A word can cost more alone than in its sentence (byte-level BPE): measure, retry.
@@ -122,9 +146,11 @@ class SpanReader:
 
     @torch.no_grad()
     def classify(self, texts: Sequence[str]) -> list[dict[str, Any]]:
-        """Label, score and number of tokens read of each text, special tokens included."""
-        if not texts:
-            return []
+        """Label, score and number of tokens read of each text, special tokens included.
+
+        Args:
+            texts: At least one; none without a token.
+        """
         inputs = self.tokenizer(
             [encodable(text) for text in texts],
             padding=True,

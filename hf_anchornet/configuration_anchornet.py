@@ -26,10 +26,16 @@ class AnchorNetTextConfig(PreTrainedConfig):
         dilations: Dilation of each layer; `None`: all 1.
         branch_depths: Depth in the trunk of each branch, rising; the last is the last layer.
             `None`: a branch at every depth.
+        ngram_sizes: Sizes of the n-grams that have a score of their own, looked up in a table;
+            each adds a branch with windows of that many tokens.
+        ngram_counts: Number of known n-grams of each of these sizes.
+        ngram_dropout_prob: Chance that an n-gram's score is dropped in training.
         hidden_act: Activation of the trunk, a name that transformers knows.
         hidden_dropout_prob: Dropout before each layer and each branch's linear map.
         token_dropout_prob: Chance that a token is blanked in training (embedded as zeros).
         auxiliary_loss_weight: Weight of the branches' own mean loss next to that of the sum.
+        evidence_penalty: Weight of the total absolute centred evidence in the training loss;
+            makes evidence sparse.
         layer_norm_eps: Epsilon of the layer normalisations (over channels only).
         initializer_range: Standard deviation of the initial embeddings and linear maps.
         output_evidence: Whether `forward` returns evidence and masks when it is not asked.
@@ -55,10 +61,14 @@ class AnchorNetTextConfig(PreTrainedConfig):
     strides: list[int] | None = None
     dilations: list[int] | None = None
     branch_depths: list[int] | None = None
+    ngram_sizes: list[int] = field(default_factory=list)
+    ngram_counts: list[int] = field(default_factory=list)
+    ngram_dropout_prob: float = 0.5
     hidden_act: str = "gelu"
     hidden_dropout_prob: float = 0.3
     token_dropout_prob: float = 0.15
     auxiliary_loss_weight: float = 0.3
+    evidence_penalty: float = 0.0
     layer_norm_eps: float = 1e-5
     initializer_range: float = 0.02
     output_evidence: bool = False
@@ -102,14 +112,26 @@ class AnchorNetTextConfig(PreTrainedConfig):
         if self.chunk_size is not None:
             _check_positive("chunk_size", self.chunk_size)
         _check_positive("reading_scales", *(self.reading_scales or []))
-        for name in ("hidden_dropout_prob", "token_dropout_prob"):
+        _check_positive("ngram_sizes", *self.ngram_sizes)
+        _check_positive("ngram_counts", *self.ngram_counts)
+        if len(self.ngram_counts) != len(self.ngram_sizes):
+            raise ValueError(
+                f"`ngram_counts` must have one entry for each of `ngram_sizes` {self.ngram_sizes}, "
+                f"got {self.ngram_counts}."
+            )
+        if (self.vocab_size + 1) ** max(self.ngram_sizes, default=1) >= 2**63:
+            raise ValueError(
+                f"`ngram_sizes` must leave n-gram codes below 2**63, got {self.ngram_sizes} with "
+                f"`vocab_size` {self.vocab_size}; use shorter n-grams or a smaller vocabulary."
+            )
+        for name in ("hidden_dropout_prob", "token_dropout_prob", "ngram_dropout_prob"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be in [0, 1), got {getattr(self, name)}.")
-        if self.auxiliary_loss_weight < 0:
-            raise ValueError(
-                "`auxiliary_loss_weight` must be >= 0, got "
-                f"{self.auxiliary_loss_weight}; 0 switches the auxiliary loss off."
-            )
+        for name in ("auxiliary_loss_weight", "evidence_penalty"):
+            if getattr(self, name) < 0:
+                raise ValueError(
+                    f"`{name}` must be >= 0, got {getattr(self, name)}; 0 switches it off."
+                )
 
 
 def _check_positive(name: str, *values: int) -> None:

@@ -12,6 +12,11 @@ from torch import Tensor, nn
 from transformers.utils import ModelOutput
 
 
+SCORE_SCALE = 8.0
+"""Fixed factor in every `w_{b,c}`: a mean over hundreds of positions needs large weights, which
+learning rates that suit the trunk would take long to reach."""
+
+
 @dataclass
 class AnchorNetOutput(ModelOutput):
     """What the branches of a trunk see.
@@ -87,7 +92,7 @@ class LinearAggregation(nn.Module):
         Windows that do not count score zero; `weigh_scores` turns scores into evidence.
         """
         return tuple(
-            head(self.dropout(norm(feature))).float() * mask[..., None]
+            SCORE_SCALE * head(self.dropout(norm(feature))).float() * mask[..., None]
             for norm, head, feature, mask in zip(
                 self.norms, self.heads, features, masks, strict=True
             )

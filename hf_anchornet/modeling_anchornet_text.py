@@ -20,24 +20,77 @@ from .modeling_anchornet import (
 
 
 class TextLayer(nn.Module):
-    """One unpadded convolution, added to the centre of what it saw: (batch, hidden, positions)."""
+    """One unpadded convolution, added to the centre of what it saw."""
 
     def __init__(self, config: AnchorNetTextConfig, kernel: int, stride: int, dilation: int):
         super().__init__()
-        self.conv = nn.Conv1d(
-            config.hidden_size, config.hidden_size, kernel, stride=stride, dilation=dilation
-        )
+        width = config.hidden_size
+        self.norm = nn.LayerNorm(width, eps=config.layer_norm_eps)  # over channels only
+        self.conv = nn.Conv1d(width, width, kernel, stride=stride, dilation=dilation)
         self.activation = ACT2FN[config.hidden_act]
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
         self.crop = (kernel - 1) * dilation // 2
         self.stride = stride
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """Features of the wider windows: (batch, hidden, fewer positions)."""
-        wider = self.activation(self.conv(self.dropout(hidden)))
+        """Features of the wider windows: (batch, fewer positions, hidden)."""
+        wider = self.conv(self.norm(hidden).transpose(1, 2)).transpose(1, 2)
+        wider = self.dropout(self.activation(wider))
         # The residual is the position at the centre of each window: cropped, never padded.
-        last = self.crop + (wider.shape[-1] - 1) * self.stride + 1
-        return wider + hidden[..., self.crop : last : self.stride]
+        last = self.crop + (wider.shape[1] - 1) * self.stride + 1
+        return wider + hidden[:, self.crop : last : self.stride]
+
+
+class NgramScores(nn.Module):
+    """Score of each known n-gram, looked up: a linear map of the n-gram's one-hot code.
+
+    Regions of one-hot words (Johnson and Zhang, NAACL 2015), as in linear models of n-grams (Wang
+    and Manning, ACL 2012): what a narrow trunk cannot remember, such as what one name or idiom
+    says, costs one row instead of width. An unknown n-gram scores 0.
+    """
+
+    def __init__(self, config: AnchorNetTextConfig) -> None:
+        super().__init__()
+        self.sizes = list(config.ngram_sizes)
+        self.vocab_size = config.vocab_size
+        self.dropout_prob = config.ngram_dropout_prob
+        self.tables = nn.ModuleList(
+            nn.Embedding(count + 1, config.num_labels, padding_idx=0)
+            for count in config.ngram_counts
+        )
+        for size, count in zip(self.sizes, config.ngram_counts, strict=True):
+            self.register_buffer(f"codes_{size}", torch.zeros(count, dtype=torch.long))
+
+    @staticmethod
+    def encode(input_ids: Tensor, mask: Tensor, vocab_size: int, size: int) -> Tensor:
+        """Code of the n-gram at each position: (batch, tokens - size + 1), int64."""
+        digits = (input_ids + 1) * mask  # (batch, tokens), 0 = no token
+        positions = digits.shape[1] - size + 1
+        code = torch.zeros_like(digits[:, :positions])
+        for offset in range(size):
+            code = code * (vocab_size + 1) + digits[:, offset : offset + positions]
+        return code
+
+    def set_codes(self, size: int, codes: Tensor) -> None:
+        """Make `codes`, (count,), int64, the known n-grams of this size."""
+        getattr(self, f"codes_{size}").copy_(codes.sort().values)
+
+    def forward(self, input_ids: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
+        """Scores of the n-grams at every position, a tensor a size: (batch, positions, labels)."""
+        scores = []
+        for size, table in zip(self.sizes, self.tables, strict=True):
+            known = getattr(self, f"codes_{size}")
+            code = self.encode(input_ids, mask, self.vocab_size, size)
+            row = torch.searchsorted(known, code).clamp(max=len(known) - 1)
+            scores.append(self._drop(table(torch.where(known[row] == code, row + 1, 0))))
+        return tuple(scores)
+
+    def _drop(self, scores: Tensor) -> Tensor:
+        """Drop whole n-grams, all labels at once, in training."""
+        if not self.training or self.dropout_prob == 0:
+            return scores
+        keep = torch.rand_like(scores[..., :1]) >= self.dropout_prob
+        return scores * keep / (1 - self.dropout_prob)
 
 
 class AnchorNetTextPreTrainedModel(PreTrainedModel):
@@ -51,8 +104,8 @@ class AnchorNetTextPreTrainedModel(PreTrainedModel):
     def __init__(self, config: AnchorNetTextConfig) -> None:
         super().__init__(config)
         config.validate()  # `from_pretrained(..., field=x)` sets fields after the config's own
-        windows = receptive_windows(config.kernel_sizes, config.strides, config.dilations)
-        self.windows: tuple[Window, ...] = tuple(windows[depth] for depth in config.branch_depths)
+        by_depth = receptive_windows(config.kernel_sizes, config.strides, config.dilations)
+        self.windows: tuple[Window, ...] = tuple(by_depth[depth] for depth in config.branch_depths)
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -63,6 +116,9 @@ class AnchorNetTextPreTrainedModel(PreTrainedModel):
             init.kaiming_normal_(module.weight, nonlinearity="relu")
         elif isinstance(module, nn.LayerNorm):
             init.ones_(module.weight)
+        elif isinstance(module, NgramScores):
+            for table in module.tables:
+                init.zeros_(table.weight)
         if getattr(module, "bias", None) is not None:
             init.zeros_(module.bias)
 
@@ -77,8 +133,10 @@ class AnchorNetTextModel(AnchorNetTextPreTrainedModel):
     def __init__(self, config: AnchorNetTextConfig) -> None:
         super().__init__(config)
         self.embeddings = nn.Embedding(config.vocab_size, config.embedding_size)
-        self.projection = nn.Linear(config.embedding_size, config.hidden_size)
-        self.activation = ACT2FN[config.hidden_act]
+        same_width = config.embedding_size == config.hidden_size
+        self.projection = (
+            nn.Identity() if same_width else nn.Linear(config.embedding_size, config.hidden_size)
+        )
         self.layers = nn.ModuleList(
             TextLayer(config, *layer)
             for layer in zip(config.kernel_sizes, config.strides, config.dilations, strict=True)
@@ -102,21 +160,20 @@ class AnchorNetTextModel(AnchorNetTextPreTrainedModel):
                 count from a row's first real token, so padding on either side changes nothing.
         """
         input_ids, mask = _align_left(input_ids, attention_mask, self.windows[-1].size)
-        hidden = self._embed(input_ids, mask).transpose(1, 2)  # (batch, hidden, tokens)
-        by_depth = [hidden]
+        by_depth = [self._embed(input_ids, mask)]  # each (batch, positions, hidden)
         for layer in self.layers:
             by_depth.append(layer(by_depth[-1]))
         return AnchorNetOutput(
-            features=tuple(by_depth[depth].transpose(1, 2) for depth in self.config.branch_depths),
+            features=tuple(by_depth[depth] for depth in self.config.branch_depths),
             masks=tuple(valid_positions(mask, window) for window in self.windows),
         )
 
     def _embed(self, input_ids: Tensor, mask: Tensor) -> Tensor:
         """Hidden state of each token alone: (batch, tokens, hidden); blanked tokens embed as 0."""
         if self.training and self.config.token_dropout_prob > 0:
-            mask = mask & (torch.rand_like(mask, dtype=torch.float) >= self.config.token_dropout_prob)
-        embedded = self.embeddings(input_ids) * mask[..., None]
-        return self.activation(self.projection(embedded))
+            kept = torch.rand_like(mask, dtype=torch.float) >= self.config.token_dropout_prob
+            mask = mask & kept
+        return self.projection(self.embeddings(input_ids) * mask[..., None])
 
 
 class AnchorNetTextForSequenceClassification(AnchorNetTextPreTrainedModel):
@@ -126,6 +183,7 @@ class AnchorNetTextForSequenceClassification(AnchorNetTextPreTrainedModel):
         super().__init__(config)
         self.num_labels = config.num_labels
         self.anchornet = AnchorNetTextModel(config)
+        self.ngrams = NgramScores(config)
         self.aggregation = LinearAggregation(
             len(self.windows),
             config.hidden_size,
@@ -133,6 +191,7 @@ class AnchorNetTextForSequenceClassification(AnchorNetTextPreTrainedModel):
             config.hidden_dropout_prob,
             config.layer_norm_eps,
         )
+        self.windows += tuple(Window(size, stride=1) for size in config.ngram_sizes)
         self.post_init()
 
     def forward(
@@ -161,7 +220,7 @@ class AnchorNetTextForSequenceClassification(AnchorNetTextPreTrainedModel):
         if output_evidence is None:
             output_evidence = self.config.output_evidence
         output = AnchorNetClassifierOutput(
-            loss=None if labels is None else self._loss(logits, bias, by_branch, labels),
+            loss=None if labels is None else self._loss(logits, bias, by_branch, labels, evidence),
             logits=logits,
             bias=bias.expand_as(logits),
             evidence=evidence if output_evidence else None,
@@ -173,46 +232,64 @@ class AnchorNetTextForSequenceClassification(AnchorNetTextPreTrainedModel):
         self, input_ids: Tensor, attention_mask: Tensor | None
     ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         """Score and mask of each window of each branch; long texts piece by piece."""
-        chunk_size = self.config.chunk_size
-        if self.training or chunk_size is None or input_ids.shape[1] <= chunk_size:
-            output = self.anchornet(input_ids, attention_mask)
-            return self.aggregation.scores(output.features, output.masks), output.masks
-        input_ids, mask = _align_left(input_ids, attention_mask, self.windows[-1].size)
+        largest = max(window.size for window in self.windows)
+        input_ids, mask = _align_left(input_ids, attention_mask, largest)
         masks = tuple(valid_positions(mask, window) for window in self.windows)
-        pieces = [
-            self._score_piece(input_ids, mask, masks, start)
-            for start in range(0, input_ids.shape[1], self._piece_size(chunk_size))
-        ]
+        chunk_size, length = self.config.chunk_size, input_ids.shape[1]
+        if self.training or chunk_size is None or length <= chunk_size:
+            return self._score_piece(input_ids, mask, masks), masks
+        # A piece ends where a window of every stride ends, so that none is split or repeated.
+        stride = math.lcm(*(window.stride for window in self.windows))
+        size = -(-chunk_size // stride) * stride
+        pieces = []
+        for start in range(0, length, size):
+            tokens = slice(start, start + size + largest - 1)
+            cut = tuple(
+                m[:, start // window.stride :][:, : size // window.stride]
+                for m, window in zip(masks, self.windows, strict=True)
+            )
+            pieces.append(self._score_piece(input_ids[:, tokens], mask[:, tokens], cut))
         return tuple(torch.cat(branch, dim=1) for branch in zip(*pieces, strict=True)), masks
 
-    def _piece_size(self, chunk_size: int) -> int:
-        """`chunk_size` raised to a multiple of every stride, so that no window is split."""
-        stride = math.lcm(*(window.stride for window in self.windows))
-        return -(-chunk_size // stride) * stride
-
     def _score_piece(
-        self, input_ids: Tensor, mask: Tensor, masks: tuple[Tensor, ...], start: int
+        self, input_ids: Tensor, mask: Tensor, masks: tuple[Tensor, ...]
     ) -> tuple[Tensor, ...]:
-        """Scores of the windows that start in `[start, start + piece size)`, a tensor a branch."""
-        size = self._piece_size(self.config.chunk_size)
-        tokens = slice(start, start + size + self.windows[-1].size - 1)
-        features = self.anchornet(input_ids[:, tokens], mask[:, tokens]).features
-        whole_masks = [  # a short piece says nothing about the length of the text
-            m[:, start // window.stride :][:, : size // window.stride]
-            for m, window in zip(masks, self.windows, strict=True)
-        ]
-        cut = [f[:, : m.shape[1]] for f, m in zip(features, whole_masks, strict=True)]
-        return self.aggregation.scores(cut, whole_masks)
+        """Scores of the first windows of each branch, as many as `masks` has, 0 where it is False.
 
-    def _loss(self, logits: Tensor, bias: Tensor, by_branch: Tensor, labels: Tensor) -> Tensor:
-        """Loss of the prediction plus the weighted mean loss of each branch alone."""
+        The masks are those of the whole text: a piece cannot tell which windows are clipped.
+        """
+        by_ngram = self.ngrams(input_ids, mask)
+        features = self.anchornet(input_ids, mask).features
+        trunk_masks, ngram_masks = masks[: len(features)], masks[len(features) :]
+        features = tuple(
+            feature[:, : m.shape[1]] for feature, m in zip(features, trunk_masks, strict=True)
+        )
+        return self.aggregation.scores(features, trunk_masks) + tuple(
+            score[:, : m.shape[1]].float() * m[..., None]
+            for score, m in zip(by_ngram, ngram_masks, strict=True)
+        )
+
+    def _loss(
+        self,
+        logits: Tensor,
+        bias: Tensor,
+        by_branch: Tensor,
+        labels: Tensor,
+        evidence: tuple[Tensor, ...],
+    ) -> Tensor:
+        """Loss of the prediction, plus what the config adds in training."""
         loss = self.loss_function(labels, logits, self.config)
-        weight = self.config.auxiliary_loss_weight
-        if weight == 0:
+        if not self.training:
             return loss
-        alone = bias + by_branch * len(by_branch)  # (branches, batch, labels)
-        branch_losses = [self.loss_function(labels, branch, self.config) for branch in alone]
-        return loss + weight * torch.stack(branch_losses).mean()
+        if self.config.auxiliary_loss_weight > 0:
+            alone = bias + by_branch * len(by_branch)  # (branches, batch, labels)
+            losses = [self.loss_function(labels, branch, self.config) for branch in alone]
+            loss = loss + self.config.auxiliary_loss_weight * torch.stack(losses).mean()
+        if self.config.evidence_penalty > 0:
+            centred = [branch - branch.mean(dim=-1, keepdim=True) for branch in evidence]
+            total = torch.stack([branch.abs().sum() for branch in centred]).sum()
+            loss = loss + self.config.evidence_penalty * total / len(logits)
+        return loss
 
 
 def _align_left(

@@ -1,32 +1,29 @@
 """`pipeline("span-localization")`: a text's label, the spans that decided it, their shares."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from types import GeneratorType
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
-from transformers import Pipeline, PreTrainedModel
+from torch.utils.data import Dataset, IterableDataset
+from transformers import Pipeline
 
-from .cascade_anchornet import SpanReader, join_spans
-from .geometry_anchornet import encodable
+from .cascade_anchornet import Classifier, SpanReader, join_spans
+from .geometry_anchornet import LocatedText, Window, encodable
 from .selection_anchornet import (
-    LocatedText,
-    attribute_tokens,
+    ShownSpan,
     center_evidence,
     check_iou_threshold,
     check_top_k,
-    count_tokens,
-    keep_apart,
-    select_best_spans,
-    select_top_windows,
+    locate_texts,
+    show_best_spans,
+    show_top_spans,
 )
 
 MODEL_TYPE = "anchornet_text"
-_CALL_OPTIONS = {"batch_size", "num_workers"}  # options of every pipeline, not of this one
+DEFAULT_MAX_TOKENS = 64  # that a classifier reads
 
 
 @dataclass
@@ -39,38 +36,24 @@ class SpanOptions:
     iou_threshold: float | Sequence[float] = 0.0
     labels: Sequence[str] | None = None
 
-    def validate(self, model: PreTrainedModel) -> None:
+    def validate(self, sizes: Sequence[int], labels: Sequence[str]) -> None:
         """Check the options against each other and against the model.
+
+        Args:
+            sizes: The model's window sizes.
+            labels: The model's labels.
 
         Raises:
             ValueError: naming the option, its value and the remedy.
         """
         check_iou_threshold(self.iou_threshold, check_top_k(self.top_k))
         if self.max_tokens is not None and self.max_tokens < 1:
-            raise ValueError(f"`max_tokens` must be at least 1, got {self.max_tokens}.")
-        sizes = [window.size for window in model.windows]
-        unknown = [scale for scale in self.scales or () if scale not in sizes]
-        if unknown or (self.scales is not None and not self.scales):
             raise ValueError(
-                f"`scales` must be window sizes of this model, some of {sorted(set(sizes))}, "
-                f"got {list(self.scales or ())}."
+                f"`max_tokens` must be at least 1, got {self.max_tokens}; leave it out for the "
+                "default."
             )
-        known = sorted(model.config.label2id)
-        missing = [label for label in self.labels or () if label not in known]
-        if missing or (self.labels is not None and not self.labels):
-            raise ValueError(
-                f"`labels` must be labels of this model, some of {known}, "
-                f"got {list(self.labels or ())}."
-            )
-
-
-class ShownSpan(NamedTuple):
-    """Words `[first, last)` shown for a label, and the window size that they come from."""
-
-    first: int
-    last: int
-    label: int
-    scale: int
+        _check_choice("scales", self.scales, sizes, "window sizes")
+        _check_choice("labels", self.labels, labels, "labels")
 
 
 class SpanLocalizationPipeline(Pipeline):
@@ -87,10 +70,12 @@ class SpanLocalizationPipeline(Pipeline):
 
     Each answer is a dict: `label` and `score` of the localizer; `spans`, each with `start` and
     `end` (characters of the original text), `text`, `label` (the class explained), `evidence`
-    (what all windows put on the span: its part of the centred logit), `share` (the same over the
-    sum of the absolute evidence of all words, in [-1, 1]) and `scale` (tokens of the window);
-    `coverage`, the share of the text's characters in the spans; `cost` in tokens; and with a
-    classifier `classifier`: its `label`, `score`, `stage`, and the `text` that it read.
+    (what all windows put on the span: its part of the logit, centred over the classes unless
+    they are independent), `share` (the same over the sum of the absolute evidence of all words,
+    in [-1, 1]) and `scale` (tokens of the window); `coverage`, the share of the text's characters
+    in the spans; `cost` in tokens; and with a classifier `classifier`: its `label`, `score`,
+    `stage` and the `text` that it read (stage 0: there was nothing to read, the answer is the
+    localizer's).
 
     Args:
         classifier: A text classifier that reads the spans of largest absolute evidence instead
@@ -109,52 +94,81 @@ class SpanLocalizationPipeline(Pipeline):
     _load_feature_extractor = False
     _load_processor = False
 
-    def __init__(
-        self, *args: Any, classifier: str | Pipeline | PreTrainedModel | None = None, **kwargs: Any
-    ) -> None:
+    def __init__(self, *args: Any, classifier: Classifier | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if self.model.config.model_type != MODEL_TYPE:
+        config = self.model.config
+        if config.model_type != MODEL_TYPE:
             raise ValueError(
                 f'`model` of the span-localization pipeline must be of type "{MODEL_TYPE}", got '
-                f'"{self.model.config.model_type}"; choose a text AnchorNet.'
+                f'"{config.model_type}"; choose a text AnchorNet.'
             )
-        SpanOptions(**self._forward_params).validate(self.model)
+        self.windows: tuple[Window, ...] = self.model.windows
+        self.labels: list[str] = [config.id2label[index] for index in range(config.num_labels)]
+        self.multi_label = config.problem_type == "multi_label_classification"
         self.reader = None if classifier is None else SpanReader.load(classifier, self.device)
+        self._check_options()
 
     def _sanitize_parameters(
         self, local_files_only: bool | None = None, **options: Any
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        known = SpanOptions.__dataclass_fields__
+        known = [field.name for field in fields(SpanOptions)]
         unknown = sorted(set(options) - set(known))
         if unknown:
             raise TypeError(
                 f"`{unknown[0]}` is not an option of the span-localization pipeline; it knows "
                 f"{', '.join(f'`{name}`' for name in known)} and, when it is made, `classifier`."
             )
-        if isinstance(options.get("labels"), str):
-            options["labels"] = [options["labels"]]
-        return {}, {k: v for k, v in options.items() if v is not None}, {}
+        for name in ("scales", "labels"):
+            if isinstance(options.get(name), int | str):
+                options[name] = [options[name]]
+        return {}, {name: value for name, value in options.items() if value is not None}, {}
 
-    def __call__(self, inputs: Any, **kwargs: Any) -> Any:
-        """Localize one text (a dict) or several (a list; for a generator or dataset an iterator).
+    def _check_options(self, **options: Any) -> None:
+        """Check the options of this call on top of those of the pipeline."""
+        chosen = SpanOptions(**self._forward_params | self._sanitize_parameters(**options)[1])
+        chosen.validate([window.size for window in self.windows], self.labels)
+        if self.reader is not None and chosen.max_tokens is not None:
+            self.reader.check_budget(chosen.max_tokens)
+
+    def __call__(
+        self,
+        inputs: Any,
+        *,
+        num_workers: int | None = None,
+        batch_size: int | None = None,
+        **options: Any,
+    ) -> Any:
+        """Localize one text or several.
+
+        Args:
+            inputs: A text gives a dict, a list a list; a generator or dataset of texts streams.
+            num_workers: Processes that tokenize a dataset.
+            batch_size: Texts in one forward pass.
+            options: As for the pipeline; they hold for this call.
 
         Raises:
-            TypeError: if an input is not a string, naming its place in the batch.
+            TypeError: if an input is not a string, naming its place.
+            ValueError: if an option is out of range.
         """
-        if isinstance(inputs, Sequence) and not isinstance(inputs, str):
+        self._check_options(**options)
+        if isinstance(inputs, list | tuple):
             inputs = list(_check_texts(inputs))
             if not inputs:
                 return []
-        elif isinstance(inputs, GeneratorType):
-            inputs = _check_texts(inputs)
-        options = {**self._forward_params, **self._sanitize_parameters(**{k: v for k, v in kwargs.items() if k not in _CALL_OPTIONS})[1]}
-        SpanOptions(**options).validate(self.model)
-        return super().__call__(inputs, **kwargs)
+        elif not isinstance(inputs, str | bytes | Mapping):
+            if isinstance(inputs, Sequence | Dataset) and not isinstance(inputs, IterableDataset):
+                inputs = _Texts(inputs)
+            elif isinstance(inputs, Iterable):
+                inputs = _check_texts(inputs)
+        return super().__call__(inputs, num_workers=num_workers, batch_size=batch_size, **options)
 
     def preprocess(self, inputs: str) -> dict[str, Any]:
         """Tokens of a text, of any length, and where they stand in it."""
         if not isinstance(inputs, str):
-            raise TypeError(f"A text must be a string, got {type(inputs).__name__}: {inputs!r:.80}")
+            raise TypeError(
+                f"`inputs` must be a string, or a list, generator or dataset of strings, got "
+                f"{type(inputs).__name__} ({inputs!r:.60}); convert it."
+            )
         encoded = self.tokenizer(
             encodable(inputs),
             add_special_tokens=False,
@@ -175,22 +189,17 @@ class SpanLocalizationPipeline(Pipeline):
         texts, offsets = model_inputs["text"], model_inputs["offsets"]
         if isinstance(texts, str):  # not batched
             texts, offsets = [texts], [offsets]
-        mask = model_inputs["attention_mask"]
-        output = self.model(model_inputs["input_ids"], mask, output_evidence=True)
-        multi_label = self.model.config.problem_type == "multi_label_classification"
-        evidence = output.evidence if multi_label else [*map(center_evidence, output.evidence)]
-        attribution = attribute_tokens(evidence, self.model.windows, mask.sum(dim=1), mask.shape[1])
-        attribution = attribution.cpu().numpy()  # (batch, tokens, labels)
-        located = [LocatedText.build(*item) for item in zip(texts, offsets, attribution, strict=True)]
-        labels = self._labels_to_explain(output.logits, chosen)
-        shown = self._choose_spans(located, evidence, mask, labels, chosen)
-        probs = output.logits.sigmoid() if multi_label else output.logits.softmax(dim=-1)
-        results = [
-            self._describe(*item) for item in zip(located, probs, shown, strict=True)
-        ]
+        output = self.model(
+            model_inputs["input_ids"], model_inputs["attention_mask"], output_evidence=True
+        )
+        # Independent classes: a sigmoid sees all of the evidence, a softmax only its differences.
+        evidence = output.evidence if self.multi_label else [*map(center_evidence, output.evidence)]
+        probs = output.logits.sigmoid() if self.multi_label else output.logits.softmax(dim=-1)
+        located = locate_texts(texts, offsets, evidence, self.windows)
+        shown = self._choose_spans(located, evidence, probs, chosen)
+        results = [self._describe(*item) for item in zip(located, probs, shown, strict=True)]
         if self.reader is not None:
-            max_tokens = 64 if chosen.max_tokens is None else chosen.max_tokens
-            self._read(located, results, max_tokens)
+            self._read(self.reader, located, results, chosen.max_tokens or DEFAULT_MAX_TOKENS)
         return {"results": results}
 
     def postprocess(self, model_outputs: dict[str, Any]) -> dict[str, Any]:
@@ -198,127 +207,127 @@ class SpanLocalizationPipeline(Pipeline):
         results = model_outputs["results"]
         return results[0] if isinstance(results, list) else results
 
-    def _labels_to_explain(self, logits: Tensor, options: SpanOptions) -> Tensor:
-        """Indices of the labels to explain: (batch, explained), int64."""
-        if options.labels is None:
-            return logits.argmax(dim=-1, keepdim=True)
-        indices = [self.model.config.label2id[label] for label in options.labels]
-        return torch.tensor(indices, device=logits.device).expand(len(logits), -1)
-
     def _choose_spans(
         self,
         located: Sequence[LocatedText],
         evidence: Sequence[Tensor],
-        mask: Tensor,
-        labels: Tensor,
+        probs: Tensor,
         options: SpanOptions,
     ) -> list[list[ShownSpan]]:
         """The spans to show for each text."""
+        labels = probs.argmax(dim=-1, keepdim=True)  # (batch, explained)
+        if options.labels is not None:
+            indices = [self.labels.index(label) for label in options.labels]
+            labels = torch.tensor(indices, device=probs.device).expand(len(probs), -1)
+        scales = options.scales or [window.size for window in self.windows]
         if options.max_tokens is not None and self.reader is None:
-            sizes = options.scales or [window.size for window in self.model.windows]
             return [
-                [span for label in explained for span in _best_set(text, label, options.max_tokens, sizes)]
+                [
+                    s
+                    for label in explained
+                    for s in show_best_spans(text, label, options.max_tokens, scales)
+                ]
                 for text, explained in zip(located, labels.tolist(), strict=True)
             ]
-        branches = [
-            branch
-            for branch in zip(evidence, self.model.windows, strict=True)
-            if options.scales is None or branch[1].size in options.scales
-        ]
-        bounds, sizes = select_top_windows(
-            *zip(*branches, strict=True), mask.sum(dim=1), labels, options.top_k, options.iou_threshold
+        branches = [i for i, window in enumerate(self.windows) if window.size in scales]
+        return show_top_spans(
+            located,
+            [evidence[i] for i in branches],
+            [self.windows[i] for i in branches],
+            labels,
+            options.top_k,
+            options.iou_threshold,
         )
-        bounds, sizes = bounds.cpu().numpy(), sizes.cpu().numpy()
-        apart = not np.any(options.iou_threshold)
-        return [
-            [
-                span
-                for rank, label in enumerate(labels[row].tolist())
-                for span in _top_spans(text, label, bounds[row, rank], sizes[row, rank], apart)
-            ]
-            for row, text in enumerate(located)
-        ]
 
     def _describe(
         self, located: LocatedText, probs: Tensor, shown: Sequence[ShownSpan]
     ) -> dict[str, Any]:
         """The answer of the localizer alone."""
         score, label = probs.max(dim=-1)
-        text, id2label = located.words.text, self.model.config.id2label
-        whole = np.abs(located.attribution).sum(axis=0)  # (labels,)
-        spans, covered = [], np.zeros(len(text), dtype=bool)
-        for span in shown:
-            start, end = located.words.span(span.first, span.last)
-            covered[start:end] = True
-            evidence = float(located.attribution[span.first : span.last, span.label].sum())
-            spans.append(
-                {
-                    "start": start,
-                    "end": end,
-                    "text": text[start:end],
-                    "label": id2label[span.label],
-                    "evidence": evidence,
-                    "share": evidence / float(whole[span.label]),
-                    "scale": span.scale,
-                }
-            )
+        spans = [_describe_span(located, span, self.labels[span.label]) for span in shown]
+        covered = np.zeros(len(located.words.text), dtype=bool)
+        for span in spans:
+            covered[span["start"] : span["end"]] = True
         return {
-            "label": id2label[int(label)],
+            "label": self.labels[int(label)],
             "score": float(score),
             "spans": spans,
-            "coverage": float(covered.mean()) if len(text) else 0.0,
+            "coverage": float(covered.mean()) if len(covered) else 0.0,
             "cost": {"localizer_tokens": len(located.starts)},
         }
 
     def _read(
-        self, located: Sequence[LocatedText], results: Sequence[dict[str, Any]], max_tokens: int
+        self,
+        reader: SpanReader,
+        located: Sequence[LocatedText],
+        results: Sequence[dict[str, Any]],
+        max_tokens: int,
     ) -> None:
         """Add to each answer what the classifier says of the text's selected spans."""
-        scales = self.model.config.reading_scales or [max(w.size for w in self.model.windows)]
-        costs = [self.reader.count(text.words) for text in located]
-        spans = [
-            self.reader.select(text, cost, max_tokens, scales)
-            for text, cost in zip(located, costs, strict=True)
-        ]
-        texts = [join_spans(text.words, chosen) for text, chosen in zip(located, spans, strict=True)]
-        answers = self.reader.classify(texts)
-        for result, text, answer, cost in zip(results, texts, answers, costs, strict=True):
-            read = answer.pop("tokens")
-            result["classifier"] = {**answer, "stage": 1, "text": text}
-            result["cost"]["classifier_tokens"] = read
-            result["cost"]["full_tokens"] = int(cost.sum()) + self.reader.num_special_tokens
+        scales = self.model.config.reading_scales or [max(w.size for w in self.windows)]
+        texts = []
+        for text, result in zip(located, results, strict=True):
+            costs = reader.count(text.words)
+            texts.append(join_spans(text.words, reader.select(text, costs, max_tokens, scales)))
+            full = int(costs.sum()) + reader.num_special_tokens
+            result["cost"] |= {"classifier_tokens": 0, "full_tokens": full}
+            result["classifier"] = {
+                "label": result["label"],
+                "score": result["score"],
+                "stage": 0,
+                "text": "",
+            }
+        readable = [index for index, text in enumerate(texts) if text]
+        answers = reader.classify([texts[index] for index in readable]) if readable else []
+        for index, answer in zip(readable, answers, strict=True):
+            results[index]["cost"]["classifier_tokens"] = answer.pop("tokens")
+            results[index]["classifier"] = {**answer, "stage": 1, "text": texts[index]}
+
+
+class _Texts(Dataset[str]):
+    """A sequence or dataset of texts that says which of them is none."""
+
+    def __init__(self, texts: Any) -> None:
+        self.texts = texts
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def __getitem__(self, index: int) -> str:
+        return _check_text(self.texts[index], index)
 
 
 def _check_texts(texts: Iterable[Any]) -> Iterator[str]:
-    for index, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise TypeError(
-                f"Input {index} must be a string, got {type(text).__name__} ({text!r:.60}); "
-                "leave it out or convert it."
-            )
-        yield text
+    return (_check_text(text, index) for index, text in enumerate(texts))
 
 
-def _top_spans(
-    located: LocatedText, label: int, bounds: NDArray[np.int64], scales: NDArray[np.int64], apart: bool
-) -> list[ShownSpan]:
-    """Windows, best first, as whole words; `apart`: none shares a word with a better one."""
-    filled = bounds[:, 0] >= 0
-    snapped = located.snap(bounds[filled, 0], bounds[filled, 1])
-    spans = keep_apart(snapped, len(located.words)) if apart else snapped
-    return [
-        ShownSpan(span[0], span[1], label, scale)
-        for span, scale in zip(spans, scales[filled].tolist(), strict=True)
-        if span is not None
-    ]
+def _check_text(text: Any, index: int) -> str:
+    if not isinstance(text, str):
+        raise TypeError(
+            f"`inputs` must hold strings only, got {type(text).__name__} at index {index} "
+            f"({text!r:.60}); leave it out or, for a dataset, pass its text column."
+        )
+    return text
 
 
-def _best_set(
-    located: LocatedText, label: int, max_tokens: int, scales: Sequence[int]
-) -> list[ShownSpan]:
-    """The best set of spans for a label under a budget of the localizer's own tokens."""
-    costs = count_tokens(located.words, located.ends)
-    spans = select_best_spans(
-        located.spans(scales), located.attribution[:, label], costs, max_tokens
-    )
-    return [ShownSpan(first, last, label, int(costs[first:last].sum())) for first, last in spans]
+def _check_choice(name: str, chosen: Any, known: Sequence[Any], what: str) -> None:
+    if chosen is not None and (not chosen or set(chosen) - set(known)):
+        raise ValueError(
+            f"`{name}` must be one or more of this model's {what} {sorted(set(known))}, got "
+            f"{list(chosen)}; leave it out for the default."
+        )
+
+
+def _describe_span(located: LocatedText, span: ShownSpan, label: str) -> dict[str, Any]:
+    start, end = located.words.span(span.first, span.last)
+    evidence = float(located.attribution[span.first : span.last, span.label].sum())
+    whole = float(np.abs(located.attribution[:, span.label]).sum())
+    return {
+        "start": start,
+        "end": end,
+        "text": located.words.text[start:end],
+        "label": label,
+        "evidence": evidence,
+        "share": evidence / whole if whole else 0.0,
+        "scale": span.scale,
+    }

@@ -1,64 +1,25 @@
 """From evidence to patches: attribution, ranked patches, spans under a budget, controls."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .geometry_anchornet import Window, Words, spread_evidence, window_starts
+from .geometry_anchornet import (
+    LocatedText,
+    Span,
+    Window,
+    count_tokens,
+    spread_evidence,
+    window_starts,
+)
 
-Span = tuple[int, int]
-"""A range of words `[first, last)` of one text."""
-
-MAX_CANDIDATES = 16_384
-"""Spans that `select_best_spans` weighs against each other; of more, the densest are kept."""
-
-
-@dataclass(frozen=True)
-class LocatedText:
-    """A text and what a localizer says about it.
-
-    Attributes:
-        words: The words of the text.
-        starts: (tokens,), int64, first character of each of the localizer's tokens.
-        ends: (tokens,), int64, character after each token.
-        attribution: (words, labels), float64, what all windows put on each word; the sum over
-            words is the logits less their bias (centred, where the evidence was).
-    """
-
-    words: Words
-    starts: NDArray[np.int64]
-    ends: NDArray[np.int64]
-    attribution: NDArray[np.float64]
-
-    @classmethod
-    def build(
-        cls, text: str, offsets: Sequence[tuple[int, int]], attribution: NDArray[np.float64]
-    ) -> "LocatedText":
-        """From the tokens' character offsets and their attribution, (tokens, labels)."""
-        words = Words.split(text)
-        bounds = np.array(offsets, dtype=np.int64).reshape(-1, 2)
-        by_word = np.zeros((len(words), attribution.shape[-1]))
-        if len(words):
-            np.add.at(by_word, words.at(bounds[:, 0]), attribution[: len(bounds)])
-        return cls(words, bounds[:, 0], bounds[:, 1], by_word)
-
-    def snap(self, first: NDArray[np.int64], last: NDArray[np.int64]) -> list[Span]:
-        """Ranges of tokens `[first, last)`, each widened to whole words."""
-        low = self.words.at(self.starts[first])
-        high = self.words.at(np.maximum(self.ends[last - 1] - 1, 0)) + 1
-        return list(zip(low.tolist(), high.tolist(), strict=True))
-
-    def spans(self, scales: Sequence[int]) -> list[Span]:
-        """Windows of `scales` tokens at every token, each widened to whole words."""
-        count, spans = len(self.starts), set[Span]()
-        for scale in scales:
-            first = np.arange(max(1, count - scale + 1) if count and len(self.words) else 0)
-            spans.update(self.snap(first, np.minimum(first + scale, count)))
-        return sorted(spans)
+MAX_CELLS = 2**24
+"""Spans times budget that `select_best_spans` weighs (128 MB); of more spans, the densest stay."""
 
 
 def center_evidence(evidence: Tensor) -> Tensor:
@@ -82,6 +43,88 @@ def attribute_tokens(
         for branch, window in zip(evidence, windows, strict=True)
     ]
     return torch.stack(spread).sum(dim=0)
+
+
+def locate_texts(
+    texts: Sequence[str],
+    offsets: Sequence[Sequence[tuple[int, int]]],
+    evidence: Sequence[Tensor],
+    windows: Sequence[Window],
+) -> list[LocatedText]:
+    """Each text with what all windows put on each of its words.
+
+    Args:
+        texts: The original texts.
+        offsets: Characters `[start, end)` of each token of each text.
+        evidence: One tensor a branch: (batch, positions, labels).
+        windows: One window a branch.
+    """
+    lengths = torch.tensor([len(tokens) for tokens in offsets], device=evidence[0].device)
+    attribution = attribute_tokens(evidence, windows, lengths, int(lengths.max()))
+    return [
+        LocatedText.build(*item)
+        for item in zip(texts, offsets, attribution.cpu().numpy(), strict=True)
+    ]
+
+
+class ShownSpan(NamedTuple):
+    """Words `[first, last)` that speak for a label, and the window size they come from."""
+
+    first: int
+    last: int
+    label: int
+    scale: int
+
+
+def show_top_spans(
+    located: Sequence[LocatedText],
+    evidence: Sequence[Tensor],
+    windows: Sequence[Window],
+    labels: Tensor,
+    top_k: int,
+    iou_threshold: float | Sequence[float] = 0.0,
+) -> list[list[ShownSpan]]:
+    """The windows with the most evidence for each label, best first, as whole words.
+
+    Where no overlap is allowed, a span leaves a word that it shares with a better one to it.
+
+    Args:
+        located: The texts.
+        evidence: One tensor a branch: (batch, positions, labels).
+        windows: One window a branch.
+        labels: (batch, explained), int64, indices of the labels to explain.
+        top_k: Number of spans for each label.
+        iou_threshold: See `select_top_patches`.
+    """
+    lengths = torch.tensor([len(text.starts) for text in located], device=labels.device)
+    bounds, scales = select_top_windows(evidence, windows, lengths, labels, top_k, iou_threshold)
+    apart = not np.any(iou_threshold)
+    shown: list[list[ShownSpan]] = [[] for _ in located]
+    for row, rank in np.ndindex(*labels.shape):
+        filled = (bounds[row, rank, :, 0] >= 0).nonzero()[:, 0]
+        spans = located[row].snap(*bounds[row, rank, filled].cpu().numpy().T)
+        kept = keep_apart(spans, len(located[row].words)) if apart else spans
+        for span, scale in zip(kept, scales[row, rank, filled].tolist(), strict=True):
+            if span is not None:
+                shown[row].append(ShownSpan(*span, int(labels[row, rank]), scale))
+    return shown
+
+
+def show_best_spans(
+    located: LocatedText, label: int, max_tokens: int, scales: Sequence[int]
+) -> list[ShownSpan]:
+    """The best set of spans for a label under a budget of the localizer's tokens, in order.
+
+    Args:
+        located: The text.
+        label: Index of the label to explain.
+        max_tokens: The budget, in the localizer's own tokens.
+        scales: Sizes of the candidate spans, in tokens.
+    """
+    costs = count_tokens(located.words, located.ends)
+    values = located.attribution[:, label]
+    spans = select_best_spans(located.spans(scales), values, costs, max_tokens)
+    return [ShownSpan(first, last, label, int(costs[first:last].sum())) for first, last in spans]
 
 
 def select_top_windows(
@@ -108,7 +151,9 @@ def select_top_windows(
         Token bounds `[start, end)`, clipped to the text, (batch, explained, top_k, 2), int64, -1
         where a rank is empty, and the size of the windows, (batch, explained, top_k), int64.
     """
-    starts = [window_starts(w, e.shape[1], e.device) for w, e in zip(windows, evidence, strict=True)]
+    starts = [
+        window_starts(w, e.shape[1], e.device) for w, e in zip(windows, evidence, strict=True)
+    ]
     sizes = torch.cat([s.new_full(s.shape, w.size) for w, s in zip(windows, starts, strict=True)])
     low = torch.cat(starts)  # (patches,)
     high = torch.minimum(low + sizes, lengths[:, None])  # (batch, patches)
@@ -157,60 +202,59 @@ def select_top_patches(
     limits = check_iou_threshold(iou_threshold, check_top_k(top_k))
     lows = lows.expand(len(scores), -1, -1)
     highs = highs.expand(len(scores), -1, -1)
-    overlap = torch.zeros_like(scores)  # IoU of each patch with the selected ones, the largest
     free = scores.clone()
-    indices, filled = [], []
-    for limit in limits:
+    overlap = torch.zeros_like(scores, dtype=torch.float64)  # largest IoU with a selected patch
+    indices = torch.zeros(len(scores), len(limits), dtype=torch.long, device=scores.device)
+    filled = torch.zeros_like(indices, dtype=torch.bool)
+    for rank, limit in enumerate(limits):
         best, index = free.masked_fill(overlap > limit, -torch.inf).max(dim=1)  # (batch,)
-        indices.append(index)
-        filled.append(best > -torch.inf)
-        free = free.scatter(1, index[:, None], -torch.inf)
-        overlap = torch.maximum(overlap, _iou_with(lows, highs, index))
-    return torch.stack(indices, dim=1), torch.stack(filled, dim=1)
+        found = best > -torch.inf
+        if not found.any() and limit >= max(limits[rank:]):
+            break
+        indices[:, rank], filled[:, rank] = index, found
+        # A row without a find keeps all its patches: a later rank may allow more overlap.
+        free[found, index[found]] = -torch.inf
+        overlap = torch.maximum(overlap, _iou_with(lows, highs, index) * found[:, None])
+    return indices, filled
 
 
 def check_top_k(top_k: int) -> int:
-    """`top_k`, if it is a whole number of at least 1."""
-    if isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 1:
-        raise ValueError(f"`top_k` must be a whole number of at least 1, got {top_k!r}.")
-    return top_k
+    """`top_k`, if it is a whole number of at least 1.
+
+    Raises:
+        ValueError: if it is not.
+    """
+    if isinstance(top_k, bool) or not isinstance(top_k, Integral) or top_k < 1:
+        raise ValueError(
+            f"`top_k` must be a whole number of at least 1, got {top_k!r}; give the number of "
+            "patches to select."
+        )
+    return int(top_k)
 
 
 def check_iou_threshold(iou_threshold: float | Sequence[float], top_k: int) -> list[float]:
-    """One limit for each of the `top_k` ranks, each in [0, 1]."""
-    if isinstance(iou_threshold, Sequence):
-        limits = [float(limit) for limit in iou_threshold]
-    else:
-        limits = [float(iou_threshold)] * top_k
-    if len(limits) != top_k or not all(0 <= limit <= 1 for limit in limits):
+    """One limit for each of the `top_k` ranks, each in [0, 1].
+
+    Raises:
+        ValueError: if a limit is no number in [0, 1] or their number is not `top_k`.
+    """
+    several = isinstance(iou_threshold, Sequence)
+    limits = list(iou_threshold) if several else [iou_threshold] * top_k
+    if len(limits) != top_k or not all(isinstance(x, Real) and 0 <= x <= 1 for x in limits):
         raise ValueError(
             f"`iou_threshold` must be a number in [0, 1] or one for each of the {top_k} ranks, "
             f"got {iou_threshold!r}; 0 allows no overlap, 1 any."
         )
-    return limits
+    return [float(limit) for limit in limits]
 
 
 def _iou_with(lows: Tensor, highs: Tensor, index: Tensor) -> Tensor:
-    """IoU of each patch with the one at `index` (batch,): (batch, patches)."""
+    """IoU of each patch with the one at `index` (batch,): (batch, patches), float64."""
     pick = index[:, None, None].expand(-1, 1, lows.shape[-1])
     low, high = lows.gather(1, pick), highs.gather(1, pick)  # (batch, 1, axes)
     shared = (torch.minimum(highs, high) - torch.maximum(lows, low)).clamp(min=0).prod(dim=-1)
     sizes = (highs - lows).prod(dim=-1) + (high - low).prod(dim=-1)
-    return shared / (sizes - shared).clamp(min=1)
-
-
-def count_tokens(words: Words, token_ends: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Tokens of each word: (words,), int64.
-
-    Args:
-        words: The words of the text.
-        token_ends: (tokens,), int64, character after each token of a tokenizer, the special
-            tokens left out.
-    """
-    counts = np.zeros(len(words), dtype=np.int64)
-    if len(words):
-        np.add.at(counts, words.at(np.maximum(token_ends - 1, 0)), 1)
-    return counts
+    return shared.double() / (sizes - shared).clamp(min=1)
 
 
 def select_best_spans(
@@ -222,8 +266,8 @@ def select_best_spans(
     """The non-overlapping spans of the largest total value that cost at most `budget`.
 
     Exact, by dynamic programming over the budget (weighted interval scheduling with costs);
-    every step treats all spans at once. Of more than `MAX_CANDIDATES` spans those of the largest
-    value per token are weighed.
+    every step treats all spans at once. Of more spans than `MAX_CELLS` allows, those of the
+    largest value per token are weighed.
 
     Args:
         spans: Candidate ranges of words.
@@ -234,15 +278,15 @@ def select_best_spans(
     Returns:
         The selected spans in reading order, merged where they touch.
     """
+    budget = min(budget, int(np.maximum(costs, 1).sum()))  # the whole text costs no more
     if not spans or budget < 1:
         return []
     bounds = np.array(spans, dtype=np.int64)  # (spans, 2)
     worth = _sum_spans(values, bounds)
     price = np.maximum(_sum_spans(costs, bounds), 1)
     usable = (worth > 0) & (price <= budget)
-    if usable.sum() > MAX_CANDIDATES:
-        density = np.where(usable, worth / price, -np.inf)
-        usable[np.argsort(-density, kind="stable")[MAX_CANDIDATES:]] = False
+    density = np.where(usable, worth / price, -np.inf)
+    usable[np.argsort(-density, kind="stable")[MAX_CELLS // (budget + 1) :]] = False
     bounds, worth, price = bounds[usable], worth[usable], price[usable]
     order = np.argsort(bounds[:, 1], kind="stable")
     bounds, worth, price = bounds[order], worth[order], price[order]
@@ -278,13 +322,16 @@ def _trace_back(
 
 
 def keep_apart(spans: Sequence[Span], num_words: int) -> list[Span | None]:
-    """Spans without the words at their edges that an earlier span has; `None` if none is left."""
+    """Each span's longest run of words that no earlier one has kept; `None` if there is none."""
     taken = np.zeros(num_words, dtype=bool)
     kept: list[Span | None] = []
     for first, last in spans:
-        free = np.flatnonzero(~taken[first:last])
-        taken[first:last] = True
-        kept.append((first + int(free[0]), first + int(free[-1]) + 1) if len(free) else None)
+        borders = np.flatnonzero(np.diff(taken[first:last], prepend=True, append=True))
+        runs = first + borders.reshape(-1, 2)
+        if len(runs):
+            low, high = runs[np.argmax(runs[:, 1] - runs[:, 0])].tolist()
+            taken[low:high] = True
+        kept.append((low, high) if len(runs) else None)
     return kept
 
 

@@ -1,14 +1,15 @@
 """Tiny models and a word-level tokenizer, made from configs: no network, no files."""
 
 import os
+from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import pytest
 import torch
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
 from hf_anchornet import AnchorNetTextConfig, AnchorNetTextForSequenceClassification
 
@@ -35,13 +36,15 @@ def tokenizer() -> PreTrainedTokenizerFast:
 
 @pytest.fixture
 def config() -> AnchorNetTextConfig:
-    """Windows of 1, 3, 5 and 9 tokens, width 16, labels negative and positive."""
+    """Windows of 1, 3, 5, 9 and (n-grams) 2 tokens, width 16, labels negative and positive."""
     return AnchorNetTextConfig(
         vocab_size=80,
         embedding_size=8,
         hidden_size=16,
         kernel_sizes=[3, 3, 3],
         dilations=[1, 1, 2],
+        ngram_sizes=[2],
+        ngram_counts=[40],
         initializer_range=0.5,
         id2label={0: "negative", 1: "positive"},
         label2id={"negative": 0, "positive": 1},
@@ -50,8 +53,42 @@ def config() -> AnchorNetTextConfig:
 
 @pytest.fixture
 def model(config: AnchorNetTextConfig) -> AnchorNetTextForSequenceClassification:
-    """A random classifier in evaluation mode."""
-    return AnchorNetTextForSequenceClassification(config).eval()
+    """A random classifier in evaluation mode, its n-gram tables random too."""
+    model = AnchorNetTextForSequenceClassification(config).eval()
+    known = torch.cartesian_prod(torch.arange(2, 42), torch.arange(2, 42)) + 1
+    model.ngrams.set_codes(2, (known @ torch.tensor([model.config.vocab_size + 1, 1]))[::40])
+    torch.nn.init.normal_(model.ngrams.tables[0].weight[1:])
+    return model
+
+
+@pytest.fixture
+def planted(tokenizer: PreTrainedTokenizerFast) -> AnchorNetTextForSequenceClassification:
+    """See `planted_model`."""
+    return planted_model(tokenizer)
+
+
+@pytest.fixture
+def classifier_folder(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> str:
+    """A random one-layer BERT with two special tokens a text, saved with its tokenizer."""
+    tokenizer.add_special_tokens({"cls_token": "[CLS]", "sep_token": "[SEP]"})
+    special = [(token, tokenizer.convert_tokens_to_ids(token)) for token in ("[CLS]", "[SEP]")]
+    tokenizer._tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=special
+    )
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        max_position_embeddings=128,
+        id2label={0: "sad", 1: "glad"},
+        label2id={"sad": 0, "glad": 1},
+    )
+    folder = str(tmp_path / "classifier")
+    BertForSequenceClassification(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
 
 
 def planted_model(tokenizer: PreTrainedTokenizerFast) -> AnchorNetTextForSequenceClassification:
@@ -61,7 +98,6 @@ def planted_model(tokenizer: PreTrainedTokenizerFast) -> AnchorNetTextForSequenc
         embedding_size=4,
         hidden_size=4,
         kernel_sizes=[],
-        hidden_act="relu",
         id2label={0: "negative", 1: "positive"},
         label2id={"negative": 0, "positive": 1},
     )
@@ -71,8 +107,7 @@ def planted_model(tokenizer: PreTrainedTokenizerFast) -> AnchorNetTextForSequenc
         model.anchornet.embeddings.weight.zero_()
         model.anchornet.embeddings.weight[ids[0], 0] = 4.0
         model.anchornet.embeddings.weight[ids[1], 1] = 4.0
-        model.anchornet.projection.weight.copy_(torch.eye(4))
         model.aggregation.heads[0].weight.copy_(
-            torch.tensor([[-3.0, 3.0, 0.0, 0.0], [3.0, -3.0, 0.0, 0.0]])
+            torch.tensor([[-0.5, 0.5, 0.0, 0.0], [0.5, -0.5, 0.0, 0.0]])
         )
     return model

@@ -1,0 +1,189 @@
+"""From any `datasets` source to batches: columns checked, labels numbered, texts tokenized."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import ClassLabel, Dataset, DatasetDict, load_dataset
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from .geometry_anchornet import encodable
+
+FILE_FORMATS = {".parquet": "parquet", ".csv": "csv", ".json": "json", ".jsonl": "json"}
+
+
+@dataclass
+class DataOptions:
+    """Where the texts and labels are.
+
+    Attributes:
+        dataset: Hub id, folder of data files, or one .parquet, .csv, .json or .jsonl file.
+        subset: Configuration of the dataset, where it has several.
+        train_split: Split to learn from.
+        validation_split: Split to choose the best epoch on.
+        text_column: Column of texts.
+        label_column: Column of labels: names or numbers; lists of them for multi-label sets.
+        max_rows: Draw at most this many rows of each split (0: all), always the same ones.
+    """
+
+    dataset: str
+    subset: str | None = None
+    train_split: str = "train"
+    validation_split: str = "validation"
+    text_column: str = "text"
+    label_column: str = "label"
+    max_rows: int = 0
+
+
+def load_split(options: DataOptions, split: str) -> Dataset:
+    """One split of a source, with its columns checked.
+
+    Raises:
+        ValueError: if the split or a column is missing; says what there is instead.
+        FileNotFoundError: if the source is a path that does not exist.
+    """
+    dataset = _load_source(options.dataset, options.subset)
+    if split not in dataset:
+        raise ValueError(
+            f"split `{split}` is not in {options.dataset}, which has {sorted(dataset)}; name one "
+            "of these."
+        )
+    rows = dataset[split]
+    for column in (options.text_column, options.label_column):
+        check_column(rows.column_names, column)
+    if options.max_rows and options.max_rows < len(rows):
+        rows = rows.shuffle(seed=0).select(range(options.max_rows))
+    return rows
+
+
+def _load_source(source: str, subset: str | None) -> DatasetDict:
+    kind = FILE_FORMATS.get(Path(source).suffix)
+    if kind is None:
+        return load_dataset(source, subset)
+    if not Path(source).exists():
+        raise FileNotFoundError(f"`dataset` must be an existing file, got {source}.")
+    return load_dataset(kind, data_files={"train": source})
+
+
+def check_column(found: Sequence[str], column: str) -> None:
+    """Raise a `ValueError` that lists the columns and guesses the slip if `column` is missing."""
+    if column in found:
+        return
+    close = get_close_matches(column, found, n=1, cutoff=0.4)
+    guess = f" Did you mean `{close[0]}`?" if close else ""
+    raise ValueError(
+        f"column `{column}` is not in the dataset, which has {sorted(found)}; name the right one."
+        f"{guess}"
+    )
+
+
+def find_labels(rows: Dataset, column: str) -> list[str]:
+    """Names of the labels of a split, in the order of their numbers.
+
+    Raises:
+        ValueError: if there are fewer than two.
+    """
+    feature = rows.features[column]
+    feature = getattr(feature, "feature", feature)  # of a list
+    if isinstance(feature, ClassLabel):
+        labels = list(feature.names)
+    else:
+        values = {v for row in rows[column] for v in (row if isinstance(row, list) else [row])}
+        labels = [str(value) for value in sorted(values, key=lambda v: (isinstance(v, str), v))]
+    if len(labels) < 2:
+        raise ValueError(
+            f"`{column}` must have at least two labels, got {labels}; a classifier has nothing to "
+            "tell apart."
+        )
+    return labels
+
+
+def number_labels(rows: Dataset, column: str, labels: Sequence[str]) -> list[Any]:
+    """Targets of each row: the label's number, or for lists a 0.0 / 1.0 vector over `labels`.
+
+    Raises:
+        ValueError: for a label that is not among `labels`, naming the row.
+    """
+    feature = rows.features[column]
+    names = getattr(getattr(feature, "feature", feature), "names", None)
+    numbers = {label: number for number, label in enumerate(labels)}
+
+    def number(value: Any, row: int) -> int:
+        name = names[value] if names is not None else str(value)
+        if name not in numbers:
+            raise ValueError(
+                f"label {name!r} in row {row} of `{column}` was not seen in training, where the "
+                f"labels are {list(labels)}; drop the row or add such rows to the training split."
+            )
+        return numbers[name]
+
+    targets: list[Any] = []
+    for row, value in enumerate(rows[column]):
+        if isinstance(value, list):
+            present = {number(item, row) for item in value}
+            targets.append([float(index in present) for index in range(len(labels))])
+        else:
+            targets.append(number(value, row))
+    return targets
+
+
+def tokenize(
+    rows: Dataset, tokenizer: PreTrainedTokenizerBase, options: DataOptions, labels: Sequence[str]
+) -> Dataset:
+    """Columns `input_ids` (whole texts, no special tokens), `length` and `labels`."""
+    check_texts(rows, options.text_column)
+
+    def encode(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        texts = [encodable(text) for text in batch[options.text_column]]
+        ids = tokenizer(texts, add_special_tokens=False, truncation=False, verbose=False)
+        return {"input_ids": ids["input_ids"], "length": [len(row) for row in ids["input_ids"]]}
+
+    targets = number_labels(rows, options.label_column, labels)
+    encoded = rows.map(encode, batched=True, remove_columns=rows.column_names, desc="tokenizing")
+    return encoded.add_column("labels", targets)
+
+
+def check_texts(rows: Dataset, column: str) -> None:
+    """Raise a `TypeError` naming the first row whose text is not a string."""
+    for row, text in enumerate(rows[column]):
+        if not isinstance(text, str):
+            raise TypeError(
+                f"`{column}` must hold strings, got {type(text).__name__} in row {row}; drop or "
+                "fill that row."
+            )
+
+
+def make_collator(
+    pad_token_id: int, crop_tokens: int | None = None
+) -> Callable[[list[dict[str, Any]]], dict[str, Tensor]]:
+    """A function from rows to a padded batch.
+
+    Args:
+        pad_token_id: Token to pad with, on the right.
+        crop_tokens: In training: a random piece of each text, at most this long, drawn anew each
+            time. `None`: whole texts.
+    """
+
+    def crop(ids: list[int]) -> list[int]:
+        if crop_tokens is None or len(ids) <= crop_tokens:
+            return ids
+        start = int(torch.randint(len(ids) - crop_tokens + 1, ()))
+        return ids[start : start + crop_tokens]
+
+    def collate(rows: list[dict[str, Any]]) -> dict[str, Tensor]:
+        pieces = [torch.tensor(crop(row["input_ids"]), dtype=torch.long) for row in rows]
+        pad = torch.nn.utils.rnn.pad_sequence
+        batch = {
+            "input_ids": pad(pieces, batch_first=True, padding_value=pad_token_id),
+            "attention_mask": pad([torch.ones_like(piece) for piece in pieces], batch_first=True),
+            "labels": torch.tensor([row["labels"] for row in rows]),
+        }
+        if "teacher_logits" in rows[0]:
+            batch["teacher_logits"] = torch.tensor([row["teacher_logits"] for row in rows])
+        return batch
+
+    return collate

@@ -1,0 +1,145 @@
+"""How good a localizer is: accuracy on labels, agreement of its attribution with people."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from datasets import Dataset
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from .geometry_anchornet import encodable
+from .metrics.pointing_game import PointingGame
+from .metrics.token_auprc import TokenAUPRC
+from .selection_anchornet import LocatedText, attribute_tokens, center_evidence
+
+SENTENCE_WORDS = 21
+"""Words in the moving average that stands for "smoothed to sentence length"."""
+
+
+@torch.no_grad()
+def evaluate_accuracy(
+    model: nn.Module, loader: Iterable[dict[str, Tensor]], accelerator: Accelerator
+) -> dict[str, float]:
+    """Accuracy in [0, 1] and mean loss over a split, over all processes.
+
+    For multi-label targets accuracy is the share of rows with every label right.
+    """
+    model.eval()
+    right, losses, count = 0, 0.0, 0
+    for batch in loader:
+        output, labels = model(**batch), batch["labels"]
+        if labels.ndim == 1:
+            hits = output.logits.argmax(dim=-1) == labels
+        else:
+            hits = ((output.logits > 0) == (labels > 0.5)).all(dim=-1)
+        hits, loss = accelerator.gather_for_metrics((hits, output.loss.expand(len(hits))))
+        right += int(hits.sum())
+        losses += float(loss.sum())
+        count += len(hits)
+    return {"accuracy": right / count, "loss": losses / count}
+
+
+@dataclass(frozen=True)
+class Localization:
+    """A localizer's view of one text.
+
+    Attributes:
+        located: The text's words and their attribution.
+        tokens: (tokens, labels), float64, attribution of each token, centred over labels.
+        logits: (labels,), float32.
+    """
+
+    located: LocatedText
+    tokens: NDArray[np.float64]
+    logits: NDArray[np.float32]
+
+
+@torch.no_grad()
+def localize(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    texts: Sequence[str],
+    batch_size: int = 32,
+) -> Iterator[Localization]:
+    """What a single-label localizer says of each text, in order; texts of any length."""
+    model.eval()
+    for start in range(0, len(texts), batch_size):
+        batch = list(texts[start : start + batch_size])
+        inputs = tokenizer(
+            [encodable(text) for text in batch],
+            add_special_tokens=False,
+            truncation=False,
+            padding=True,
+            return_offsets_mapping=True,
+            return_tensors="pt",
+            verbose=False,
+        )
+        ids, mask = inputs["input_ids"].to(model.device), inputs["attention_mask"].to(model.device)
+        output = model(ids, mask, output_evidence=True)
+        evidence = [center_evidence(branch) for branch in output.evidence]
+        lengths = mask.sum(dim=1)
+        attribution = attribute_tokens(evidence, model.windows, lengths, ids.shape[1])
+        for row, text in enumerate(batch):
+            count = int(lengths[row])
+            tokens = attribution[row, :count].cpu().numpy()
+            located = LocatedText.build(text, inputs["offset_mapping"][row, :count], tokens)
+            yield Localization(located, tokens, output.logits[row].cpu().numpy())
+
+
+def evaluate_plausibility(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Dataset,
+    text_column: str = "text",
+    spans_column: str = "spans",
+) -> dict[str, float]:
+    """Agreement of the attribution to the predicted label with spans that people marked.
+
+    Units are the localizer's tokens; a token is marked if it overlaps a human span. Rows without
+    spans are left out.
+
+    Returns:
+        `pointing` (the best token is marked), `token_auprc`, the same smoothed by a moving average
+        of `SENTENCE_WORDS` tokens, and `marked_share` (what random scores reach), in [0, 1].
+    """
+    rows = rows.filter(lambda row: len(row[spans_column]) > 0)
+    scores, smoothed, marks = [], [], []
+    views = localize(model, tokenizer, rows[text_column])
+    for view, spans in zip(views, rows[spans_column], strict=True):
+        attribution = view.tokens[:, int(view.logits.argmax())]
+        scores.append(attribution)
+        smoothed.append(_smooth(attribution, SENTENCE_WORDS))
+        marks.append(_mark(view.located, spans))
+    auprc = TokenAUPRC(keep_in_memory=True)
+    return {
+        "pointing": PointingGame(keep_in_memory=True).compute(
+            predictions=scores, references=marks
+        )["pointing_game"],
+        "token_auprc": auprc.compute(predictions=scores, references=marks)["token_auprc"],
+        "token_auprc_smoothed": auprc.compute(predictions=smoothed, references=marks)[
+            "token_auprc"
+        ],
+        "marked_share": float(np.mean([mark.mean() for mark in marks])),
+        "num_documents": len(marks),
+    }
+
+
+def _mark(located: LocatedText, spans: Sequence[Sequence[int]]) -> NDArray[np.float64]:
+    """1 for each token that overlaps a span, else 0: (tokens,)."""
+    marked = np.zeros(len(located.starts))
+    for start, end in spans:
+        marked[(located.starts < end) & (located.ends > start)] = 1
+    return marked
+
+
+def _smooth(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:
+    """Centred moving average over `width` values; fewer at the ends."""
+    reach = width // 2
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    places = np.arange(len(values))
+    low, high = np.maximum(places - reach, 0), np.minimum(places + reach + 1, len(values))
+    return (sums[high] - sums[low]) / (high - low)

@@ -1,0 +1,218 @@
+"""The training loop: Accelerate, in small functions. The same loop trains every model here."""
+
+import json
+import logging
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from datasets import Dataset
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from tqdm.auto import tqdm
+from transformers import PreTrainedModel, get_linear_schedule_with_warmup
+from transformers.trainer_pt_utils import LengthGroupedSampler
+
+logger = logging.getLogger(__name__)
+
+Collator = Callable[[list[dict[str, Any]]], dict[str, Tensor]]
+
+
+@dataclass
+class TrainingOptions:
+    """How to train.
+
+    Attributes:
+        output_dir: Folder for the best checkpoint and `training.json`.
+        num_epochs: Passes over the training split.
+        batch_size: Texts a step and process.
+        learning_rate: Peak rate of everything that is not a table; falls linearly to 0.
+        embedding_learning_rate: Peak rate of the embedding table.
+        ngram_learning_rate: Peak rate of the n-gram tables, whose entries are scores, of the size
+            of logits times the number of branches.
+        weight_decay: Decoupled decay of the matrices that are not tables.
+        warmup_ratio: Share of the steps in which the rates rise from 0.
+        max_grad_norm: Gradients are clipped to this norm.
+        gradient_accumulation_steps: Batches a step.
+        distillation_weight: Weight of the teacher's probabilities in the loss, in [0, 1].
+        mixed_precision: "no", "bf16" or "fp16".
+        seed: Seed of weights, order and dropout.
+    """
+
+    output_dir: str
+    num_epochs: int = 3
+    batch_size: int = 32
+    learning_rate: float = 2e-3
+    embedding_learning_rate: float = 5e-4
+    ngram_learning_rate: float = 1.0
+    weight_decay: float = 0.01
+    warmup_ratio: float = 0.05
+    max_grad_norm: float = 1.0
+    gradient_accumulation_steps: int = 1
+    distillation_weight: float = 0.5
+    mixed_precision: str = "no"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the values that would otherwise fail late."""
+        for name in ("num_epochs", "batch_size", "gradient_accumulation_steps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"`{name}` must be at least 1, got {getattr(self, name)}.")
+        if not 0 <= self.distillation_weight <= 1:
+            raise ValueError(
+                f"`distillation_weight` must be in [0, 1], got {self.distillation_weight}."
+            )
+
+
+def make_accelerator(options: TrainingOptions) -> Accelerator:
+    """An Accelerator with the seed set, the same in every process."""
+    accelerator = Accelerator(
+        mixed_precision=options.mixed_precision,
+        gradient_accumulation_steps=options.gradient_accumulation_steps,
+    )
+    set_seed(options.seed)
+    return accelerator
+
+
+def make_loader(
+    rows: Dataset, collate: Collator, batch_size: int, seed: int | None = None
+) -> DataLoader[dict[str, Tensor]]:
+    """Batches of texts of similar length; `seed`: shuffled, `None`: in order."""
+    sampler = None
+    if seed is not None:
+        generator = torch.Generator().manual_seed(seed)
+        lengths = list(rows["length"])
+        sampler = LengthGroupedSampler(batch_size, lengths=lengths, generator=generator)
+    return DataLoader(rows, batch_size=batch_size, sampler=sampler, collate_fn=collate)
+
+
+def group_parameters(model: nn.Module, options: TrainingOptions) -> list[dict[str, Any]]:
+    """Parameter groups with their own learning rate and decay."""
+    rates = {
+        "embeddings": (options.embedding_learning_rate, 0.0),
+        "ngrams": (options.ngram_learning_rate, 0.0),
+        "vectors": (options.learning_rate, 0.0),  # biases and normalisations
+        "matrices": (options.learning_rate, options.weight_decay),
+    }
+    groups: dict[str, list[nn.Parameter]] = {name: [] for name in rates}
+    for name, parameter in model.named_parameters():
+        table = next((part for part in name.split(".") if part in ("embeddings", "ngrams")), None)
+        groups[table or ("vectors" if parameter.ndim == 1 else "matrices")].append(parameter)
+    return [
+        {"params": groups[name], "lr": rate, "weight_decay": decay}
+        for name, (rate, decay) in rates.items()
+        if groups[name]
+    ]
+
+
+def compute_loss(model: nn.Module, batch: dict[str, Tensor], distillation_weight: float) -> Tensor:
+    """The model's own loss, mixed with the cross entropy to its teacher where there is one.
+
+    Knowledge distillation at temperature 1 (Hinton et al., 2015, equation 1).
+    """
+    teacher_logits = batch.pop("teacher_logits", None)
+    output = model(**batch)
+    if teacher_logits is None:
+        return output.loss
+    soft = nn.functional.cross_entropy(output.logits, teacher_logits.softmax(dim=-1))
+    return (1 - distillation_weight) * output.loss + distillation_weight * soft
+
+
+def train(
+    model: PreTrainedModel,
+    loader: Iterable[dict[str, Tensor]],
+    evaluate: Callable[[nn.Module], dict[str, float]],
+    options: TrainingOptions,
+    accelerator: Accelerator,
+    save: Callable[[PreTrainedModel, str], None],
+) -> dict[str, Any]:
+    """Train, evaluate after each epoch, keep the checkpoint of best accuracy.
+
+    Args:
+        model: The model, on any device.
+        loader: Training batches, not yet prepared.
+        evaluate: Scores of the prepared model on the validation split, with "accuracy".
+        options: How to train.
+        accelerator: From `make_accelerator`.
+        save: Writes the model, and what belongs to it, to a folder.
+
+    Returns:
+        What was done: the options, the history of every epoch and the best one; also written to
+        `training.json` in `options.output_dir`.
+
+    Raises:
+        FloatingPointError: if the loss is not finite.
+    """
+    optimizer = torch.optim.AdamW(group_parameters(model, options), betas=(0.9, 0.98))
+    model, optimizer, loader = accelerator.prepare(model, optimizer, loader)
+    # Accelerate steps the schedule once a process: count the steps of all of them.
+    steps = math.ceil(len(loader) / options.gradient_accumulation_steps) * options.num_epochs
+    steps *= accelerator.num_processes
+    schedule = accelerator.prepare(
+        get_linear_schedule_with_warmup(optimizer, int(options.warmup_ratio * steps), steps)
+    )
+    history: list[dict[str, float]] = []
+    best = -1.0
+    for epoch in range(1, options.num_epochs + 1):
+        loss = _train_epoch(model, loader, optimizer, schedule, options, accelerator, epoch)
+        scores = evaluate(model)
+        history.append({"epoch": epoch, "train_loss": loss, **scores})
+        logger.info("epoch %d: %s", epoch, history[-1])
+        if accelerator.is_main_process and scores["accuracy"] > best:
+            save(accelerator.unwrap_model(model), options.output_dir)
+        best = max(best, scores["accuracy"])
+    report = {
+        "options": asdict(options),
+        "num_processes": accelerator.num_processes,
+        "history": history,
+        "best": max(history, key=lambda scores: scores["accuracy"]),
+    }
+    if accelerator.is_main_process:
+        write_json(Path(options.output_dir) / "training.json", report)
+    accelerator.wait_for_everyone()
+    return report
+
+
+def _train_epoch(
+    model: nn.Module,
+    loader: Any,
+    optimizer: Any,
+    schedule: Any,
+    options: TrainingOptions,
+    accelerator: Accelerator,
+    epoch: int,
+) -> float:
+    """One pass over the training split; its mean loss over all processes."""
+    model.train()
+    total = torch.zeros((), device=accelerator.device)
+    progress = tqdm(
+        loader, desc=f"epoch {epoch}", disable=not accelerator.is_main_process, mininterval=5
+    )
+    for batch in progress:
+        with accelerator.accumulate(model):
+            loss = compute_loss(model, batch, options.distillation_weight)
+            if not torch.isfinite(loss):
+                raise FloatingPointError(
+                    f"the loss became {loss.item()} in epoch {epoch}; lower `learning_rate` "
+                    f"({options.learning_rate})."
+                )
+            accelerator.backward(loss)
+            if accelerator.sync_gradients:
+                accelerator.clip_grad_norm_(model.parameters(), options.max_grad_norm)
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad()
+        total += loss.detach()
+        progress.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
+    return float(accelerator.reduce(total / len(loader), "mean"))
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write `content` to `path`, making its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,481 @@
+"""`pipeline("span-localization")` from text to answer, with and without a classifier."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from datasets import Dataset
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
+from transformers import BertConfig, BertForSequenceClassification
+from transformers.pipelines.pt_utils import KeyDataset
+
+from hf_anchornet import AnchorNetTextForSequenceClassification, SpanLocalizationPipeline
+
+TEXTS = ["the film was good", "", "bad bad film, a good a was not", "café " * 30 + "good"]
+RICH = (
+    "  the café was cafe\u0301\r\n\r\n not \U0001f469\u200d\U0001f469\u200d\U0001f467 good, "
+    "\u05e9\u05dc\u05d5\u05dd \u0643\u062a\u0627\u0628 \u7535\u5f71 it's bad!  "
+)
+
+
+@pytest.fixture
+def localize(planted, tokenizer):
+    """Only "good" (for positive) and "bad" (for negative) count."""
+    return SpanLocalizationPipeline(model=planted, tokenizer=tokenizer)
+
+
+@pytest.fixture
+def random_localize(model, tokenizer):
+    """Every token counts, in windows of several sizes."""
+    return SpanLocalizationPipeline(model=model, tokenizer=tokenizer)
+
+
+@pytest.fixture
+def folder(planted, tokenizer, tmp_path):
+    """The planted localizer, saved with its tokenizer."""
+    planted.save_pretrained(tmp_path / "localizer")
+    tokenizer.save_pretrained(tmp_path / "localizer")
+    return str(tmp_path / "localizer")
+
+
+def places(answer):
+    return [(span["start"], span["end"]) for span in answer["spans"]]
+
+
+def assert_same(one, other):
+    """Equal but for rounding."""
+    assert json.dumps(one, default=str).translate({}) and type(one) is type(other)
+    if isinstance(one, dict):
+        assert one.keys() == other.keys()
+        for key in one:
+            assert_same(one[key], other[key])
+    elif isinstance(one, list):
+        assert len(one) == len(other)
+        for left, right in zip(one, other, strict=True):
+            assert_same(left, right)
+    elif isinstance(one, float):
+        assert one == pytest.approx(other, rel=1e-4, abs=1e-6)
+    else:
+        assert one == other
+
+
+# The planted answer, to the exact character
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", ""),
+        ("", " film"),
+        ("the film was ", ""),
+        ("  \t ", "  "),
+        ("café cafe\u0301 ", " na\u00efve"),
+        ("\U0001f469\u200d\U0001f469\u200d\U0001f467 \U0001f44d\U0001f3fd\u2764\ufe0f ", " \U0001f600"),
+        ("\U0001f600", "\U0001f600"),
+        ("the film\r\nwas\r\n", "\r\n\r\nnot"),
+        ("\u05d4\u05e1\u05e8\u05d8 \u05d4\u05d9\u05d4 ", " \u05de\u05d0\u05d5\u05d3"),
+        ("\u0627\u0644\u0641\u064a\u0644\u0645\u060c ", " \u062c\u062f\u0627\u064b"),
+        ("\u8fd9\u90e8\u7535\u5f71", "\u3002"),
+        ("\x00", "\x00"),
+        ("\ud800 ", " \udfff"),
+        ("not (", "), a"),
+        ("film " * 500, " film" * 500),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("word", ["good", "Good", "GOOD"])
+def test_the_planted_word_is_found_to_the_exact_character(localize, before, after, word):
+    text = before + word + after
+    answer = localize(text)
+    assert answer["label"] == "positive"
+    assert places(answer) == [(len(before), len(before) + 4)]
+    assert answer["spans"][0]["text"] == word
+    assert answer["spans"][0]["share"] == pytest.approx(1.0)
+
+
+def test_an_accent_stays_with_its_word_composed_or_not(random_localize):
+    for text in ("café", "cafe\u0301"):
+        assert random_localize(f"a {text} film", labels="positive", max_tokens=3)["spans"]
+        for span in random_localize(f"a {text} film", top_k=9)["spans"]:
+            assert not span["text"].endswith("cafe")
+            assert not span["text"].startswith("\u0301")
+
+
+@pytest.mark.parametrize("options", [{}, {"top_k": 50}, {"iou_threshold": 0.5}, {"max_tokens": 6}])
+@pytest.mark.parametrize("label", ["negative", "positive"])
+def test_every_span_is_a_slice_of_the_text(random_localize, options, label):
+    answer = random_localize(RICH, labels=label, **options)
+    assert answer["spans"]
+    for span in answer["spans"]:
+        assert RICH[span["start"] : span["end"]] == span["text"] == span["text"].strip()
+        assert span["label"] == label
+
+
+# Evidence and shares
+
+
+def test_evidence_of_spans_that_cover_the_text_and_bias_make_the_centred_logits(
+    random_localize, tokenizer
+):
+    text = "the film was not good, a bad film " * 5
+    answer = random_localize(text, labels=["negative", "positive"], top_k=1, max_tokens=10**6)
+    # The sum over one-word spans, whatever their sign: ask for both labels, which mirror.
+    output = random_localize.model(tokenizer(text, return_tensors="pt").input_ids)
+    centred = (output.logits - output.bias)[0]
+    centred = centred - centred.mean()
+    negative = sum(s["evidence"] for s in answer["spans"] if s["label"] == "negative")
+    positive = sum(s["evidence"] for s in answer["spans"] if s["label"] == "positive")
+    assert negative > 0 < positive
+    assert positive - negative == pytest.approx(float(centred[1]), rel=1e-4)
+
+
+def test_shares_of_disjoint_one_word_spans_for_both_labels_sum_to_one_in_size(planted, tokenizer):
+    localize = SpanLocalizationPipeline(model=planted, tokenizer=tokenizer)
+    answer = localize("good bad film good", labels=["positive", "negative"])
+    shares = {span["start"]: span["share"] for span in answer["spans"]}
+    assert shares == pytest.approx({0: 1 / 3, 14: 1 / 3, 5: 1 / 3})
+    assert answer["coverage"] == pytest.approx(11 / 18)
+
+
+def test_shown_spans_do_not_overlap_unless_allowed(random_localize):
+    text = "not good, unhappy a-b café the film was " * 3
+    taken = [False] * len(text)
+    for start, end in places(random_localize(text, top_k=40)):
+        assert not any(taken[start:end])
+        taken[start:end] = [True] * (end - start)
+    overlapping = places(random_localize(text, top_k=40, iou_threshold=1.0))
+    assert sum(end - start for start, end in overlapping) > len(text)
+
+
+def test_a_multi_label_model_keeps_raw_evidence_and_scores_by_sigmoid(planted, tokenizer):
+    planted.config.problem_type = "multi_label_classification"
+    with torch.no_grad():
+        planted.aggregation.heads[0].weight[0] = 0  # nothing speaks for or against "negative"
+    localize = SpanLocalizationPipeline(model=planted, tokenizer=tokenizer)
+    output = planted(tokenizer("a good film", return_tensors="pt").input_ids, output_evidence=True)
+    answer = localize("a good film")
+    assert answer["score"] == pytest.approx(float(output.logits[0, 1].sigmoid()))
+    assert answer["spans"][0]["evidence"] == pytest.approx(float(output.evidence[0][0, 1, 1]))
+    assert localize("a good film", labels="negative")["spans"] == []
+
+
+# One, many, none; lists, generators, datasets
+
+
+def test_one_text_gives_a_dict_many_a_list_and_none_an_empty_list(random_localize):
+    many = random_localize(TEXTS)
+    for text, answer in zip(TEXTS, many, strict=True):
+        assert_same(random_localize(text), answer)
+    assert random_localize([]) == []
+    assert list(random_localize(text for text in [])) == []
+
+
+@pytest.mark.parametrize("batch_size", [2, 3, 16])
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_batches_change_nothing(random_localize, batch_size, side):
+    random_localize.tokenizer.padding_side = side
+    texts = [*TEXTS, *TEXTS[::-1], RICH]
+    assert_same(random_localize(texts, batch_size=batch_size), random_localize(texts))
+
+
+def test_batches_with_a_classifier_change_nothing(model, tokenizer, classifier_folder):
+    localize = SpanLocalizationPipeline(
+        model=model, tokenizer=tokenizer, classifier=classifier_folder, max_tokens=12
+    )
+    assert_same(localize(TEXTS, batch_size=3), localize(TEXTS))
+
+
+def test_generators_datasets_and_columns_stream(random_localize):
+    dataset = Dataset.from_dict({"text": TEXTS})
+    expected = random_localize(TEXTS)
+    for source in (
+        (text for text in TEXTS),
+        iter(TEXTS),
+        KeyDataset(dataset, "text"),
+        dataset["text"],
+        (row["text"] for row in dataset.to_iterable_dataset()),
+    ):
+        answers = random_localize(source, batch_size=2)
+        assert not isinstance(answers, list)
+        assert_same(list(answers), expected)
+
+
+def test_a_stream_takes_no_more_texts_than_it_needs(random_localize):
+    def texts():
+        for count in range(1000):
+            assert count < 8
+            yield "a film"
+
+    answers = iter(random_localize(texts(), batch_size=2))
+    assert next(answers)["label"]
+
+
+def test_a_key_dataset_keeps_its_length(random_localize):
+    assert len(random_localize(KeyDataset(Dataset.from_dict({"text": TEXTS}), "text"))) == 4
+
+
+def test_answers_are_plain_python_and_survive_json(random_localize, classifier_folder):
+    localize = SpanLocalizationPipeline(
+        model=random_localize.model, tokenizer=random_localize.tokenizer,
+        classifier=classifier_folder,
+    )  # fmt: skip
+    for answer in localize([*TEXTS, RICH]):
+        assert json.loads(json.dumps(answer)) == answer
+
+
+# Options
+
+
+def test_labels_ask_for_the_evidence_of_other_classes(localize):
+    text = "good film, bad film"
+    assert places(localize(text, labels="negative")) == [(11, 14)]
+    assert places(localize(text, labels=["negative", "positive"])) == [(11, 14), (0, 4)]
+
+
+def test_scales_choose_the_windows(random_localize):
+    for scale in (1, 3, 9):
+        answer = random_localize(TEXTS[3], scales=scale)
+        assert {span["scale"] for span in answer["spans"]} == {scale}
+    both = random_localize(TEXTS[3], scales=(1, 3), top_k=40, iou_threshold=1.0)
+    assert {span["scale"] for span in both["spans"]} == {1, 3}
+
+
+def test_top_k_bounds_the_number_of_spans_for_each_label(random_localize):
+    text = "the film was not good, a bad film " * 5
+    assert len(random_localize(text, top_k=1)["spans"]) == 1
+    assert len(random_localize(text, top_k=2, labels=["negative", "positive"])["spans"]) == 4
+    assert len(random_localize(text, top_k=10**6)["spans"]) < 50
+
+
+def test_max_tokens_shows_the_best_set_in_reading_order(random_localize, tokenizer):
+    text = "the film was not good, a bad film " * 5
+    for budget in (1, 3, 10):
+        spans = random_localize(text, max_tokens=budget)["spans"]
+        assert sum(len(tokenizer.tokenize(span["text"])) for span in spans) <= budget
+        assert sum(span["scale"] for span in spans) <= budget
+        assert spans == sorted(spans, key=lambda span: span["start"])
+
+
+def test_a_limit_for_each_rank_may_be_given(localize):
+    assert len(localize("good bad good", iou_threshold=[0.0, 0.5], top_k=2)["spans"]) == 2
+
+
+def test_options_of_the_pipeline_hold_unless_a_call_says_otherwise(planted, tokenizer):
+    localize = SpanLocalizationPipeline(
+        model=planted, tokenizer=tokenizer, top_k=1, labels="negative"
+    )
+    text = "bad good bad good"
+    assert places(localize(text)) == [(0, 3)]
+    assert places(localize(text, labels="positive", top_k=2)) == [(4, 8), (13, 17)]
+    assert places(localize(text, top_k=None)) == [(0, 3)]
+
+
+# The classifier
+
+
+def load_classifier(form, folder):
+    if form == "folder":
+        return folder
+    if form == "path":
+        return Path(folder)
+    if form == "pipeline":
+        return pipeline("text-classification", model=folder)
+    return AutoModelForSequenceClassification.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("form", ["folder", "path", "pipeline", "model"])
+def test_a_classifier_may_be_given_in_any_form(planted, tokenizer, classifier_folder, form):
+    classifier = load_classifier(form, classifier_folder)
+    localize = SpanLocalizationPipeline(model=planted, tokenizer=tokenizer, classifier=classifier)
+    answer = localize("the film was good " + "film " * 30)["classifier"]
+    stock = pipeline("text-classification", model=classifier_folder)(answer["text"])[0]
+    assert answer["text"] == "good"
+    assert answer["stage"] == 1
+    assert (answer["label"], answer["score"]) == (stock["label"], pytest.approx(stock["score"]))
+
+
+@pytest.mark.parametrize("max_tokens", [3, 5, 17, 64])
+def test_the_classifier_never_reads_more_than_max_tokens(
+    model, tokenizer, classifier_folder, max_tokens
+):
+    localize = SpanLocalizationPipeline(
+        model=model, tokenizer=tokenizer, classifier=classifier_folder
+    )
+    read = []
+    localize.reader.model.register_forward_pre_hook(
+        lambda _, args, kwargs: read.append(kwargs["attention_mask"].sum(dim=1).max().item()),
+        with_kwargs=True,
+    )
+    texts = ["the film was unhappy, café not good " * 20, RICH, "supercalifragilistic" * 3]
+    answers = localize(texts, max_tokens=max_tokens, batch_size=2)
+    assert max(read) <= max_tokens
+    stored = AutoTokenizer.from_pretrained(classifier_folder)
+    for text, answer in zip(texts, answers, strict=True):
+        cost = answer["cost"]
+        assert cost["classifier_tokens"] <= max_tokens
+        assert cost["full_tokens"] == len(stored(text.encode("utf-8", "replace").decode()).input_ids)
+        if answer["classifier"]["stage"]:
+            assert cost["classifier_tokens"] == len(stored(answer["classifier"]["text"]).input_ids)
+
+
+@pytest.mark.parametrize("text", ["", " \r\n", "\x00"])
+def test_with_nothing_to_read_the_localizer_answers_for_the_classifier(
+    planted, tokenizer, classifier_folder, text
+):
+    localize = SpanLocalizationPipeline(
+        model=planted, tokenizer=tokenizer, classifier=classifier_folder
+    )
+    answer = localize(text)
+    assert answer["spans"] == []
+    assert answer["classifier"] == {
+        "label": answer["label"], "score": answer["score"], "stage": 0, "text": "",
+    }  # fmt: skip
+    assert answer["cost"]["classifier_tokens"] == 0
+
+
+def test_the_shown_spans_are_those_without_a_classifier(model, tokenizer, classifier_folder):
+    alone = SpanLocalizationPipeline(model=model, tokenizer=tokenizer)
+    both = SpanLocalizationPipeline(model=model, tokenizer=tokenizer, classifier=classifier_folder)
+    assert alone(RICH)["spans"] == both(RICH)["spans"]
+
+
+# Bad input
+
+
+@pytest.mark.parametrize("text", ["", " ", "\r\n\t", "\u00a0\u3000"])
+@pytest.mark.parametrize("options", [{}, {"iou_threshold": 1.0}, {"max_tokens": 5}])
+def test_a_blank_text_has_an_answer_without_spans(random_localize, text, options):
+    answer = random_localize(text, **options)
+    assert answer["spans"] == []
+    assert answer["coverage"] == 0.0
+
+
+@pytest.mark.parametrize(
+    "text", ["\x00", "\x00good\x00", "\ud800", "bad\udfff\ud800", "x" * 10**6, "\u7535" * 10**4]
+)
+def test_odd_texts_have_an_answer(random_localize, text):
+    answer = random_localize(text)
+    assert answer["label"] in ("negative", "positive")
+    assert all(text[s["start"] : s["end"]] == s["text"] for s in answer["spans"])
+
+
+@pytest.mark.parametrize("text", [None, 3, b"good", {"text": "good"}, 1.5])
+def test_a_single_input_that_is_no_string_is_refused(localize, text):
+    with pytest.raises(TypeError, match=rf"`inputs` must be a string.*got {type(text).__name__}"):
+        localize(text)
+
+
+@pytest.mark.parametrize("wrap", [list, tuple, iter, lambda x: (y for y in x)])
+def test_a_bad_input_among_good_ones_is_named_by_its_place(localize, wrap):
+    with pytest.raises(TypeError, match="`inputs` must hold strings only, got NoneType at index 2"):
+        list(localize(wrap(["good", "bad", None, "good"]), batch_size=2))
+
+
+def test_a_bad_row_of_a_dataset_is_named_by_its_place(localize):
+    dataset = Dataset.from_dict({"text": ["good", None]})
+    for source in (KeyDataset(dataset, "text"), dataset["text"]):
+        with pytest.raises(TypeError, match="got NoneType at index 1"):
+            list(localize(source))
+    with pytest.raises(TypeError, match="got dict at index 0 .* pass its text column"):
+        list(localize(dataset))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"top_k": 0}, "`top_k` must be a whole number of at least 1, got 0; give"),
+        ({"max_tokens": 0}, "`max_tokens` must be a whole number of at least 1, got 0; leave"),
+        ({"max_tokens": -1}, "`max_tokens` must be a whole number of at least 1, got -1; leave"),
+        ({"max_tokens": 2.5}, "`max_tokens` must be a whole number of at least 1, got 2.5; leave"),
+        ({"iou_threshold": 2}, r"`iou_threshold` must be a number in \[0, 1\]"),
+        ({"scales": [4]}, r"`scales` must be one or more of .* window sizes \[1\], got \[4\]"),
+        ({"scales": []}, r"`scales` must be one or more of .*, got \[\]; leave it out"),
+        ({"labels": "neutral"}, r"`labels` .* \['negative', 'positive'\], got \['neutral'\]"),
+        ({"labels": []}, r"`labels` must be one or more of this model's labels"),
+    ],
+)
+def test_a_bad_option_is_refused_at_construction_and_at_the_call(
+    planted, tokenizer, options, message
+):
+    with pytest.raises(ValueError, match=message):
+        SpanLocalizationPipeline(model=planted, tokenizer=tokenizer, **options)
+    localize = SpanLocalizationPipeline(model=planted, tokenizer=tokenizer)
+    with pytest.raises(ValueError, match=message):
+        localize("good", **options)
+
+
+def test_an_unknown_option_is_refused(localize):
+    with pytest.raises(TypeError, match=r"`topk` is not an option .* knows `top_k`, `scales`"):
+        localize("good", topk=3)
+
+
+@pytest.mark.parametrize("max_tokens", [1, 2])
+def test_a_budget_without_room_for_a_token_of_text_is_refused(
+    planted, tokenizer, classifier_folder, max_tokens
+):
+    message = f"`max_tokens` must be at least 3 for this classifier, got {max_tokens}; 2 special"
+    with pytest.raises(ValueError, match=message):
+        SpanLocalizationPipeline(
+            model=planted, tokenizer=tokenizer, classifier=classifier_folder, max_tokens=max_tokens
+        )
+    localize = SpanLocalizationPipeline(
+        model=planted, tokenizer=tokenizer, classifier=classifier_folder
+    )
+    with pytest.raises(ValueError, match=message):
+        localize(["good"], max_tokens=max_tokens)
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path):
+    with pytest.raises((OSError, ValueError), match=str(tmp_path)):
+        pipeline("span-localization", model=str(tmp_path))
+
+
+def test_a_checkpoint_of_another_type_is_refused(classifier_folder):
+    with pytest.raises(ValueError, match='`model` .* must be of type "anchornet_text", got "bert"'):
+        pipeline("span-localization", model=classifier_folder)
+
+
+# Saved and loaded; the stock pipeline
+
+
+def test_a_saved_folder_loads_by_task_name(localize, folder):
+    assert pipeline("span-localization", model=folder)(TEXTS) == localize(TEXTS)
+
+
+def test_a_saved_pipeline_loads_by_task_name(localize, tmp_path):
+    localize.save_pretrained(tmp_path)
+    loaded = pipeline("span-localization", model=str(tmp_path))
+    assert isinstance(loaded, SpanLocalizationPipeline)
+    assert loaded(TEXTS) == localize(TEXTS)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 7])
+def test_the_stock_pipeline_classifies_with_the_same_checkpoint(
+    random_localize, tmp_path, batch_size
+):
+    random_localize.model.save_pretrained(tmp_path)
+    random_localize.tokenizer.save_pretrained(tmp_path)
+    texts = [text for text in TEXTS * 3 if text]
+    stock = pipeline("text-classification", model=str(tmp_path))
+    for ours, theirs in zip(
+        random_localize(texts), stock(texts, batch_size=batch_size), strict=True
+    ):
+        assert ours["label"] == theirs["label"]
+        assert ours["score"] == pytest.approx(theirs["score"], rel=1e-4)
+
+
+def test_the_stock_pipeline_answers_for_a_blank_text(folder):
+    assert pipeline("text-classification", model=folder)("")[0]["score"] == pytest.approx(0.5)
+
+
+def test_half_precision_weights_find_the_same_spans(localize, folder):
+    half = AnchorNetTextForSequenceClassification.from_pretrained(folder, dtype=torch.float16)
+    answers = SpanLocalizationPipeline(model=half, tokenizer=localize.tokenizer)(TEXTS)
+    assert [places(answer) for answer in answers] == [places(a) for a in localize(TEXTS)]
+
+
+def test_another_bert_reads_the_same_spans(planted, tokenizer, classifier_folder):
+    config = BertConfig.from_pretrained(classifier_folder)
+    made_here = BertForSequenceClassification(config)
+    with pytest.raises(ValueError, match="`classifier` must be a model loaded from a Hub id or"):
+        SpanLocalizationPipeline(model=planted, tokenizer=tokenizer, classifier=made_here)
