@@ -1,8 +1,10 @@
 """AnchorNet: classifiers that show their evidence and cost less to run.
 
-Importing the package makes its models and pipelines known to transformers.
+Importing the package makes its models and pipelines known to transformers. That loads torch and
+transformers, for the command line's `--help` too: transformers has no way to register by name.
 """
 
+from .cascade_anchornet import SpanReader
 from .configuration_anchornet import AnchorNetTextConfig
 from .hub import register
 from .modeling_anchornet_text import AnchorNetTextForSequenceClassification, AnchorNetTextModel
@@ -16,5 +18,6 @@ __all__ = [
     "AnchorNetTextForSequenceClassification",
     "AnchorNetTextModel",
     "SpanLocalizationPipeline",
+    "SpanReader",
     "__version__",
 ]

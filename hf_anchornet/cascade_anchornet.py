@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from os import PathLike
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ def select_readable_spans(
     """The spans that a classifier should read, under a budget: ranges of words.
 
     A word is worth its largest absolute attribution over the labels, so that what speaks against
-    a label travels too.
+    a label travels too. Where no span of these scales fits, single tokens are chosen.
 
     Args:
         located: The text and what the localizer says about it.
@@ -38,7 +38,9 @@ def select_readable_spans(
         scales: Sizes of the candidate spans, in the localizer's tokens.
     """
     values = np.abs(located.attribution).max(axis=-1, initial=0.0)
-    return select_best_spans(located.spans(scales), values, costs, budget)
+    return select_best_spans(located.spans(scales), values, costs, budget) or select_best_spans(
+        located.spans([1]), values, costs, budget
+    )
 
 
 def join_spans(words: Words, spans: Sequence[Span]) -> str:
@@ -78,7 +80,7 @@ class SpanReader:
             OSError: if there is no model under that id or in that folder.
         """
         if isinstance(classifier, TextClassificationPipeline):
-            return cls(classifier.model, classifier.tokenizer)
+            return cls(classifier.model, cast(PreTrainedTokenizerBase, classifier.tokenizer))
         if isinstance(classifier, PreTrainedModel):
             if not classifier.name_or_path:
                 raise ValueError(
@@ -143,6 +145,35 @@ class SpanReader:
             if excess <= 0:
                 return spans
             budget -= excess
+
+    def read(
+        self, located: Sequence[LocatedText], max_tokens: int, scales: Sequence[int]
+    ) -> list[dict[str, Any]]:
+        """What the classifier says of the selected spans of each text.
+
+        Args:
+            located: The texts and what the localizer says about them.
+            max_tokens: The most tokens that the classifier may read; see `check_budget`.
+            scales: Sizes of the candidate spans, in the localizer's tokens.
+
+        Returns:
+            For each text a dict: the `text` of the spans, the `tokens` read and the `full_tokens`
+            that the whole text would take; unless `text` is empty, also `label` and `score`.
+        """
+        readings: list[dict[str, Any]] = []
+        for text in located:
+            costs = self.count(text.words)
+            chosen = join_spans(text.words, self.select(text, costs, max_tokens, scales))
+            readable = len(self._encode(chosen)["input_ids"]) > 0
+            full_tokens = int(costs.sum()) + self.num_special_tokens
+            readings.append(
+                {"text": chosen if readable else "", "tokens": 0, "full_tokens": full_tokens}
+            )
+        read = [reading for reading in readings if reading["text"]]
+        answers = self.classify([reading["text"] for reading in read]) if read else []
+        for reading, answer in zip(read, answers, strict=True):
+            reading.update(answer)
+        return readings
 
     @torch.no_grad()
     def classify(self, texts: Sequence[str]) -> list[dict[str, Any]]:

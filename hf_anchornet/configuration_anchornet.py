@@ -77,8 +77,10 @@ class AnchorNetTextConfig(PreTrainedConfig):
     pad_token_id: int | None = 0
 
     def __post_init__(self, **kwargs: Any) -> None:
-        """Fill in the lists that were left out; drop what `Pipeline.save_pretrained` adds."""
-        kwargs.pop("custom_pipelines", None)  # else the installed package asks for remote code
+        """Fill in the lists that were left out."""
+        if not __name__.startswith("transformers_modules."):
+            # The installed package knows its pipelines: it need not ask to trust remote code.
+            kwargs.pop("custom_pipelines", None)
         self.kernel_sizes = list(self.kernel_sizes)
         num_layers = len(self.kernel_sizes)
         self.strides = list(self.strides or [1] * num_layers)
@@ -98,7 +100,7 @@ class AnchorNetTextConfig(PreTrainedConfig):
         for name in ("kernel_sizes", "strides", "dilations"):
             _check_positive(name, *getattr(self, name))
         depths, deepest = self.branch_depths, len(self.kernel_sizes)
-        rising = all(low < high for low, high in zip(depths, depths[1:], strict=False))
+        rising = depths == sorted(set(depths))
         if not depths or not rising or depths[0] < 0 or depths[-1] != deepest:
             raise ValueError(
                 "`branch_depths` must rise strictly from >= 0 to the number of layers "

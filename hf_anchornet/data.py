@@ -43,7 +43,8 @@ def load_split(options: DataOptions, split: str) -> Dataset:
     """One split of a source, with its columns checked.
 
     Raises:
-        ValueError: if the split or a column is missing; says what there is instead.
+        ValueError: if the split or a column is missing, saying what there is instead, or if the
+            split has no rows.
         FileNotFoundError: if the source is a path that does not exist.
     """
     dataset = _load_source(options.dataset, options.subset)
@@ -53,6 +54,11 @@ def load_split(options: DataOptions, split: str) -> Dataset:
             "of these."
         )
     rows = dataset[split]
+    if len(rows) == 0:
+        raise ValueError(
+            f"split `{split}` of {options.dataset} must have rows, got none; name another one of "
+            f"{sorted(dataset)}."
+        )
     for column in (options.text_column, options.label_column):
         check_column(rows.column_names, column)
     if options.max_rows and options.max_rows < len(rows):
@@ -85,21 +91,24 @@ def find_labels(rows: Dataset, column: str) -> list[str]:
     """Names of the labels of a split, in the order of their numbers.
 
     Raises:
-        ValueError: if there are fewer than two.
+        ValueError: if fewer than two occur.
     """
+    names = _class_names(rows, column)
+    found = {v for row in rows[column] for v in (row if isinstance(row, list) else [row])}
+    values = sorted(found - {None}, key=lambda v: (isinstance(v, str), v))
+    if len(values) < 2:
+        raise ValueError(
+            f"`{column}` must hold at least two labels, got {values}; a classifier has nothing to "
+            "tell apart: add rows of another label."
+        )
+    return names or [str(value) for value in values]
+
+
+def _class_names(rows: Dataset, column: str) -> list[str] | None:
+    """Names of a `ClassLabel` column or a column of lists of them, `None` for plain values."""
     feature = rows.features[column]
     feature = getattr(feature, "feature", feature)  # of a list
-    if isinstance(feature, ClassLabel):
-        labels = list(feature.names)
-    else:
-        values = {v for row in rows[column] for v in (row if isinstance(row, list) else [row])}
-        labels = [str(value) for value in sorted(values, key=lambda v: (isinstance(v, str), v))]
-    if len(labels) < 2:
-        raise ValueError(
-            f"`{column}` must have at least two labels, got {labels}; a classifier has nothing to "
-            "tell apart."
-        )
-    return labels
+    return list(feature.names) if isinstance(feature, ClassLabel) else None
 
 
 def number_labels(rows: Dataset, column: str, labels: Sequence[str]) -> list[Any]:
@@ -108,12 +117,12 @@ def number_labels(rows: Dataset, column: str, labels: Sequence[str]) -> list[Any
     Raises:
         ValueError: for a label that is not among `labels`, naming the row.
     """
-    feature = rows.features[column]
-    names = getattr(getattr(feature, "feature", feature), "names", None)
+    names = _class_names(rows, column)
     numbers = {label: number for number, label in enumerate(labels)}
 
     def number(value: Any, row: int) -> int:
-        name = names[value] if names is not None else str(value)
+        # An unlabelled row of a `ClassLabel` column has the number -1 or none at all.
+        name = str(value) if names is None or value not in range(len(names)) else names[value]
         if name not in numbers:
             raise ValueError(
                 f"label {name!r} in row {row} of `{column}` was not seen in training, where the "

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -11,10 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from .geometry_anchornet import encodable
+from .data import check_column
+from .geometry_anchornet import LocatedText, Window, encodable
 from .metrics.pointing_game import PointingGame
 from .metrics.token_auprc import TokenAUPRC
-from .selection_anchornet import LocatedText, attribute_tokens, center_evidence
+from .selection_anchornet import attribute_tokens, center_evidence
 
 SENTENCE_WORDS = 21
 """Words in the moving average that stands for "smoothed to sentence length"."""
@@ -78,11 +80,14 @@ def localize(
             return_tensors="pt",
             verbose=False,
         )
-        ids, mask = inputs["input_ids"].to(model.device), inputs["attention_mask"].to(model.device)
+        # A batch without a token comes as floats.
+        ids = inputs["input_ids"].long().to(model.device)
+        mask = inputs["attention_mask"].long().to(model.device)
         output = model(ids, mask, output_evidence=True)
         evidence = [center_evidence(branch) for branch in output.evidence]
         lengths = mask.sum(dim=1)
-        attribution = attribute_tokens(evidence, model.windows, lengths, ids.shape[1])
+        windows = cast(tuple[Window, ...], model.windows)
+        attribution = attribute_tokens(evidence, windows, lengths, ids.shape[1])
         for row, text in enumerate(batch):
             count = int(lengths[row])
             tokens = attribution[row, :count].cpu().numpy()
@@ -105,8 +110,18 @@ def evaluate_plausibility(
     Returns:
         `pointing` (the best token is marked), `token_auprc`, the same smoothed by a moving average
         of `SENTENCE_WORDS` tokens, and `marked_share` (what random scores reach), in [0, 1].
+
+    Raises:
+        ValueError: if a column is missing or no row has a span.
     """
+    for column in (text_column, spans_column):
+        check_column(rows.column_names, column)
     rows = rows.filter(lambda row: len(row[spans_column]) > 0)
+    if len(rows) == 0:
+        raise ValueError(
+            f"`{spans_column}` must hold spans in at least one row, got none; choose a split that "
+            "people have marked."
+        )
     scores, smoothed, marks = [], [], []
     views = localize(model, tokenizer, rows[text_column])
     for view, spans in zip(views, rows[spans_column], strict=True):
@@ -114,15 +129,14 @@ def evaluate_plausibility(
         scores.append(attribution)
         smoothed.append(_smooth(attribution, SENTENCE_WORDS))
         marks.append(_mark(view.located, spans))
-    auprc = TokenAUPRC(keep_in_memory=True)
+    pointing, auprc = PointingGame(keep_in_memory=True), TokenAUPRC(keep_in_memory=True)
+    hits = pointing.compute(predictions=scores, references=marks)
+    plain = auprc.compute(predictions=scores, references=marks)
+    smooth = auprc.compute(predictions=smoothed, references=marks)
     return {
-        "pointing": PointingGame(keep_in_memory=True).compute(
-            predictions=scores, references=marks
-        )["pointing_game"],
-        "token_auprc": auprc.compute(predictions=scores, references=marks)["token_auprc"],
-        "token_auprc_smoothed": auprc.compute(predictions=smoothed, references=marks)[
-            "token_auprc"
-        ],
+        "pointing": hits["pointing_game"],
+        "token_auprc": plain["token_auprc"],
+        "token_auprc_smoothed": smooth["token_auprc"],
         "marked_share": float(np.mean([mark.mean() for mark in marks])),
         "num_documents": len(marks),
     }
@@ -142,4 +156,5 @@ def _smooth(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:
     sums = np.concatenate([[0.0], np.cumsum(values)])
     places = np.arange(len(values))
     low, high = np.maximum(places - reach, 0), np.minimum(places + reach + 1, len(values))
-    return (sums[high] - sums[low]) / (high - low)
+    means: NDArray[np.float64] = (sums[high] - sums[low]) / (high - low)
+    return means

@@ -2,21 +2,21 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset
-from transformers import Pipeline
+from transformers import Pipeline, PreTrainedTokenizerBase
 
-from .cascade_anchornet import Classifier, SpanReader, join_spans
+from .cascade_anchornet import Classifier, SpanReader
 from .geometry_anchornet import LocatedText, Window, encodable
 from .selection_anchornet import (
     ShownSpan,
     center_evidence,
+    check_count,
     check_iou_threshold,
-    check_top_k,
     locate_texts,
     show_best_spans,
     show_top_spans,
@@ -46,12 +46,9 @@ class SpanOptions:
         Raises:
             ValueError: naming the option, its value and the remedy.
         """
-        check_iou_threshold(self.iou_threshold, check_top_k(self.top_k))
-        if self.max_tokens is not None and self.max_tokens < 1:
-            raise ValueError(
-                f"`max_tokens` must be at least 1, got {self.max_tokens}; leave it out for the "
-                "default."
-            )
+        check_iou_threshold(self.iou_threshold, check_count("top_k", self.top_k))
+        if self.max_tokens is not None:
+            check_count("max_tokens", self.max_tokens)
         _check_choice("scales", self.scales, sizes, "window sizes")
         _check_choice("labels", self.labels, labels, "labels")
 
@@ -89,20 +86,25 @@ class SpanLocalizationPipeline(Pipeline):
         labels: Labels to explain (default: the predicted one).
     """
 
-    _load_tokenizer = True
-    _load_image_processor = False
-    _load_feature_extractor = False
-    _load_processor = False
+    _load_tokenizer: Any = True
+    _load_image_processor: Any = False
+    _load_feature_extractor: Any = False
+    _load_processor: Any = False
 
     def __init__(self, *args: Any, classifier: Classifier | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        config = self.model.config
+        config: Any = self.model.config
         if config.model_type != MODEL_TYPE:
             raise ValueError(
                 f'`model` of the span-localization pipeline must be of type "{MODEL_TYPE}", got '
                 f'"{config.model_type}"; choose a text AnchorNet.'
             )
-        self.windows: tuple[Window, ...] = self.model.windows
+        if self.tokenizer is None or not self.tokenizer.is_fast:
+            raise ValueError(
+                "`tokenizer` of the span-localization pipeline must be a fast one, got "
+                f"{type(self.tokenizer).__name__}; pass the one that the model was trained with."
+            )
+        self.windows = cast(tuple[Window, ...], self.model.windows)
         self.labels: list[str] = [config.id2label[index] for index in range(config.num_labels)]
         self.multi_label = config.problem_type == "multi_label_classification"
         self.reader = None if classifier is None else SpanReader.load(classifier, self.device)
@@ -119,8 +121,9 @@ class SpanLocalizationPipeline(Pipeline):
                 f"{', '.join(f'`{name}`' for name in known)} and, when it is made, `classifier`."
             )
         for name in ("scales", "labels"):
-            if isinstance(options.get(name), int | str):
-                options[name] = [options[name]]
+            value = options.get(name)
+            if isinstance(value, str) or not isinstance(value, Iterable | None):
+                options[name] = [value]
         return {}, {name: value for name, value in options.items() if value is not None}, {}
 
     def _check_options(self, **options: Any) -> None:
@@ -133,7 +136,7 @@ class SpanLocalizationPipeline(Pipeline):
     def __call__(
         self,
         inputs: Any,
-        *,
+        *args: Any,
         num_workers: int | None = None,
         batch_size: int | None = None,
         **options: Any,
@@ -142,6 +145,7 @@ class SpanLocalizationPipeline(Pipeline):
 
         Args:
             inputs: A text gives a dict, a list a list; a generator or dataset of texts streams.
+            args: None; as in every pipeline.
             num_workers: Processes that tokenize a dataset.
             batch_size: Texts in one forward pass.
             options: As for the pipeline; they hold for this call.
@@ -160,37 +164,39 @@ class SpanLocalizationPipeline(Pipeline):
                 inputs = _Texts(inputs)
             elif isinstance(inputs, Iterable):
                 inputs = _check_texts(inputs)
-        return super().__call__(inputs, num_workers=num_workers, batch_size=batch_size, **options)
+        options |= {"num_workers": num_workers, "batch_size": batch_size}
+        return super().__call__(inputs, *args, **options)  # type: ignore[no-untyped-call]
 
-    def preprocess(self, inputs: str) -> dict[str, Any]:
+    def preprocess(self, input_: Any, **_: Any) -> dict[str, Any]:
         """Tokens of a text, of any length, and where they stand in it."""
-        if not isinstance(inputs, str):
+        if not isinstance(input_, str):
             raise TypeError(
                 f"`inputs` must be a string, or a list, generator or dataset of strings, got "
-                f"{type(inputs).__name__} ({inputs!r:.60}); convert it."
+                f"{type(input_).__name__} ({input_!r:.60}); convert it."
             )
-        encoded = self.tokenizer(
-            encodable(inputs),
+        encoded = cast(PreTrainedTokenizerBase, self.tokenizer)(
+            encodable(input_),
             add_special_tokens=False,
             truncation=False,
             return_offsets_mapping=True,
             verbose=False,
         )
-        ids = torch.tensor([encoded["input_ids"]], dtype=torch.long)  # (1, tokens)
+        offsets = encoded["offset_mapping"]
+        # Without a token, one that is masked: `Pipeline` cannot pad an empty row on the left.
         return {
-            "input_ids": ids,
-            "attention_mask": torch.ones_like(ids),
-            "offsets": encoded["offset_mapping"],
-            "text": inputs,
+            "input_ids": torch.tensor([encoded["input_ids"] or [0]]),  # (1, tokens)
+            "attention_mask": torch.tensor([[1] * len(offsets) or [0]]),
+            "offsets": offsets,
+            "text": input_,
         }
 
-    def _forward(self, model_inputs: dict[str, Any], **options: Any) -> dict[str, Any]:
+    def _forward(self, input_tensors: dict[str, Any], **options: Any) -> Any:
         chosen = SpanOptions(**options)
-        texts, offsets = model_inputs["text"], model_inputs["offsets"]
+        texts, offsets = input_tensors["text"], input_tensors["offsets"]
         if isinstance(texts, str):  # not batched
             texts, offsets = [texts], [offsets]
         output = self.model(
-            model_inputs["input_ids"], model_inputs["attention_mask"], output_evidence=True
+            input_tensors["input_ids"], input_tensors["attention_mask"], output_evidence=True
         )
         # Independent classes: a sigmoid sees all of the evidence, a softmax only its differences.
         evidence = output.evidence if self.multi_label else [*map(center_evidence, output.evidence)]
@@ -202,7 +208,7 @@ class SpanLocalizationPipeline(Pipeline):
             self._read(self.reader, located, results, chosen.max_tokens or DEFAULT_MAX_TOKENS)
         return {"results": results}
 
-    def postprocess(self, model_outputs: dict[str, Any]) -> dict[str, Any]:
+    def postprocess(self, model_outputs: Any, **_: Any) -> Any:
         """The answer for one text."""
         results = model_outputs["results"]
         return results[0] if isinstance(results, list) else results
@@ -222,11 +228,7 @@ class SpanLocalizationPipeline(Pipeline):
         scales = options.scales or [window.size for window in self.windows]
         if options.max_tokens is not None and self.reader is None:
             return [
-                [
-                    s
-                    for label in explained
-                    for s in show_best_spans(text, label, options.max_tokens, scales)
-                ]
+                show_best_spans(text, explained, options.max_tokens, scales)
                 for text, explained in zip(located, labels.tolist(), strict=True)
             ]
         branches = [i for i, window in enumerate(self.windows) if window.size in scales]
@@ -265,23 +267,17 @@ class SpanLocalizationPipeline(Pipeline):
     ) -> None:
         """Add to each answer what the classifier says of the text's selected spans."""
         scales = self.model.config.reading_scales or [max(w.size for w in self.windows)]
-        texts = []
-        for text, result in zip(located, results, strict=True):
-            costs = reader.count(text.words)
-            texts.append(join_spans(text.words, reader.select(text, costs, max_tokens, scales)))
-            full = int(costs.sum()) + reader.num_special_tokens
-            result["cost"] |= {"classifier_tokens": 0, "full_tokens": full}
+        readings = reader.read(located, max_tokens, scales)
+        for result, reading in zip(results, readings, strict=True):
+            by = reading if reading["text"] else result
             result["classifier"] = {
-                "label": result["label"],
-                "score": result["score"],
-                "stage": 0,
-                "text": "",
+                "label": by["label"],
+                "score": by["score"],
+                "stage": int(bool(reading["text"])),
+                "text": reading["text"],
             }
-        readable = [index for index, text in enumerate(texts) if text]
-        answers = reader.classify([texts[index] for index in readable]) if readable else []
-        for index, answer in zip(readable, answers, strict=True):
-            results[index]["cost"]["classifier_tokens"] = answer.pop("tokens")
-            results[index]["classifier"] = {**answer, "stage": 1, "text": texts[index]}
+            result["cost"]["classifier_tokens"] = reading["tokens"]
+            result["cost"]["full_tokens"] = reading["full_tokens"]
 
 
 class _Texts(Dataset[str]):

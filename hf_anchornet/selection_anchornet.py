@@ -1,8 +1,8 @@
 """From evidence to patches: attribution, ranked patches, spans under a budget, controls."""
 
 from collections.abc import Sequence
-from numbers import Integral, Real
-from typing import NamedTuple
+from numbers import Integral
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -111,20 +111,25 @@ def show_top_spans(
 
 
 def show_best_spans(
-    located: LocatedText, label: int, max_tokens: int, scales: Sequence[int]
+    located: LocatedText, labels: Sequence[int], max_tokens: int, scales: Sequence[int]
 ) -> list[ShownSpan]:
-    """The best set of spans for a label under a budget of the localizer's tokens, in order.
+    """The best set of spans for each label under a budget of the localizer's tokens, in order.
 
     Args:
         located: The text.
-        label: Index of the label to explain.
+        labels: Indices of the labels to explain.
         max_tokens: The budget, in the localizer's own tokens.
         scales: Sizes of the candidate spans, in tokens.
     """
     costs = count_tokens(located.words, located.ends)
-    values = located.attribution[:, label]
-    spans = select_best_spans(located.spans(scales), values, costs, max_tokens)
-    return [ShownSpan(first, last, label, int(costs[first:last].sum())) for first, last in spans]
+    candidates = located.spans(scales)
+    return [
+        ShownSpan(first, last, label, int(costs[first:last].sum()))
+        for label in labels
+        for first, last in select_best_spans(
+            candidates, located.attribution[:, label], costs, max_tokens
+        )
+    ]
 
 
 def select_top_windows(
@@ -199,7 +204,7 @@ def select_top_patches(
     Raises:
         ValueError: if `top_k` or `iou_threshold` is out of range.
     """
-    limits = check_iou_threshold(iou_threshold, check_top_k(top_k))
+    limits = check_iou_threshold(iou_threshold, check_count("top_k", top_k))
     lows = lows.expand(len(scores), -1, -1)
     highs = highs.expand(len(scores), -1, -1)
     free = scores.clone()
@@ -218,18 +223,18 @@ def select_top_patches(
     return indices, filled
 
 
-def check_top_k(top_k: int) -> int:
-    """`top_k`, if it is a whole number of at least 1.
+def check_count(name: str, count: Any) -> int:
+    """The value of the option `name`, if it is a whole number of at least 1.
 
     Raises:
         ValueError: if it is not.
     """
-    if isinstance(top_k, bool) or not isinstance(top_k, Integral) or top_k < 1:
+    if isinstance(count, bool) or not isinstance(count, Integral) or count < 1:
         raise ValueError(
-            f"`top_k` must be a whole number of at least 1, got {top_k!r}; give the number of "
-            "patches to select."
+            f"`{name}` must be a whole number of at least 1, got {count!r}; give such a number or "
+            "leave it out."
         )
-    return int(top_k)
+    return int(count)
 
 
 def check_iou_threshold(iou_threshold: float | Sequence[float], top_k: int) -> list[float]:
@@ -238,9 +243,10 @@ def check_iou_threshold(iou_threshold: float | Sequence[float], top_k: int) -> l
     Raises:
         ValueError: if a limit is no number in [0, 1] or their number is not `top_k`.
     """
-    several = isinstance(iou_threshold, Sequence)
-    limits = list(iou_threshold) if several else [iou_threshold] * top_k
-    if len(limits) != top_k or not all(isinstance(x, Real) and 0 <= x <= 1 for x in limits):
+    limits: list[Any] = [iou_threshold] * top_k
+    if isinstance(iou_threshold, Sequence):
+        limits = list(iou_threshold)
+    if len(limits) != top_k or not all(isinstance(x, float | int) and 0 <= x <= 1 for x in limits):
         raise ValueError(
             f"`iou_threshold` must be a number in [0, 1] or one for each of the {top_k} ranks, "
             f"got {iou_threshold!r}; 0 allows no overlap, 1 any."
@@ -299,9 +305,10 @@ def select_best_spans(
     return merge_spans(_trace_back(best, bounds, price, before))
 
 
-def _sum_spans(values: NDArray, bounds: NDArray[np.int64]) -> NDArray:  # type: ignore[type-arg]
-    sums = np.concatenate([np.zeros(1, dtype=values.dtype), np.cumsum(values)])
-    return sums[bounds[:, 1]] - sums[bounds[:, 0]]
+def _sum_spans(values: NDArray[Any], bounds: NDArray[np.int64]) -> NDArray[Any]:
+    sums: NDArray[Any] = np.concatenate([np.zeros(1, dtype=values.dtype), np.cumsum(values)])
+    totals: NDArray[Any] = sums[bounds[:, 1]] - sums[bounds[:, 0]]
+    return totals
 
 
 def _trace_back(

@@ -3,7 +3,7 @@
 import json
 import logging
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,15 @@ from datasets import Dataset
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
-from transformers import PreTrainedModel, get_linear_schedule_with_warmup
+from transformers import (
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    get_linear_schedule_with_warmup,
+)
 from transformers.trainer_pt_utils import LengthGroupedSampler
+
+from .data import make_collator
+from .evaluation import evaluate_accuracy
 
 logger = logging.getLogger(__name__)
 
@@ -113,19 +120,65 @@ def group_parameters(model: nn.Module, options: TrainingOptions) -> list[dict[st
 def compute_loss(model: nn.Module, batch: dict[str, Tensor], distillation_weight: float) -> Tensor:
     """The model's own loss, mixed with the cross entropy to its teacher where there is one.
 
-    Knowledge distillation at temperature 1 (Hinton et al., 2015, equation 1).
+    Knowledge distillation at temperature 1 (Hinton et al., 2015, equation 1); of multi-label
+    models, label by label.
     """
-    teacher_logits = batch.pop("teacher_logits", None)
-    output = model(**batch)
+    teacher_logits = batch.get("teacher_logits")
+    output = model(**{name: value for name, value in batch.items() if name != "teacher_logits"})
+    loss: Tensor = output.loss
     if teacher_logits is None:
-        return output.loss
-    soft = nn.functional.cross_entropy(output.logits, teacher_logits.softmax(dim=-1))
-    return (1 - distillation_weight) * output.loss + distillation_weight * soft
+        return loss
+    if batch["labels"].ndim == 1:
+        soft = nn.functional.cross_entropy(output.logits, teacher_logits.softmax(dim=-1))
+    else:
+        soft = nn.functional.binary_cross_entropy_with_logits(
+            output.logits, teacher_logits.sigmoid()
+        )
+    return (1 - distillation_weight) * loss + distillation_weight * soft
+
+
+def train_classifier(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    train_set: Dataset,
+    validation_set: Dataset,
+    options: TrainingOptions,
+    accelerator: Accelerator,
+    crop_tokens: int | None = None,
+) -> dict[str, Any]:
+    """Train a text classifier and save the best checkpoint with its tokenizer in `output_dir`.
+
+    Args:
+        model: The model, on any device.
+        tokenizer: What made the tokens of both sets.
+        train_set: Columns `input_ids`, `length`, `labels` and, with a teacher, `teacher_logits`.
+        validation_set: The same, without a teacher.
+        options: How to train.
+        accelerator: From `make_accelerator`.
+        crop_tokens: See `make_collator`, in training only.
+
+    Returns:
+        The report of `train`.
+    """
+    crop, whole = (make_collator(tokenizer.pad_token_id, size) for size in (crop_tokens, None))
+    train_loader = make_loader(train_set, crop, options.batch_size, options.seed)
+    validation_loader = accelerator.prepare(
+        make_loader(validation_set.sort("length"), whole, options.batch_size)
+    )
+
+    def evaluate(prepared: nn.Module) -> dict[str, float]:
+        return evaluate_accuracy(prepared, validation_loader, accelerator)
+
+    def save(best: PreTrainedModel, folder: str) -> None:
+        best.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+
+    return train(model, train_loader, evaluate, options, accelerator, save)
 
 
 def train(
     model: PreTrainedModel,
-    loader: Iterable[dict[str, Tensor]],
+    loader: DataLoader[dict[str, Tensor]],
     evaluate: Callable[[nn.Module], dict[str, float]],
     options: TrainingOptions,
     accelerator: Accelerator,

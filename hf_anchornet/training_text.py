@@ -1,29 +1,30 @@
 """Train a text localizer: from a data source and options to a folder that pipelines load."""
 
-import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
-from accelerate import Accelerator
 from datasets import Dataset
-from torch import nn
 from transformers import (
     AutoModelForSequenceClassification,
-    PreTrainedModel,
+    AutoTokenizer,
     PreTrainedTokenizerBase,
     pipeline,
 )
 
 from .configuration_anchornet import AnchorNetTextConfig
-from .data import DataOptions, check_texts, find_labels, load_split, make_collator, tokenize
-from .evaluation import evaluate_accuracy
+from .data import DataOptions, check_texts, find_labels, load_split, tokenize
+from .geometry_anchornet import encodable
 from .modeling_anchornet_text import AnchorNetTextForSequenceClassification
-from .training import TrainingOptions, make_accelerator, make_loader, train
-from .vocabulary import count_ngrams, embed_vocabulary, load_tokenizer, train_tokenizer
-
-logger = logging.getLogger(__name__)
+from .training import TrainingOptions, make_accelerator, train_classifier
+from .vocabulary import (
+    count_ngrams,
+    count_readable_tokens,
+    embed_vocabulary,
+    load_tokenizer,
+    train_tokenizer,
+)
 
 
 @dataclass
@@ -87,25 +88,12 @@ def train_localizer(
             logits = ask_teacher(localizer.teacher, texts, labels, accelerator.device)
             train_set = train_set.add_column("teacher_logits", logits)
     model = make_localizer(localizer, tokenizer, train_set, labels)
-    pad = tokenizer.pad_token_id
-    train_loader = make_loader(
-        train_set, make_collator(pad, localizer.crop_tokens), options.batch_size, options.seed
-    )
-    validation_loader = accelerator.prepare(
-        make_loader(validation_set.sort("length"), make_collator(pad), options.batch_size)
+    return train_classifier(
+        model, tokenizer, train_set, validation_set, options, accelerator, localizer.crop_tokens
     )
 
-    def save(best: PreTrainedModel, folder: str) -> None:
-        best.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
 
-    def evaluate(prepared: nn.Module) -> dict[str, float]:
-        return evaluate_accuracy(prepared, validation_loader, accelerator)
-
-    return train(model, train_loader, evaluate, options, accelerator, save)
-
-
-def make_tokenizer(localizer: LocalizerOptions, texts: list[str]) -> PreTrainedTokenizerBase:
+def make_tokenizer(localizer: LocalizerOptions, texts: Sequence[str]) -> PreTrainedTokenizerBase:
     """The tokenizer of an existing checkpoint, or one trained on `texts`."""
     if localizer.tokenizer is not None:
         return load_tokenizer(localizer.tokenizer)
@@ -118,20 +106,26 @@ def make_localizer(
     train_set: Dataset,
     labels: list[str],
 ) -> AnchorNetTextForSequenceClassification:
-    """A fresh localizer with the n-grams of `train_set` and, if asked, pretrained embeddings."""
+    """A fresh localizer with the n-grams of `train_set` and, if asked, pretrained embeddings.
+
+    A size of n-grams of which none occurs often enough is left out.
+    """
     vocab_size = len(tokenizer)
-    ngrams = {
+    counted = {
         size: count_ngrams(train_set, size, localizer.ngram_min_count, vocab_size)
         for size in localizer.ngram_sizes
     }
+    ngrams = {size: codes for size, codes in counted.items() if len(codes)}
+    problem_type: Literal["single_label_classification", "multi_label_classification"]
     multi_label = isinstance(train_set[0]["labels"], list)
+    problem_type = "multi_label_classification" if multi_label else "single_label_classification"
     config = AnchorNetTextConfig(
         vocab_size=vocab_size,
         embedding_size=localizer.hidden_size,
         hidden_size=localizer.hidden_size,
         kernel_sizes=localizer.kernel_sizes,
         dilations=localizer.dilations or None,
-        ngram_sizes=localizer.ngram_sizes,
+        ngram_sizes=list(ngrams),
         ngram_counts=[len(codes) for codes in ngrams.values()],
         hidden_dropout_prob=localizer.hidden_dropout_prob,
         token_dropout_prob=localizer.token_dropout_prob,
@@ -141,7 +135,7 @@ def make_localizer(
         pad_token_id=tokenizer.pad_token_id,
         id2label=dict(enumerate(labels)),
         label2id={label: index for index, label in enumerate(labels)},
-        problem_type=f"{'multi' if multi_label else 'single'}_label_classification",
+        problem_type=problem_type,
     )
     model = AnchorNetTextForSequenceClassification(config)
     for size, codes in ngrams.items():
@@ -149,14 +143,16 @@ def make_localizer(
     if localizer.embeddings is not None:
         table = embed_vocabulary(tokenizer, localizer.embeddings, config.embedding_size)
         with torch.no_grad():
-            model.get_input_embeddings().weight.copy_(table)
+            model.anchornet.embeddings.weight.copy_(table)
     return model
 
 
 def ask_teacher(
-    teacher: str, texts: list[str], labels: list[str], device: torch.device
+    teacher: str, texts: Sequence[str], labels: list[str], device: torch.device
 ) -> list[list[float]]:
     """The teacher's logits for each text, in the order of `labels`.
+
+    Texts are cut to what the teacher can read.
 
     Raises:
         ValueError: if the teacher does not know the same labels.
@@ -167,15 +163,17 @@ def ask_teacher(
             f"`teacher` must know the labels {sorted(labels)}, {teacher} knows "
             f"{sorted(model.config.label2id)}; train it on the same labels."
         )
+    tokenizer = AutoTokenizer.from_pretrained(teacher)
     ask = pipeline(
         "text-classification",
         model=model,
-        tokenizer=teacher,
+        tokenizer=tokenizer,
         device=device,
         top_k=None,
         function_to_apply="none",
         truncation=True,
+        max_length=count_readable_tokens(model, tokenizer),
     )
-    answers = ask(texts, batch_size=32)
+    answers: list[Any] = ask([encodable(text) for text in texts], batch_size=32)
     scores = [{answer["label"]: answer["score"] for answer in row} for row in answers]
     return [[row[label] for label in labels] for row in scores]

@@ -1,10 +1,11 @@
 """A localizer's vocabulary: its tokenizer, its known n-grams, its first embeddings."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
+import numpy as np
 import torch
 from datasets import Dataset
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from torch import Tensor
 from transformers import (
     AutoModel,
@@ -18,16 +19,55 @@ from .geometry_anchornet import encodable
 from .modeling_anchornet_text import NgramScores
 
 
-def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
-    """A lower-casing WordPiece tokenizer, trained on `texts`; it adds no special tokens."""
-    inner = Tokenizer(models.WordPiece(unk_token="[UNK]", max_input_chars_per_word=100))
-    inner.normalizer = normalizers.BertNormalizer(lowercase=True)
-    inner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+def train_tokenizer(
+    texts: Sequence[str], vocab_size: int, classifies: bool = False
+) -> PreTrainedTokenizerFast:
+    """A lower-casing WordPiece tokenizer, trained on `texts`; the same one in every process.
+
+    Args:
+        texts: Texts to learn from.
+        vocab_size: The most tokens to learn.
+        classifies: `True`: for a BERT, which reads "[CLS] text [SEP]"; `False`: for a localizer,
+            whose windows should hold nothing but text.
+    """
+    special = ["[PAD]", "[UNK]", *(["[CLS]", "[SEP]"] if classifies else [])]
+    # The trainer numbers inner letters ("##a") in an order that changes from run to run, and
+    # breaks ties by number: find these letters first and give them numbers of their own.
+    letters = _learn_pieces(texts, 1, special)
+    inside = sorted(piece for piece in letters if piece.startswith("##"))
+    pieces = _learn_pieces(texts, vocab_size, special + inside)
+    inner = _make_wordpiece(pieces)
+    if not classifies:
+        return PreTrainedTokenizerFast(tokenizer_object=inner, pad_token="[PAD]", unk_token="[UNK]")
+    inner.post_processor = processors.BertProcessing(
+        ("[SEP]", pieces["[SEP]"]), ("[CLS]", pieces["[CLS]"])
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=inner,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        model_input_names=["input_ids", "attention_mask"],
+    )
+
+
+def _learn_pieces(texts: Sequence[str], vocab_size: int, special: list[str]) -> dict[str, int]:
+    """Pieces of words and their numbers; `special` come first, single letters are always in."""
+    inner = _make_wordpiece({})
     trainer = trainers.WordPieceTrainer(
-        vocab_size=vocab_size, special_tokens=["[PAD]", "[UNK]"], show_progress=False
+        vocab_size=vocab_size, special_tokens=special, show_progress=False
     )
     inner.train_from_iterator(map(encodable, texts), trainer)
-    return PreTrainedTokenizerFast(tokenizer_object=inner, pad_token="[PAD]", unk_token="[UNK]")
+    return inner.get_vocab()
+
+
+def _make_wordpiece(pieces: dict[str, int]) -> Tokenizer:
+    """A tokenizer that lower-cases, splits at blanks and punctuation, then into pieces."""
+    inner = Tokenizer(models.WordPiece(pieces, unk_token="[UNK]", max_input_chars_per_word=100))
+    inner.normalizer = normalizers.BertNormalizer(lowercase=True)
+    inner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    return inner
 
 
 def load_tokenizer(checkpoint: str) -> PreTrainedTokenizerBase:
@@ -51,9 +91,15 @@ def load_tokenizer(checkpoint: str) -> PreTrainedTokenizerBase:
     )
 
 
-def count_ngrams(
-    rows: Dataset, size: int, min_count: int, vocab_size: int
-) -> Tensor:
+def count_readable_tokens(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, at_most: int = 2**31 - 1
+) -> int:
+    """The most tokens, special ones included, that a model can read of one text."""
+    positions = getattr(model.config, "max_position_embeddings", at_most)
+    return min(at_most, positions, tokenizer.model_max_length)
+
+
+def count_ngrams(rows: Dataset, size: int, min_count: int, vocab_size: int) -> Tensor:
     """Codes of the n-grams that occur at least `min_count` times: (count,), int64, sorted.
 
     Args:
@@ -62,13 +108,13 @@ def count_ngrams(
         min_count: Fewer occurrences teach more noise than they help.
         vocab_size: Number of tokens of the tokenizer.
     """
-    codes = []
+    codes = [torch.empty(0, dtype=torch.long)]
     for ids in rows["input_ids"]:
         text = torch.tensor([ids], dtype=torch.long)
         if len(ids) >= size:
             codes.append(NgramScores.encode(text, torch.ones_like(text), vocab_size, size)[0])
-    known, counts = torch.cat(codes).unique(return_counts=True)
-    return known[counts >= min_count]
+    known, counts = np.unique(torch.cat(codes).numpy(), return_counts=True)
+    return torch.from_numpy(known[counts >= min_count])
 
 
 @torch.no_grad()
@@ -86,11 +132,16 @@ def embed_vocabulary(
         checkpoint: Hub id or folder of an encoder with a fast tokenizer.
         size: Width of the table.
         batch_size: Tokens read at a time.
+
+    Raises:
+        ValueError: if `size` is larger than the encoder's views of a token are wide.
     """
     encoder: PreTrainedModel = AutoModel.from_pretrained(checkpoint).eval()
     reader = AutoTokenizer.from_pretrained(checkpoint)
-    tokens = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
-    surfaces = [token.removeprefix("##") for token in tokens]
+    tokens = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
+    surfaces = [
+        tokenizer.convert_tokens_to_string([token]).removeprefix("##").strip() for token in tokens
+    ]
     views: list[list[Tensor]] = [[], [], []]
     for start in range(0, len(surfaces), batch_size):
         inputs = reader(
@@ -126,7 +177,8 @@ def _principal_components(points: Tensor, size: int) -> Tensor:
     directions = torch.linalg.eigh(covariance).eigenvectors.flip(1)[:, :size]
     if directions.shape[1] < size:
         raise ValueError(
-            f"`embedding_size` must be at most {directions.shape[1]} with these initial "
-            f"embeddings, got {size}."
+            f"`size` must be at most {directions.shape[1]}, the width of what this encoder says "
+            f"about a token, got {size}; lower `hidden_size` or choose a wider encoder."
         )
-    return (points.double() @ directions).to(points.dtype)
+    reduced: Tensor = (points.double() @ directions).to(points.dtype)
+    return reduced

@@ -92,7 +92,7 @@ def classifier_folder(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> str
 
 
 def planted_model(tokenizer: PreTrainedTokenizerFast) -> AnchorNetTextForSequenceClassification:
-    """A one-token localizer for which "good" is positive, "bad" negative, and nothing else counts."""
+    """A one-token localizer: "good" is positive, "bad" negative, and nothing else counts."""
     config = AnchorNetTextConfig(
         vocab_size=len(tokenizer),
         embedding_size=4,

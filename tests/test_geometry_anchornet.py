@@ -180,9 +180,7 @@ def test_a_token_over_several_words_shares_its_attribution_evenly():
 
 
 def test_windows_of_tokens_widen_to_whole_words():
-    located = LocatedText.build(
-        "unhappy, and", [(0, 2), (2, 7), (7, 8), (9, 12)], np.zeros((4, 1))
-    )
+    located = LocatedText.build("unhappy, and", [(0, 2), (2, 7), (7, 8), (9, 12)], np.zeros((4, 1)))
     assert located.snap(np.array([1, 0, 2]), np.array([2, 4, 3])) == [(0, 1), (0, 3), (1, 2)]
     assert located.spans([1]) == [(0, 1), (1, 2), (2, 3)]
     assert located.spans([2]) == [(0, 1), (0, 2), (1, 3)]

@@ -179,7 +179,7 @@ def test_shown_spans_explain_each_label_in_turn():
 
 def test_the_best_set_is_shown_in_reading_order_with_its_tokens_as_scale():
     (located,), _ = locate("a b c d", [2.0, -3.0, 1.0, 3.0])
-    spans = show_best_spans(located, 1, 3, [1])
+    spans = show_best_spans(located, [1], 3, [1])
     assert [tuple(span) for span in spans] == [(0, 1, 1, 1), (2, 4, 1, 2)]
 
 
@@ -203,6 +203,10 @@ def test_the_better_span_keeps_a_shared_word():
     assert keep_apart([(2, 4), (3, 6), (2, 3), (0, 6)], 8) == [(2, 4), (4, 6), None, (0, 2)]
 
 
+def test_a_span_around_a_better_one_keeps_its_longer_side():
+    assert keep_apart([(1, 2), (0, 6), (0, 2)], 6) == [(1, 2), (2, 6), (0, 1)]
+
+
 # Spans under a budget
 
 
@@ -210,9 +214,7 @@ def brute_force(spans, values, costs, budget):
     best = 0.0
     for size in range(len(spans) + 1):
         for chosen in itertools.combinations(spans, size):
-            apart = all(
-                a[1] <= b[0] for a, b in itertools.pairwise(sorted(chosen))
-            )
+            apart = all(a[1] <= b[0] for a, b in itertools.pairwise(sorted(chosen)))
             worth = [values[first:last].sum() for first, last in chosen]
             price = sum(max(1, costs[first:last].sum()) for first, last in chosen)
             if apart and price <= budget and all(w > 0 for w in worth):

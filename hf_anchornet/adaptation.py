@@ -1,0 +1,179 @@
+"""Train a classifier on what it will read: selected spans, a control, or the full text."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from datasets import Dataset
+from tqdm.auto import tqdm
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    BertConfig,
+    BertForSequenceClassification,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from .cascade_anchornet import SpanReader, join_spans
+from .data import DataOptions, check_texts, find_labels, load_split, number_labels
+from .evaluation import localize
+from .geometry_anchornet import LocatedText, encodable
+from .selection_anchornet import select_head, select_head_and_tail, select_random_spans
+from .training import TrainingOptions, make_accelerator, train_classifier
+from .vocabulary import count_readable_tokens, embed_vocabulary, train_tokenizer
+
+FULL_TOKENS = 512
+"""What a full text is cut to, special tokens included; less if the classifier reads less."""
+
+READINGS = ("spans", "full", "head", "head_and_tail", "random")
+
+
+@dataclass
+class ClassifierOptions:
+    """Which classifier reads what.
+
+    Attributes:
+        localizer: Folder or Hub id of the localizer that selects the spans.
+        classifier: Checkpoint to start from; `None`: a new small BERT.
+        reading: "spans" (of the localizer) or a control of the same budget: "random" (spans of
+            the same sizes), "head" or "head_and_tail" (of the text); or "full" text.
+        max_tokens: The most tokens that the classifier reads, special tokens included; of the
+            full text it is `FULL_TOKENS`.
+        scales: Sizes of the candidate spans, in the localizer's tokens.
+        embeddings: Encoder checkpoint for the first embeddings of a new classifier.
+        vocab_size: Vocabulary of a new classifier.
+        hidden_size: Width of a new classifier.
+        num_layers: Depth of a new classifier.
+    """
+
+    localizer: str
+    classifier: str | None = None
+    reading: str = "spans"
+    max_tokens: int = 64
+    scales: int = 9
+    embeddings: str | None = None
+    vocab_size: int = 8000
+    hidden_size: int = 128
+    num_layers: int = 2
+
+    def __post_init__(self) -> None:
+        """Check the reading."""
+        if self.reading not in READINGS:
+            raise ValueError(f"`reading` must be one of {READINGS}, got {self.reading!r}.")
+
+
+def choose_text(
+    reading: str,
+    reader: SpanReader,
+    located: LocatedText,
+    max_tokens: int,
+    scales: Sequence[int],
+    seed: int = 0,
+) -> str:
+    """The text that a classifier reads instead of the full one, under the same budget for all."""
+    words = located.words
+    costs = reader.count(words)
+    budget = max_tokens - reader.num_special_tokens
+    if reading == "spans":
+        spans = reader.select(located, costs, max_tokens, scales)
+    elif reading == "head":
+        spans = select_head(costs, budget)
+    elif reading == "head_and_tail":
+        spans = select_head_and_tail(costs, budget)
+    elif reading == "random":
+        spans = select_random_spans(located.spans(scales), costs, budget, seed)
+    else:
+        return words.text
+    return join_spans(words, spans)
+
+
+def choose_texts(options: ClassifierOptions, reader: SpanReader, texts: Sequence[str]) -> list[str]:
+    """What the classifier reads of each text."""
+    if options.reading == "full":
+        return list(texts)
+    localizer = AutoModelForSequenceClassification.from_pretrained(options.localizer)
+    tokenizer = AutoTokenizer.from_pretrained(options.localizer)
+    views = localize(localizer, tokenizer, texts)
+    return [
+        choose_text(
+            options.reading, reader, view.located, options.max_tokens, [options.scales], seed
+        )
+        for seed, view in enumerate(tqdm(views, total=len(texts), desc="selecting", mininterval=5))
+    ]
+
+
+def make_classifier(
+    options: ClassifierOptions, texts: Sequence[str], labels: Sequence[str]
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The classifier to train and its tokenizer: an existing checkpoint, or a new small BERT."""
+    names = dict(enumerate(labels))
+    numbers = {label: index for index, label in names.items()}
+    if options.classifier is not None:
+        model = AutoModelForSequenceClassification.from_pretrained(
+            options.classifier, num_labels=len(labels), id2label=names, label2id=numbers
+        )
+        return model, AutoTokenizer.from_pretrained(options.classifier)
+    tokenizer = train_tokenizer(texts, options.vocab_size, classifies=True)
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=options.hidden_size,
+        num_hidden_layers=options.num_layers,
+        num_attention_heads=max(1, options.hidden_size // 64),
+        intermediate_size=4 * options.hidden_size,
+        pad_token_id=tokenizer.pad_token_id,
+        id2label=names,
+        label2id=numbers,
+    )
+    model = BertForSequenceClassification(config)
+    if options.embeddings is not None:
+        table = embed_vocabulary(tokenizer, options.embeddings, options.hidden_size)
+        with torch.no_grad():
+            weight = model.bert.embeddings.word_embeddings.weight
+            weight.copy_(table * weight.std())
+    return model, tokenizer
+
+
+def encode_readings(
+    options: ClassifierOptions,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Dataset,
+    data: DataOptions,
+    labels: Sequence[str],
+) -> Dataset:
+    """What the classifier reads of each row: columns `input_ids`, `length` and `labels`."""
+    check_texts(rows, data.text_column)
+    full = count_readable_tokens(model, tokenizer, FULL_TOKENS)
+    texts = choose_texts(options, SpanReader(model, tokenizer), rows[data.text_column])
+    ids = tokenizer(
+        [encodable(text) for text in texts],
+        truncation=True,
+        max_length=full if options.reading == "full" else options.max_tokens,
+    )["input_ids"]
+    targets = number_labels(rows, data.label_column, labels)
+    lengths = [len(row) for row in ids]
+    return Dataset.from_dict({"input_ids": ids, "length": lengths, "labels": targets})
+
+
+def adapt_classifier(
+    data: DataOptions, classifier: ClassifierOptions, options: TrainingOptions
+) -> dict[str, Any]:
+    """Train a classifier on its reading and save the best checkpoint in `output_dir`.
+
+    Returns:
+        The report of `training.train`, also written to `training.json`.
+    """
+    accelerator = make_accelerator(options)
+    with accelerator.main_process_first():
+        train_rows = load_split(data, data.train_split)
+        validation_rows = load_split(data, data.validation_split)
+        check_texts(train_rows, data.text_column)
+        labels = find_labels(train_rows, data.label_column)
+        model, tokenizer = make_classifier(classifier, train_rows[data.text_column], labels)
+        train_set = encode_readings(classifier, model, tokenizer, train_rows, data, labels)
+        validation_set = encode_readings(
+            classifier, model, tokenizer, validation_rows, data, labels
+        )
+    return train_classifier(model, tokenizer, train_set, validation_set, options, accelerator)

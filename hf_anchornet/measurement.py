@@ -1,0 +1,152 @@
+"""The numbers of README and cards for a text localizer and the classifiers behind it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from datasets import Dataset, load_dataset
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from .adaptation import ClassifierOptions, encode_readings
+from .data import DataOptions, load_split, make_collator, tokenize
+from .evaluation import evaluate_accuracy, evaluate_plausibility
+from .modeling_anchornet import sum_evidence
+from .training import make_loader
+
+
+@dataclass
+class TextMeasurement:
+    """What to measure.
+
+    Attributes:
+        localizer: Folder or Hub id of the localizer.
+        dataset: Source with the labels that the models were trained on; see `DataOptions`.
+        split: Split to report on.
+        span_sets: Sources with human spans, as name=source; rows without spans are left out.
+        classifiers: Classifiers and what they read, as reading=folder.
+        max_tokens: Budget of every reading but the full one.
+        scales: Size of the spans that are read, in the localizer's tokens.
+    """
+
+    localizer: str
+    dataset: str
+    split: str = "test"
+    span_sets: list[str] = field(default_factory=list)
+    classifiers: list[str] = field(default_factory=list)
+    max_tokens: int = 64
+    scales: int = 9
+
+
+def measure_text(options: TextMeasurement) -> dict[str, Any]:
+    """All numbers of a localizer and its classifiers, ready for JSON."""
+    model = AutoModelForSequenceClassification.from_pretrained(options.localizer)
+    tokenizer = AutoTokenizer.from_pretrained(options.localizer)
+    data = DataOptions(options.dataset)
+    rows = load_split(data, options.split)
+    labels = [model.config.id2label[index] for index in range(model.config.num_labels)]
+    encoded = tokenize(rows, tokenizer, data, labels)
+    report: dict[str, Any] = {
+        "split": options.split,
+        "num_rows": len(rows),
+        "localizer": {
+            "accuracy": _accuracy(model, tokenizer, encoded),
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "multiply_adds_per_token": count_multiply_adds(model, 1000),
+            **check_contract(model, encoded),
+        },
+        "plausibility": {},
+        "classifiers": {},
+    }
+    for item in options.span_sets:
+        name, source = item.split("=", 1)
+        span_rows = load_dataset(source, split=options.split)
+        report["plausibility"][name] = evaluate_plausibility(model, tokenizer, span_rows)
+    for item in options.classifiers:
+        name, folder = item.split("=", 1)
+        report["classifiers"][name] = measure_classifier(
+            ClassifierOptions(
+                options.localizer,
+                reading=name,
+                max_tokens=options.max_tokens,
+                scales=options.scales,
+            ),
+            folder,
+            rows,
+            data,
+            labels,
+        )
+    return report
+
+
+def measure_classifier(
+    options: ClassifierOptions,
+    folder: str,
+    rows: Dataset,
+    data: DataOptions,
+    labels: Sequence[str],
+) -> dict[str, Any]:
+    """Accuracy, mean tokens read and multiply-adds per text of one classifier on its reading."""
+    model = AutoModelForSequenceClassification.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    encoded = encode_readings(options, model, tokenizer, rows, data, labels)
+    tokens = float(np.mean(encoded["length"]))
+    return {
+        "accuracy": _accuracy(model, tokenizer, encoded),
+        "tokens_read": tokens,
+        "multiply_adds": count_multiply_adds(model, round(tokens)) * round(tokens),
+    }
+
+
+def _accuracy(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, encoded: Dataset
+) -> float:
+    loader = make_loader(encoded.sort("length"), make_collator(tokenizer.pad_token_id), 32)
+    return evaluate_accuracy(model, loader, Accelerator(cpu=True))["accuracy"]
+
+
+def count_multiply_adds(model: PreTrainedModel, num_tokens: int) -> float:
+    """Multiply-adds a token of one text of `num_tokens`, matrix products and convolutions."""
+    counter = FlopCounterMode(display=False)
+    # The counter does not know the processor's fused attention: take the one of plain products.
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), counter:
+        model.eval()(torch.ones(1, num_tokens, dtype=torch.long, device=model.device))
+    return counter.get_total_flops() / 2 / num_tokens
+
+
+@torch.no_grad()
+def check_contract(
+    model: PreTrainedModel, encoded: Dataset, num_texts: int = 200
+) -> dict[str, float]:
+    """Largest relative error of the additive identity and of chunked against whole texts.
+
+    Errors are relative to the largest absolute logit of the text; float32.
+    """
+    model.eval()
+    additive = chunked = 0.0
+    whole_size = model.config.chunk_size
+    for ids in encoded.select(range(min(num_texts, len(encoded))))["input_ids"]:
+        text = torch.tensor([ids], dtype=torch.long)
+        model.config.chunk_size = None
+        whole = model(text, output_evidence=True)
+        model.config.chunk_size = 64
+        parts = model(text).logits
+        total = whole.bias + sum_evidence(whole.evidence).sum(dim=0)
+        additive = max(additive, _relative(total, whole.logits))
+        chunked = max(chunked, _relative(parts, whole.logits))
+    model.config.chunk_size = whole_size
+    return {"additive_error": additive, "chunked_error": chunked}
+
+
+def _relative(found: Tensor, expected: Tensor) -> float:
+    return float((found - expected).abs().max() / expected.abs().max())

@@ -1,0 +1,128 @@
+"""The module map of the house style: which file may import which, by reading the source."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import hf_anchornet
+
+PACKAGE = Path(hf_anchornet.__file__).parent
+FILES = {path.stem: path for path in PACKAGE.glob("*.py")}
+METRICS = {f"metrics.{path.stem}": path for path in (PACKAGE / "metrics").glob("*.py")}
+
+RING = {
+    "configuration_anchornet",
+    "geometry_anchornet",
+    "modeling_anchornet",
+    "modeling_anchornet_text",
+    "selection_anchornet",
+    "pipeline_anchornet",
+    "cascade_anchornet",
+}
+TRAINING = {"data", "vocabulary", "evaluation", "training", *METRICS}
+MAY_IMPORT = {
+    "configuration_anchornet": set(),
+    "geometry_anchornet": set(),
+    "modeling_anchornet": {"configuration_anchornet", "geometry_anchornet"},
+    "modeling_anchornet_text": {
+        "configuration_anchornet",
+        "geometry_anchornet",
+        "modeling_anchornet",
+    },
+    "selection_anchornet": {"geometry_anchornet"},
+    "cascade_anchornet": {"geometry_anchornet", "selection_anchornet"},
+    "pipeline_anchornet": {"cascade_anchornet", "geometry_anchornet", "selection_anchornet"},
+    "version": set(),
+    "vocabulary": RING,
+    "data": RING,
+    "evaluation": RING | {"data", *METRICS},
+    "training": RING | {"data", "evaluation", *METRICS},
+    "training_text": RING | TRAINING,
+    "adaptation": RING | TRAINING,
+    "measurement": RING | TRAINING | {"adaptation"},
+    "visualization": {"geometry_anchornet"},
+    "hub": RING | {"version"},
+    "cli": RING | TRAINING | {"version", "visualization", "hub"},
+    "__init__": RING | {"version", "hub"},
+    "__main__": {"cli"},
+    **{name: set() for name in METRICS},
+}
+RING_LIBRARIES = {"numpy", "PIL", "torch", "transformers", "huggingface_hub"}
+
+
+def imports(path):
+    """Each imported module: how many dots, which module, which names."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            yield node.level, node.module or "", [alias.name for alias in node.names]
+        elif isinstance(node, ast.Import):
+            yield from ((0, alias.name, []) for alias in node.names)
+
+
+def siblings(name):
+    return {module for level, module, _ in imports({**FILES, **METRICS}[name]) if level}
+
+
+@pytest.mark.parametrize("name", sorted({**FILES, **METRICS}))
+def test_a_file_imports_only_what_the_module_map_allows(name):
+    assert name in MAY_IMPORT, f"{name} is not in the module map"
+    assert siblings(name) <= MAY_IMPORT[name]
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_nothing_imports_the_package_from_inside(name):
+    for level, module, _ in imports(FILES[name]):
+        assert level or module.partition(".")[0] != "hf_anchornet"
+        assert not level or module, "`from . import x` fails as remote code"
+
+
+@pytest.mark.parametrize("name", sorted(RING))
+def test_ring_files_import_only_what_every_user_of_remote_code_has(name):
+    for level, module, _ in imports(FILES[name]):
+        if level:
+            assert level == 1
+            assert module in RING
+        else:
+            root = module.partition(".")[0]
+            assert root in RING_LIBRARIES or root in sys.stdlib_module_names
+            assert root != "huggingface_hub" or module == "huggingface_hub.dataclasses"
+
+
+@pytest.mark.parametrize("name", sorted(RING))
+def test_ring_files_show_no_relative_import_that_the_copier_would_take_for_real(name):
+    tree = ast.parse(FILES[name].read_text("utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            assert not any(line.strip().startswith("from .") for line in node.value.splitlines())
+
+
+def test_config_and_model_files_keep_their_annotations_as_types():
+    for name in RING:
+        assert not any(module == "__future__" for _, module, _ in imports(FILES[name]))
+
+
+def test_no_file_imports_itself_through_others():
+    def reach(name, path):
+        assert name not in path, " -> ".join([*path, name])
+        for sibling in siblings(name):
+            reach(sibling.removeprefix("."), [*path, name])
+
+    for name in FILES:
+        reach(name, [])
+
+
+def test_importing_the_package_registers_models_and_tasks_in_a_fresh_process():
+    code = """
+import hf_anchornet
+from transformers import AutoConfig, AutoModelForSequenceClassification
+from transformers.pipelines import PIPELINE_REGISTRY
+config = AutoConfig.for_model("anchornet_text")
+model = AutoModelForSequenceClassification.from_config(config)
+assert type(model) is hf_anchornet.AnchorNetTextForSequenceClassification
+assert "span-localization" in PIPELINE_REGISTRY.supported_tasks
+assert all(hasattr(hf_anchornet, name) for name in hf_anchornet.__all__)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=PACKAGE.parent)

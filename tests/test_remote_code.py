@@ -1,0 +1,98 @@
+"""A Hub folder with its code, loaded by a process that has never heard of the package."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from hf_anchornet import (
+    AnchorNetTextConfig,
+    AnchorNetTextForSequenceClassification,
+    AnchorNetTextModel,
+    SpanLocalizationPipeline,
+)
+
+TEXTS = ["the film was not good, a bad café film", "", "good \U0001f44d\U0001f3fd\r\nbad"]
+BLOCK_THE_PACKAGE = """
+import json, sys
+from importlib.abc import MetaPathFinder
+
+class Blocker(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "hf_anchornet":
+            raise ImportError(f"{name} is blocked")
+
+sys.meta_path.insert(0, Blocker())
+folder, texts, out = sys.argv[1], json.loads(sys.argv[2]), sys.argv[3]
+"""
+
+
+@pytest.fixture
+def remote_folder(model, tokenizer, monkeypatch, tmp_path):
+    """What a Hub repository with remote code holds: weights, tokenizer, ring files, auto map."""
+    for owner, auto_class in (
+        (AnchorNetTextConfig, "AutoConfig"),
+        (AnchorNetTextModel, "AutoModel"),
+        (AnchorNetTextForSequenceClassification, "AutoModelForSequenceClassification"),
+    ):
+        monkeypatch.setattr(owner, "_auto_class", auto_class)
+    SpanLocalizationPipeline(model=model, tokenizer=tokenizer).save_pretrained(tmp_path / "repo")
+    return tmp_path / "repo"
+
+
+def run_without_the_package(code, folder):
+    """What `code` puts into `answer`, in a fresh offline process that knows `folder`, `texts`."""
+    code = f"{BLOCK_THE_PACKAGE}{code}\nopen(out, 'w').write(json.dumps(answer))"
+    out = folder.parent / "answer.json"
+    environment = os.environ | {"HF_HOME": str(folder.parent / "cache"), "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code, str(folder), json.dumps(TEXTS), str(out)],
+        cwd=folder.parent,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(out.read_text())
+
+
+def test_the_folder_holds_the_ring_files_and_nothing_pickled(remote_folder):
+    names = {path.name for path in remote_folder.iterdir()}
+    assert {"pipeline_anchornet.py", "modeling_anchornet_text.py", "model.safetensors"} <= names
+    assert not [name for name in names if name.endswith((".bin", ".pt", ".pkl"))]
+
+
+def test_a_process_without_the_package_computes_the_same_logits(remote_folder, model, tokenizer):
+    code = """
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+model = AutoModelForSequenceClassification.from_pretrained(folder, trust_remote_code=True)
+ids = AutoTokenizer.from_pretrained(folder)(texts[0], return_tensors="pt").input_ids
+answer = model(ids).logits.tolist()
+"""
+    with torch.no_grad():
+        expected = model(tokenizer(TEXTS[0], return_tensors="pt").input_ids).logits
+    logits = torch.tensor(run_without_the_package(code, remote_folder))
+    torch.testing.assert_close(logits, expected, rtol=1e-6, atol=1e-7)
+
+
+def test_a_process_without_the_package_finds_the_same_spans(remote_folder, model, tokenizer):
+    code = """
+from transformers import pipeline
+localize = pipeline("span-localization", model=folder, trust_remote_code=True)
+answer = localize(texts)
+"""
+    expected = SpanLocalizationPipeline(model=model, tokenizer=tokenizer)(TEXTS)
+    answers = run_without_the_package(code, remote_folder)
+    assert [answer["spans"] for answer in answers] == [
+        [
+            span | {key: pytest.approx(span[key], rel=1e-5) for key in ("evidence", "share")}
+            for span in answer["spans"]
+        ]
+        for answer in expected
+    ]
+
+
