@@ -4,6 +4,8 @@ VENV := .venv
 LOWEST := .venv-lowest
 LOWEST_TRANSFORMERS := 5.0.*
 
+RUNS ?= runs
+
 # More threads than free cores make torch many times slower.
 OMP_NUM_THREADS ?= 1
 export OMP_NUM_THREADS
@@ -25,8 +27,14 @@ lint: $(VENV)/.installed  ## check style, format and types
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
 
-bench: $(VENV)/.installed  ## measure quality and speed
-	$(VENV)/bin/python scripts/evaluate.py --help
+bench: $(VENV)/.installed  ## measure the shipped text models (DATA=folder of the sets, RUNS=runs)
+	$(VENV)/bin/python scripts/measure_text.py \
+		--localizer hf_anchornet/default/text_localizer --dataset $(DATA)/imdb \
+		--span_sets imdb_rationales=$(DATA)/imdb_rationales movie_rationales=$(DATA)/movie_rationales \
+		--classifiers spans=hf_anchornet/default/text_classifier full=$(RUNS)/full \
+			head=$(RUNS)/head head_and_tail=$(RUNS)/head_and_tail random=$(RUNS)/random \
+		--output results/text.json
+	$(VENV)/bin/python scripts/report.py
 
 test-lowest: $(LOWEST)/.installed  ## run the default tests on the lowest supported transformers
 	$(LOWEST)/bin/python -m pytest

@@ -41,7 +41,6 @@ class ClassifierOptions:
             the same sizes), "head" or "head_and_tail" (of the text); or "full" text.
         max_tokens: The most tokens that the classifier reads, special tokens included; of the
             full text it is `FULL_TOKENS`.
-        scales: Sizes of the candidate spans, in the localizer's tokens.
         embeddings: Encoder checkpoint for the first embeddings of a new classifier.
         vocab_size: Vocabulary of a new classifier.
         hidden_size: Width of a new classifier.
@@ -52,7 +51,6 @@ class ClassifierOptions:
     classifier: str | None = None
     reading: str = "spans"
     max_tokens: int = 64
-    scales: int = 9
     embeddings: str | None = None
     vocab_size: int = 8000
     hidden_size: int = 128
@@ -90,16 +88,20 @@ def choose_text(
 
 
 def choose_texts(options: ClassifierOptions, reader: SpanReader, texts: Sequence[str]) -> list[str]:
-    """What the classifier reads of each text."""
+    """What the classifier reads of each text.
+
+    Raises:
+        ValueError: if `options.max_tokens` leaves no room for text.
+    """
     if options.reading == "full":
         return list(texts)
+    reader.check_budget(options.max_tokens)
     localizer = AutoModelForSequenceClassification.from_pretrained(options.localizer)
     tokenizer = AutoTokenizer.from_pretrained(options.localizer)
+    scales = localizer.reading_scales
     views = localize(localizer, tokenizer, texts)
     return [
-        choose_text(
-            options.reading, reader, view.located, options.max_tokens, [options.scales], seed
-        )
+        choose_text(options.reading, reader, view.located, options.max_tokens, scales, seed)
         for seed, view in enumerate(tqdm(views, total=len(texts), desc="selecting", mininterval=5))
     ]
 

@@ -22,10 +22,10 @@ class AnchorNetTextConfig(PreTrainedConfig):
         embedding_size: Width of the embedding table.
         hidden_size: Width of the trunk.
         kernel_sizes: Kernel size of each layer, in positions of the layer below.
-        strides: Stride of each layer; `None`: all 1.
-        dilations: Dilation of each layer; `None`: all 1.
+        strides: Stride of each layer; empty: all 1.
+        dilations: Dilation of each layer; empty: all 1.
         branch_depths: Depth in the trunk of each branch, rising; the last is the last layer.
-            `None`: a branch at every depth.
+            Empty: a branch at every depth.
         ngram_sizes: Sizes of the n-grams that have a score of their own, looked up in a table;
             each adds a branch with windows of that many tokens.
         ngram_counts: Number of known n-grams of each of these sizes.
@@ -39,7 +39,7 @@ class AnchorNetTextConfig(PreTrainedConfig):
         layer_norm_eps: Epsilon of the layer normalisations (over channels only).
         initializer_range: Standard deviation of the initial embeddings and linear maps.
         output_evidence: Whether `forward` returns evidence and masks when it is not asked.
-        reading_scales: Sizes of the spans, in tokens, that are handed to a classifier; `None`:
+        reading_scales: Sizes of the spans, in tokens, that are handed to a classifier; empty:
             the largest window.
         chunk_size: At inference, longer texts are processed in pieces of this many tokens
             (plus the overlap that the windows need), at the same result and constant memory.
@@ -58,9 +58,9 @@ class AnchorNetTextConfig(PreTrainedConfig):
     embedding_size: int = 128
     hidden_size: int = 128
     kernel_sizes: list[int] = field(default_factory=lambda: [3, 3])
-    strides: list[int] | None = None
-    dilations: list[int] | None = None
-    branch_depths: list[int] | None = None
+    strides: list[int] = field(default_factory=list)
+    dilations: list[int] = field(default_factory=list)
+    branch_depths: list[int] = field(default_factory=list)
     ngram_sizes: list[int] = field(default_factory=list)
     ngram_counts: list[int] = field(default_factory=list)
     ngram_dropout_prob: float = 0.5
@@ -72,7 +72,7 @@ class AnchorNetTextConfig(PreTrainedConfig):
     layer_norm_eps: float = 1e-5
     initializer_range: float = 0.02
     output_evidence: bool = False
-    reading_scales: list[int] | None = None
+    reading_scales: list[int] = field(default_factory=list)
     chunk_size: int | None = 16384
     pad_token_id: int | None = 0
 
@@ -86,7 +86,7 @@ class AnchorNetTextConfig(PreTrainedConfig):
         self.strides = list(self.strides or [1] * num_layers)
         self.dilations = list(self.dilations or [1] * num_layers)
         self.branch_depths = list(self.branch_depths or range(num_layers + 1))
-        super().__post_init__(**kwargs)
+        super().__post_init__(**kwargs)  # type: ignore[no-untyped-call]
 
     def validate_layers(self) -> None:
         """Check that the lists describe one trunk and branches inside it."""
@@ -113,7 +113,7 @@ class AnchorNetTextConfig(PreTrainedConfig):
             _check_positive(name, getattr(self, name))
         if self.chunk_size is not None:
             _check_positive("chunk_size", self.chunk_size)
-        _check_positive("reading_scales", *(self.reading_scales or []))
+        _check_positive("reading_scales", *self.reading_scales)
         _check_positive("ngram_sizes", *self.ngram_sizes)
         _check_positive("ngram_counts", *self.ngram_counts)
         if len(self.ngram_counts) != len(self.ngram_sizes):

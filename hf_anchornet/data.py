@@ -43,8 +43,7 @@ def load_split(options: DataOptions, split: str) -> Dataset:
     """One split of a source, with its columns checked.
 
     Raises:
-        ValueError: if the split or a column is missing, saying what there is instead, or if the
-            split has no rows.
+        ValueError: if the split or a column is missing; says what there is instead.
         FileNotFoundError: if the source is a path that does not exist.
     """
     dataset = _load_source(options.dataset, options.subset)
@@ -54,11 +53,6 @@ def load_split(options: DataOptions, split: str) -> Dataset:
             "of these."
         )
     rows = dataset[split]
-    if len(rows) == 0:
-        raise ValueError(
-            f"split `{split}` of {options.dataset} must have rows, got none; name another one of "
-            f"{sorted(dataset)}."
-        )
     for column in (options.text_column, options.label_column):
         check_column(rows.column_names, column)
     if options.max_rows and options.max_rows < len(rows):

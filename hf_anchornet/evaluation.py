@@ -51,7 +51,8 @@ class Localization:
 
     Attributes:
         located: The text's words and their attribution.
-        tokens: (tokens, labels), float64, attribution of each token, centred over labels.
+        tokens: (tokens, labels), float64, attribution of each token, centred over the labels of a
+            single-label localizer.
         logits: (labels,), float32.
     """
 
@@ -67,8 +68,9 @@ def localize(
     texts: Sequence[str],
     batch_size: int = 32,
 ) -> Iterator[Localization]:
-    """What a single-label localizer says of each text, in order; texts of any length."""
+    """What a localizer says of each text, in order; texts of any length."""
     model.eval()
+    multi_label = model.config.problem_type == "multi_label_classification"
     for start in range(0, len(texts), batch_size):
         batch = list(texts[start : start + batch_size])
         inputs = tokenizer(
@@ -84,14 +86,16 @@ def localize(
         ids = inputs["input_ids"].long().to(model.device)
         mask = inputs["attention_mask"].long().to(model.device)
         output = model(ids, mask, output_evidence=True)
-        evidence = [center_evidence(branch) for branch in output.evidence]
-        lengths = mask.sum(dim=1)
+        evidence = [
+            branch if multi_label else center_evidence(branch) for branch in output.evidence
+        ]
+        lengths, offsets = mask.sum(dim=1), inputs["offset_mapping"].numpy()
         windows = cast(tuple[Window, ...], model.windows)
         attribution = attribute_tokens(evidence, windows, lengths, ids.shape[1])
         for row, text in enumerate(batch):
             count = int(lengths[row])
             tokens = attribution[row, :count].cpu().numpy()
-            located = LocatedText.build(text, inputs["offset_mapping"][row, :count], tokens)
+            located = LocatedText.build(text, offsets[row, :count], tokens)
             yield Localization(located, tokens, output.logits[row].cpu().numpy())
 
 

@@ -38,7 +38,8 @@ def register() -> None:
         # `Pipeline.save_pretrained` writes this into config.json: without paths of this machine.
         impl = PIPELINE_REGISTRY.supported_tasks["span-localization"]
         published = {key: value for key, value in impl.items() if key != "default"}
-        SpanLocalizationPipeline._registered_impl = {"span-localization": published}
+        registered = {"span-localization": published}
+        SpanLocalizationPipeline._registered_impl = registered  # type: ignore[attr-defined]
 
 
 def save_half(source: str, target: str | Path) -> None:

@@ -1,8 +1,7 @@
 """The numbers of README and cards for a text localizer and the classifiers behind it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -36,7 +35,6 @@ class TextMeasurement:
         span_sets: Sources with human spans, as name=source; rows without spans are left out.
         classifiers: Classifiers and what they read, as reading=folder.
         max_tokens: Budget of every reading but the full one.
-        scales: Size of the spans that are read, in the localizer's tokens.
     """
 
     localizer: str
@@ -45,7 +43,6 @@ class TextMeasurement:
     span_sets: list[str] = field(default_factory=list)
     classifiers: list[str] = field(default_factory=list)
     max_tokens: int = 64
-    scales: int = 9
 
 
 def measure_text(options: TextMeasurement) -> dict[str, Any]:
@@ -54,8 +51,7 @@ def measure_text(options: TextMeasurement) -> dict[str, Any]:
     tokenizer = AutoTokenizer.from_pretrained(options.localizer)
     data = DataOptions(options.dataset)
     rows = load_split(data, options.split)
-    labels = [model.config.id2label[index] for index in range(model.config.num_labels)]
-    encoded = tokenize(rows, tokenizer, data, labels)
+    encoded = tokenize(rows, tokenizer, data, _label_names(model))
     report: dict[str, Any] = {
         "split": options.split,
         "num_rows": len(rows),
@@ -79,12 +75,10 @@ def measure_text(options: TextMeasurement) -> dict[str, Any]:
                 options.localizer,
                 reading=name,
                 max_tokens=options.max_tokens,
-                scales=options.scales,
             ),
             folder,
             rows,
             data,
-            labels,
         )
     return report
 
@@ -94,12 +88,11 @@ def measure_classifier(
     folder: str,
     rows: Dataset,
     data: DataOptions,
-    labels: Sequence[str],
 ) -> dict[str, Any]:
     """Accuracy, mean tokens read and multiply-adds per text of one classifier on its reading."""
     model = AutoModelForSequenceClassification.from_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    encoded = encode_readings(options, model, tokenizer, rows, data, labels)
+    encoded = encode_readings(options, model, tokenizer, rows, data, _label_names(model))
     tokens = float(np.mean(encoded["length"]))
     return {
         "accuracy": _accuracy(model, tokenizer, encoded),
@@ -108,10 +101,16 @@ def measure_classifier(
     }
 
 
+def _label_names(model: PreTrainedModel) -> list[str]:
+    """Names of the labels in the model's own order."""
+    names = cast(dict[int, str], model.config.id2label)
+    return [names[index] for index in range(len(names))]
+
+
 def _accuracy(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, encoded: Dataset
 ) -> float:
-    loader = make_loader(encoded.sort("length"), make_collator(tokenizer.pad_token_id), 32)
+    loader = make_loader(encoded, make_collator(tokenizer.pad_token_id), 32)
     return evaluate_accuracy(model, loader, Accelerator(cpu=True))["accuracy"]
 
 
@@ -119,7 +118,7 @@ def count_multiply_adds(model: PreTrainedModel, num_tokens: int) -> float:
     """Multiply-adds a token of one text of `num_tokens`, matrix products and convolutions."""
     counter = FlopCounterMode(display=False)
     # The counter does not know the processor's fused attention: take the one of plain products.
-    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), counter:
+    with torch.inference_mode(), sdpa_kernel(SDPBackend.MATH), counter:
         model.eval()(torch.ones(1, num_tokens, dtype=torch.long, device=model.device))
     return counter.get_total_flops() / 2 / num_tokens
 
@@ -130,7 +129,8 @@ def check_contract(
 ) -> dict[str, float]:
     """Largest relative error of the additive identity and of chunked against whole texts.
 
-    Errors are relative to the largest absolute logit of the text; float32.
+    Errors are relative to the largest absolute logit of the text; the evidence, float32 like the
+    logits, is added up in float64, other than in the model.
     """
     model.eval()
     additive = chunked = 0.0
@@ -141,7 +141,7 @@ def check_contract(
         whole = model(text, output_evidence=True)
         model.config.chunk_size = 64
         parts = model(text).logits
-        total = whole.bias + sum_evidence(whole.evidence).sum(dim=0)
+        total = whole.bias.double() + sum_evidence([e.double() for e in whole.evidence]).sum(dim=0)
         additive = max(additive, _relative(total, whole.logits))
         chunked = max(chunked, _relative(parts, whole.logits))
     model.config.chunk_size = whole_size

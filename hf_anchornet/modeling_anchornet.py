@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 from transformers.utils import ModelOutput
 
-
 SCORE_SCALE = 8.0
 """Fixed factor in every `w_{b,c}`: a mean over hundreds of positions needs large weights, which
 learning rates that suit the trunk would take long to reach."""

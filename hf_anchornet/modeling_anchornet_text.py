@@ -1,6 +1,7 @@
 """AnchorNet for text: token embeddings, unpadded 1-D convolutions, exact evidence per span."""
 
 import math
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -34,11 +35,12 @@ class TextLayer(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Features of the wider windows: (batch, fewer positions, hidden)."""
-        wider = self.conv(self.norm(hidden).transpose(1, 2)).transpose(1, 2)
+        wider: Tensor = self.conv(self.norm(hidden).transpose(1, 2)).transpose(1, 2)
         wider = self.dropout(self.activation(wider))
         # The residual is the position at the centre of each window: cropped, never padded.
         last = self.crop + (wider.shape[1] - 1) * self.stride + 1
-        return wider + hidden[:, self.crop : last : self.stride]
+        centre: Tensor = hidden[:, self.crop : last : self.stride]
+        return wider + centre
 
 
 class NgramScores(nn.Module):
@@ -55,7 +57,7 @@ class NgramScores(nn.Module):
         self.vocab_size = config.vocab_size
         self.dropout_prob = config.ngram_dropout_prob
         self.tables = nn.ModuleList(
-            nn.Embedding(count + 1, config.num_labels, padding_idx=0)
+            nn.Embedding(count + 1, cast(int, config.num_labels), padding_idx=0)
             for count in config.ngram_counts
         )
         for size, count in zip(self.sizes, config.ngram_counts, strict=True):
@@ -99,7 +101,7 @@ class AnchorNetTextPreTrainedModel(PreTrainedModel):
     config_class = AnchorNetTextConfig
     base_model_prefix = "anchornet"
     main_input_name = "input_ids"
-    input_modalities = ("text",)
+    input_modalities = ("text",)  # type: ignore[assignment]
 
     def __init__(self, config: AnchorNetTextConfig) -> None:
         super().__init__(config)
@@ -117,10 +119,11 @@ class AnchorNetTextPreTrainedModel(PreTrainedModel):
         elif isinstance(module, nn.LayerNorm):
             init.ones_(module.weight)
         elif isinstance(module, NgramScores):
-            for table in module.tables:
-                init.zeros_(table.weight)
-        if getattr(module, "bias", None) is not None:
-            init.zeros_(module.bias)
+            for table in module.tables.parameters():
+                init.zeros_(table)
+        bias = getattr(module, "bias", None)
+        if bias is not None:
+            init.zeros_(bias)
 
 
 class AnchorNetTextModel(AnchorNetTextPreTrainedModel):
@@ -141,7 +144,7 @@ class AnchorNetTextModel(AnchorNetTextPreTrainedModel):
             TextLayer(config, *layer)
             for layer in zip(config.kernel_sizes, config.strides, config.dilations, strict=True)
         )
-        self.post_init()
+        self.post_init()  # type: ignore[no-untyped-call]
 
     def get_input_embeddings(self) -> nn.Module:
         """The embedding table."""
@@ -149,7 +152,7 @@ class AnchorNetTextModel(AnchorNetTextPreTrainedModel):
 
     def set_input_embeddings(self, value: nn.Module) -> None:
         """Replace the embedding table."""
-        self.embeddings = value
+        self.embeddings = value  # type: ignore[assignment]
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> AnchorNetOutput:
         """Features and masks of all windows.
@@ -173,7 +176,8 @@ class AnchorNetTextModel(AnchorNetTextPreTrainedModel):
         if self.training and self.config.token_dropout_prob > 0:
             kept = torch.rand_like(mask, dtype=torch.float) >= self.config.token_dropout_prob
             mask = mask & kept
-        return self.projection(self.embeddings(input_ids) * mask[..., None])
+        hidden: Tensor = self.projection(self.embeddings(input_ids) * mask[..., None])
+        return hidden
 
 
 class AnchorNetTextForSequenceClassification(AnchorNetTextPreTrainedModel):
@@ -187,12 +191,17 @@ class AnchorNetTextForSequenceClassification(AnchorNetTextPreTrainedModel):
         self.aggregation = LinearAggregation(
             len(self.windows),
             config.hidden_size,
-            config.num_labels,
+            cast(int, config.num_labels),
             config.hidden_dropout_prob,
             config.layer_norm_eps,
         )
         self.windows += tuple(Window(size, stride=1) for size in config.ngram_sizes)
-        self.post_init()
+        self.post_init()  # type: ignore[no-untyped-call]
+
+    @property
+    def reading_scales(self) -> list[int]:
+        """Sizes, in tokens, of the spans that a classifier should be given to read."""
+        return self.config.reading_scales or [max(window.size for window in self.windows)]
 
     def forward(
         self,
@@ -278,7 +287,7 @@ class AnchorNetTextForSequenceClassification(AnchorNetTextPreTrainedModel):
         evidence: tuple[Tensor, ...],
     ) -> Tensor:
         """Loss of the prediction, plus what the config adds in training."""
-        loss = self.loss_function(labels, logits, self.config)
+        loss: Tensor = self.loss_function(labels, logits, self.config)
         if not self.training:
             return loss
         if self.config.auxiliary_loss_weight > 0:

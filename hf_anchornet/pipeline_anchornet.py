@@ -266,8 +266,7 @@ class SpanLocalizationPipeline(Pipeline):
         max_tokens: int,
     ) -> None:
         """Add to each answer what the classifier says of the text's selected spans."""
-        scales = self.model.config.reading_scales or [max(w.size for w in self.windows)]
-        readings = reader.read(located, max_tokens, scales)
+        readings = reader.read(located, max_tokens, self.model.reading_scales)
         for result, reading in zip(results, readings, strict=True):
             by = reading if reading["text"] else result
             result["classifier"] = {

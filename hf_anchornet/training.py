@@ -3,7 +3,7 @@
 import json
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,7 @@ class TrainingOptions:
     batch_size: int = 32
     learning_rate: float = 2e-3
     embedding_learning_rate: float = 5e-4
-    ngram_learning_rate: float = 1.0
+    ngram_learning_rate: float = 0.5
     weight_decay: float = 0.01
     warmup_ratio: float = 0.05
     max_grad_norm: float = 1.0
@@ -77,23 +77,23 @@ class TrainingOptions:
 
 
 def make_accelerator(options: TrainingOptions) -> Accelerator:
-    """An Accelerator with the seed set, the same in every process."""
+    """An Accelerator with the seed set; every process draws dropout and crops of its own."""
     accelerator = Accelerator(
         mixed_precision=options.mixed_precision,
         gradient_accumulation_steps=options.gradient_accumulation_steps,
     )
-    set_seed(options.seed)
+    set_seed(options.seed, device_specific=True)
     return accelerator
 
 
 def make_loader(
     rows: Dataset, collate: Collator, batch_size: int, seed: int | None = None
 ) -> DataLoader[dict[str, Tensor]]:
-    """Batches of texts of similar length; `seed`: shuffled, `None`: in order."""
-    sampler = None
+    """Batches of texts of similar length; `seed`: shuffled, `None`: from short to long."""
+    lengths = list(rows["length"])
+    sampler: Iterable[int] = sorted(range(len(lengths)), key=lengths.__getitem__)
     if seed is not None:
         generator = torch.Generator().manual_seed(seed)
-        lengths = list(rows["length"])
         sampler = LengthGroupedSampler(batch_size, lengths=lengths, generator=generator)
     return DataLoader(rows, batch_size=batch_size, sampler=sampler, collate_fn=collate)
 
@@ -162,9 +162,7 @@ def train_classifier(
     """
     crop, whole = (make_collator(tokenizer.pad_token_id, size) for size in (crop_tokens, None))
     train_loader = make_loader(train_set, crop, options.batch_size, options.seed)
-    validation_loader = accelerator.prepare(
-        make_loader(validation_set.sort("length"), whole, options.batch_size)
-    )
+    validation_loader = accelerator.prepare(make_loader(validation_set, whole, options.batch_size))
 
     def evaluate(prepared: nn.Module) -> dict[str, float]:
         return evaluate_accuracy(prepared, validation_loader, accelerator)

@@ -57,12 +57,12 @@ class LocalizerOptions:
     kernel_sizes: list[int] = field(default_factory=lambda: [3, 3])
     dilations: list[int] = field(default_factory=list)
     ngram_sizes: list[int] = field(default_factory=lambda: [1, 2])
-    ngram_min_count: int = 20
+    ngram_min_count: int = 50
     hidden_dropout_prob: float = 0.3
     token_dropout_prob: float = 0.15
     ngram_dropout_prob: float = 0.5
     auxiliary_loss_weight: float = 0.3
-    evidence_penalty: float = 0.005
+    evidence_penalty: float = 0.01
     crop_tokens: int = 400
 
 
@@ -124,7 +124,7 @@ def make_localizer(
         embedding_size=localizer.hidden_size,
         hidden_size=localizer.hidden_size,
         kernel_sizes=localizer.kernel_sizes,
-        dilations=localizer.dilations or None,
+        dilations=localizer.dilations,
         ngram_sizes=list(ngrams),
         ngram_counts=[len(codes) for codes in ngrams.values()],
         hidden_dropout_prob=localizer.hidden_dropout_prob,

@@ -6,8 +6,8 @@ from pathlib import Path
 from huggingface_hub import ModelCard, ModelCardData
 from transformers import AutoConfig
 
-from hf_anchornet.hub import DEFAULT_TEXT_LOCALIZER
 from hf_anchornet.geometry_anchornet import receptive_windows
+from hf_anchornet.hub import DEFAULT_TEXT_LOCALIZER
 
 ROOT = Path(__file__).parent.parent
 MARKS = ("<!-- results: make bench -->\n", "<!-- end of results -->\n")

@@ -94,5 +94,3 @@ answer = localize(texts)
         ]
         for answer in expected
     ]
-
-

@@ -1,0 +1,118 @@
+"""How good a localizer is: sums that a reader can check by hand."""
+
+import numpy as np
+import pytest
+import torch
+from accelerate import Accelerator
+from datasets import Dataset
+from torch import nn
+from transformers.modeling_outputs import SequenceClassifierOutput
+
+from hf_anchornet.evaluation import (
+    SENTENCE_WORDS,
+    evaluate_accuracy,
+    evaluate_plausibility,
+    localize,
+)
+
+
+class Echo(nn.Module):
+    """A model that answers with the logits it is given and with its batch's size as loss."""
+
+    def forward(self, logits, labels):
+        return SequenceClassifierOutput(loss=torch.tensor(float(len(labels))), logits=logits)
+
+
+def batch(logits, labels):
+    return {"logits": torch.tensor(logits), "labels": torch.tensor(labels)}
+
+
+def test_accuracy_and_loss_are_means_over_rows():
+    loader = [batch([[2.0, 1.0], [0.0, 1.0], [3.0, 0.0]], [0, 1, 1]), batch([[0.0, 1.0]], [1])]
+    scores = evaluate_accuracy(Echo(), loader, Accelerator(cpu=True))
+    assert scores == {"accuracy": 3 / 4, "loss": (3 * 3 + 1) / 4}
+
+
+def test_a_multi_label_row_is_right_if_each_label_is():
+    loader = [batch([[2.0, -1.0], [2.0, 1.0], [-1.0, -2.0]], [[1.0, 0.0], [1.0, 0.0], [0.0, 0.0]])]
+    assert evaluate_accuracy(Echo(), loader, Accelerator(cpu=True))["accuracy"] == 2 / 3
+
+
+def test_a_text_is_located_the_same_alone_and_in_a_batch(model, tokenizer):
+    texts = ["good film", "", "the café was not bad. " * 20, "bad"]
+    together = list(localize(model, tokenizer, texts, batch_size=4))
+    alone = list(localize(model, tokenizer, texts, batch_size=1))
+    assert len(together) == len(alone) == 4
+    for one, other in zip(together, alone, strict=True):
+        assert one.tokens.shape == other.tokens.shape
+        np.testing.assert_allclose(one.tokens, other.tokens, atol=1e-6)
+        np.testing.assert_allclose(one.logits, other.logits, atol=1e-5)
+
+
+def test_token_attribution_adds_up_to_the_centred_logits(model, tokenizer):
+    for view in localize(model, tokenizer, ["good film, not bad", "the"]):
+        logits = view.logits - model.aggregation.bias.detach().numpy()
+        np.testing.assert_allclose(view.tokens.sum(axis=0), logits - logits.mean(), atol=1e-5)
+        np.testing.assert_allclose(view.located.attribution.sum(axis=0), view.tokens.sum(axis=0))
+
+
+def test_a_multi_label_localizer_keeps_raw_attribution(model, tokenizer):
+    model.config.problem_type = "multi_label_classification"
+    (view,) = localize(model, tokenizer, ["good film, not bad"])
+    logits = view.logits - model.aggregation.bias.detach().numpy()
+    np.testing.assert_allclose(view.tokens.sum(axis=0), logits, atol=1e-5)
+
+
+def test_texts_without_a_token_have_no_attribution(planted, tokenizer):
+    views = list(localize(planted, tokenizer, ["", " \t"]))
+    assert [view.tokens.shape for view in views] == [(0, 2), (0, 2)]
+
+
+def test_plausibility_is_that_of_a_hand_count(planted, tokenizer):
+    # Tokens: the good film / good a film / the bad. The best token is good, good, bad.
+    rows = Dataset.from_dict(
+        {
+            "text": ["the good film", "good a film", "the bad", "film film good"],
+            "spans": [[[4, 8]], [[7, 11]], [[0, 7]], []],
+        }
+    )
+    scores = evaluate_plausibility(planted, tokenizer, rows)
+    # Row 2 marks the last token, which ties with "a" behind "good": precision 1/3 at full recall.
+    # Row 3 marks both tokens. Row 4 has no span.
+    assert scores["num_documents"] == 3
+    assert scores["pointing"] == 2 / 3
+    assert scores["token_auprc"] == pytest.approx((1 + 1 / 3 + 1) / 3)
+    assert scores["marked_share"] == pytest.approx((1 / 3 + 1 / 3 + 1) / 3)
+
+
+def test_a_token_is_marked_if_a_span_overlaps_it_in_part(planted, tokenizer):
+    rows = Dataset.from_dict({"text": ["the good film"], "spans": [[[6, 9]]]})
+    scores = evaluate_plausibility(planted, tokenizer, rows)
+    assert scores["pointing"] == 1.0
+    assert scores["marked_share"] == pytest.approx(1 / 3)
+
+
+def test_smoothing_lifts_the_words_around_the_evidence(planted, tokenizer):
+    # "good" in the middle of 63 words: its neighbours within 10 words get the same mean.
+    words = ["the"] * 31 + ["good"] + ["the"] * 31
+    text = " ".join(words)
+    starts = [4 * place + (1 if place > 31 else 0) for place in range(63)]
+    near = [[starts[21], starts[41] + 3]]
+    rows = Dataset.from_dict({"text": [text], "spans": [near]})
+    scores = evaluate_plausibility(planted, tokenizer, rows)
+    assert SENTENCE_WORDS == 21
+    assert scores["token_auprc_smoothed"] == pytest.approx(1.0)
+    assert scores["token_auprc"] == pytest.approx(1 / 21 + 20 / 21 * 21 / 63)
+
+
+def test_other_columns_can_be_named_and_a_missing_one_is_refused(planted, tokenizer):
+    rows = Dataset.from_dict({"review": ["good film"], "marks": [[[0, 4]]]})
+    assert evaluate_plausibility(planted, tokenizer, rows, "review", "marks")["pointing"] == 1.0
+    with pytest.raises(ValueError, match=r"`spans` is not in .* has \['marks', 'review'\]"):
+        evaluate_plausibility(planted, tokenizer, rows, "review")
+
+
+def test_rows_without_any_span_are_refused(planted, tokenizer):
+    rows = Dataset.from_dict({"text": ["good film"], "spans": [[]]})
+    with pytest.raises(ValueError, match="`spans` must hold spans in at least one row"):
+        evaluate_plausibility(planted, tokenizer, rows)

@@ -1,0 +1,45 @@
+"""Registration and half-size checkpoints."""
+
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers.pipelines import PIPELINE_REGISTRY
+
+from hf_anchornet import AnchorNetTextForSequenceClassification
+from hf_anchornet.hub import register, save_half
+
+
+def test_registering_twice_changes_nothing(config):
+    before = dict(PIPELINE_REGISTRY.supported_tasks["span-localization"])
+    register()
+    register()
+    assert PIPELINE_REGISTRY.supported_tasks["span-localization"] == before
+    model = AutoModelForSequenceClassification.from_config(config)
+    assert type(model) is AnchorNetTextForSequenceClassification
+
+
+def test_half_a_checkpoint_has_half_the_size_and_loads_as_float32(model, tokenizer, tmp_path):
+    full, half = tmp_path / "full", tmp_path / "half"
+    model.save_pretrained(full)
+    tokenizer.save_pretrained(full)
+    save_half(str(full), half)
+    stored = load_file(half / "model.safetensors")
+    loaded = AutoModelForSequenceClassification.from_pretrained(half)
+    sizes = [
+        sum(v.nbytes for v in load_file(f / "model.safetensors").values() if v.is_floating_point())
+        for f in (full, half)
+    ]
+    assert sizes[1] * 2 == sizes[0]
+    assert {v.dtype for v in stored.values()} == {torch.float16, torch.int64}
+    assert {p.dtype for p in loaded.parameters()} == {torch.float32}
+    assert loaded.ngrams.codes_2.equal(model.ngrams.codes_2)
+    ids = tokenizer("the good film was not bad", return_tensors="pt").input_ids
+    assert AutoTokenizer.from_pretrained(half)("the film").input_ids == [5, 4]
+    torch.testing.assert_close(loaded(ids).logits, model(ids).logits, rtol=5e-3, atol=5e-3)
+
+
+def test_half_a_bert_loads_as_float32(classifier_folder, tmp_path):
+    save_half(classifier_folder, tmp_path / "half")
+    loaded = AutoModelForSequenceClassification.from_pretrained(tmp_path / "half")
+    assert {p.dtype for p in loaded.parameters()} == {torch.float32}
+    assert loaded.config.id2label == {0: "sad", 1: "glad"}

@@ -1,0 +1,36 @@
+"""The scripts: short, and their help names the options."""
+
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = Path(__file__).parent.parent / "scripts"
+OPTIONS = {
+    "train.py": ["--dataset", "--output_dir", "--teacher", "--kernel_sizes", "--learning_rate"],
+    "adapt_classifier.py": ["--dataset", "--localizer", "--reading", "--max_tokens"],
+    "measure_text.py": ["--localizer", "--dataset", "--span_sets", "--classifiers", "--output"],
+    "shrink.py": ["--source", "--target"],
+}
+
+
+@pytest.mark.parametrize("name", sorted(OPTIONS))
+def test_help_names_the_options(name, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [name, "--help"])
+    with pytest.raises(SystemExit, match=r"^0$"):
+        runpy.run_path(str(SCRIPTS / name), run_name="__main__")
+    shown = capsys.readouterr().out
+    assert all(option in shown for option in OPTIONS[name])
+
+
+@pytest.mark.parametrize("path", sorted(SCRIPTS.glob("*.py")), ids=lambda path: path.name)
+def test_a_script_is_at_most_120_lines_long(path):
+    assert len(path.read_text("utf-8").splitlines()) <= 120
+
+
+def test_a_missing_option_is_named(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["shrink.py", "--source", "x"])
+    with pytest.raises(SystemExit, match=r"^2$"):
+        runpy.run_path(str(SCRIPTS / "shrink.py"), run_name="__main__")
+    assert "--target" in capsys.readouterr().err
