@@ -16,11 +16,11 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from .budget_anchornet import select_head, select_head_and_tail, select_random_spans
 from .cascade_anchornet import SpanReader, join_spans
 from .data import DataOptions, check_texts, find_labels, load_split, number_labels
 from .evaluation import localize
 from .geometry_anchornet import LocatedText, encodable
-from .selection_anchornet import select_head, select_head_and_tail, select_random_spans
 from .training import TrainingOptions, make_accelerator, train_classifier
 from .vocabulary import count_readable_tokens, embed_vocabulary, train_tokenizer
 

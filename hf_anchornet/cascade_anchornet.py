@@ -16,8 +16,8 @@ from transformers import (
     TextClassificationPipeline,
 )
 
+from .budget_anchornet import select_best_spans
 from .geometry_anchornet import LocatedText, Span, Words, count_tokens, encodable
-from .selection_anchornet import select_best_spans
 
 Classifier = str | PathLike[str] | Pipeline | PreTrainedModel
 """A Hub id, a folder, a text-classification pipeline or a model that knows its folder."""

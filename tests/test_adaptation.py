@@ -128,9 +128,12 @@ def test_a_classifier_learns_from_the_spans(localizer, tmp_path):
     texts = [f"{'the film was a film . ' * 20}{word} . film" for word in ["good", "bad"] * 40]
     labels = ["glad", "sad"] * 40
     Dataset.from_dict({"text": texts, "label": labels}).to_parquet(tmp_path / "data.parquet")
+    options = ClassifierOptions(
+        localizer, max_tokens=6, hidden_size=16, num_layers=1, vocab_size=60
+    )
     report = adapt_classifier(
         DataOptions(str(tmp_path / "data.parquet"), validation_split="train"),
-        ClassifierOptions(localizer, max_tokens=6, hidden_size=16, num_layers=1, vocab_size=60),
+        options,
         TrainingOptions(
             str(tmp_path / "run"),
             num_epochs=6,
@@ -142,7 +145,8 @@ def test_a_classifier_learns_from_the_spans(localizer, tmp_path):
     written = json.loads((tmp_path / "run" / "training.json").read_text("utf-8"))
     model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "run")
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "run")
-    logits = model(**tokenizer("good .", return_tensors="pt")).logits
+    (read,) = choose_texts(options, SpanReader(model, tokenizer), texts[:1])
+    logits = model(**tokenizer(read, return_tensors="pt")).logits
     assert written == report
     assert report["best"]["accuracy"] == 1.0
     assert model.config.id2label[int(logits.argmax())] == "glad"

@@ -1,0 +1,119 @@
+"""Spans under a token budget: the best set, and the controls that it must beat."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .geometry_anchornet import Span
+
+MAX_CELLS = 2**24
+"""Spans times budget that `select_best_spans` weighs (128 MB); of more spans, the densest stay."""
+
+
+def select_best_spans(
+    spans: Sequence[Span],
+    values: NDArray[np.float64],
+    costs: NDArray[np.int64],
+    budget: int,
+) -> list[Span]:
+    """The non-overlapping spans of the largest total value that cost at most `budget`.
+
+    Exact, by dynamic programming over the budget (weighted interval scheduling with costs);
+    every step treats all spans at once. Of more spans than `MAX_CELLS` allows, those of the
+    largest value per token are weighed.
+
+    Args:
+        spans: Candidate ranges of words.
+        values: (words,), what each word is worth; a span is worth the sum, if positive.
+        costs: (words,), int64, tokens of each word.
+        budget: Tokens to spend.
+
+    Returns:
+        The selected spans in reading order, merged where they touch.
+    """
+    budget = min(budget, int(np.maximum(costs, 1).sum()))  # the whole text costs no more
+    if not spans or budget < 1:
+        return []
+    bounds = np.array(spans, dtype=np.int64)  # (spans, 2)
+    worth = _sum_spans(values, bounds)
+    price = np.maximum(_sum_spans(costs, bounds), 1)
+    usable = (worth > 0) & (price <= budget)
+    density = np.where(usable, worth / price, -np.inf)
+    usable[np.argsort(-density, kind="stable")[MAX_CELLS // (budget + 1) :]] = False
+    bounds, worth, price = bounds[usable], worth[usable], price[usable]
+    order = np.argsort(bounds[:, 1], kind="stable")
+    bounds, worth, price = bounds[order], worth[order], price[order]
+    before = np.searchsorted(bounds[:, 1], bounds[:, 0], side="right")  # spans that end earlier
+    best = np.zeros((budget + 1, len(bounds) + 1))  # best[b, i]: the first i spans at cost b
+    for spent in range(1, budget + 1):
+        left = spent - price
+        with_span = np.where(left >= 0, worth + best[np.maximum(left, 0), before], 0.0)
+        np.maximum.accumulate(with_span, out=best[spent, 1:])
+    return merge_spans(_trace_back(best, bounds, price, before))
+
+
+def _sum_spans(values: NDArray[Any], bounds: NDArray[np.int64]) -> NDArray[Any]:
+    sums: NDArray[Any] = np.concatenate([np.zeros(1, dtype=values.dtype), np.cumsum(values)])
+    totals: NDArray[Any] = sums[bounds[:, 1]] - sums[bounds[:, 0]]
+    return totals
+
+
+def _trace_back(
+    best: NDArray[np.float64],
+    bounds: NDArray[np.int64],
+    price: NDArray[np.int64],
+    before: NDArray[np.int64],
+) -> list[Span]:
+    """The spans that make up `best[-1, -1]`, in reading order."""
+    chosen: list[Span] = []
+    left, count = best.shape[0] - 1, best.shape[1] - 1
+    while best[left, count] > 0:
+        # The row rises with the number of spans allowed: its first top is the last span taken.
+        index = int(np.searchsorted(best[left, : count + 1], best[left, count])) - 1
+        chosen.append((int(bounds[index, 0]), int(bounds[index, 1])))
+        left, count = left - int(price[index]), int(before[index])
+    return chosen[::-1]
+
+
+def merge_spans(spans: Sequence[Span]) -> list[Span]:
+    """Spans in reading order, joined where they touch or overlap."""
+    merged: list[Span] = []
+    for first, last in sorted(spans):
+        if merged and first <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(last, merged[-1][1]))
+        else:
+            merged.append((first, last))
+    return merged
+
+
+def select_random_spans(
+    spans: Sequence[Span], costs: NDArray[np.int64], budget: int, seed: int
+) -> list[Span]:
+    """Control: spans drawn at random until none fits the budget any more."""
+    left, chosen = budget, list[Span]()
+    taken = np.zeros(len(costs), dtype=bool)
+    for index in np.random.default_rng(seed).permutation(len(spans)):
+        first, last = spans[index]
+        price = int(costs[first:last].sum())
+        if price <= left and not taken[first:last].any():
+            taken[first:last] = True
+            left -= price
+            chosen.append((first, last))
+    return merge_spans(chosen)
+
+
+def select_head(costs: NDArray[np.int64], budget: int) -> list[Span]:
+    """Control: the first words that fit the budget."""
+    count = int(np.searchsorted(np.cumsum(costs), budget, side="right"))
+    return [(0, count)] if count else []
+
+
+def select_head_and_tail(costs: NDArray[np.int64], budget: int) -> list[Span]:
+    """Control: the first words that fit half the budget, and the last ones that fit the rest."""
+    head = select_head(costs, budget // 2)
+    start = head[0][1] if head else 0
+    tail = select_head(costs[start:][::-1], budget - int(costs[:start].sum()))
+    count = tail[0][1] if tail else 0
+    return merge_spans([*head, (len(costs) - count, len(costs))] if count else head)
