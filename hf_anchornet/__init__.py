@@ -6,7 +6,7 @@ transformers, for the command line's `--help` too: transformers has no way to re
 
 from .cascade_anchornet import SpanReader
 from .configuration_anchornet import AnchorNetTextConfig
-from .hub import register
+from .hub import DEFAULT_TEXT_CLASSIFIER, DEFAULT_TEXT_LOCALIZER, SAMPLE_REVIEW, register
 from .modeling_anchornet_text import AnchorNetTextForSequenceClassification, AnchorNetTextModel
 from .pipeline_anchornet import SpanLocalizationPipeline
 from .version import __version__
@@ -14,6 +14,9 @@ from .version import __version__
 register()
 
 __all__ = [
+    "DEFAULT_TEXT_CLASSIFIER",
+    "DEFAULT_TEXT_LOCALIZER",
+    "SAMPLE_REVIEW",
     "AnchorNetTextConfig",
     "AnchorNetTextForSequenceClassification",
     "AnchorNetTextModel",

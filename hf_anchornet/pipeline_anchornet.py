@@ -60,8 +60,9 @@ class SpanLocalizationPipeline(Pipeline):
     >>> from transformers import pipeline
     >>> import hf_anchornet
     >>> localize = pipeline("span-localization")
-    >>> localize("The plot is thin, but the acting is superb.", top_k=1)["spans"][0]["text"]
-    'superb'
+    >>> answer = localize("I loved it. The cast is superb, and only the ending is dull.", top_k=1)
+    >>> answer["label"], answer["spans"][0]["text"]
+    ('positive', 'superb')
 
     ```
 

@@ -83,7 +83,8 @@ def show_top_spans(
 ) -> list[list[ShownSpan]]:
     """The windows with the most evidence for each label, best first, as whole words.
 
-    Where no overlap is allowed, a span leaves a word that it shares with a better one to it.
+    Where no overlap is allowed, a span leaves a word that it shares with a better one to it. A
+    window whose words speak against the label, all windows over them counted, is left out.
 
     Args:
         located: The texts.
@@ -101,9 +102,10 @@ def show_top_spans(
         filled = (bounds[row, rank, :, 0] >= 0).nonzero()[:, 0]
         spans = located[row].snap(*bounds[row, rank, filled].cpu().numpy().T)
         kept = keep_apart(spans, len(located[row].words)) if apart else spans
+        label = int(labels[row, rank])
         for span, scale in zip(kept, scales[row, rank, filled].tolist(), strict=True):
-            if span is not None:
-                shown[row].append(ShownSpan(*span, int(labels[row, rank]), scale))
+            if span is not None and located[row].attribution[slice(*span), label].sum() > 0:
+                shown[row].append(ShownSpan(*span, label, scale))
     return shown
 
 

@@ -1,0 +1,65 @@
+"""What README, cards and docstrings show is true: snippets run, numbers come from the JSON."""
+
+import doctest
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from hf_anchornet import DEFAULT_TEXT_CLASSIFIER, DEFAULT_TEXT_LOCALIZER, pipeline_anchornet
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "model_cards").glob("text_*[!e].md"))]
+pytestmark = pytest.mark.filterwarnings("ignore:.*without specifying a model name")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_python_snippets_of_a_page_run_one_after_the_other(page, capsys):
+    snippets = re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), flags=re.DOTALL)
+    assert snippets
+    names = {}
+    for snippet in snippets:
+        exec(snippet, names)
+    assert capsys.readouterr().out.strip()
+
+
+def test_the_pipelines_example_is_true():
+    example = doctest.DocTestFinder(recurse=False).find(
+        pipeline_anchornet.SpanLocalizationPipeline, "SpanLocalizationPipeline"
+    )[0]
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    runner = doctest.DocTestRunner(optionflags=flags)
+    runner.run(example)
+    assert runner.summarize().failed == 0
+    assert runner.tries > 2
+
+
+def test_every_number_in_the_results_table_is_in_the_json():
+    report = json.loads((ROOT / "results" / "text.json").read_text("utf-8"))
+    readme = (ROOT / "README.md").read_text("utf-8")
+    table = readme.split("<!-- results: make bench -->")[1].split("<!-- end of results -->")[0]
+    found = re.findall(r"\d+\.\d+(?:e-\d+)?", table)
+    assert len(found) > 10
+    written = set()
+
+    def collect(value):
+        for item in value.values() if isinstance(value, dict) else [value]:
+            if isinstance(item, dict):
+                collect(item)
+            elif isinstance(item, float):
+                written.update({f"{item:.3f}", f"{item:.4f}", f"{item:.1e}"})
+
+    collect(report)
+    assert set(found) <= written
+
+
+def test_the_shipped_models_fit_their_limits():
+    folders = (DEFAULT_TEXT_LOCALIZER, DEFAULT_TEXT_CLASSIFIER)
+    files = [path for folder in folders for path in folder.iterdir()]
+    assert sum(path.stat().st_size for path in files) <= 12e6
+    assert all(path.stat().st_size <= 8e6 for path in files)
+
+
+def test_the_readme_is_at_most_150_lines():
+    assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 150
