@@ -106,6 +106,7 @@ class SpanLocalizationPipeline(Pipeline):
                 f"{type(self.tokenizer).__name__}; pass the one that the model was trained with."
             )
         self.windows = cast(tuple[Window, ...], self.model.windows)
+        self.reading_scales = cast(list[int], self.model.reading_scales)
         self.labels: list[str] = [config.id2label[index] for index in range(config.num_labels)]
         self.multi_label = config.problem_type == "multi_label_classification"
         self.reader = None if classifier is None else SpanReader.load(classifier, self.device)
@@ -267,7 +268,7 @@ class SpanLocalizationPipeline(Pipeline):
         max_tokens: int,
     ) -> None:
         """Add to each answer what the classifier says of the text's selected spans."""
-        readings = reader.read(located, max_tokens, self.model.reading_scales)
+        readings = reader.read(located, max_tokens, self.reading_scales)
         for result, reading in zip(results, readings, strict=True):
             by = reading if reading["text"] else result
             result["classifier"] = {

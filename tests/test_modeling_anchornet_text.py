@@ -124,6 +124,15 @@ def test_padding_and_neighbours_change_nothing(model, side):
             assert (new[row, count:] == 0).all()
 
 
+def test_the_bare_model_masks_the_windows_that_touch_padding(config):
+    model = AnchorNetTextModel(config).eval()
+    mask = torch.tensor([[1] * 12, [1] * 10 + [0] * 2])
+    output = model(random_ids(config, 2, 12), attention_mask=mask)
+    counts = [[int(row.sum()) for row in branch] for branch in output.masks]
+    assert counts == [[12, 10], [10, 8], [8, 6], [4, 2]]
+    assert [feature.shape[1] for feature in output.features] == [12, 10, 8, 4]
+
+
 def test_a_text_shorter_than_a_window_gives_one_clipped_window(model):
     output = model(random_ids(model.config, 1, 4), output_evidence=True)
     assert [int(mask.sum()) for mask in output.masks] == [4, 2, 1, 1, 3]
