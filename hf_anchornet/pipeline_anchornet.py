@@ -318,13 +318,13 @@ def _check_choice(name: str, chosen: Any, known: Sequence[Any], what: str) -> No
 def _describe_span(located: LocatedText, span: ShownSpan, label: str) -> dict[str, Any]:
     start, end = located.words.span(span.first, span.last)
     evidence = float(located.attribution[span.first : span.last, span.label].sum())
-    whole = float(np.abs(located.attribution[:, span.label]).sum())
+    whole = float(np.abs(located.attribution[:, span.label]).sum())  # > 0: the span's is
     return {
         "start": start,
         "end": end,
         "text": located.words.text[start:end],
         "label": label,
         "evidence": evidence,
-        "share": evidence / whole if whole else 0.0,
+        "share": evidence / whole,
         "scale": span.scale,
     }

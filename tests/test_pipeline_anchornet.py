@@ -147,7 +147,7 @@ def test_shares_of_disjoint_one_word_spans_for_both_labels_sum_to_one_in_size(pl
     assert answer["coverage"] == pytest.approx(11 / 18)
 
 
-def test_the_share_is_zero_where_windows_cancel_on_every_word(planted, tokenizer, monkeypatch):
+def test_a_window_that_other_windows_cancel_is_not_shown(planted, tokenizer, monkeypatch):
     def cancel(*args, **kwargs):
         output = forward(*args, **kwargs)
         output.evidence = (output.evidence[0], -output.evidence[0])
@@ -157,8 +157,7 @@ def test_the_share_is_zero_where_windows_cancel_on_every_word(planted, tokenizer
     localize.windows *= 2
     forward = planted.forward
     monkeypatch.setattr(planted, "forward", cancel)
-    (span,) = localize("a good film")["spans"]
-    assert (span["text"], span["evidence"], span["share"]) == ("good", 0.0, 0.0)
+    assert localize("a good film")["spans"] == []
 
 
 def test_shown_spans_do_not_overlap_unless_allowed(random_localize):
@@ -259,8 +258,9 @@ def test_labels_ask_for_the_evidence_of_other_classes(localize):
 
 
 def test_scales_choose_the_windows(random_localize):
+    text = "the film was not good, a bad film " * 5
     for scale in (1, 2, 3, 9):
-        answer = random_localize(TEXTS[3], scales=scale, labels=["negative", "positive"])
+        answer = random_localize(text, scales=scale, labels=["negative", "positive"])
         assert {span["scale"] for span in answer["spans"]} == {scale}
     both = random_localize(TEXTS[3], scales=(1, 3), top_k=40, iou_threshold=1.0)
     assert {span["scale"] for span in both["spans"]} == {1, 3}
