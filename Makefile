@@ -2,7 +2,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 LOWEST := .venv-lowest
-LOWEST_TRANSFORMERS := 5.0.*
+# Strict configurations, which are dataclasses, begin with 5.4.
+LOWEST_TRANSFORMERS := 5.4.*
 
 RUNS ?= runs
 
