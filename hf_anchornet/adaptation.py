@@ -20,7 +20,7 @@ from .budget_anchornet import select_head, select_head_and_tail, select_random_s
 from .cascade_anchornet import SpanReader, join_spans
 from .data import DataOptions, check_texts, find_labels, load_split, number_labels
 from .evaluation import localize
-from .geometry_anchornet import LocatedText, encodable
+from .geometry_anchornet import Words, encodable
 from .training import TrainingOptions, make_accelerator, train_classifier
 from .vocabulary import count_readable_tokens, embed_vocabulary, train_tokenizer
 
@@ -62,33 +62,8 @@ class ClassifierOptions:
             raise ValueError(f"`reading` must be one of {READINGS}, got {self.reading!r}.")
 
 
-def choose_text(
-    reading: str,
-    reader: SpanReader,
-    located: LocatedText,
-    max_tokens: int,
-    scales: Sequence[int],
-    seed: int = 0,
-) -> str:
-    """The text that a classifier reads instead of the full one, under the same budget for all."""
-    words = located.words
-    costs = reader.count(words)
-    budget = max_tokens - reader.num_special_tokens
-    if reading == "spans":
-        spans = reader.select(located, costs, max_tokens, scales)
-    elif reading == "head":
-        spans = select_head(costs, budget)
-    elif reading == "head_and_tail":
-        spans = select_head_and_tail(costs, budget)
-    elif reading == "random":
-        spans = select_random_spans(located.spans(scales), costs, budget, seed)
-    else:
-        return words.text
-    return join_spans(words, spans)
-
-
 def choose_texts(options: ClassifierOptions, reader: SpanReader, texts: Sequence[str]) -> list[str]:
-    """What the classifier reads of each text.
+    """What the classifier reads of each text, under the same budget for all but the full text.
 
     Raises:
         ValueError: if `options.max_tokens` leaves no room for text.
@@ -96,14 +71,25 @@ def choose_texts(options: ClassifierOptions, reader: SpanReader, texts: Sequence
     if options.reading == "full":
         return list(texts)
     reader.check_budget(options.max_tokens)
+    budget = options.max_tokens - reader.num_special_tokens
+    progress = tqdm(texts, desc="selecting", mininterval=5)
+    if options.reading in ("head", "head_and_tail"):
+        select = select_head if options.reading == "head" else select_head_and_tail
+        split = map(Words.split, progress)
+        return [join_spans(words, select(reader.count(words), budget)) for words in split]
     localizer = AutoModelForSequenceClassification.from_pretrained(options.localizer)
     tokenizer = AutoTokenizer.from_pretrained(options.localizer)
     scales = localizer.reading_scales
-    views = localize(localizer, tokenizer, texts)
-    return [
-        choose_text(options.reading, reader, view.located, options.max_tokens, scales, seed)
-        for seed, view in enumerate(tqdm(views, total=len(texts), desc="selecting", mininterval=5))
-    ]
+    chosen = []
+    for seed, view in enumerate(localize(localizer, tokenizer, texts)):
+        located, costs = view.located, reader.count(view.located.words)
+        if options.reading == "spans":
+            spans = reader.select(located, costs, options.max_tokens, scales)
+        else:
+            spans = select_random_spans(located.spans(scales), costs, budget, seed)
+        chosen.append(join_spans(located.words, spans))
+        progress.update()
+    return chosen
 
 
 def make_classifier(
