@@ -142,10 +142,11 @@ def embed_vocabulary(
     surfaces = [
         tokenizer.convert_tokens_to_string([token]).removeprefix("##").strip() for token in tokens
     ]
+    order = sorted(range(len(surfaces)), key=lambda index: len(surfaces[index]))  # little padding
     views: list[list[Tensor]] = [[], [], []]
     for start in range(0, len(surfaces), batch_size):
         inputs = reader(
-            surfaces[start : start + batch_size],
+            [surfaces[index] for index in order[start : start + batch_size]],
             padding=True,
             truncation=True,
             max_length=16,
@@ -159,7 +160,8 @@ def embed_vocabulary(
         views[0].append(_mean(embedded, real & ~special))
         views[1].append(_mean(output, real))
         views[2].append(_mean(output, real & ~special))
-    blocks = [torch.cat(view) for view in views]
+    places = torch.tensor(order).argsort()
+    blocks = [torch.cat(view)[places] for view in views]
     blocks = [block - block.mean(dim=0) for block in blocks]
     blocks = [block / block.square().sum(dim=1).mean().sqrt() for block in blocks]
     reduced = _principal_components(torch.cat(blocks, dim=1), size)
