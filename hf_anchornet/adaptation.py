@@ -18,7 +18,7 @@ from transformers import (
 
 from .budget_anchornet import select_head, select_head_and_tail, select_random_spans
 from .cascade_anchornet import SpanReader, join_spans
-from .data import DataOptions, check_texts, find_labels, load_split, number_labels
+from .data import DataOptions, check_texts, load_labelled, number_labels
 from .evaluation import localize
 from .geometry_anchornet import Words, encodable
 from .training import TrainingOptions, make_accelerator, train_classifier
@@ -155,10 +155,7 @@ def adapt_classifier(
     """
     accelerator = make_accelerator(options)
     with accelerator.main_process_first():
-        train_rows = load_split(data, data.train_split)
-        validation_rows = load_split(data, data.validation_split)
-        check_texts(train_rows, data.text_column)
-        labels = find_labels(train_rows, data.label_column)
+        train_rows, validation_rows, labels = load_labelled(data)
         model, tokenizer = make_classifier(classifier, train_rows[data.text_column], labels)
         train_set = encode_readings(classifier, model, tokenizer, train_rows, data, labels)
         validation_set = encode_readings(

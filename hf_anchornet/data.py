@@ -60,6 +60,19 @@ def load_split(options: DataOptions, split: str) -> Dataset:
     return rows
 
 
+def load_labelled(options: DataOptions) -> tuple[Dataset, Dataset, list[str]]:
+    """Rows to learn from, rows to choose the best epoch on, and the labels of the former.
+
+    Raises:
+        TypeError: if a text to learn from is not a string, naming its row.
+        ValueError: see `load_split` and `find_labels`.
+    """
+    train_rows = load_split(options, options.train_split)
+    validation_rows = load_split(options, options.validation_split)
+    check_texts(train_rows, options.text_column)
+    return train_rows, validation_rows, find_labels(train_rows, options.label_column)
+
+
 def _load_source(source: str, subset: str | None) -> DatasetDict:
     kind = FILE_FORMATS.get(Path(source).suffix)
     if kind is None:

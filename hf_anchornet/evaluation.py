@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from .data import check_column
-from .geometry_anchornet import LocatedText, Window, encodable
+from .geometry_anchornet import LocatedText, Window, center_evidence, encodable
 from .metrics.pointing_game import PointingGame
 from .metrics.token_auprc import TokenAUPRC
-from .selection_anchornet import attribute_tokens, center_evidence
+from .selection_anchornet import locate_texts
 
 SENTENCE_WORDS = 21
 """Words in the moving average that stands for "smoothed to sentence length"."""
@@ -57,7 +57,6 @@ class Localization:
     """
 
     located: LocatedText
-    tokens: NDArray[np.float64]
     logits: NDArray[np.float32]
 
 
@@ -89,14 +88,12 @@ def localize(
         evidence = [
             branch if multi_label else center_evidence(branch) for branch in output.evidence
         ]
-        lengths, offsets = mask.sum(dim=1), inputs["offset_mapping"].numpy()
-        windows = cast(tuple[Window, ...], model.windows)
-        attribution = attribute_tokens(evidence, windows, lengths, ids.shape[1])
-        for row, text in enumerate(batch):
-            count = int(lengths[row])
-            tokens = attribution[row, :count].cpu().numpy()
-            located = LocatedText.build(text, offsets[row, :count], tokens)
-            yield Localization(located, tokens, output.logits[row].cpu().numpy())
+        offsets = [
+            spots[:count].tolist()
+            for spots, count in zip(inputs["offset_mapping"], mask.sum(dim=1).tolist(), strict=True)
+        ]
+        located = locate_texts(batch, offsets, evidence, cast(tuple[Window, ...], model.windows))
+        yield from map(Localization, located, output.logits.cpu().numpy())
 
 
 def evaluate_plausibility(
@@ -129,7 +126,7 @@ def evaluate_plausibility(
     scores, smoothed, marks = [], [], []
     views = localize(model, tokenizer, rows[text_column])
     for view, spans in zip(views, rows[spans_column], strict=True):
-        attribution = view.tokens[:, int(view.logits.argmax())]
+        attribution = view.located.tokens[:, int(view.logits.argmax())]
         scores.append(attribution)
         smoothed.append(_smooth(attribution, SENTENCE_WORDS))
         marks.append(_mark(view.located, spans))

@@ -80,6 +80,11 @@ def valid_positions(mask: Tensor, window: Window) -> Tensor:
     return in_window == counts[:, -1:].clamp(min=1, max=window.size)
 
 
+def center_evidence(evidence: Tensor) -> Tensor:
+    """Evidence less its mean over the classes (last axis): the part that softmax can see."""
+    return evidence - evidence.mean(dim=-1, keepdim=True)
+
+
 def spread_evidence(evidence: Tensor, window: Window, lengths: Tensor, length: int) -> Tensor:
     """Attribution of each input unit: (batch, length, labels), float64.
 
@@ -180,29 +185,31 @@ class LocatedText:
         ends: (tokens,), int64, character after each token.
         attribution: (words, labels), float64, what all windows put on each word; the sum over
             words is the logits less their bias (centred, where the evidence was).
+        tokens: (tokens, labels), float64, what all windows put on each token.
     """
 
     words: Words
     starts: NDArray[np.int64]
     ends: NDArray[np.int64]
     attribution: NDArray[np.float64]
+    tokens: NDArray[np.float64]
 
     @classmethod
     def build(
         cls, text: str, offsets: Sequence[tuple[int, int]], attribution: NDArray[np.float64]
     ) -> "LocatedText":
-        """From the tokens' character offsets and their attribution, (tokens, labels)."""
+        """From the tokens' character offsets and their attribution, (tokens or more, labels)."""
         words = Words.split(text)
         bounds = np.array(offsets, dtype=np.int64).reshape(-1, 2)
         by_word = np.zeros((len(words), attribution.shape[-1]))
-        located = cls(words, bounds[:, 0], bounds[:, 1], by_word)
+        located = cls(words, bounds[:, 0], bounds[:, 1], by_word, attribution[: len(bounds)])
         if len(words) and len(bounds):
             tokens = np.arange(len(bounds))
             low, high = located._word_ranges(tokens, tokens + 1)
             count = high - low  # words of each token: one, save where a script has no spaces
             token = np.repeat(tokens, count)
             word = np.arange(len(token)) + np.repeat(low - np.cumsum(count) + count, count)
-            np.add.at(by_word, word, (attribution[: len(bounds)] / count[:, None])[token])
+            np.add.at(by_word, word, (located.tokens / count[:, None])[token])
         return located
 
     def snap(self, first: NDArray[np.int64], last: NDArray[np.int64]) -> list[Span]:

@@ -10,7 +10,7 @@ from transformers import initialization as init
 from transformers.activations import ACT2FN
 
 from .configuration_anchornet import AnchorNetTextConfig
-from .geometry_anchornet import Window, receptive_windows, valid_positions
+from .geometry_anchornet import Window, center_evidence, receptive_windows, valid_positions
 from .modeling_anchornet import (
     AnchorNetClassifierOutput,
     AnchorNetOutput,
@@ -163,13 +163,20 @@ class AnchorNetTextModel(AnchorNetTextPreTrainedModel):
                 count from a row's first real token, so padding on either side changes nothing.
         """
         input_ids, mask = _align_left(input_ids, attention_mask, self.windows[-1].size)
-        by_depth = [self._embed(input_ids, mask)]  # each (batch, positions, hidden)
+        masks = tuple(valid_positions(mask, window) for window in self.windows)
+        return AnchorNetOutput(features=self.compute_features(input_ids, mask), masks=masks)
+
+    def compute_features(self, input_ids: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
+        """Features of all windows, a tensor a branch: (batch, positions, hidden).
+
+        Args:
+            input_ids: (batch, tokens), int64, at least as many as the largest window has.
+            mask: (batch, tokens), bool, True = real token; these stand first in each row.
+        """
+        by_depth = [self._embed(input_ids, mask)]
         for layer in self.layers:
             by_depth.append(layer(by_depth[-1]))
-        return AnchorNetOutput(
-            features=tuple(by_depth[depth] for depth in self.config.branch_depths),
-            masks=tuple(valid_positions(mask, window) for window in self.windows),
-        )
+        return tuple(by_depth[depth] for depth in self.config.branch_depths)
 
     def _embed(self, input_ids: Tensor, mask: Tensor) -> Tensor:
         """Hidden state of each token alone: (batch, tokens, hidden); blanked tokens embed as 0."""
@@ -250,6 +257,9 @@ class AnchorNetTextForSequenceClassification(AnchorNetTextPreTrainedModel):
         # A piece ends where a window of every stride ends, so that none is split or repeated.
         stride = math.lcm(*(window.stride for window in self.windows))
         size = -(-chunk_size // stride) * stride
+        # Room behind the text, so that its last piece holds a window of every branch too.
+        room = (0, largest - 1)
+        input_ids, mask = nn.functional.pad(input_ids, room), nn.functional.pad(mask, room)
         pieces = []
         for start in range(0, length, size):
             tokens = slice(start, start + size + largest - 1)
@@ -268,7 +278,7 @@ class AnchorNetTextForSequenceClassification(AnchorNetTextPreTrainedModel):
         The masks are those of the whole text: a piece cannot tell which windows are clipped.
         """
         by_ngram = self.ngrams(input_ids, mask)
-        features = self.anchornet(input_ids, mask).features
+        features = self.anchornet.compute_features(input_ids, mask)
         trunk_masks, ngram_masks = masks[: len(features)], masks[len(features) :]
         features = tuple(
             feature[:, : m.shape[1]] for feature, m in zip(features, trunk_masks, strict=True)
@@ -295,8 +305,7 @@ class AnchorNetTextForSequenceClassification(AnchorNetTextPreTrainedModel):
             losses = [self.loss_function(labels, branch, self.config) for branch in alone]
             loss = loss + self.config.auxiliary_loss_weight * torch.stack(losses).mean()
         if self.config.evidence_penalty > 0:
-            centred = [branch - branch.mean(dim=-1, keepdim=True) for branch in evidence]
-            total = torch.stack([branch.abs().sum() for branch in centred]).sum()
+            total = torch.stack([center_evidence(branch).abs().sum() for branch in evidence]).sum()
             loss = loss + self.config.evidence_penalty * total / len(logits)
         return loss
 

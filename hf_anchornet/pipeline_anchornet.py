@@ -11,10 +11,9 @@ from torch.utils.data import Dataset, IterableDataset
 from transformers import Pipeline, PreTrainedTokenizerBase
 
 from .cascade_anchornet import Classifier, SpanReader
-from .geometry_anchornet import LocatedText, Window, encodable
+from .geometry_anchornet import LocatedText, Window, center_evidence, encodable
 from .selection_anchornet import (
     ShownSpan,
-    center_evidence,
     check_count,
     check_iou_threshold,
     locate_texts,
@@ -248,7 +247,11 @@ class SpanLocalizationPipeline(Pipeline):
     ) -> dict[str, Any]:
         """The answer of the localizer alone."""
         score, label = probs.max(dim=-1)
-        spans = [_describe_span(located, span, self.labels[span.label]) for span in shown]
+        whole = np.abs(located.attribution).sum(axis=0)  # (labels,), > 0 for one with spans
+        spans = [
+            _describe_span(located, span, self.labels[span.label], float(whole[span.label]))
+            for span in shown
+        ]
         covered = np.zeros(len(located.words.text), dtype=bool)
         for span in spans:
             covered[span["start"] : span["end"]] = True
@@ -315,10 +318,11 @@ def _check_choice(name: str, chosen: Any, known: Sequence[Any], what: str) -> No
         )
 
 
-def _describe_span(located: LocatedText, span: ShownSpan, label: str) -> dict[str, Any]:
+def _describe_span(
+    located: LocatedText, span: ShownSpan, label: str, whole: float
+) -> dict[str, Any]:
     start, end = located.words.span(span.first, span.last)
     evidence = float(located.attribution[span.first : span.last, span.label].sum())
-    whole = float(np.abs(located.attribution[:, span.label]).sum())  # > 0: the span's is
     return {
         "start": start,
         "end": end,

@@ -19,11 +19,6 @@ from .geometry_anchornet import (
 )
 
 
-def center_evidence(evidence: Tensor) -> Tensor:
-    """Evidence less its mean over the classes (last axis): the part that softmax can see."""
-    return evidence - evidence.mean(dim=-1, keepdim=True)
-
-
 def attribute_tokens(
     evidence: Sequence[Tensor], windows: Sequence[Window], lengths: Tensor, length: int
 ) -> Tensor:

@@ -14,7 +14,7 @@ from transformers import (
 )
 
 from .configuration_anchornet import AnchorNetTextConfig
-from .data import DataOptions, check_texts, find_labels, load_split, tokenize
+from .data import DataOptions, load_labelled, tokenize
 from .geometry_anchornet import encodable
 from .modeling_anchornet_text import AnchorNetTextForSequenceClassification
 from .training import TrainingOptions, make_accelerator, train_classifier
@@ -76,11 +76,8 @@ def train_localizer(
     """
     accelerator = make_accelerator(options)
     with accelerator.main_process_first():
-        train_rows = load_split(data, data.train_split)
-        validation_rows = load_split(data, data.validation_split)
-        check_texts(train_rows, data.text_column)
+        train_rows, validation_rows, labels = load_labelled(data)
         tokenizer = make_tokenizer(localizer, train_rows[data.text_column])
-        labels = find_labels(train_rows, data.label_column)
         train_set = tokenize(train_rows, tokenizer, data, labels)
         validation_set = tokenize(validation_rows, tokenizer, data, labels)
         if localizer.teacher is not None:

@@ -4,9 +4,8 @@ import json
 from pathlib import Path
 
 from huggingface_hub import ModelCard, ModelCardData
-from transformers import AutoConfig
+from transformers import AutoModelForSequenceClassification
 
-from hf_anchornet.geometry_anchornet import receptive_windows
 from hf_anchornet.hub import DEFAULT_TEXT_LOCALIZER
 
 ROOT = Path(__file__).parent.parent
@@ -26,9 +25,8 @@ def main() -> None:
 
 def write_card(name: str, report: dict) -> None:
     """Fill one card's template."""
-    config = AutoConfig.from_pretrained(DEFAULT_TEXT_LOCALIZER)
-    windows = receptive_windows(config.kernel_sizes, config.strides, config.dilations)
-    sizes = sorted({windows[d].size for d in config.branch_depths} | set(config.ngram_sizes))
+    localizer = AutoModelForSequenceClassification.from_pretrained(DEFAULT_TEXT_LOCALIZER)
+    sizes = sorted({window.size for window in localizer.windows})
     data = ModelCardData(
         language="en",
         license="apache-2.0",

@@ -44,28 +44,32 @@ def test_a_text_is_located_the_same_alone_and_in_a_batch(model, tokenizer):
     alone = list(localize(model, tokenizer, texts, batch_size=1))
     assert len(together) == len(alone) == 4
     for one, other in zip(together, alone, strict=True):
-        assert one.tokens.shape == other.tokens.shape
-        np.testing.assert_allclose(one.tokens, other.tokens, atol=1e-6)
+        assert one.located.tokens.shape == other.located.tokens.shape
+        np.testing.assert_allclose(one.located.tokens, other.located.tokens, atol=1e-6)
         np.testing.assert_allclose(one.logits, other.logits, atol=1e-5)
 
 
 def test_token_attribution_adds_up_to_the_centred_logits(model, tokenizer):
     for view in localize(model, tokenizer, ["good film, not bad", "the"]):
         logits = view.logits - model.aggregation.bias.detach().numpy()
-        np.testing.assert_allclose(view.tokens.sum(axis=0), logits - logits.mean(), atol=1e-5)
-        np.testing.assert_allclose(view.located.attribution.sum(axis=0), view.tokens.sum(axis=0))
+        np.testing.assert_allclose(
+            view.located.tokens.sum(axis=0), logits - logits.mean(), atol=1e-5
+        )
+        np.testing.assert_allclose(
+            view.located.attribution.sum(axis=0), view.located.tokens.sum(axis=0)
+        )
 
 
 def test_a_multi_label_localizer_keeps_raw_attribution(model, tokenizer):
     model.config.problem_type = "multi_label_classification"
     (view,) = localize(model, tokenizer, ["good film, not bad"])
     logits = view.logits - model.aggregation.bias.detach().numpy()
-    np.testing.assert_allclose(view.tokens.sum(axis=0), logits, atol=1e-5)
+    np.testing.assert_allclose(view.located.tokens.sum(axis=0), logits, atol=1e-5)
 
 
 def test_texts_without_a_token_have_no_attribution(planted, tokenizer):
     views = list(localize(planted, tokenizer, ["", " \t"]))
-    assert [view.tokens.shape for view in views] == [(0, 2), (0, 2)]
+    assert [view.located.tokens.shape for view in views] == [(0, 2), (0, 2)]
 
 
 def test_plausibility_is_that_of_a_hand_count(planted, tokenizer):

@@ -11,8 +11,7 @@ from hf_anchornet import (
     AnchorNetTextForSequenceClassification,
     AnchorNetTextModel,
 )
-from hf_anchornet.geometry_anchornet import receptive_windows
-from hf_anchornet.selection_anchornet import center_evidence
+from hf_anchornet.geometry_anchornet import center_evidence, receptive_windows
 
 
 def random_ids(config, *shape):
@@ -163,11 +162,25 @@ def test_chunks_give_what_the_whole_text_gives(config, strides, chunk_size):
         assert_close(new, old, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("rest", range(1, 8))
+def test_a_last_piece_shorter_than_an_ngram_gives_what_the_whole_text_gives(config, rest):
+    config.ngram_sizes, config.ngram_counts = [7], [5]
+    model = AnchorNetTextForSequenceClassification(config).eval()
+    ids = random_ids(config, 1, 60 + rest)
+    whole = model(ids, output_evidence=True)
+    model.config.chunk_size = 60
+    chunked = model(ids, output_evidence=True)
+    assert_close(chunked.logits, whole.logits, rtol=1e-5, atol=1e-5)
+    for new, old in zip(chunked.evidence, whole.evidence, strict=True):
+        assert_close(new, old, rtol=1e-5, atol=1e-5)
+
+
 def test_a_hundred_thousand_tokens_never_reach_the_trunk_in_one_piece(config):
     config.chunk_size = 4096
     model = AnchorNetTextForSequenceClassification(config).eval()
     lengths = []
-    model.anchornet.register_forward_pre_hook(lambda _, args: lengths.append(args[0].shape[1]))
+    count = model.anchornet.embeddings.register_forward_pre_hook
+    count(lambda _, args: lengths.append(args[0].shape[1]))
     with torch.no_grad():
         output = model(random_ids(config, 1, 100_000), output_evidence=True)
     assert max(lengths) == 4096 + 9 - 1

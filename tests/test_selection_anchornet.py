@@ -9,10 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from hf_anchornet.geometry_anchornet import LocatedText, Window
+from hf_anchornet.geometry_anchornet import LocatedText, Window, center_evidence
 from hf_anchornet.selection_anchornet import (
     attribute_tokens,
-    center_evidence,
     keep_apart,
     locate_texts,
     select_top_patches,
