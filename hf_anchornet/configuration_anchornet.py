@@ -1,4 +1,4 @@
-"""The configuration of an AnchorNet: its fields, their defaults and what makes them valid."""
+"""The configurations of the two AnchorNets: their fields, their defaults, what makes them valid."""
 
 from dataclasses import field
 from typing import Any
@@ -8,73 +8,41 @@ from transformers import PreTrainedConfig
 
 
 @strict
-class AnchorNetTextConfig(PreTrainedConfig):
-    r"""Configuration of a text AnchorNet.
+class AnchorNetConfig(PreTrainedConfig):
+    r"""What the configurations of both modalities share: layers, branches, regularisation.
 
-    The trunk is a list of unpadded 1-D convolutions; layer `i` has `kernel_sizes[i]`,
-    `strides[i]` and `dilations[i]`. A branch reads the trunk after `branch_depths[b]` layers
-    (0: the embeddings themselves), so its window follows from the layers before it. The
-    defaults give windows of 1, 3 and 5 tokens; `kernel_sizes=[3, 3, 3, 3]` with
-    `dilations=[1, 1, 2, 4]` gives 1, 3, 5, 9 and 17.
+    The trunk is a list of unpadded convolutions; layer `i` has `kernel_sizes[i]`, `strides[i]`
+    and `dilations[i]`, along every axis. A branch reads the trunk after `branch_depths[b]`
+    layers, so its window follows from the layers before it.
 
     Args:
-        vocab_size: Number of rows of the embedding table.
-        embedding_size: Width of the embedding table.
-        hidden_size: Width of the trunk.
+        hidden_size: Width of the features that the branches hand to the linear map.
         kernel_sizes: Kernel size of each layer, in positions of the layer below.
         strides: Stride of each layer; empty: all 1.
         dilations: Dilation of each layer; empty: all 1.
         branch_depths: Depth in the trunk of each branch, rising; the last is the last layer.
             Empty: a branch at every depth.
-        ngram_sizes: Sizes of the n-grams that have a score of their own, looked up in a table;
-            each adds a branch with windows of that many tokens.
-        ngram_counts: Number of known n-grams of each of these sizes.
-        ngram_dropout_prob: Chance that an n-gram's score is dropped in training.
-        hidden_act: Activation of the trunk, a name that transformers knows.
-        hidden_dropout_prob: Dropout before each layer and each branch's linear map.
-        token_dropout_prob: Chance that a token is blanked in training (embedded as zeros).
+        hidden_dropout_prob: Dropout before each branch's linear map.
         auxiliary_loss_weight: Weight of the branches' own mean loss next to that of the sum.
         evidence_penalty: Weight of the total absolute centred evidence in the training loss;
             makes evidence sparse.
-        layer_norm_eps: Epsilon of the layer normalisations (over channels only).
-        initializer_range: Standard deviation of the initial embeddings and linear maps.
+        initializer_range: Standard deviation of the initial linear maps.
         output_evidence: Whether `forward` returns evidence and masks when it is not asked.
-        reading_scales: Sizes of the spans, in tokens, that are handed to a classifier; empty:
-            the largest window.
-        chunk_size: At inference, longer texts are processed in pieces of this many tokens
-            (plus the overlap that the windows need), at the same result and constant memory.
-            `None`: always in one piece.
-        pad_token_id: Padding token; its embedding is never used.
 
     Raises:
         StrictDataclassError: (a `ValueError` or `TypeError`) for a bad value or type.
-
-    Source: Yang et al., arXiv 2002.03737, carried over from images to text.
     """
 
-    model_type = "anchornet_text"
-
-    vocab_size: int = 30522
-    embedding_size: int = 128
     hidden_size: int = 128
     kernel_sizes: list[int] = field(default_factory=lambda: [3, 3])
     strides: list[int] = field(default_factory=list)
     dilations: list[int] = field(default_factory=list)
     branch_depths: list[int] = field(default_factory=list)
-    ngram_sizes: list[int] = field(default_factory=list)
-    ngram_counts: list[int] = field(default_factory=list)
-    ngram_dropout_prob: float = 0.5
-    hidden_act: str = "gelu"
     hidden_dropout_prob: float = 0.3
-    token_dropout_prob: float = 0.15
     auxiliary_loss_weight: float = 0.3
     evidence_penalty: float = 0.0
-    layer_norm_eps: float = 1e-5
     initializer_range: float = 0.02
     output_evidence: bool = False
-    reading_scales: list[int] = field(default_factory=list)
-    chunk_size: int | None = 16384
-    pad_token_id: int | None = 0
 
     def __post_init__(self, **kwargs: Any) -> None:
         """Fill in the lists that were left out."""
@@ -90,13 +58,7 @@ class AnchorNetTextConfig(PreTrainedConfig):
 
     def validate_layers(self) -> None:
         """Check that the lists describe one trunk and branches inside it."""
-        for name in ("strides", "dilations"):
-            got = getattr(self, name)
-            if len(got) != len(self.kernel_sizes):
-                raise ValueError(
-                    f"`{name}` must have one entry for each of the {len(self.kernel_sizes)} layers "
-                    f"in `kernel_sizes`, got {got}; give as many or leave it out."
-                )
+        self._check_layer_lists("strides", "dilations")
         for name in ("kernel_sizes", "strides", "dilations"):
             _check_positive(name, *getattr(self, name))
         depths, deepest = self.branch_depths, len(self.kernel_sizes)
@@ -107,9 +69,70 @@ class AnchorNetTextConfig(PreTrainedConfig):
                 f"({deepest}), got {depths}; drop the layers that no branch reads or add a branch."
             )
 
+    def validate_regularisation(self) -> None:
+        """Check the rates and weights."""
+        _check_rates(hidden_dropout_prob=self.hidden_dropout_prob)
+        _check_positive("hidden_size", self.hidden_size)
+        for name in ("auxiliary_loss_weight", "evidence_penalty"):
+            if getattr(self, name) < 0:
+                raise ValueError(
+                    f"`{name}` must be >= 0, got {getattr(self, name)}; 0 switches it off."
+                )
+
+    def _check_layer_lists(self, *names: str) -> None:
+        for name in names:
+            got = getattr(self, name)
+            if len(got) != len(self.kernel_sizes):
+                raise ValueError(
+                    f"`{name}` must have one entry for each of the {len(self.kernel_sizes)} layers "
+                    f"in `kernel_sizes`, got {got}; give as many or leave it out."
+                )
+
+
+@strict
+class AnchorNetTextConfig(AnchorNetConfig):
+    r"""Configuration of a text AnchorNet; `AnchorNetConfig` has the fields that are not told here.
+
+    A branch of depth 0 reads the embeddings themselves. The defaults give windows of 1, 3 and 5
+    tokens; `kernel_sizes=[3, 3, 3, 3]` with `dilations=[1, 1, 2, 4]` gives 1, 3, 5, 9 and 17.
+
+    Args:
+        vocab_size: Number of rows of the embedding table.
+        embedding_size: Width of the embedding table.
+        ngram_sizes: Sizes of the n-grams that have a score of their own, looked up in a table;
+            each adds a branch with windows of that many tokens.
+        ngram_counts: Number of known n-grams of each of these sizes.
+        ngram_dropout_prob: Chance that an n-gram's score is dropped in training.
+        hidden_act: Activation of the trunk, a name that transformers knows.
+        token_dropout_prob: Chance that a token is blanked in training (embedded as zeros).
+        layer_norm_eps: Epsilon of the layer normalisations (over channels only).
+        reading_scales: Sizes of the spans, in tokens, that are handed to a classifier; empty:
+            the largest window.
+        chunk_size: At inference, longer texts are processed in pieces of this many tokens
+            (plus the overlap that the windows need), at the same result and constant memory.
+            `None`: always in one piece.
+        pad_token_id: Padding token; its embedding is never used.
+
+    Source: Yang et al., arXiv 2002.03737, carried over from images to text.
+    """
+
+    model_type = "anchornet_text"
+
+    vocab_size: int = 30522
+    embedding_size: int = 128
+    ngram_sizes: list[int] = field(default_factory=list)
+    ngram_counts: list[int] = field(default_factory=list)
+    ngram_dropout_prob: float = 0.5
+    hidden_act: str = "gelu"
+    token_dropout_prob: float = 0.15
+    layer_norm_eps: float = 1e-5
+    reading_scales: list[int] = field(default_factory=list)
+    chunk_size: int | None = 16384
+    pad_token_id: int | None = 0
+
     def validate_sizes(self) -> None:
-        """Check the sizes, rates and weights."""
-        for name in ("vocab_size", "embedding_size", "hidden_size"):
+        """Check the sizes and rates of text."""
+        for name in ("vocab_size", "embedding_size"):
             _check_positive(name, getattr(self, name))
         if self.chunk_size is not None:
             _check_positive("chunk_size", self.chunk_size)
@@ -126,17 +149,72 @@ class AnchorNetTextConfig(PreTrainedConfig):
                 f"`ngram_sizes` must leave n-gram codes below 2**63, got {self.ngram_sizes} with "
                 f"`vocab_size` {self.vocab_size}; use shorter n-grams or a smaller vocabulary."
             )
-        for name in ("hidden_dropout_prob", "token_dropout_prob", "ngram_dropout_prob"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"`{name}` must be in [0, 1), got {getattr(self, name)}.")
-        for name in ("auxiliary_loss_weight", "evidence_penalty"):
-            if getattr(self, name) < 0:
-                raise ValueError(
-                    f"`{name}` must be >= 0, got {getattr(self, name)}; 0 switches it off."
-                )
+        _check_rates(
+            token_dropout_prob=self.token_dropout_prob, ngram_dropout_prob=self.ngram_dropout_prob
+        )
 
 
-def _check_positive(name: str, *values: int) -> None:
+@strict
+class AnchorNetImageConfig(AnchorNetConfig):
+    r"""Configuration of an image AnchorNet; `AnchorNetConfig` has the fields not told here.
+
+    Layer 0 is a plain convolution; each further layer is an inverted residual block (Sandler et
+    al. 2018): expand to `expand_ratios[i]` times the channels, a depthwise convolution, project to
+    `channels[i]`. The defaults have windows of 7, 15, 31, 47, 63, 79 and 95 px after the blocks,
+    at a stride of 8 px (2206.03367, table 1), of which the branches read 31, 63 and 95.
+
+    Args:
+        num_channels: Channels of the input.
+        channels: Channels after each layer.
+        expand_ratios: Expansion of each layer; that of layer 0 is not used.
+        hidden_act: Activation of the trunk, a name that transformers knows.
+        squeeze_excite: `True`: the network that the authors of 2206.03367 published, which is not
+            local: squeeze-and-excitation over the whole map in each block, skips cropped at the
+            far end instead of both, and branches without normalisation and activation.
+        batch_norm_eps: Epsilon of the batch normalisations.
+
+    Source: Yang, An, Xu, ICME 2022, arXiv 2206.03367.
+    """
+
+    model_type = "anchornet_image"
+
+    hidden_size: int = 96
+    num_channels: int = 3
+    channels: list[int] = field(default_factory=lambda: [12, 16, 24, 24, 40, 64, 80, 96])
+    expand_ratios: list[int | float] = field(default_factory=lambda: [1, 1, 2, 3, 3, 2, 2, 1.5])
+    kernel_sizes: list[int] = field(default_factory=lambda: [3] * 8)
+    strides: list[int] = field(default_factory=lambda: [2, 2, 2, 1, 1, 1, 1, 1])
+    branch_depths: list[int] = field(default_factory=lambda: [4, 6, 8])
+    hidden_act: str = "silu"
+    squeeze_excite: bool = False
+    batch_norm_eps: float = 1e-5
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        """Fill in the lists that were left out."""
+        self.channels, self.expand_ratios = list(self.channels), list(self.expand_ratios)
+        super().__post_init__(**kwargs)
+
+    def validate_channels(self) -> None:
+        """Check what only images have."""
+        self._check_layer_lists("channels", "expand_ratios")
+        _check_positive("num_channels", self.num_channels)
+        _check_positive("channels", *self.channels)
+        _check_positive("expand_ratios", *self.expand_ratios)
+        if not self.kernel_sizes or self.branch_depths[0] == 0:
+            raise ValueError(
+                "`branch_depths` of an image AnchorNet must be at least 1, got "
+                f"{self.branch_depths} over {len(self.kernel_sizes)} layers; a single pixel is no "
+                "patch."
+            )
+
+
+def _check_positive(name: str, *values: float) -> None:
     bad = [value for value in values if value < 1]
     if bad:
         raise ValueError(f"`{name}` must be at least 1, got {bad[0]}; give a positive number.")
+
+
+def _check_rates(**rates: float) -> None:
+    for name, value in rates.items():
+        if not 0 <= value < 1:
+            raise ValueError(f"`{name}` must be in [0, 1), got {value}; 0 switches it off.")

@@ -6,10 +6,15 @@ here works on either.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
+
+from .configuration_anchornet import AnchorNetConfig
+from .geometry_anchornet import Window, center_evidence, receptive_windows
 
 SCORE_SCALE = 8.0
 """Fixed factor in every `w_{b,c}`: a mean over hundreds of positions needs large weights, which
@@ -56,33 +61,22 @@ class LinearAggregation(nn.Module):
 
     `logit_c = bias_c + sum_b sum_p w_{b,c} . norm_b(f_b(p)) / (B |P_b|)`: 2002.03737, section 3
     (global average pooling and a linear classifier, read per position), with two deviations: a
-    layer normalisation over channels before each linear map, and the mean over branches in the
-    logits instead of one classifier a branch.
+    normalisation of each position alone before each linear map (text: over channels), and the
+    mean over branches in the logits instead of one classifier a branch.
 
     Args:
-        num_branches: Number of branches, B.
-        hidden_size: Width of each branch's features.
-        num_labels: Number of classes.
-        dropout_prob: Dropout on the normalised features, in training.
-        layer_norm_eps: Epsilon of the normalisation.
+        config: The model's configuration.
+        norms: One normalisation a branch, that looks at one position at a time.
     """
 
-    def __init__(
-        self,
-        num_branches: int,
-        hidden_size: int,
-        num_labels: int,
-        dropout_prob: float,
-        layer_norm_eps: float,
-    ) -> None:
+    def __init__(self, config: AnchorNetConfig, norms: Sequence[nn.Module]) -> None:
         super().__init__()
-        self.norms = nn.ModuleList(
-            nn.LayerNorm(hidden_size, eps=layer_norm_eps) for _ in range(num_branches)
-        )
+        num_labels = cast(int, config.num_labels)
+        self.norms = nn.ModuleList(norms)
         self.heads = nn.ModuleList(
-            nn.Linear(hidden_size, num_labels, bias=False) for _ in range(num_branches)
+            nn.Linear(config.hidden_size, num_labels, bias=False) for _ in norms
         )
-        self.dropout = nn.Dropout(dropout_prob)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
         self.bias = nn.Parameter(torch.zeros(num_labels))
 
     def scores(self, features: Sequence[Tensor], masks: Sequence[Tensor]) -> tuple[Tensor, ...]:
@@ -111,3 +105,76 @@ def weigh_scores(scores: Sequence[Tensor], masks: Sequence[Tensor]) -> tuple[Ten
 def sum_evidence(evidence: Sequence[Tensor]) -> Tensor:
     """Evidence summed over all positions of each branch: (branches, batch, labels)."""
     return torch.stack([branch.flatten(1, -2).sum(dim=1) for branch in evidence])
+
+
+class AnchorNetPreTrainedModel(PreTrainedModel):
+    """What the models of both modalities share: a checked configuration and its windows."""
+
+    base_model_prefix = "anchornet"
+    config: AnchorNetConfig
+
+    def __init__(self, config: AnchorNetConfig) -> None:
+        super().__init__(config)
+        config.validate()  # `from_pretrained(..., field=x)` sets fields after the config's own
+        by_depth = receptive_windows(config.kernel_sizes, config.strides, config.dilations)
+        self.windows: tuple[Window, ...] = tuple(by_depth[depth] for depth in config.branch_depths)
+
+
+class AnchorNetClassifier(AnchorNetPreTrainedModel):
+    """What the classifiers of both modalities share: from window scores to logits and loss."""
+
+    aggregation: LinearAggregation
+
+    def classify(
+        self,
+        scores: Sequence[Tensor],
+        masks: tuple[Tensor, ...],
+        labels: Tensor | None,
+        output_evidence: bool | None,
+        return_dict: bool | None,
+    ) -> AnchorNetClassifierOutput | tuple[Tensor, ...]:
+        """Logits, and on request the evidence that adds up to them.
+
+        Args:
+            scores: One tensor a branch: (batch, positions, labels), see `LinearAggregation`.
+            masks: One tensor a branch: (batch, positions), bool, True = the window counts.
+            labels: (batch,), int64 class indices, or (batch, labels), float in [0, 1], if
+                `config.problem_type` is "multi_label_classification".
+            output_evidence: Whether to return evidence and masks; default `config.output_evidence`.
+            return_dict: `False`: a plain tuple without the fields that are None.
+        """
+        evidence = weigh_scores(scores, masks)
+        by_branch = sum_evidence(evidence)  # (branches, batch, labels)
+        bias = self.aggregation.bias.float()
+        logits = bias + by_branch.sum(dim=0)
+        if output_evidence is None:
+            output_evidence = self.config.output_evidence
+        output = AnchorNetClassifierOutput(
+            loss=None if labels is None else self._loss(logits, bias, by_branch, labels, evidence),
+            logits=logits,
+            bias=bias.expand_as(logits),
+            evidence=evidence if output_evidence else None,
+            masks=masks if output_evidence else None,
+        )
+        return output.to_tuple() if return_dict is False else output
+
+    def _loss(
+        self,
+        logits: Tensor,
+        bias: Tensor,
+        by_branch: Tensor,
+        labels: Tensor,
+        evidence: tuple[Tensor, ...],
+    ) -> Tensor:
+        """Loss of the prediction, plus what the config adds in training."""
+        loss: Tensor = self.loss_function(labels, logits, self.config)
+        if not self.training:
+            return loss
+        if self.config.auxiliary_loss_weight > 0:
+            alone = bias + by_branch * len(by_branch)  # (branches, batch, labels)
+            losses = [self.loss_function(labels, branch, self.config) for branch in alone]
+            loss = loss + self.config.auxiliary_loss_weight * torch.stack(losses).mean()
+        if self.config.evidence_penalty > 0:
+            total = torch.stack([center_evidence(branch).abs().sum() for branch in evidence]).sum()
+            loss = loss + self.config.evidence_penalty * total / len(logits)
+        return loss

@@ -5,18 +5,17 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.activations import ACT2FN
 
 from .configuration_anchornet import AnchorNetTextConfig
-from .geometry_anchornet import Window, center_evidence, receptive_windows, valid_positions
+from .geometry_anchornet import Window, valid_positions
 from .modeling_anchornet import (
+    AnchorNetClassifier,
     AnchorNetClassifierOutput,
     AnchorNetOutput,
+    AnchorNetPreTrainedModel,
     LinearAggregation,
-    sum_evidence,
-    weigh_scores,
 )
 
 
@@ -95,19 +94,12 @@ class NgramScores(nn.Module):
         return scores * keep / (1 - self.dropout_prob)
 
 
-class AnchorNetTextPreTrainedModel(PreTrainedModel):
-    """Weights and windows that the text models share."""
+class AnchorNetTextPreTrainedModel(AnchorNetPreTrainedModel):
+    """Weights that the text models share."""
 
     config_class = AnchorNetTextConfig
-    base_model_prefix = "anchornet"
     main_input_name = "input_ids"
     input_modalities = ("text",)  # type: ignore[assignment]
-
-    def __init__(self, config: AnchorNetTextConfig) -> None:
-        super().__init__(config)
-        config.validate()  # `from_pretrained(..., field=x)` sets fields after the config's own
-        by_depth = receptive_windows(config.kernel_sizes, config.strides, config.dilations)
-        self.windows: tuple[Window, ...] = tuple(by_depth[depth] for depth in config.branch_depths)
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -187,7 +179,7 @@ class AnchorNetTextModel(AnchorNetTextPreTrainedModel):
         return hidden
 
 
-class AnchorNetTextForSequenceClassification(AnchorNetTextPreTrainedModel):
+class AnchorNetTextForSequenceClassification(AnchorNetTextPreTrainedModel, AnchorNetClassifier):
     """A text classifier whose logits are an exact sum over windows of tokens."""
 
     def __init__(self, config: AnchorNetTextConfig) -> None:
@@ -196,11 +188,7 @@ class AnchorNetTextForSequenceClassification(AnchorNetTextPreTrainedModel):
         self.anchornet = AnchorNetTextModel(config)
         self.ngrams = NgramScores(config)
         self.aggregation = LinearAggregation(
-            len(self.windows),
-            config.hidden_size,
-            cast(int, config.num_labels),
-            config.hidden_dropout_prob,
-            config.layer_norm_eps,
+            config, [nn.LayerNorm(config.hidden_size, config.layer_norm_eps) for _ in self.windows]
         )
         self.windows += tuple(Window(size, stride=1) for size in config.ngram_sizes)
         self.post_init()  # type: ignore[no-untyped-call]
@@ -229,20 +217,7 @@ class AnchorNetTextForSequenceClassification(AnchorNetTextPreTrainedModel):
             return_dict: `False`: a plain tuple without the fields that are None.
         """
         scores, masks = self._score(input_ids, attention_mask)
-        evidence = weigh_scores(scores, masks)
-        by_branch = sum_evidence(evidence)  # (branches, batch, labels)
-        bias = self.aggregation.bias.float()
-        logits = bias + by_branch.sum(dim=0)
-        if output_evidence is None:
-            output_evidence = self.config.output_evidence
-        output = AnchorNetClassifierOutput(
-            loss=None if labels is None else self._loss(logits, bias, by_branch, labels, evidence),
-            logits=logits,
-            bias=bias.expand_as(logits),
-            evidence=evidence if output_evidence else None,
-            masks=masks if output_evidence else None,
-        )
-        return output.to_tuple() if return_dict is False else output
+        return self.classify(scores, masks, labels, output_evidence, return_dict)
 
     def _score(
         self, input_ids: Tensor, attention_mask: Tensor | None
@@ -287,27 +262,6 @@ class AnchorNetTextForSequenceClassification(AnchorNetTextPreTrainedModel):
             score[:, : m.shape[1]].float() * m[..., None]
             for score, m in zip(by_ngram, ngram_masks, strict=True)
         )
-
-    def _loss(
-        self,
-        logits: Tensor,
-        bias: Tensor,
-        by_branch: Tensor,
-        labels: Tensor,
-        evidence: tuple[Tensor, ...],
-    ) -> Tensor:
-        """Loss of the prediction, plus what the config adds in training."""
-        loss: Tensor = self.loss_function(labels, logits, self.config)
-        if not self.training:
-            return loss
-        if self.config.auxiliary_loss_weight > 0:
-            alone = bias + by_branch * len(by_branch)  # (branches, batch, labels)
-            losses = [self.loss_function(labels, branch, self.config) for branch in alone]
-            loss = loss + self.config.auxiliary_loss_weight * torch.stack(losses).mean()
-        if self.config.evidence_penalty > 0:
-            total = torch.stack([center_evidence(branch).abs().sum() for branch in evidence]).sum()
-            loss = loss + self.config.evidence_penalty * total / len(logits)
-        return loss
 
 
 def _align_left(
