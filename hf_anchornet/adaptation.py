@@ -17,12 +17,15 @@ from transformers import (
 )
 
 from .budget_anchornet import select_head, select_head_and_tail, select_random_spans
-from .cascade_anchornet import SpanReader, join_spans
 from .data import DataOptions, check_texts, load_labelled, number_labels
 from .evaluation import localize
-from .geometry_anchornet import Words, encodable
+from .span_reader_anchornet import SpanReader, join_spans
 from .training import TrainingOptions, make_accelerator, train_classifier
 from .vocabulary import count_readable_tokens, embed_vocabulary, train_tokenizer
+from .words_anchornet import (
+    Words,
+    encodable,
+)
 
 FULL_TOKENS = 512
 """What a full text is cut to, special tokens included; less if the classifier reads less."""

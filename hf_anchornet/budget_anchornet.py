@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .geometry_anchornet import Span
+from .words_anchornet import Span
 
 MAX_CELLS = 2**24
 """Spans times budget that `select_best_spans` weighs (128 MB); of more spans, the densest stay."""

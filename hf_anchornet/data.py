@@ -11,7 +11,7 @@ from datasets import ClassLabel, Dataset, DatasetDict, load_dataset
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from .geometry_anchornet import encodable
+from .words_anchornet import encodable
 
 FILE_FORMATS = {".parquet": "parquet", ".csv": "csv", ".json": "json", ".jsonl": "json"}
 

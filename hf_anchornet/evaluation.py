@@ -13,10 +13,19 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from .data import check_column
-from .geometry_anchornet import LocatedText, Window, center_evidence, encodable
+from .geometry_anchornet import (
+    Window,
+    center_evidence,
+)
 from .metrics.pointing_game import PointingGame
 from .metrics.token_auprc import TokenAUPRC
-from .selection_anchornet import locate_texts
+from .spans_anchornet import (
+    locate_texts,
+)
+from .words_anchornet import (
+    LocatedText,
+    encodable,
+)
 
 SENTENCE_WORDS = 21
 """Words in the moving average that stands for "smoothed to sentence length"."""

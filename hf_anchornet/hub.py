@@ -12,7 +12,7 @@ from transformers.pipelines import PIPELINE_REGISTRY
 
 from .configuration_anchornet import AnchorNetTextConfig
 from .modeling_anchornet_text import AnchorNetTextForSequenceClassification, AnchorNetTextModel
-from .pipeline_anchornet import SpanLocalizationPipeline
+from .pipeline_anchornet_text import SpanLocalizationPipeline
 
 _DEFAULT = Path(__file__).parent / "default"
 DEFAULT_TEXT_LOCALIZER = _DEFAULT / "text_localizer"

@@ -1,8 +1,7 @@
 """AnchorNet for images: unpadded inverted residual blocks, exact evidence per box."""
 
-from collections import OrderedDict
 from copy import deepcopy
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +10,10 @@ from transformers import initialization as init
 from transformers.activations import ACT2FN
 
 from .configuration_anchornet import AnchorNetImageConfig
-from .geometry_anchornet import Window, valid_positions
+from .geometry_anchornet import (
+    Window,
+    valid_positions,
+)
 from .modeling_anchornet import (
     AnchorNetClassifier,
     AnchorNetClassifierOutput,
@@ -21,7 +23,7 @@ from .modeling_anchornet import (
 )
 
 
-class ConvNorm(nn.Sequential):
+class ConvNorm(nn.Module):
     """An unpadded convolution, a batch normalisation and, if asked, the trunk's activation.
 
     Statistics of the batch are seen in training only; afterwards the normalisation is a fixed
@@ -39,19 +41,22 @@ class ConvNorm(nn.Sequential):
         groups: int = 1,
         activate: bool = True,
     ) -> None:
-        conv = nn.Conv2d(
+        super().__init__()
+        self.conv: nn.Module = nn.Conv2d(
             *channels, kernel, stride=stride, dilation=dilation, groups=groups, bias=False
         )
-        parts: list[tuple[str, nn.Module]] = [("conv", conv)]
-        parts.append(("norm", nn.BatchNorm2d(channels[1], eps=config.batch_norm_eps)))
-        if activate:
-            parts.append(("activation", ACT2FN[config.hidden_act]))
-        super().__init__(OrderedDict(parts))
+        self.norm: nn.Module = nn.BatchNorm2d(channels[1], eps=config.batch_norm_eps)
+        self.activation = ACT2FN[config.hidden_act] if activate else nn.Identity()
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """(batch, channels, rows, columns), fewer rows and columns if `kernel` is above 1."""
+        output: Tensor = self.activation(self.norm(self.conv(hidden)))
+        return output
 
     def fuse(self) -> None:
         """Fold the normalisation into the convolution; for inference only."""
-        conv, norm = cast(nn.Conv2d, self.conv), cast(nn.BatchNorm2d, self.norm)
-        self.conv, self.norm = fuse_conv_bn_eval(conv, norm), nn.Identity()
+        self.conv = fuse_conv_bn_eval(cast(Any, self.conv), cast(Any, self.norm))
+        self.norm = nn.Identity()
 
 
 class SqueezeExcite(nn.Module):
@@ -131,11 +136,11 @@ class AnchorNetImagePreTrainedModel(AnchorNetPreTrainedModel):
         The copy computes the same up to rounding, in about three quarters of the time; its weights
         have other names, so save the original.
         """
-        fused = deepcopy(self).eval()
+        fused: Any = deepcopy(self).train(False)
         for module in fused.modules():
             if isinstance(module, ConvNorm):
                 module.fuse()
-        return fused.to(memory_format=torch.channels_last)
+        return cast(AnchorNetImagePreTrainedModel, fused.to(memory_format=torch.channels_last))
 
 
 class AnchorNetImageModel(AnchorNetImagePreTrainedModel):

@@ -1,175 +1,39 @@
-"""From evidence to patches: attribution, ranked patches, the spans to show."""
+"""From scored patches of any number of axes to ranked ones, each apart from the better ones."""
 
 from collections.abc import Sequence
 from numbers import Integral
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from .budget_anchornet import select_best_spans
-from .geometry_anchornet import (
-    LocatedText,
-    Span,
-    Window,
-    count_tokens,
-    spread_evidence,
-    window_starts,
-)
+from .geometry_anchornet import Window, window_starts
 
 
-def attribute_tokens(
-    evidence: Sequence[Tensor], windows: Sequence[Window], lengths: Tensor, length: int
-) -> Tensor:
-    """Attribution of each token, summed over branches: (batch, tokens, labels), float64.
+def list_windows(windows: Sequence[Window], evidence: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Every window of every branch, in the order of `join_branches`.
 
     Args:
-        evidence: One tensor a branch: (batch, positions, labels).
         windows: One window a branch.
-        lengths: (batch,), int64, tokens of each text.
-        length: Tokens to return, at least the largest of `lengths`.
-    """
-    spread = [
-        spread_evidence(branch, window, lengths, length)
-        for branch, window in zip(evidence, windows, strict=True)
-    ]
-    return torch.stack(spread).sum(dim=0)
-
-
-def locate_texts(
-    texts: Sequence[str],
-    offsets: Sequence[Sequence[tuple[int, int]]],
-    evidence: Sequence[Tensor],
-    windows: Sequence[Window],
-) -> list[LocatedText]:
-    """Each text with what all windows put on each of its words.
-
-    Args:
-        texts: The original texts.
-        offsets: Characters `[start, end)` of each token of each text.
-        evidence: One tensor a branch: (batch, positions, labels).
-        windows: One window a branch.
-    """
-    lengths = torch.tensor([len(tokens) for tokens in offsets], device=evidence[0].device)
-    attribution = attribute_tokens(evidence, windows, lengths, int(lengths.max()))
-    return [
-        LocatedText.build(*item)
-        for item in zip(texts, offsets, attribution.cpu().numpy(), strict=True)
-    ]
-
-
-class ShownSpan(NamedTuple):
-    """Words `[first, last)` that speak for a label, and the window size they come from."""
-
-    first: int
-    last: int
-    label: int
-    scale: int
-
-
-def show_top_spans(
-    located: Sequence[LocatedText],
-    evidence: Sequence[Tensor],
-    windows: Sequence[Window],
-    labels: Tensor,
-    top_k: int,
-    iou_threshold: float | Sequence[float] = 0.0,
-) -> list[list[ShownSpan]]:
-    """The windows with the most evidence for each label, best first, as whole words.
-
-    Where no overlap is allowed, a span leaves a word that it shares with a better one to it. A
-    window whose words speak against the label, all windows over them counted, is left out.
-
-    Args:
-        located: The texts.
-        evidence: One tensor a branch: (batch, positions, labels).
-        windows: One window a branch.
-        labels: (batch, explained), int64, indices of the labels to explain.
-        top_k: Number of spans for each label.
-        iou_threshold: See `select_top_patches`.
-    """
-    lengths = torch.tensor([len(text.starts) for text in located], device=labels.device)
-    bounds, scales = select_top_windows(evidence, windows, lengths, labels, top_k, iou_threshold)
-    apart = not np.any(iou_threshold)
-    shown: list[list[ShownSpan]] = [[] for _ in located]
-    for row, rank in np.ndindex(*labels.shape):
-        filled = (bounds[row, rank, :, 0] >= 0).nonzero()[:, 0]
-        spans = located[row].snap(*bounds[row, rank, filled].cpu().numpy().T)
-        kept = keep_apart(spans, len(located[row].words)) if apart else spans
-        label = int(labels[row, rank])
-        for span, scale in zip(kept, scales[row, rank, filled].tolist(), strict=True):
-            if span is not None and located[row].attribution[slice(*span), label].sum() > 0:
-                shown[row].append(ShownSpan(*span, label, scale))
-    return shown
-
-
-def show_best_spans(
-    located: LocatedText, labels: Sequence[int], max_tokens: int, scales: Sequence[int]
-) -> list[ShownSpan]:
-    """The best set of spans for each label under a budget of the localizer's tokens, in order.
-
-    Args:
-        located: The text.
-        labels: Indices of the labels to explain.
-        max_tokens: The budget, in the localizer's own tokens.
-        scales: Sizes of the candidate spans, in tokens.
-    """
-    costs = count_tokens(located.words, located.ends)
-    candidates = located.spans(scales)
-    return [
-        ShownSpan(first, last, label, int(costs[first:last].sum()))
-        for label in labels
-        for first, last in select_best_spans(
-            candidates, located.attribution[:, label], costs, max_tokens
-        )
-    ]
-
-
-def select_top_windows(
-    evidence: Sequence[Tensor],
-    windows: Sequence[Window],
-    lengths: Tensor,
-    labels: Tensor,
-    top_k: int,
-    iou_threshold: float | Sequence[float] = 0.0,
-) -> tuple[Tensor, Tensor]:
-    """The windows with the most evidence for each label to explain, across branches.
-
-    Windows with no evidence for the label, or evidence against it, are never selected.
-
-    Args:
-        evidence: One tensor a branch: (batch, positions, labels).
-        windows: One window a branch.
-        lengths: (batch,), int64, tokens of each text.
-        labels: (batch, explained), int64, indices of the labels to explain.
-        top_k: Number of windows for each label.
-        iou_threshold: See `select_top_patches`.
+        evidence: One tensor a branch: (batch, positions, labels), or with rows and columns in
+            place of positions.
 
     Returns:
-        Token bounds `[start, end)`, clipped to the text, (batch, explained, top_k, 2), int64, -1
-        where a rank is empty, and the size of the windows, (batch, explained, top_k), int64.
+        First unit of each window along each axis, (patches, axes), and its size along every axis,
+        (patches,), both int64.
     """
-    starts = [
-        window_starts(w, e.shape[1], e.device) for w, e in zip(windows, evidence, strict=True)
-    ]
-    sizes = torch.cat([s.new_full(s.shape, w.size) for w, s in zip(windows, starts, strict=True)])
-    low = torch.cat(starts)  # (patches,)
-    high = torch.minimum(low + sizes, lengths[:, None])  # (batch, patches)
-    batch, explained = labels.shape
-    scores = torch.cat(tuple(evidence), dim=1).transpose(1, 2)  # (batch, labels, patches)
-    scores = scores.gather(1, labels[..., None].expand(-1, -1, scores.shape[-1])).flatten(0, 1)
-    high = high.repeat_interleave(explained, dim=0)  # (batch * explained, patches)
-    index, filled = select_top_patches(
-        scores.masked_fill(scores <= 0, -torch.inf),
-        low[None, :, None],
-        high[..., None],
-        top_k,
-        iou_threshold,
-    )
-    bounds = torch.stack([low[index], high.gather(1, index)], dim=-1)
-    bounds = bounds.masked_fill(~filled[..., None], -1)
-    return bounds.view(batch, explained, top_k, 2), sizes[index].view(batch, explained, top_k)
+    lows, sizes = [], []
+    for window, branch in zip(windows, evidence, strict=True):
+        axes = [window_starts(window, count, branch.device) for count in branch.shape[1:-1]]
+        grid = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
+        lows.append(grid.flatten(0, -2))  # (positions of all axes, axes)
+        sizes.append(lows[-1].new_full((len(lows[-1]),), window.size))
+    return torch.cat(lows), torch.cat(sizes)
+
+
+def join_branches(evidence: Sequence[Tensor]) -> Tensor:
+    """Evidence of every window of every branch: (batch, patches, labels)."""
+    return torch.cat([branch.flatten(1, -2) for branch in evidence], dim=1)
 
 
 def select_top_patches(
@@ -255,17 +119,3 @@ def _iou_with(lows: Tensor, highs: Tensor, index: Tensor) -> Tensor:
     shared = (torch.minimum(highs, high) - torch.maximum(lows, low)).clamp(min=0).prod(dim=-1)
     sizes = (highs - lows).prod(dim=-1) + (high - low).prod(dim=-1)
     return shared.double() / (sizes - shared).clamp(min=1)
-
-
-def keep_apart(spans: Sequence[Span], num_words: int) -> list[Span | None]:
-    """Each span's longest run of words that no earlier one has kept; `None` if there is none."""
-    taken = np.zeros(num_words, dtype=bool)
-    kept: list[Span | None] = []
-    for first, last in spans:
-        borders = np.flatnonzero(np.diff(taken[first:last], prepend=True, append=True))
-        runs = first + borders.reshape(-1, 2)
-        if len(runs):
-            low, high = runs[np.argmax(runs[:, 1] - runs[:, 0])].tolist()
-            taken[low:high] = True
-        kept.append((low, high) if len(runs) else None)
-    return kept

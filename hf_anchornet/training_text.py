@@ -15,7 +15,6 @@ from transformers import (
 
 from .configuration_anchornet import AnchorNetTextConfig
 from .data import DataOptions, load_labelled, tokenize
-from .geometry_anchornet import encodable
 from .modeling_anchornet_text import AnchorNetTextForSequenceClassification
 from .training import TrainingOptions, make_accelerator, train_classifier
 from .vocabulary import (
@@ -25,6 +24,7 @@ from .vocabulary import (
     load_tokenizer,
     train_tokenizer,
 )
+from .words_anchornet import encodable
 
 
 @dataclass

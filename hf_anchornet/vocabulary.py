@@ -15,8 +15,8 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from .geometry_anchornet import encodable
 from .modeling_anchornet_text import NgramScores
+from .words_anchornet import encodable
 
 
 def train_tokenizer(

@@ -16,8 +16,8 @@ from hf_anchornet.adaptation import (
     encode_readings,
     make_classifier,
 )
-from hf_anchornet.cascade_anchornet import SpanReader
 from hf_anchornet.data import DataOptions
+from hf_anchornet.span_reader_anchornet import SpanReader
 from hf_anchornet.training import TrainingOptions
 
 LONG = "the film was a film . " * 30 + "good film , not bad " + "was the café a film ? " * 30

@@ -11,7 +11,10 @@ from hf_anchornet import (
     AnchorNetTextForSequenceClassification,
     AnchorNetTextModel,
 )
-from hf_anchornet.geometry_anchornet import center_evidence, receptive_windows
+from hf_anchornet.geometry_anchornet import (
+    center_evidence,
+    receptive_windows,
+)
 
 
 def random_ids(config, *shape):

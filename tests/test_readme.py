@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hf_anchornet import DEFAULT_TEXT_CLASSIFIER, DEFAULT_TEXT_LOCALIZER, pipeline_anchornet
+from hf_anchornet import DEFAULT_TEXT_CLASSIFIER, DEFAULT_TEXT_LOCALIZER, pipeline_anchornet_text
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "model_cards").glob("text_*[!e].md"))]
@@ -26,7 +26,7 @@ def test_the_python_snippets_of_a_page_run_one_after_the_other(page, capsys):
 
 def test_the_pipelines_example_is_true():
     example = doctest.DocTestFinder(recurse=False).find(
-        pipeline_anchornet.SpanLocalizationPipeline, "SpanLocalizationPipeline"
+        pipeline_anchornet_text.SpanLocalizationPipeline, "SpanLocalizationPipeline"
     )[0]
     flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
     runner = doctest.DocTestRunner(optionflags=flags)

@@ -62,7 +62,11 @@ def run_without_the_package(code, folder):
 
 def test_the_folder_holds_the_ring_files_and_nothing_pickled(remote_folder):
     names = {path.name for path in remote_folder.iterdir()}
-    assert {"pipeline_anchornet.py", "modeling_anchornet_text.py", "model.safetensors"} <= names
+    assert {
+        "pipeline_anchornet_text.py",
+        "modeling_anchornet_text.py",
+        "model.safetensors",
+    } <= names
     assert not [name for name in names if name.endswith((".bin", ".pt", ".pkl"))]
 
 

@@ -17,7 +17,13 @@ from transformers import (
 )
 
 from .budget_anchornet import select_best_spans
-from .geometry_anchornet import LocatedText, Span, Words, count_tokens, encodable
+from .words_anchornet import (
+    LocatedText,
+    Span,
+    Words,
+    count_tokens,
+    encodable,
+)
 
 Classifier = str | PathLike[str] | Pipeline | PreTrainedModel
 """A Hub id, a folder, a text-classification pipeline or a model that knows its folder."""

@@ -10,15 +10,24 @@ from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset
 from transformers import Pipeline, PreTrainedTokenizerBase
 
-from .cascade_anchornet import Classifier, SpanReader
-from .geometry_anchornet import LocatedText, Window, center_evidence, encodable
+from .geometry_anchornet import (
+    Window,
+    center_evidence,
+)
 from .selection_anchornet import (
-    ShownSpan,
     check_count,
     check_iou_threshold,
+)
+from .span_reader_anchornet import Classifier, SpanReader
+from .spans_anchornet import (
+    ShownSpan,
     locate_texts,
     show_best_spans,
     show_top_spans,
+)
+from .words_anchornet import (
+    LocatedText,
+    encodable,
 )
 
 MODEL_TYPE = "anchornet_text"

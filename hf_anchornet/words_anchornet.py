@@ -1,0 +1,173 @@
+"""The words of a text, which no shown or selected span cuts, and where tokens stand in them."""
+
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+Span = tuple[int, int]
+"""A range of words `[first, last)` of one text."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """The words of a text, which no shown or selected span cuts.
+
+    Every character that is not blank belongs to exactly one word. A word is a run of letters,
+    digits and their marks, with inner apostrophes; one character of a script that is written
+    without spaces; or one other sign (an emoji with all its modifiers is one, and so is a flag).
+
+    Attributes:
+        text: The original text.
+        starts: (words,), int64, first character of each word.
+        ends: (words,), int64, character after each word.
+    """
+
+    text: str
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+
+    @classmethod
+    def split(cls, text: str) -> "Words":
+        """Find the words of `text`."""
+        found = [match.span() for match in _word_pattern(text.isascii()).finditer(text)]
+        bounds = np.array(found, dtype=np.int64).reshape(-1, 2)
+        return cls(text, bounds[:, 0], bounds[:, 1])
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def at(self, characters: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Index of the word that holds each character; of the next word, for a blank one."""
+        found = np.searchsorted(self.ends, characters, side="right")
+        return np.minimum(found, max(0, len(self) - 1))
+
+    def before(self, characters: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Index of the last word that starts before each character; 0 if there is none."""
+        return np.maximum(np.searchsorted(self.starts, characters) - 1, 0)
+
+    def span(self, first: int, last: int) -> tuple[int, int]:
+        """Characters `[start, end)` of the words `[first, last)`, `first < last`."""
+        return int(self.starts[first]), int(self.ends[last - 1])
+
+
+def encodable(text: str) -> str:
+    """The text with lone surrogates, which no tokenizer can encode, replaced one for one."""
+    return re.sub("[\ud800-\udfff]", "\ufffd", text)
+
+
+def count_tokens(words: Words, token_ends: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Tokens of each word: (words,), int64.
+
+    Args:
+        words: The words of the text.
+        token_ends: (tokens,), int64, character after each token of a tokenizer, the special
+            tokens left out.
+    """
+    counts = np.zeros(len(words), dtype=np.int64)
+    if len(words):
+        np.add.at(counts, words.before(token_ends), 1)
+    return counts
+
+
+@dataclass(frozen=True)
+class LocatedText:
+    """A text and what a localizer says about it.
+
+    Attributes:
+        words: The words of the text.
+        starts: (tokens,), int64, first character of each of the localizer's tokens.
+        ends: (tokens,), int64, character after each token.
+        attribution: (words, labels), float64, what all windows put on each word; the sum over
+            words is the logits less their bias (centred, where the evidence was).
+        tokens: (tokens, labels), float64, what all windows put on each token.
+    """
+
+    words: Words
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    attribution: NDArray[np.float64]
+    tokens: NDArray[np.float64]
+
+    @classmethod
+    def build(
+        cls, text: str, offsets: Sequence[tuple[int, int]], attribution: NDArray[np.float64]
+    ) -> "LocatedText":
+        """From the tokens' character offsets and their attribution, (tokens or more, labels)."""
+        words = Words.split(text)
+        bounds = np.array(offsets, dtype=np.int64).reshape(-1, 2)
+        by_word = np.zeros((len(words), attribution.shape[-1]))
+        located = cls(words, bounds[:, 0], bounds[:, 1], by_word, attribution[: len(bounds)])
+        if len(words) and len(bounds):
+            tokens = np.arange(len(bounds))
+            low, high = located._word_ranges(tokens, tokens + 1)
+            count = high - low  # words of each token: one, save where a script has no spaces
+            token = np.repeat(tokens, count)
+            word = np.arange(len(token)) + np.repeat(low - np.cumsum(count) + count, count)
+            np.add.at(by_word, word, (located.tokens / count[:, None])[token])
+        return located
+
+    def snap(self, first: NDArray[np.int64], last: NDArray[np.int64]) -> list[Span]:
+        """Ranges of tokens `[first, last)`, each widened to whole words; none for a blank text."""
+        if not len(self.words):
+            return []
+        low, high = self._word_ranges(first, last)
+        return list(zip(low.tolist(), high.tolist(), strict=True))
+
+    def spans(self, scales: Sequence[int]) -> list[Span]:
+        """Windows of `scales` tokens at every token, each widened to whole words."""
+        count, spans = len(self.starts), set[Span]()
+        for scale in scales:
+            first = np.arange(max(1, count - scale + 1) if count else 0)
+            spans.update(self.snap(first, np.minimum(first + scale, count)))
+        return sorted(spans)
+
+    def _word_ranges(
+        self, first: NDArray[np.int64], last: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        low = self.words.at(self.starts[first])
+        # A token of blanks goes with the next word, so its last word may lie before its first.
+        return low, np.maximum(self.words.before(self.ends[last - 1]), low) + 1
+
+
+@cache
+def _word_pattern(ascii_only: bool) -> re.Pattern[str]:
+    if ascii_only:
+        return re.compile(r"\w+(?:'\w+)*|\S")
+    extend = _character_class(_extends_word)
+    letter = rf"[^\W{_UNSPACED}]"
+    word = rf"{letter}+(?:{extend}*[{_INNER_MARKS}]{letter}+|{extend}+{letter}+)*{extend}*"
+    flag = rf"[\U0001f1e6-\U0001f1ff]{{2}}{extend}*"
+    return re.compile(rf"{word}|{flag}|\S{extend}*(?:(?<=\u200d)\S{extend}*)*")
+
+
+# Thai, Lao, Myanmar, Khmer, kana and Chinese characters: written without spaces.
+_UNSPACED = (
+    r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff"
+    r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
+)
+# Apostrophes, the Catalan middle dot, Hebrew geresh and gershayim: no border between letters.
+_INNER_MARKS = r"'\u2019\u00b7\u05f3\u05f4"
+
+
+def _extends_word(character: str) -> bool:
+    """Whether a character belongs to the one before it: marks, joiners, skin tones, tags."""
+    if character == "\u200b":  # the zero-width space separates
+        return False
+    category = unicodedata.category(character)
+    return category[0] == "M" or category == "Cf" or "\U0001f3fb" <= character <= "\U0001f3ff"
+
+
+def _character_class(test: Callable[[str], bool]) -> str:
+    """A regular expression for one character that passes the test, as ranges."""
+    codes = np.array(
+        [code for code in (*range(0x20000), *range(0xE0000, 0xE01F0)) if test(chr(code))]
+    )
+    gaps = np.flatnonzero(np.diff(codes) > 1)
+    firsts, lasts = codes[[0, *gaps + 1]], codes[[*gaps, -1]]
+    ranges = [rf"\U{first:08x}-\U{last:08x}" for first, last in zip(firsts, lasts, strict=True)]
+    return f"[{''.join(ranges)}]"
