@@ -28,6 +28,11 @@ SAMPLE_IMAGE = _DEFAULT / "sample_image.jpg"
 DEFAULT_TEXT_LOCALIZER = _DEFAULT / "text_localizer"
 DEFAULT_TEXT_CLASSIFIER = _DEFAULT / "text_classifier"
 SAMPLE_REVIEW = _DEFAULT / "sample_review.txt"
+DEFAULTS = {
+    "span-localization": (DEFAULT_TEXT_LOCALIZER, DEFAULT_TEXT_CLASSIFIER),
+    "patch-localization": (DEFAULT_IMAGE_LOCALIZER, DEFAULT_IMAGE_CLASSIFIER),
+}
+"""The shipped localizer and classifier of each task."""
 
 
 def register() -> None:

@@ -162,7 +162,7 @@ class PatchLocalizationPipeline(LocalizationPipeline):
         options: PatchOptions,
         results: Sequence[dict[str, Any]],
     ) -> None:
-        """Add to each answer the patches and, if asked, the map of one label of `labels`, (batch,)."""
+        """Add to each answer the patches and, if asked, the map of its label in `labels`."""
         attribution = located.attribute(labels)
         ranked = located.select(attribution, options.top_k, options.iou_threshold, options.scales)
         whole = attribution.abs().sum(dim=(1, 2)).tolist()
