@@ -6,8 +6,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from .cli_shared import describe_answer, load_pipeline, measure_width, write_parts
+from .visualization import (
+    Record,
+    clean_line,
+    wrap,
+)
 from .visualization_image import render_patches, render_table
-from .visualization_text import Record, clean_line, wrap
 
 TASK = "patch-localization"
 DEMO_PICTURE = Path("anchornet_demo.png")

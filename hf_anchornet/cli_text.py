@@ -15,14 +15,16 @@ from .cli_shared import (
     wants_color,
     write_parts,
 )
-from .visualization_text import (
+from .visualization import (
     Record,
     clean_line,
+    wrap,
+)
+from .visualization_text import (
     render_html,
     render_page,
     render_terminal,
     summarize,
-    wrap,
 )
 
 TASK = "span-localization"

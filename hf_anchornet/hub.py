@@ -103,7 +103,7 @@ def save_half(source: str, target: str | Path) -> None:
         ValueError: if `source` holds another kind of model.
     """
     (architecture,) = AutoConfig.from_pretrained(source).architectures or [""]
-    kinds = {
+    kinds: dict[str, tuple[Any, Any]] = {
         "ForSequenceClassification": (AutoModelForSequenceClassification, AutoTokenizer),
         "ForImageClassification": (AutoModelForImageClassification, AutoImageProcessor),
     }

@@ -1,54 +1,32 @@
 """Localized spans made visible: HTML for notebooks and files, shades for terminals.
 
 `result` is everywhere the dict that the `span-localization` pipeline returns for `text`. A span's
-shade is its share relative to the largest one shown, its hue is its label. Texts and labels are
-hostile until cleaned: neither markup nor a control character gets through.
+shade is its share relative to the largest one shown, its hue is its label.
 """
 
 import html
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from zlib import crc32
 
-Record = Mapping[str, Any]
-
-
-class Hue(NamedTuple):
-    """One hue for pages and pictures, and its weak to strong backgrounds for terminals."""
-
-    rgb: tuple[int, int, int]
-    ansi: tuple[int, int, int]  # of the 256-colour table
-
-
-HUES = (
-    Hue((0, 158, 115), (22, 35, 48)),
-    Hue((0, 114, 178), (24, 31, 39)),
-    Hue((230, 159, 0), (94, 172, 214)),
-    Hue((204, 121, 167), (53, 133, 213)),
-    Hue((213, 94, 0), (88, 166, 202)),
-    Hue((240, 228, 66), (58, 142, 226)),
+from .visualization import (
+    HUES,
+    REPLACEMENTS,
+    TERMINAL_REPLACEMENTS,
+    Hue,
+    Record,
+    clean,
+    clean_line,
+    wrap,
 )
-"""The colour-blind-safe set of Okabe and Ito (2008)."""
 
 _INKS = (15, 16, 16)  # white on the weak backgrounds, black on the others
 # Translucent shades keep the page's own text colour readable, on light and dark pages alike.
 _LEAST_OPACITY, _MOST_OPACITY = 0.1, 0.4
-
-# Each unsafe character becomes one safe character, so that offsets stay true.
-_REPLACEMENTS: dict[int, int] = {
-    **{code: 0x2400 + code for code in range(0x20) if chr(code) not in "\t\n"},
-    0x7F: 0x2421,
-    **dict.fromkeys([*range(0x80, 0xA0), *range(0xD800, 0xE000)], 0xFFFD),
-}
-# A page confines a direction override to its element; a terminal does not.
-_TERMINAL_REPLACEMENTS = _REPLACEMENTS | dict.fromkeys(
-    [*range(0x202A, 0x202F), *range(0x2066, 0x206A)], 0xFFFD
-)
 
 _PAGE_HEAD = """<!DOCTYPE html>
 <html lang="en">
@@ -90,7 +68,7 @@ def render_html(
         ValueError: if `result` does not belong to `text`.
     """
     pieces, key = _cut_pieces(text, result), _make_key(result)
-    safe = _clean(text, _REPLACEMENTS)
+    safe = clean(text, REPLACEMENTS)
     body = "".join(_mark_html(safe, piece, key) for piece in pieces)
     heading = f"<strong>{_escape(title)}</strong><br>" if title else ""
     fragment = (
@@ -121,7 +99,7 @@ def render_terminal(
         ValueError: if `result` does not belong to `text`.
     """
     pieces = _cut_pieces(text, result)
-    safe = _clean(text, _TERMINAL_REPLACEMENTS)
+    safe = clean(text, TERMINAL_REPLACEMENTS)
     if not color:
         return wrap("".join(_mark_plain(safe, piece, result) for piece in pieces), width)
     safe, key = wrap(safe, width), _make_key(result)
@@ -137,20 +115,6 @@ def summarize(result: Record) -> str:
     if (classifier := result.get("classifier")) is not None:
         sentence += f" The classifier says {classifier['label']} ({classifier['score']:.1%})."
     return clean_line(sentence)
-
-
-def wrap(text: str, width: int | None) -> str:
-    """`text`, equally long, with the blanks turned into line breaks that fit `width` columns."""
-    if width is None:
-        return text
-    line = rf"(\S{{{width + 1},}}|[^\n]{{1,{width}}}(?=[ \n]|\Z))( (?!\n))?"
-    return re.sub(line, lambda match: f"{match[1]}\n" if match[2] else match[0], text)
-
-
-def clean_line(text: str, width: int | None = None) -> str:
-    """`text` as one line that is safe in a terminal, cut to `width` characters if it is longer."""
-    line = " ".join(_clean(text, _TERMINAL_REPLACEMENTS).split())
-    return line if width is None or len(line) <= width else line[: width - 1] + "…"
 
 
 class _Piece(NamedTuple):
@@ -191,13 +155,8 @@ def _check_span(text: str, span: Record, span_idx: int) -> None:
         )
 
 
-def _clean(text: str, replacements: Mapping[int, int]) -> str:
-    """`text`, equally long, without a control character but tab and line feed."""
-    return text.replace("\r\n", " \n").replace("\r", "\n").translate(replacements)
-
-
 def _escape(text: str) -> str:
-    return html.escape(_clean(text, _REPLACEMENTS))
+    return html.escape(clean(text, REPLACEMENTS))
 
 
 class _Key(NamedTuple):

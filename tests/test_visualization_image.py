@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hf_anchornet.visualization import (
+    HUES,
+)
 from hf_anchornet.visualization_image import PatchView, draw_heat, render_patches, render_table
-from hf_anchornet.visualization_text import HUES
 
 
 def patch(box, share=0.31, scale=31, label="nut"):

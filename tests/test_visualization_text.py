@@ -3,17 +3,19 @@ from html.parser import HTMLParser
 
 import pytest
 
+from hf_anchornet.visualization import (
+    HUES,
+    clean_line,
+    wrap,
+)
 from hf_anchornet.visualization_text import (
     _INKS,
     _MOST_OPACITY,
-    HUES,
     SpanView,
-    clean_line,
     render_html,
     render_page,
     render_terminal,
     summarize,
-    wrap,
 )
 
 ANSI = re.compile(r"\x1b\[[\d;]*m")

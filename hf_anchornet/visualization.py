@@ -1,0 +1,59 @@
+"""What all views share: hues, and texts made safe to show.
+
+Texts and labels are hostile until cleaned: neither markup nor a control character gets through.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+Record = Mapping[str, Any]
+"""An answer of a localization pipeline, or a part of it."""
+
+
+class Hue(NamedTuple):
+    """A hue for pages and, weak to strong, backgrounds of a terminal's 256-colour table."""
+
+    rgb: tuple[int, int, int]
+    ansi: tuple[int, int, int]
+
+
+HUES = (
+    Hue((0, 158, 115), (22, 35, 48)),
+    Hue((0, 114, 178), (24, 31, 39)),
+    Hue((230, 159, 0), (94, 172, 214)),
+    Hue((204, 121, 167), (53, 133, 213)),
+    Hue((213, 94, 0), (88, 166, 202)),
+    Hue((240, 228, 66), (58, 142, 226)),
+)
+"""The colour-blind-safe set of Okabe and Ito (2008)."""
+
+# Each unsafe character becomes one safe character, so that offsets stay true.
+REPLACEMENTS: dict[int, int] = {
+    **{code: 0x2400 + code for code in range(0x20) if chr(code) not in "\t\n"},
+    0x7F: 0x2421,
+    **dict.fromkeys([*range(0x80, 0xA0), *range(0xD800, 0xE000)], 0xFFFD),
+}
+# A page confines a direction override to its element; a terminal does not.
+TERMINAL_REPLACEMENTS = REPLACEMENTS | dict.fromkeys(
+    [*range(0x202A, 0x202F), *range(0x2066, 0x206A)], 0xFFFD
+)
+
+
+def clean(text: str, replacements: Mapping[int, int]) -> str:
+    """`text`, equally long, without a control character but tab and line feed."""
+    return text.replace("\r\n", " \n").replace("\r", "\n").translate(replacements)
+
+
+def clean_line(text: str, width: int | None = None) -> str:
+    """`text` as one line that is safe in a terminal, cut to `width` characters if it is longer."""
+    line = " ".join(clean(text, TERMINAL_REPLACEMENTS).split())
+    return line if width is None or len(line) <= width else line[: width - 1] + "…"
+
+
+def wrap(text: str, width: int | None) -> str:
+    """`text`, equally long, with the blanks turned into line breaks that fit `width` columns."""
+    if width is None:
+        return text
+    line = rf"(\S{{{width + 1},}}|[^\n]{{1,{width}}}(?=[ \n]|\Z))( (?!\n))?"
+    return re.sub(line, lambda match: f"{match[1]}\n" if match[2] else match[0], text)
