@@ -56,6 +56,21 @@ class AnchorNetConfig(PreTrainedConfig):
         self.branch_depths = list(self.branch_depths or range(num_layers + 1))
         super().__post_init__(**kwargs)  # type: ignore[no-untyped-call]
 
+    @classmethod
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
+        """The configuration that a dictionary describes.
+
+        Raises:
+            ValueError: if it describes a model of another type, such as of the other modality.
+        """
+        model_type = config_dict.get("model_type", cls.model_type)
+        if model_type != cls.model_type:
+            raise ValueError(
+                f'`model_type` of this checkpoint must be "{cls.model_type}", got "{model_type}"; '
+                "load it with the Auto class of its task."
+            )
+        return super().from_dict(config_dict, **kwargs)
+
     def validate_layers(self) -> None:
         """Check that the lists describe one trunk and branches inside it."""
         self._check_layer_lists("strides", "dilations")

@@ -59,7 +59,7 @@ def window_starts(window: Window, num_positions: int, device: torch.device) -> T
     return torch.arange(num_positions, device=device) * window.stride
 
 
-def valid_positions(mask: Tensor, window: Window) -> Tensor:
+def valid_positions(mask: Tensor, window: Window, num_positions: int | None = None) -> Tensor:
     """Which windows count: (batch, positions), bool.
 
     A window counts if all its units are real. An input shorter than the window has one window,
@@ -68,9 +68,13 @@ def valid_positions(mask: Tensor, window: Window) -> Tensor:
     Args:
         mask: (batch, length), bool, True = real; real units stand first in every row.
         window: The branch's window; `length >= window.size`.
+        num_positions: Positions of the branch; default: counted. `torch.export` cannot tell that
+            the trunk's own number is the one that is counted.
     """
+    if num_positions is None:
+        num_positions = window.num_positions(mask.shape[1])
     counts = torch.nn.functional.pad(mask.long().cumsum(dim=1), (1, 0))  # (batch, length + 1)
-    starts = window_starts(window, window.num_positions(mask.shape[1]), mask.device)
+    starts = window_starts(window, num_positions, mask.device)
     in_window = counts[:, starts + window.size] - counts[:, starts]  # (batch, positions)
     return in_window == counts[:, -1:].clamp(min=1, max=window.size)
 

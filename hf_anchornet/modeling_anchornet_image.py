@@ -191,18 +191,21 @@ class AnchorNetImageModel(AnchorNetImagePreTrainedModel):
                 f"{largest} px, got {height} x {width}; enlarge the images, as the image processor "
                 "does."
             )
-        masks = tuple(_valid_windows(pixel_values, pixel_mask, window) for window in self.windows)
-        features, tapped = pixel_values, []
+        if pixel_mask is None:
+            pixel_mask = torch.ones_like(pixel_values[:, 0])
+        hidden, tapped = pixel_values, []
         for layer in self.layers:
-            features = layer(features)
-            tapped.append(features)
-        return AnchorNetOutput(
-            features=tuple(
-                branch(tapped[depth - 1]).permute(0, 2, 3, 1)
-                for branch, depth in zip(self.branches, self.config.branch_depths, strict=True)
-            ),
-            masks=masks,
+            hidden = layer(hidden)
+            tapped.append(hidden)
+        features = tuple(
+            branch(tapped[depth - 1]).permute(0, 2, 3, 1)
+            for branch, depth in zip(self.branches, self.config.branch_depths, strict=True)
         )
+        masks = tuple(
+            _valid_windows(pixel_mask.bool(), window, *feature.shape[1:3])
+            for window, feature in zip(self.windows, features, strict=True)
+        )
+        return AnchorNetOutput(features=features, masks=masks)
 
 
 class AnchorNetForImageClassification(AnchorNetImagePreTrainedModel, AnchorNetClassifier):
@@ -238,10 +241,8 @@ class AnchorNetForImageClassification(AnchorNetImagePreTrainedModel, AnchorNetCl
         return self.classify(scores, output.masks, labels, output_evidence, return_dict)
 
 
-def _valid_windows(pixel_values: Tensor, pixel_mask: Tensor | None, window: Window) -> Tensor:
+def _valid_windows(mask: Tensor, window: Window, num_rows: int, num_columns: int) -> Tensor:
     """Which windows hold real pixels only: (batch, rows, columns), bool."""
-    if pixel_mask is None:
-        pixel_mask = torch.ones_like(pixel_values[:, 0])
-    rows = valid_positions(pixel_mask[:, :, 0].bool(), window)
-    columns = valid_positions(pixel_mask[:, 0].bool(), window)
+    rows = valid_positions(mask[:, :, 0], window, num_rows)
+    columns = valid_positions(mask[:, 0], window, num_columns)
     return rows[:, :, None] & columns[:, None, :]

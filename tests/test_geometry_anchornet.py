@@ -6,10 +6,17 @@ from torch.testing import assert_close
 
 from hf_anchornet.geometry_anchornet import (
     Window,
+    receptive_windows,
     spread_evidence,
     spread_over_pixels,
     valid_positions,
 )
+
+
+def test_window_arithmetic_matches_sums_by_hand():
+    windows = receptive_windows([3, 3, 5], [1, 2, 1], [1, 2, 1])
+    # 1; 1 + 2 * 1 = 3; 3 + 2 * 2 = 7, then stride 2; 7 + 4 * 2 = 15
+    assert [(w.size, w.stride) for w in windows] == [(1, 1), (3, 1), (7, 2), (15, 2)]
 
 
 @pytest.mark.parametrize("window", [Window(1, 1), Window(3, 1), Window(5, 2), Window(4, 3)])

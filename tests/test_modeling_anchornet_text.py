@@ -1,19 +1,15 @@
-"""The six clauses of the model's contract, and what transformers expects of a model."""
+"""What only texts have: short and long ones, n-grams; and what transformers expects of a model.
 
-import random
+The contract that both modalities keep is tested in `test_contract.py`.
+"""
 
 import pytest
 import torch
 from torch.testing import assert_close
 
 from hf_anchornet import (
-    AnchorNetTextConfig,
     AnchorNetTextForSequenceClassification,
     AnchorNetTextModel,
-)
-from hf_anchornet.geometry_anchornet import (
-    center_evidence,
-    receptive_windows,
 )
 
 
@@ -25,86 +21,17 @@ def total(evidence):
     return torch.stack([branch.sum(dim=1) for branch in evidence]).sum(dim=0)
 
 
-# Clause 1: additive
+# Short texts, padding on either side
 
 
-@pytest.mark.parametrize("length", [1, 2, 8, 9, 10, 300])
-def test_bias_plus_all_evidence_is_the_logits(model, length):
+@pytest.mark.parametrize("length", [1, 2, 8])
+def test_the_evidence_of_clipped_windows_adds_up_too(model, length):
     output = model(random_ids(model.config, 2, length), output_evidence=True)
     assert_close(output.bias + total(output.evidence), output.logits, rtol=1e-5, atol=1e-6)
 
 
-def test_evidence_varies_so_that_the_identity_says_something(model):
-    output = model(random_ids(model.config, 2, 3000), output_evidence=True)
-    assert all(branch.std() > 1e-6 for branch in output.evidence)
-
-
-# Clause 2: local
-
-
-def test_a_token_outside_a_window_leaves_its_evidence_unchanged(model):
-    ids = random_ids(model.config, 1, 40)
-    before = model(ids, output_evidence=True).evidence
-    changed = 20
-    ids[0, changed] = 1
-    after = model(ids, output_evidence=True).evidence
-    for window, old, new in zip(model.windows, before, after, strict=True):
-        starts = torch.arange(old.shape[1]) * window.stride
-        sees = (starts <= changed) & (changed < starts + window.size)
-        assert_close(new[:, ~sees], old[:, ~sees], rtol=0, atol=0)
-        if window.size != 2:  # few n-grams are known, so a new one can score 0 as the old did
-            assert (new[:, sees] != old[:, sees]).all()
-
-
-def test_an_unknown_ngram_scores_nothing_and_a_known_one_its_row(model):
-    table, known = model.ngrams.tables[0], model.ngrams.codes_2[7]
-    first, second = divmod(int(known), model.config.vocab_size + 1)
-    scores = model.ngrams(torch.tensor([[first - 1, second - 1, 1]]), torch.ones(1, 3).bool())[0]
-    assert_close(scores[0, 0], table.weight[8])
-    assert not scores[0, 1].any()
-
-
-# Clause 3: exact geometry
-
-
-@pytest.mark.parametrize("seed", range(8))
-def test_windows_agree_with_a_gradient_probe_for_random_layers(seed):
-    draw = random.Random(seed)
-    num_layers = draw.randint(1, 4)
-    config = AnchorNetTextConfig(
-        vocab_size=20,
-        embedding_size=4,
-        hidden_size=8,
-        kernel_sizes=[draw.randint(1, 4) for _ in range(num_layers)],
-        strides=[draw.randint(1, 3) for _ in range(num_layers)],
-        dilations=[draw.randint(1, 3) for _ in range(num_layers)],
-    )
-    model = AnchorNetTextModel(config).eval()
-    length = model.windows[-1].length(4)
-    ids = random_ids(config, 1, length)
-    embedded = model.embeddings(ids).detach().requires_grad_()
-    model.embeddings.register_forward_hook(lambda *_: embedded)
-    for window, feature in zip(model.windows, model(ids).features, strict=True):
-        assert feature.shape[1] == window.num_positions(length)
-        for position in range(feature.shape[1]):
-            probe = feature[0, position].abs().sum()
-            (gradient,) = torch.autograd.grad(probe, embedded, retain_graph=True)
-            seen = gradient[0].abs().sum(dim=1).nonzero().flatten()
-            assert seen[0] == position * window.stride
-            assert seen[-1] == position * window.stride + window.size - 1
-
-
-def test_window_arithmetic_matches_sums_by_hand():
-    windows = receptive_windows([3, 3, 5], [1, 2, 1], [1, 2, 1])
-    # 1; 1 + 2 * 1 = 3; 3 + 2 * 2 = 7, then stride 2; 7 + 4 * 2 = 15
-    assert [(w.size, w.stride) for w in windows] == [(1, 1), (3, 1), (7, 2), (15, 2)]
-
-
-# Clause 4: batch-invariant
-
-
 @pytest.mark.parametrize("side", ["left", "right"])
-def test_padding_and_neighbours_change_nothing(model, side):
+def test_padding_on_either_side_of_short_and_long_texts_changes_nothing(model, side):
     texts = [random_ids(model.config, 1, n) for n in (1, 4, 8, 9, 30)]
     width = 45
     ids = torch.zeros(len(texts), width, dtype=torch.long)
@@ -146,7 +73,18 @@ def test_an_empty_text_predicts_the_bias(model):
     assert not any(mask.any() for mask in output.masks)
 
 
-# Clause 5: any length
+# N-grams
+
+
+def test_an_unknown_ngram_scores_nothing_and_a_known_one_its_row(model):
+    table, known = model.ngrams.tables[0], model.ngrams.codes_2[7]
+    first, second = divmod(int(known), model.config.vocab_size + 1)
+    scores = model.ngrams(torch.tensor([[first - 1, second - 1, 1]]), torch.ones(1, 3).bool())[0]
+    assert_close(scores[0, 0], table.weight[8])
+    assert not scores[0, 1].any()
+
+
+# Long texts
 
 
 @pytest.mark.parametrize("strides", [[1, 1, 1], [2, 1, 3]])
@@ -189,17 +127,6 @@ def test_a_hundred_thousand_tokens_never_reach_the_trunk_in_one_piece(config):
     assert max(lengths) == 4096 + 9 - 1
     assert output.evidence[-1].shape == (1, 100_000 - 2 + 1, 2)
     assert_close(output.bias + total(output.evidence), output.logits, rtol=1e-5, atol=1e-6)
-
-
-# Clause 6: shown evidence is centred
-
-
-def test_centred_evidence_sums_to_zero_over_labels_and_keeps_softmax(model):
-    output = model(random_ids(model.config, 2, 30), output_evidence=True)
-    centred = [center_evidence(branch) for branch in output.evidence]
-    assert_close(centred[2].sum(dim=-1), torch.zeros(2, centred[2].shape[1]), rtol=0, atol=1e-6)
-    logits = center_evidence(output.bias) + total(centred)
-    assert_close(logits.softmax(-1), output.logits.softmax(-1), rtol=1e-5, atol=1e-6)
 
 
 # What transformers expects
