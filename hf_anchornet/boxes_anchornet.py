@@ -1,6 +1,7 @@
 """From evidence to the boxes of an image: attribution of pixels, ranked boxes, controls."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -14,10 +15,11 @@ class RankedBoxes(NamedTuple):
     """Boxes of each image, best first.
 
     Attributes:
-        boxes: (batch, top_k, 4), int64, `(x0, y0, x1, y1)` in pixels of the model's input.
-        evidence: (batch, top_k), float64, what all windows put on the pixels of the box.
-        scales: (batch, top_k), int64, side of the box in pixels.
-        filled: (batch, top_k), bool, whether there was a box left for this rank.
+        boxes: (batch, ranks, 4), int64, `(x0, y0, x1, y1)` in pixels of the model's input.
+        evidence: (batch, ranks), float64, what all windows put on the pixels of the box.
+        scales: (batch, ranks), int64, side of the box in pixels.
+        filled: (batch, ranks), bool, whether there was a box for this rank; these come first
+            unless later ranks allow more overlap.
     """
 
     boxes: Tensor
@@ -26,56 +28,96 @@ class RankedBoxes(NamedTuple):
     filled: Tensor
 
 
-def attribute_pixels(
-    evidence: Sequence[Tensor], windows: Sequence[Window], sizes: Tensor, labels: Tensor
-) -> Tensor:
-    """Attribution of each pixel to one label, summed over branches: (batch, height, width).
+@dataclass(frozen=True)
+class LocatedImages:
+    """A batch of images and what a localizer says about them.
 
-    Args:
+    Attributes:
         evidence: One tensor a branch: (batch, rows, columns, labels).
-        windows: One window a branch.
-        sizes: (batch, 2), int64, height and width of each image.
-        labels: (batch,), int64, the label of each image to explain.
-    """
-    spread = []
-    for branch, window in zip(evidence, windows, strict=True):
-        pick = labels.view(-1, 1, 1, 1).expand(*branch.shape[:3], 1)
-        spread.append(spread_over_pixels(branch.gather(3, pick)[..., 0], window, sizes))
-    return torch.stack(spread).sum(dim=0)
-
-
-def select_top_boxes(
-    attribution: Tensor,
-    evidence: Sequence[Tensor],
-    masks: Sequence[Tensor],
-    windows: Sequence[Window],
-    top_k: int,
-    iou_threshold: float | Sequence[float] = 0.0,
-) -> RankedBoxes:
-    """The windows that hold the most evidence beyond their share of the area, greedily.
-
-    A window alone says little about where in it the evidence lies; all windows over a place
-    together do. So a box counts with the attribution of its pixels, less what a box of its area
-    would hold if the image's attribution were even: without this the largest windows always win.
-
-    Args:
-        attribution: (batch, height, width), from `attribute_pixels`.
-        evidence: One tensor a branch: (batch, rows, columns, labels); only its shape counts.
         masks: One tensor a branch: (batch, rows, columns), bool, windows inside the image.
         windows: One window a branch, square.
-        top_k: Number of boxes.
-        iou_threshold: See `select_top_patches`.
+        sizes: (batch, 2), int64, height and width of each image in the model's input.
     """
-    corners, sides = list_windows(windows, evidence)  # (patches, 2) row and column, (patches,)
-    inside = sum_inside(attribution, corners, sides)  # (batch, patches)
-    area = torch.cat([mask.flatten(1) for mask in masks], dim=1)
-    even = attribution.clamp(min=0).flatten(1).mean(dim=1, keepdim=True) * sides**2
-    scores = (inside - even).masked_fill(~area | (inside <= 0), -torch.inf)
-    lows, highs = corners[None], (corners + sides[:, None])[None]
-    index, filled = select_top_patches(scores, lows, highs, top_k, iou_threshold)
-    low, side = corners[index], sides[index]  # (batch, top_k, 2), (batch, top_k)
-    boxes = torch.cat([low.flip(-1), low.flip(-1) + side[..., None]], dim=-1)
-    return RankedBoxes(boxes, inside.gather(1, index), side, filled)
+
+    evidence: Sequence[Tensor]
+    masks: Sequence[Tensor]
+    windows: Sequence[Window]
+    sizes: Tensor
+
+    def attribute(self, labels: Tensor) -> Tensor:
+        """Attribution of each pixel to one label, summed over branches: (batch, height, width).
+
+        Args:
+            labels: (batch,), int64, the label of each image to explain.
+        """
+        return self._spread(self._pick(labels))
+
+    def stand_out(self, labels: Tensor) -> Tensor:
+        """What of the attribution stands out, >= 0: (batch, height, width).
+
+        Of each window's evidence, what exceeds the mean over the windows of its scale by more than
+        one standard deviation. What is everywhere is context: it says little about the place.
+
+        Args:
+            labels: (batch,), int64, the label of each image to explain.
+        """
+        outstanding = []
+        for branch, mask in zip(self._pick(labels), self.masks, strict=True):
+            count = mask.sum(dim=(1, 2), keepdim=True)
+            mean = branch.sum(dim=(1, 2), keepdim=True) / count
+            spread = (((branch - mean) * mask) ** 2).sum(dim=(1, 2), keepdim=True) / count
+            outstanding.append((branch - mean - spread.sqrt()).clamp(min=0) * mask)
+        return self._spread(outstanding)
+
+    def select(
+        self,
+        labels: Tensor,
+        attribution: Tensor,
+        top_k: int,
+        iou_threshold: float | Sequence[float] = 0.0,
+        scales: Sequence[int] | None = None,
+    ) -> RankedBoxes:
+        """The windows that hold the most outstanding evidence for their side, best first.
+
+        A window alone says little about where in it the evidence lies; all windows over a place
+        together do. So a box counts with what `stand_out` puts on its pixels, over its side:
+        without this the largest windows would always win, over its area the smallest. Chosen on
+        the validation split of fod_a. Boxes of no positive evidence are never selected.
+
+        Args:
+            labels: (batch,), int64, the label of each image to explain.
+            attribution: (batch, height, width), of the same labels, from `attribute`.
+            top_k: Number of boxes.
+            iou_threshold: See `select_top_patches`.
+            scales: Window sizes to choose from; default: all.
+        """
+        corners, sides = list_windows(self.windows, self.evidence)  # (patches, 2), (patches,)
+        usable = torch.cat([mask.flatten(1) for mask in self.masks], dim=1)  # (batch, patches)
+        if scales is not None:
+            usable = usable & torch.isin(sides, sides.new_tensor(scales))
+        evidence = sum_inside(attribution, corners, sides)  # (batch, patches)
+        scores = sum_inside(self.stand_out(labels), corners, sides) / sides
+        scores = scores.masked_fill(~usable | (evidence <= 0), -torch.inf)
+        lows, highs = corners[None], (corners + sides[:, None])[None]
+        index, filled = select_top_patches(scores, lows, highs, top_k, iou_threshold)
+        low, side = corners[index].flip(-1), sides[index]  # (batch, ranks, 2) x and y
+        boxes = torch.cat([low, low + side[..., None]], dim=-1)
+        return RankedBoxes(boxes, evidence.gather(1, index), side, filled)
+
+    def _pick(self, labels: Tensor) -> list[Tensor]:
+        """Evidence for one label of each image, one tensor a branch: (batch, rows, columns)."""
+        picks = labels.view(-1, 1, 1, 1)
+        return [
+            branch.gather(3, picks.expand(*branch.shape[:3], 1))[..., 0] for branch in self.evidence
+        ]
+
+    def _spread(self, by_window: Sequence[Tensor]) -> Tensor:
+        """Sum over branches, each window's part spread over its pixels: (batch, height, width)."""
+        spread = [
+            spread_over_pixels(branch, window, self.sizes)
+            for branch, window in zip(by_window, self.windows, strict=True)
+        ]
+        return torch.stack(spread).sum(dim=0)
 
 
 def sum_inside(attribution: Tensor, corners: Tensor, sides: Tensor) -> Tensor:
@@ -120,3 +162,12 @@ def select_centre_box(sizes: Tensor, side: int) -> Tensor:
     """Control: the square in the middle of each image: (batch, 1, 4), as in `RankedBoxes`."""
     low = (sizes.flip(-1)[:, None] - side) // 2
     return torch.cat([low, low + side], dim=-1)
+
+
+def pool_cells(attribution: Tensor, side: int) -> Tensor:
+    """Attribution of square cells of `side` pixels: (rows, columns); the last ones may be cut."""
+    height, width = attribution.shape
+    rows, columns = -(-height // side), -(-width // side)
+    room = (0, columns * side - width, 0, rows * side - height)
+    padded = torch.nn.functional.pad(attribution, room)
+    return padded.view(rows, side, columns, side).sum(dim=(1, 3))

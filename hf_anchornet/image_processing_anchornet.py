@@ -20,6 +20,9 @@ from transformers.image_utils import (
 )
 from transformers.processing_utils import ImagesKwargs
 
+Box = tuple[int, int, int, int]
+"""`(x0, y0, x1, y1)`, half-open, in pixels of the original image."""
+
 PIXELS_LIMIT = 2**24
 """Most pixels that the model is given of one image: about 1 GB of features."""
 
@@ -180,7 +183,7 @@ class AnchorNetImageProcessor(PilBackend):
 
 def restore_boxes(
     boxes: NDArray[np.int64], model_size: tuple[int, int], size: tuple[int, int]
-) -> list[tuple[int, int, int, int]]:
+) -> list[Box]:
     """Boxes of the model's input in pixels of the original picture, widened to whole pixels.
 
     Args:
@@ -192,7 +195,7 @@ def restore_boxes(
     places = boxes * stretch  # (boxes, 4)
     low = np.floor(places[:, :2] + 1e-9).astype(int)
     high = np.minimum(np.ceil(places[:, 2:] - 1e-9).astype(int), size)
-    return [tuple(box) for box in np.concatenate([low, high], axis=1).tolist()]
+    return [(x0, y0, x1, y1) for x0, y0, x1, y1 in np.concatenate([low, high], axis=1).tolist()]
 
 
 def _check_pixels(

@@ -1,8 +1,7 @@
-"""A classifier behind a localizer: it reads the selected spans as one shorter text."""
+"""A classifier that reads the selected spans of a text as one shorter text."""
 
 from collections.abc import Sequence
-from os import PathLike
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,13 +9,13 @@ from numpy.typing import NDArray
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
-    Pipeline,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     TextClassificationPipeline,
 )
 
 from .budget_anchornet import select_best_spans
+from .cascade_anchornet import Classifier, ClassifierKind, load_classifier, name_predictions
 from .words_anchornet import (
     LocatedText,
     Span,
@@ -25,8 +24,13 @@ from .words_anchornet import (
     encodable,
 )
 
-Classifier = str | PathLike[str] | Pipeline | PreTrainedModel
-"""A Hub id, a folder, a text-classification pipeline or a model that knows its folder."""
+TEXT_CLASSIFIER = ClassifierKind(
+    "text-classification",
+    TextClassificationPipeline,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    "tokenizer",
+)
 
 
 def select_readable_spans(
@@ -78,37 +82,8 @@ class SpanReader:
 
     @classmethod
     def load(cls, classifier: Classifier, device: torch.device | None = None) -> "SpanReader":
-        """Take a classifier in any of its forms; `device` is for one that is loaded here.
-
-        Raises:
-            TypeError: if `classifier` is something else.
-            ValueError: if a model does not say where its tokenizer is.
-            OSError: if there is no model under that id or in that folder.
-        """
-        if isinstance(classifier, TextClassificationPipeline):
-            return cls(classifier.model, cast(PreTrainedTokenizerBase, classifier.tokenizer))
-        if isinstance(classifier, PreTrainedModel):
-            if not classifier.name_or_path:
-                raise ValueError(
-                    f"`classifier` must be a model loaded from a Hub id or folder, got a "
-                    f"{type(classifier).__name__} made from a config; pass "
-                    '`pipeline("text-classification", model=..., tokenizer=...)` instead.'
-                )
-            return cls(classifier, AutoTokenizer.from_pretrained(classifier.name_or_path))
-        if not isinstance(classifier, str | PathLike):
-            raise TypeError(
-                "`classifier` must be a Hub id, a folder, a text-classification pipeline or a "
-                f"model, got {type(classifier).__name__}; load it first."
-            )
-        try:
-            model = AutoModelForSequenceClassification.from_pretrained(classifier)
-            tokenizer = AutoTokenizer.from_pretrained(classifier)
-        except (OSError, ValueError) as error:
-            raise OSError(
-                f"`classifier` must be the Hub id or folder of a text classifier and its "
-                f"tokenizer, got {str(classifier)!r}; check the path. {error}"
-            ) from error
-        return cls(model.to(device or "cpu"), tokenizer)
+        """Take a classifier in any of its forms; see `load_classifier`."""
+        return cls(*load_classifier(classifier, TEXT_CLASSIFIER, device))
 
     def count(self, words: Words) -> NDArray[np.int64]:
         """The classifier's tokens of each word: (words,), int64."""
@@ -195,14 +170,9 @@ class SpanReader:
             return_tensors="pt",
         )
         tokens = inputs["attention_mask"].sum(dim=1).tolist()
-        logits = self.model(**inputs.to(self.model.device)).logits.float()
-        multi_label = self.model.config.problem_type == "multi_label_classification"
-        probs = logits.sigmoid() if multi_label else logits.softmax(dim=-1)
-        scores, labels = probs.max(dim=-1)
-        return [
-            {"label": self.model.config.id2label[label], "score": score, "tokens": count}
-            for label, score, count in zip(labels.tolist(), scores.tolist(), tokens, strict=True)
-        ]
+        logits = self.model(**inputs.to(self.model.device)).logits
+        answers = name_predictions(self.model, logits)
+        return [answer | {"tokens": count} for answer, count in zip(answers, tokens, strict=True)]
 
     def _encode(self, text: str, **kwargs: Any) -> Any:
         return self.tokenizer(

@@ -11,7 +11,13 @@ import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
-from hf_anchornet import AnchorNetTextConfig, AnchorNetTextForSequenceClassification
+from hf_anchornet import (
+    AnchorNetForImageClassification,
+    AnchorNetImageConfig,
+    AnchorNetImageProcessor,
+    AnchorNetTextConfig,
+    AnchorNetTextForSequenceClassification,
+)
 
 VOCABULARY = ["[PAD]", "[UNK]", "good", "bad", "film", "the", "a", "was", "not", ".", ",", "café"]
 
@@ -65,6 +71,70 @@ def model(config: AnchorNetTextConfig) -> AnchorNetTextForSequenceClassification
 def planted(tokenizer: PreTrainedTokenizerFast) -> AnchorNetTextForSequenceClassification:
     """See `planted_model`."""
     return planted_model(tokenizer)
+
+
+@pytest.fixture
+def image_config() -> AnchorNetImageConfig:
+    """Windows of 3, 7 and 11 px at a stride of 2, width 16, labels cold and warm."""
+    return AnchorNetImageConfig(
+        hidden_size=16,
+        channels=[4, 8, 8],
+        expand_ratios=[1, 1, 2],
+        kernel_sizes=[3, 3, 3],
+        strides=[2, 1, 1],
+        branch_depths=[1, 2, 3],
+        initializer_range=0.5,
+        id2label={0: "cold", 1: "warm"},
+        label2id={"cold": 0, "warm": 1},
+    )
+
+
+@pytest.fixture
+def image_model(image_config: AnchorNetImageConfig) -> AnchorNetForImageClassification:
+    """A random image classifier in evaluation mode, its normalisations random too."""
+    return randomize_norms(AnchorNetForImageClassification(image_config)).eval()
+
+
+@pytest.fixture
+def image_processor() -> AnchorNetImageProcessor:
+    """Shorter side 32 px, values in [0, 1]."""
+    return AnchorNetImageProcessor(
+        size={"shortest_edge": 32}, image_mean=[0.0] * 3, image_std=[1.0] * 3
+    )
+
+
+@pytest.fixture
+def planted_image_model() -> AnchorNetForImageClassification:
+    """Windows of 8 px every 4: red is warm, blue is cold, and nothing else counts."""
+    config = AnchorNetImageConfig(
+        hidden_size=2,
+        channels=[2],
+        expand_ratios=[1],
+        kernel_sizes=[8],
+        strides=[4],
+        branch_depths=[1],
+        hidden_act="relu",
+        id2label={0: "cold", 1: "warm"},
+        label2id={"cold": 0, "warm": 1},
+    )
+    model = AnchorNetForImageClassification(config).eval()
+    with torch.no_grad():
+        red_less_blue = torch.tensor([1.0, 0.0, -1.0]).view(3, 1, 1).expand(3, 8, 8) / 64
+        model.anchornet.layers[0].conv.weight.copy_(torch.stack([-red_less_blue, red_less_blue]))
+        model.anchornet.branches[0].conv.weight.copy_(torch.eye(2)[:, :, None, None])
+        model.aggregation.heads[0].weight.copy_(10 * torch.eye(2))
+    return model
+
+
+def randomize_norms(model: torch.nn.Module) -> torch.nn.Module:
+    """The model with random statistics and weights in its batch normalisations."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+            torch.nn.init.normal_(module.bias, std=0.3)
+            torch.nn.init.normal_(module.running_mean, std=0.3)
+            torch.nn.init.uniform_(module.running_var, 0.5, 1.5)
+    return model
 
 
 @pytest.fixture

@@ -397,16 +397,16 @@ def test_a_single_input_that_is_no_string_is_refused(localize, text):
 
 @pytest.mark.parametrize("wrap", [list, tuple, iter, lambda x: (y for y in x)])
 def test_a_bad_input_among_good_ones_is_named_by_its_place(localize, wrap):
-    with pytest.raises(TypeError, match="`inputs` must hold strings only, got NoneType at index 2"):
+    with pytest.raises(TypeError, match="item 2 of `inputs` must be a string, got NoneType"):
         list(localize(wrap(["good", "bad", None, "good"]), batch_size=2))
 
 
 def test_a_bad_row_of_a_dataset_is_named_by_its_place(localize):
     dataset = Dataset.from_dict({"text": ["good", None]})
     for source in (KeyDataset(dataset, "text"), dataset["text"]):
-        with pytest.raises(TypeError, match="got NoneType at index 1"):
+        with pytest.raises(TypeError, match="item 1 of `inputs` must be a string, got NoneType"):
             list(localize(source))
-    with pytest.raises(TypeError, match=r"got dict at index 0 .* pass its text column"):
+    with pytest.raises(TypeError, match=r"item 0 of `inputs` .* got dict .* pass its text column"):
         list(localize(dataset))
 
 

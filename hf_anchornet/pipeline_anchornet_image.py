@@ -1,0 +1,230 @@
+"""`pipeline("patch-localization")`: an image's label, the boxes that decided it, their shares."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from .boxes_anchornet import LocatedImages, RankedBoxes, pool_cells
+from .cascade_anchornet import Classifier
+from .image_processing_anchornet import Box, open_image, restore_boxes
+from .patch_reader_anchornet import PatchReader
+from .pipeline_anchornet import LocalizationOptions, LocalizationPipeline
+from .selection_anchornet import check_count
+
+BOX_SIDES = ("xmin", "ymin", "xmax", "ymax")
+
+
+@dataclass
+class PatchOptions(LocalizationOptions):
+    """How patches are chosen and shown; see `PatchLocalizationPipeline`."""
+
+    iou_threshold: float | Sequence[float] = 0.3
+    max_patches: int = 1
+    return_maps: bool = False
+
+    def validate(self, sizes: Sequence[int], labels: Sequence[str]) -> None:
+        """Check the options; see `LocalizationOptions.validate`."""
+        super().validate(sizes, labels)
+        check_count("max_patches", self.max_patches)
+
+
+class PatchLocalizationPipeline(LocalizationPipeline):
+    """Localizes the patches of an image that decided its label, learned from labels alone.
+
+    ```python
+    >>> from transformers import pipeline
+    >>> import hf_anchornet
+    >>> localize = pipeline("patch-localization")
+    >>> answer = localize(hf_anchornet.SAMPLE_IMAGE, top_k=1)
+    >>> sorted(answer["patches"][0]["box"])
+    ['xmax', 'xmin', 'ymax', 'ymin']
+
+    ```
+
+    Inputs: PIL images, paths, URLs, the bytes of a file, arrays and tensors; see `open_image`.
+
+    Each answer is a dict: `label` and `score` of the localizer; `patches`, best first, each with
+    `box` (`xmin`, `ymin`, `xmax`, `ymax`, half-open, in pixels of the original image as a viewer
+    shows it), `label` (the class explained), `evidence` (what all windows put on the box: its part
+    of the logit, centred over the classes unless they are independent), `share` (the same over the
+    sum of the absolute evidence of all pixels, in [-1, 1]) and `scale` (side of the window in
+    pixels of the model's input); `coverage`, the share of the image in the patches; `cost` in
+    pixels; and with a classifier `classifier`: its `label`, `score` and `stage` (stage 0: there
+    was no patch to read, the answer is the localizer's).
+
+    Args:
+        classifier: An image classifier that reads the best patches, cut from the original image,
+            instead of the whole: Hub id, folder, image-classification pipeline or model.
+        top_k: Number of patches to show for each label, best first (default 5).
+        scales: Window sizes to choose patches from, in pixels (default: all of the model).
+        iou_threshold: How much a patch may overlap better ones (default 0.3, as in 2206.03367).
+        labels: Labels to explain (default: the predicted one).
+        max_patches: Most patches that a classifier reads (default 1).
+        return_maps: Whether to add `maps`: for each label explained the evidence of every cell of
+            the image, rows of columns, cells as wide as the model's stride.
+    """
+
+    task_name: ClassVar[str] = "patch-localization"
+    model_type: ClassVar[str] = "anchornet_image"
+    options_type: ClassVar[type[LocalizationOptions]] = PatchOptions
+    single_types: ClassVar[tuple[type, ...]] = (
+        str,
+        PathLike,
+        bytes,
+        bytearray,
+        Image.Image,
+        np.ndarray,
+        Tensor,
+        Mapping,
+    )
+
+    _load_image_processor: Any = True
+
+    def __init__(self, *args: Any, classifier: Classifier | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.image_processor is None or not hasattr(self.image_processor, "collate"):
+            raise ValueError(
+                "`image_processor` of the patch-localization pipeline must be an "
+                f"AnchorNetImageProcessor, got {type(self.image_processor).__name__}; pass the one "
+                "that the model was trained with."
+            )
+        self.network: Any = self.model.fuse()  # type: ignore[operator]
+        self.reader = None if classifier is None else PatchReader.load(classifier, self.device)
+        self._check_options()
+
+    def check_input(self, item: Any, name: str) -> dict[str, Any]:
+        """The picture, upright and RGB, with its name for errors."""
+        try:
+            return {"image": open_image(item), "name": name}
+        except (TypeError, ValueError, OSError) as error:
+            raise type(error)(f"{name}: {error}") from error
+
+    def preprocess(self, input_: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """The model's input for one image, not yet padded to those of its batch."""
+        try:
+            batch = self.image_processor(input_["image"], return_tensors=None)  # type: ignore[misc]
+        except ValueError as error:
+            raise ValueError(f"{input_['name']}: {error}") from error
+        (pixels,) = batch["pixel_values"]
+        largest = self.windows[-1].size
+        if min(pixels.shape[1:]) < largest:
+            raise ValueError(
+                f"{input_['name']} must be at least as large as the largest window, {largest} x "
+                f"{largest} px, got {pixels.shape[2]} x {pixels.shape[1]} px; let the image "
+                "processor enlarge it (`do_resize`, `size`)."
+            )
+        return {"pixels": pixels, "image": input_["image"]}
+
+    def _forward(self, input_tensors: dict[str, Any], **options: Any) -> Any:
+        chosen = PatchOptions(**options)
+        pixels, images = input_tensors["pixels"], input_tensors["image"]
+        if isinstance(images, Image.Image):  # not batched
+            pixels, images = [pixels], [images]
+        inputs = self.image_processor.collate(pixels).to(self.device)  # type: ignore[union-attr]
+        values = inputs["pixel_values"].to(self.network.dtype)
+        output = self.network(values, inputs["pixel_mask"], output_evidence=True)
+        evidence, probs = self._read_output(output)
+        sizes = torch.tensor([image.shape[1:] for image in pixels], device=probs.device)
+        located = LocatedImages(evidence, output.masks, self.windows, sizes)
+        results = [
+            self._describe(row, size) for row, size in zip(probs, sizes.tolist(), strict=True)
+        ]
+        for labels in self._number_labels(chosen.labels, probs).unbind(dim=1):
+            self._explain(located, images, labels, chosen, results)
+        for image, result in zip(images, results, strict=True):
+            result["coverage"] = _cover(image, [patch["box"] for patch in result["patches"]])
+        if self.reader is not None:
+            self._read(self.reader, located, images, probs.argmax(dim=-1), chosen, results)
+        return {"results": results}
+
+    def _describe(self, probs: Tensor, size: Sequence[int]) -> dict[str, Any]:
+        """The answer of the localizer alone, its patches still to come."""
+        score, label = probs.max(dim=-1)
+        return {
+            "label": self.labels[int(label)],
+            "score": float(score),
+            "patches": [],
+            "coverage": 0.0,
+            "cost": {"localizer_pixels": size[0] * size[1]},
+        }
+
+    def _explain(
+        self,
+        located: LocatedImages,
+        images: Sequence[Image.Image],
+        labels: Tensor,
+        options: PatchOptions,
+        results: Sequence[dict[str, Any]],
+    ) -> None:
+        """Add to each answer the patches and, if asked, the map of its label in `labels`."""
+        attribution = located.attribute(labels)
+        ranked = located.select(
+            labels, attribution, options.top_k, options.iou_threshold, options.scales
+        )
+        whole = attribution.abs().sum(dim=(1, 2)).tolist()
+        for row, result in enumerate(results):
+            label = self.labels[int(labels[row])]
+            for rank, box in _restore(ranked, row, located.sizes[row], images[row]).items():
+                evidence = float(ranked.evidence[row, rank])
+                result["patches"].append(
+                    {
+                        "box": dict(zip(BOX_SIDES, box, strict=True)),
+                        "label": label,
+                        "evidence": evidence,
+                        "share": evidence / whole[row],
+                        "scale": int(ranked.scales[row, rank]),
+                    }
+                )
+            if options.return_maps:
+                height, width = located.sizes[row].tolist()
+                cells = pool_cells(attribution[row, :height, :width], self.windows[0].stride)
+                result.setdefault("maps", {})[label] = cells.tolist()
+
+    def _read(
+        self,
+        reader: PatchReader,
+        located: LocatedImages,
+        images: Sequence[Image.Image],
+        predicted: Tensor,
+        options: PatchOptions,
+        results: Sequence[dict[str, Any]],
+    ) -> None:
+        """Add to each answer what the classifier says of the best patches of the image."""
+        ranked = located.select(
+            predicted,
+            located.attribute(predicted),
+            options.max_patches,
+            options.iou_threshold,
+            options.scales,
+        )
+        boxes = [
+            list(_restore(ranked, row, size, image).values())
+            for row, (size, image) in enumerate(zip(located.sizes, images, strict=True))
+        ]
+        for result, reading in zip(results, reader.read(images, boxes), strict=True):
+            pixels = reading.pop("pixels")
+            by = reading or {"label": result["label"], "score": result["score"]}
+            result["classifier"] = by | {"stage": int(bool(reading))}
+            result["cost"]["classifier_pixels"] = pixels
+
+
+def _restore(ranked: RankedBoxes, row: int, size: Tensor, image: Image.Image) -> dict[int, Box]:
+    """Boxes of one image in pixels of the original, by rank."""
+    ranks = ranked.filled[row].nonzero()[:, 0]
+    boxes = ranked.boxes[row, ranks].cpu().numpy()
+    height, width = size.tolist()
+    return dict(zip(ranks.tolist(), restore_boxes(boxes, (height, width), image.size), strict=True))
+
+
+def _cover(image: Image.Image, boxes: Sequence[Mapping[str, int]]) -> float:
+    """Share of the image that lies in one of the boxes."""
+    covered = np.zeros((image.height, image.width), dtype=bool)
+    for box in boxes:
+        covered[box["ymin"] : box["ymax"], box["xmin"] : box["xmax"]] = True
+    return float(covered.mean())
