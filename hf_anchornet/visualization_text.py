@@ -18,20 +18,23 @@ from zlib import crc32
 Record = Mapping[str, Any]
 
 
-class _Hue(NamedTuple):
+class Hue(NamedTuple):
+    """One hue for pages and pictures, and its weak to strong backgrounds for terminals."""
+
     rgb: tuple[int, int, int]
-    ansi: tuple[int, int, int]  # backgrounds of the 256-colour table, weak to strong
+    ansi: tuple[int, int, int]  # of the 256-colour table
 
 
-# The colour-blind-safe set of Okabe and Ito (2008).
-_HUES = (
-    _Hue((0, 158, 115), (22, 35, 48)),
-    _Hue((0, 114, 178), (24, 31, 39)),
-    _Hue((230, 159, 0), (94, 172, 214)),
-    _Hue((204, 121, 167), (53, 133, 213)),
-    _Hue((213, 94, 0), (88, 166, 202)),
-    _Hue((240, 228, 66), (58, 142, 226)),
+HUES = (
+    Hue((0, 158, 115), (22, 35, 48)),
+    Hue((0, 114, 178), (24, 31, 39)),
+    Hue((230, 159, 0), (94, 172, 214)),
+    Hue((204, 121, 167), (53, 133, 213)),
+    Hue((213, 94, 0), (88, 166, 202)),
+    Hue((240, 228, 66), (58, 142, 226)),
 )
+"""The colour-blind-safe set of Okabe and Ito (2008)."""
+
 _INKS = (15, 16, 16)  # white on the weak backgrounds, black on the others
 # Translucent shades keep the page's own text colour readable, on light and dark pages alike.
 _LEAST_OPACITY, _MOST_OPACITY = 0.1, 0.4
@@ -200,18 +203,18 @@ def _escape(text: str) -> str:
 class _Key(NamedTuple):
     """What a reader needs to read the shades: each label's hue, the share of the fullest shade."""
 
-    hues: Mapping[str, _Hue]
+    hues: Mapping[str, Hue]
     largest: float
     against: bool  # whether a shown span speaks against its label
 
 
 def _make_key(result: Record) -> _Key:
     shares = [span["share"] for span in result["spans"]]
-    hues: dict[str, _Hue] = {}
+    hues: dict[str, Hue] = {}
     for label in sorted({span["label"] for span in result["spans"]}):
         # A hash, so that a label keeps its hue from text to text.
         first = crc32(label.encode("utf-8", "replace"))
-        wheel = [_HUES[(first + turn) % len(_HUES)] for turn in range(len(_HUES))]
+        wheel = [HUES[(first + turn) % len(HUES)] for turn in range(len(HUES))]
         hues[label] = next((hue for hue in wheel if hue not in hues.values()), wheel[0])
     return _Key(hues, max(map(abs, shares), default=0.0), any(share < 0 for share in shares))
 
@@ -221,7 +224,7 @@ def _measure(span: Record, key: _Key) -> float:
     return float(abs(span["share"]) / key.largest) if key.largest else 0.0
 
 
-def _shade(hue: _Hue, strength: float) -> str:
+def _shade(hue: Hue, strength: float) -> str:
     opacity = _LEAST_OPACITY + strength * (_MOST_OPACITY - _LEAST_OPACITY)
     return f"rgba{(*hue.rgb, round(opacity, 2))}"
 
@@ -286,7 +289,7 @@ def _mark_ansi(text: str, piece: _Piece, key: _Key) -> str:
     return "\n".join(line and _paint(line, hue, level, span["share"] < 0) for line in lines)
 
 
-def _paint(line: str, hue: _Hue, level: int, underline: bool = False) -> str:
+def _paint(line: str, hue: Hue, level: int, underline: bool = False) -> str:
     return f"\x1b[{'4;' * underline}38;5;{_INKS[level]};48;5;{hue.ansi[level]}m{line}\x1b[0m"
 
 

@@ -3,10 +3,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from hf_anchornet.visualization import (
-    _HUES,
+from hf_anchornet.visualization_text import (
     _INKS,
     _MOST_OPACITY,
+    HUES,
     SpanView,
     clean_line,
     render_html,
@@ -278,7 +278,7 @@ def test_a_view_shows_itself_and_saves_itself(tmp_path):
     assert (tmp_path / "view.html").read_text("utf-8").startswith("<!DOCTYPE html>")
 
 
-@pytest.mark.parametrize("hue", _HUES)
+@pytest.mark.parametrize("hue", HUES)
 def test_text_on_the_fullest_shade_is_readable_in_light_and_dark(hue):
     for page, ink in (((255,) * 3, (0,) * 3), ((18,) * 3, (255,) * 3), ((17,) * 3, (225,) * 3)):
         mixed = [
@@ -288,7 +288,7 @@ def test_text_on_the_fullest_shade_is_readable_in_light_and_dark(hue):
         assert contrast(mixed, ink) >= 4.5
 
 
-@pytest.mark.parametrize("hue", _HUES)
+@pytest.mark.parametrize("hue", HUES)
 def test_terminal_text_is_readable_on_each_shade(hue):
     steps = (0, 95, 135, 175, 215, 255)
     for background, foreground in zip(hue.ansi, _INKS, strict=True):
