@@ -25,18 +25,20 @@ class LocalizedImages:
         images: The originals, upright, RGB.
         located: Their evidence, centred over the labels of a single-label localizer.
         logits: (batch, labels).
-        attribution: (batch, height, width), to the predicted label, see `LocatedImages.attribute`.
+        predicted: (batch,), int64, the label of the largest logit.
+        attribution: (batch, height, width), to that label, see `LocatedImages.attribute`.
     """
 
     images: Sequence[Image.Image]
     located: LocatedImages
     logits: Tensor
+    predicted: Tensor
     attribution: Tensor
 
     def select(self, top_k: int, scales: Sequence[int] | None = None) -> RankedBoxes:
         """The boxes that the pipeline would show, by its own defaults."""
         limit = PatchOptions().iou_threshold
-        return self.located.select(self.attribution, top_k, limit, scales)
+        return self.located.select(self.predicted, self.attribution, top_k, limit, scales)
 
     def restore(self, boxes: Tensor, filled: Tensor | None = None) -> list[list[Box]]:
         """Boxes of each image in pixels of the original, in the order given.
@@ -89,8 +91,9 @@ def localize_images(
         evidence = [center_evidence(branch) if centre else branch for branch in output.evidence]
         windows = cast(tuple[Window, ...], network.windows)
         located = LocatedImages(evidence, output.masks, windows, sizes)
-        attribution = located.attribute(output.logits.argmax(dim=-1))
-        yield LocalizedImages(images, located, output.logits, attribution)
+        predicted = output.logits.argmax(dim=-1)
+        attribution = located.attribute(predicted)
+        yield LocalizedImages(images, located, output.logits, predicted, attribution)
 
 
 def _open_row(source: Any, row: int) -> Image.Image:
