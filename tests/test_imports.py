@@ -71,6 +71,8 @@ MAY_IMPORT = {
     "vocabulary": RING,
     "data": RING,
     "evaluation": RING | {"data", *METRICS},
+    "localization_image": RING,
+    "evaluation_image": RING | {"data", "localization_image", *METRICS},
     "training": RING | {"data", "evaluation", *METRICS},
     "training_text": RING | TRAINING,
     "adaptation": RING | TRAINING,
