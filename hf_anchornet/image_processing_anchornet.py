@@ -1,13 +1,17 @@
 """From a picture of any kind to the model's input, and boxes back to the original picture."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from http.client import HTTPException
 from io import BytesIO
 from os import PathLike
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from transformers import BatchFeature
@@ -16,7 +20,6 @@ from transformers.image_utils import (
     IMAGENET_DEFAULT_MEAN,
     IMAGENET_DEFAULT_STD,
     PILImageResampling,
-    load_image,
 )
 from transformers.processing_utils import ImagesKwargs
 
@@ -25,6 +28,9 @@ Box = tuple[int, int, int, int]
 
 PIXELS_LIMIT = 2**24
 """Most pixels that the model is given of one image: about 1 GB of features."""
+
+URL_TIMEOUT_S = 30
+URL_BYTES_LIMIT = 2**28
 
 ImageSource = Image.Image | str | PathLike[str] | bytes | NDArray[Any] | Mapping[str, Any]
 """A PIL image, a path or URL, a file's bytes, an array or tensor, or a `datasets` image struct."""
@@ -35,7 +41,8 @@ def open_image(source: Any) -> Image.Image:
 
     Of an animation the first frame. 16-bit pictures are scaled to 8 bits. Arrays are (height,
     width), (height, width, channels) or (channels, height, width) with 1, 3 or 4 channels; floats
-    are in [0, 1], or in [0, 255] if one of them is above 1.
+    are in [0, 1], or in [0, 255] if one of them is above 1; integers are in [0, 255], or in
+    [0, 65535] if they are uint16 or one of them is above 255.
 
     Args:
         source: See `ImageSource`.
@@ -48,13 +55,18 @@ def open_image(source: Any) -> Image.Image:
     if isinstance(source, Mapping) and ("bytes" in source or "path" in source):
         source = source.get("bytes") or source.get("path")
     if isinstance(source, Image.Image):
-        return _decode(source)
+        with _name_failures("a PIL image"):
+            return _decode(source)
     if isinstance(source, bytes | bytearray | memoryview):
         return _open_file(BytesIO(source), f"{len(source)} bytes")
     if isinstance(source, str) and source.startswith(("http://", "https://")):
-        return _decode(load_image(source))
+        return _open_file(BytesIO(_download(source)), source)
     if isinstance(source, str | PathLike):
+        if not Path(source).is_file():
+            raise FileNotFoundError(f"an image file must exist, got {source}; check the path.")
         return _open_file(Path(source), str(source))
+    if isinstance(source, torch.Tensor):
+        source = source.detach().cpu()
     if hasattr(source, "__array__"):
         return Image.fromarray(_to_uint8(np.asarray(source)))
     raise TypeError(
@@ -63,14 +75,38 @@ def open_image(source: Any) -> Image.Image:
     )
 
 
+def open_named_image(source: Any, name: str) -> Image.Image:
+    """As `open_image`; errors begin with `name`, which tells the image among others."""
+    try:
+        return open_image(source)
+    except (TypeError, ValueError, OSError) as error:
+        raise type(error)(f"{name}: {error}") from error
+
+
+def _download(url: str) -> bytes:
+    """The first `URL_BYTES_LIMIT` bytes behind a URL."""
+    try:
+        with urlopen(
+            Request(url, headers={"User-Agent": "Mozilla/5.0"}), timeout=URL_TIMEOUT_S
+        ) as answer:
+            content: bytes = answer.read(URL_BYTES_LIMIT)
+    except (OSError, HTTPException, ValueError) as error:
+        raise OSError(f"an image URL must answer, got {url}: {error}; check it.") from error
+    return content
+
+
 def _open_file(file: Path | BytesIO, name: str) -> Image.Image:
-    if isinstance(file, Path) and not file.is_file():
-        raise FileNotFoundError(f"an image file must exist, got {name}; check the path.")
+    with _name_failures(name), Image.open(file) as opened:
+        return _decode(opened)
+
+
+@contextmanager
+def _name_failures(name: str) -> Iterator[None]:
+    """Turn what Pillow raises into errors that name the picture."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # below its limit
-            with Image.open(file) as opened:
-                return _decode(opened)
+            yield
     except Image.DecompressionBombError as error:
         raise ValueError(f"an image must be small enough to decode, got {name}: {error}") from error
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
@@ -117,8 +153,9 @@ def _byte_scale(array: NDArray[Any]) -> float:
     """Factor that brings an array's values to [0, 255]."""
     if array.dtype == bool or (array.dtype.kind == "f" and array.max() <= 1):
         return 255.0
-    # Pillow widens 16-bit pictures to 32 bits: what exceeds a byte is taken for 16 bits.
-    return 255 / 65535 if array.dtype.kind in "iu" and array.max() > 255 else 1.0
+    # Pillow may widen 16-bit pictures to 32 bits: what exceeds a byte is taken for 16 bits.
+    wide = array.dtype == np.uint16 or (array.dtype.kind in "iu" and array.max() > 255)
+    return 255 / 65535 if wide else 1.0
 
 
 class AnchorNetImageProcessorKwargs(ImagesKwargs, total=False):
@@ -151,9 +188,22 @@ class AnchorNetImageProcessor(PilBackend):
     model_input_names = ["pixel_values", "pixel_mask"]  # noqa: RUF012
     valid_kwargs = AnchorNetImageProcessorKwargs
 
+    def fetch_images(self, image_url_or_urls: Any) -> list[Image.Image]:
+        """The pictures as `open_image` shows them, of one picture of any kind or several.
+
+        Raises:
+            TypeError, ValueError, OSError: as `open_image`, naming the place of the picture.
+        """
+        images = image_url_or_urls
+        several = isinstance(images, list | tuple) or getattr(images, "ndim", 0) > 3
+        return [
+            open_named_image(image, f"image {index}")
+            for index, image in enumerate(images if several else [images])
+        ]
+
     def process_image(self, image: Any, *_: Any, **__: Any) -> NDArray[np.uint8]:
-        """One picture of any kind as (3, height, width), uint8."""
-        return np.moveaxis(np.asarray(open_image(image)), -1, 0)
+        """One picture from `fetch_images` as (3, height, width), uint8."""
+        return np.moveaxis(np.asarray(image), -1, 0)
 
     def _preprocess(  # type: ignore[override]
         self,
@@ -162,6 +212,11 @@ class AnchorNetImageProcessor(PilBackend):
         max_pixels: int = PIXELS_LIMIT,
         **kwargs: Any,
     ) -> BatchFeature:
+        if kwargs["do_center_crop"]:
+            raise ValueError(
+                "`do_center_crop` must be off, got True: boxes are found in the whole picture; crop "
+                "the pictures before, or leave it out."
+            )
         for index, image in enumerate(images):
             _check_pixels(image.shape[1:], kwargs["size"], kwargs["do_resize"], max_pixels, index)
         kwargs["do_pad"] = False  # padded here, with a mask

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .boxes_anchornet import LocatedImages, RankedBoxes, pool_cells
 from .cascade_anchornet import Classifier
-from .image_processing_anchornet import Box, open_image, restore_boxes
+from .image_processing_anchornet import Box, open_named_image, restore_boxes
 from .patch_reader_anchornet import PatchReader
 from .pipeline_anchornet import LocalizationOptions, LocalizationPipeline
 from .selection_anchornet import check_count
@@ -100,10 +100,7 @@ class PatchLocalizationPipeline(LocalizationPipeline):
 
     def check_input(self, item: Any, name: str) -> dict[str, Any]:
         """The picture, upright and RGB, with its name for errors."""
-        try:
-            return {"image": open_image(item), "name": name}
-        except (TypeError, ValueError, OSError) as error:
-            raise type(error)(f"{name}: {error}") from error
+        return {"image": open_named_image(item, name), "name": name}
 
     def preprocess(self, input_: dict[str, Any], **_: Any) -> dict[str, Any]:
         """The model's input for one image, not yet padded to those of its batch."""
