@@ -214,7 +214,7 @@ class AnchorNetImageProcessor(PilBackend):
     ) -> BatchFeature:
         if kwargs["do_center_crop"]:
             raise ValueError(
-                "`do_center_crop` must be off, got True: boxes are those of the whole picture; leave "
+                "`do_center_crop` must be off, got True: boxes are in the whole picture; leave "
                 "it out or crop the pictures before."
             )
         for index, image in enumerate(images):
