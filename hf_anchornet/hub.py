@@ -28,6 +28,11 @@ SAMPLE_IMAGE = _DEFAULT / "sample_image.jpg"
 DEFAULT_TEXT_LOCALIZER = _DEFAULT / "text_localizer"
 DEFAULT_TEXT_CLASSIFIER = _DEFAULT / "text_classifier"
 SAMPLE_REVIEW = _DEFAULT / "sample_review.txt"
+DEFAULTS = {
+    "span-localization": (DEFAULT_TEXT_LOCALIZER, DEFAULT_TEXT_CLASSIFIER),
+    "patch-localization": (DEFAULT_IMAGE_LOCALIZER, DEFAULT_IMAGE_CLASSIFIER),
+}
+"""The shipped localizer and classifier of each task."""
 
 
 def register() -> None:
@@ -85,18 +90,33 @@ def _register_pipeline(
 
 
 def save_half(source: str, target: str | Path) -> None:
-    """Copy a text classifier and its tokenizer with float16 weights that load as float32.
+    """Copy a classifier and its processor with float16 weights that load as float32.
 
     Half the size on disk; a float16 model would be slow on a processor. The weights are rounded
     once (relative error 5e-4).
 
     Args:
-        source: Hub id or folder.
+        source: Hub id or folder of a text or image classifier.
         target: Folder to write.
+
+    Raises:
+        ValueError: if `source` holds another kind of model.
     """
-    model = AutoModelForSequenceClassification.from_pretrained(source).half()
+    (architecture,) = AutoConfig.from_pretrained(source).architectures or [""]
+    kinds: dict[str, tuple[Any, Any]] = {
+        "ForSequenceClassification": (AutoModelForSequenceClassification, AutoTokenizer),
+        "ForImageClassification": (AutoModelForImageClassification, AutoImageProcessor),
+    }
+    found = [kind for suffix, kind in kinds.items() if architecture.endswith(suffix)]
+    if not found:
+        raise ValueError(
+            f"`source` must be a text or image classifier, got {architecture or 'no architecture'} "
+            f"in {source}; save a model with its head there."
+        )
+    model_class, processor_class = found[0]
+    model = model_class.from_pretrained(source).half()
     model.save_pretrained(target)
     config = model.config
     config.dtype = "float32"  # what `from_pretrained` loads, whatever the file holds
     config.save_pretrained(target)
-    AutoTokenizer.from_pretrained(source).save_pretrained(target)
+    processor_class.from_pretrained(source).save_pretrained(target)

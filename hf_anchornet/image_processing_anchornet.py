@@ -215,8 +215,8 @@ class AnchorNetImageProcessor(PilBackend):
     ) -> BatchFeature:
         if kwargs["do_center_crop"]:
             raise ValueError(
-                "`do_center_crop` must be off, got True: boxes are found in the whole picture; "
-                "crop the pictures before or leave it out."
+                "`do_center_crop` must be off, got True: boxes are in the whole picture; leave "
+                "it out or crop the pictures before."
             )
         for index, image in enumerate(images):
             _check_pixels(image.shape[1:], kwargs["size"], kwargs["do_resize"], max_pixels, index)

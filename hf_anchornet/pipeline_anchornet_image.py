@@ -159,9 +159,11 @@ class PatchLocalizationPipeline(LocalizationPipeline):
         options: PatchOptions,
         results: Sequence[dict[str, Any]],
     ) -> None:
-        """Add to each answer the patches, and if asked the map, of its label in `labels`."""
+        """Add to each answer the patches and, if asked, the map of its label in `labels`."""
         attribution = located.attribute(labels)
-        ranked = located.select(attribution, options.top_k, options.iou_threshold, options.scales)
+        ranked = located.select(
+            labels, attribution, options.top_k, options.iou_threshold, options.scales
+        )
         whole = attribution.abs().sum(dim=(1, 2)).tolist()
         for row, result in enumerate(results):
             label = self.labels[int(labels[row])]
@@ -192,7 +194,11 @@ class PatchLocalizationPipeline(LocalizationPipeline):
     ) -> None:
         """Add to each answer what the classifier says of the best patches of the image."""
         ranked = located.select(
-            located.attribute(predicted), options.max_patches, options.iou_threshold, options.scales
+            predicted,
+            located.attribute(predicted),
+            options.max_patches,
+            options.iou_threshold,
+            options.scales,
         )
         boxes = [
             list(_restore(ranked, row, size, image).values())

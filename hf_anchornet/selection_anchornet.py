@@ -1,6 +1,7 @@
 """From scored patches of any number of axes to ranked ones, each apart from the better ones."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from numbers import Integral
 from typing import Any
 
@@ -63,21 +64,27 @@ def select_top_patches(
         ValueError: if `top_k` or `iou_threshold` is out of range.
     """
     limits = check_iou_threshold(iou_threshold, check_count("top_k", top_k))
-    lows = lows.expand(len(scores), -1, -1)
-    highs = highs.expand(len(scores), -1, -1)
+    same = min(limits) == max(limits)  # then a patch once left out stays out
+    measure_overlap = _prepare_overlap(lows, highs, scores, limits[0] if same else None)
     free = scores.clone()
     overlap = torch.zeros_like(scores, dtype=torch.float64)  # largest IoU with a selected patch
     indices = torch.zeros(len(scores), len(limits), dtype=torch.long, device=scores.device)
     filled = torch.zeros_like(indices, dtype=torch.bool)
     for rank, limit in enumerate(limits):
-        best, index = free.masked_fill(overlap > limit, -torch.inf).max(dim=1)  # (batch,)
+        allowed = free if same else free.masked_fill(overlap > limit, -torch.inf)
+        best, index = allowed.max(dim=1)  # (batch,)
         found = best > -torch.inf
         if not found.any() and limit >= max(limits[rank:]):
             break
         indices[:, rank], filled[:, rank] = index, found
         # A row without a find keeps all its patches: a later rank may allow more overlap.
         free[found, index[found]] = -torch.inf
-        overlap = torch.maximum(overlap, _iou_with(lows, highs, index) * found[:, None])
+        if rank + 1 == len(limits):
+            break
+        if same:
+            free = torch.minimum(free, measure_overlap(index))
+        else:
+            overlap = torch.maximum(overlap, measure_overlap(index) * found[:, None])
     return indices, filled
 
 
@@ -112,10 +119,47 @@ def check_iou_threshold(iou_threshold: float | Sequence[float], top_k: int) -> l
     return [float(limit) for limit in limits]
 
 
-def _iou_with(lows: Tensor, highs: Tensor, index: Tensor) -> Tensor:
-    """IoU of each patch with the one at `index` (batch,): (batch, patches), float64."""
-    pick = index[:, None, None].expand(-1, 1, lows.shape[-1])
-    low, high = lows.gather(1, pick), highs.gather(1, pick)  # (batch, 1, axes)
-    shared = (torch.minimum(highs, high) - torch.maximum(lows, low)).clamp(min=0).prod(dim=-1)
-    sizes = (highs - lows).prod(dim=-1) + (high - low).prod(dim=-1)
-    return shared.double() / (sizes - shared).clamp(min=1)
+def _prepare_overlap(
+    lows: Tensor, highs: Tensor, scores: Tensor, limit: float | None
+) -> Callable[[Tensor], Tensor]:
+    """A function from indices, (batch,), to the overlap of all patches with those.
+
+    The overlap is (batch, patches): the IoU, float64, or, with a limit for all ranks, the largest
+    score that it leaves a patch, -inf beyond the limit and inf up to it, in the scores' dtype.
+    """
+    lows, highs = lows.double(), highs.double()  # exact below 2**53, and faster than integers
+    bounds = scores.new_tensor([-torch.inf, torch.inf])
+
+    def measure(low: Tensor, high: Tensor) -> Tensor:
+        iou = _pairwise_iou(lows, highs, low, high)
+        return iou if limit is None else torch.where(iou > limit, bounds[0], bounds[1])
+
+    if len(lows) == len(highs) == 1 and lows.shape[1] <= 4 * len(scores):
+        # All rows have the same patches: each pair is measured once, if at all.
+        table = functools.cache(lambda: measure(lows.transpose(0, 1), highs.transpose(0, 1)))
+        return lambda index: table()[index]
+    lows, highs = (one.expand(len(scores), -1, -1) for one in (lows, highs))
+
+    def measure_picked(index: Tensor) -> Tensor:
+        pick = index[:, None, None].expand(-1, 1, lows.shape[-1])
+        return measure(lows.gather(1, pick), highs.gather(1, pick))
+
+    return measure_picked
+
+
+def _pairwise_iou(lows: Tensor, highs: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """IoU of patches with others, without the last axis of the broadcast shapes; float64."""
+    # Axis by axis: several times faster than a product along the last axis.
+    area = _measure(lows.unbind(-1), highs.unbind(-1))
+    other = _measure(low.unbind(-1), high.unbind(-1))
+    shared = _measure(
+        [torch.maximum(*pair) for pair in zip(lows.unbind(-1), low.unbind(-1), strict=True)],
+        [torch.minimum(*pair) for pair in zip(highs.unbind(-1), high.unbind(-1), strict=True)],
+    )
+    return shared / (area + other - shared).clamp_(min=1)
+
+
+def _measure(lows: Sequence[Tensor], highs: Sequence[Tensor]) -> Tensor:
+    """Length or area of patches, given the first unit and one past the last of each axis."""
+    sides = [(high - low).clamp_(min=0) for low, high in zip(lows, highs, strict=True)]
+    return functools.reduce(torch.mul, sides)

@@ -12,7 +12,7 @@ class Folders:
     """From where to where.
 
     Attributes:
-        source: Hub id or folder of a sequence classification model with its tokenizer.
+        source: Hub id or folder of a text or image classifier with its tokenizer or processor.
         target: Folder to write.
     """
 

@@ -7,9 +7,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from PIL import Image
 
-from hf_anchornet import cli
+from hf_anchornet import cli, cli_text
 from hf_anchornet.cli import main
+from hf_anchornet.cli_shared import wants_color
 
 REVIEW = "The plot is thin, yet a wonderful cast carries it. " * 4
 
@@ -24,6 +26,8 @@ class FakePipeline:
         if options["model"] == "missing":
             raise OSError("missing is not a local folder\nand is not a valid model identifier")
         self.task, self.options = task, options
+        if task == "patch-localization":
+            return self.localize_images
         return lambda texts: (
             [*map(self.localize, texts)]
             if isinstance(texts, list)
@@ -57,17 +61,42 @@ class FakePipeline:
             result["cost"] = {"localizer_tokens": 290, "classifier_tokens": 61, "full_tokens": 288}
         return result
 
+    def localize_images(self, images):
+        if isinstance(images, str):
+            return self.localize_image(images)
+        return (self.localize_image(image) for image in images)
+
+    def localize_image(self, path):
+        box = {"xmin": 2, "ymin": 1, "xmax": 12, "ymax": 11}
+        patch = {"box": box, "label": "nut", "evidence": 1.42, "share": 0.31, "scale": 10}
+        result = {"label": "nut", "score": 0.97, "patches": [patch], "coverage": 0.25}
+        if self.options.get("return_maps"):
+            result["maps"] = {"nut": [[0.5, -0.1], [0.0, 1.0]]}
+        if "classifier" in self.options:
+            result["classifier"] = {"label": "nut", "score": 0.99, "stage": 1}
+        return result
+
 
 @pytest.fixture
-def fake(monkeypatch, tmp_path):
+def photo(tmp_path):
+    path = tmp_path / "photo.jpg"
+    Image.new("RGB", (20, 20), "grey").save(path)
+    return str(path)
+
+
+@pytest.fixture
+def fake(monkeypatch, tmp_path, photo):
     sample = tmp_path / "sample_review.txt"
     sample.write_text(REVIEW, encoding="utf-8")
     fake = FakePipeline()
     hub = SimpleNamespace(
         register=lambda: None,
-        DEFAULT_TEXT_LOCALIZER=Path("shipped/localizer"),
-        DEFAULT_TEXT_CLASSIFIER=Path("shipped/classifier"),
+        DEFAULTS={
+            "span-localization": (Path("shipped/localizer"), Path("shipped/classifier")),
+            "patch-localization": (Path("shipped/images"), Path("shipped/patches")),
+        },
         SAMPLE_REVIEW=sample,
+        SAMPLE_IMAGE=Path(photo),
     )
     logging = SimpleNamespace(disable_progress_bar=lambda: None)
     monkeypatch.setitem(sys.modules, "transformers", SimpleNamespace(pipeline=fake.load))
@@ -163,7 +192,7 @@ def test_lines_are_answered_while_the_input_still_flows(fake, monkeypatch, capsy
 
     feed(monkeypatch, b"")
     monkeypatch.setattr(
-        cli, "_read_stream", lambda stream, name, lines: (line.rstrip() for line in flow())
+        cli_text, "_read_stream", lambda stream, name, lines: (line.rstrip() for line in flow())
     )
     assert main(["localize", "--lines"]) == 0
     assert "second" in capsys.readouterr().out
@@ -257,23 +286,73 @@ def test_colour_needs_a_terminal_and_respects_no_color(monkeypatch):
     terminal, file = SimpleNamespace(isatty=lambda: True), SimpleNamespace(isatty=lambda: False)
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm-256color")
-    assert cli._wants_color(terminal)
-    assert not cli._wants_color(file)
+    assert wants_color(terminal)
+    assert not wants_color(file)
     monkeypatch.setenv("NO_COLOR", "1")
-    assert not cli._wants_color(terminal)
+    assert not wants_color(terminal)
 
 
-def test_the_demo_tells_the_whole_story_within_80_columns(fake, monkeypatch, capsys):
+def test_the_demo_tells_the_whole_story_within_80_columns(fake, monkeypatch, capsys, tmp_path):
     monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.chdir(tmp_path)
     assert main(["demo"]) == 0
     out = capsys.readouterr().out
-    assert fake.options["classifier"] == str(Path("shipped/classifier"))
     assert "[[The|+31%]]" in out
     assert "says positive (97.0%)" in out
     assert " +31.0%    +1.420       1  The\n" in out
     assert "It agrees: positive (99.0%). It read 61 of 288 tokens, 21.2% of the review." in out
+    assert fake.options["classifier"] == str(Path("shipped/patches"))
+    assert " +31.0%    +1.420   10 px  (2, 1, 12, 11)\n" in out
+    assert "It agrees: nut\n(99.0%)." in out
+    with Image.open(tmp_path / "anchornet_demo.png") as drawn:
+        assert drawn.width > 2 * 480
     assert "\x1b" not in out
     assert max(map(len, out.splitlines())) <= 80
+
+
+def test_images_are_localized_by_the_shipped_model_in_their_order(fake, capsys, photo):
+    assert main(["localize", "--image", photo, "--image", photo, "--top-k", "2"]) == 0
+    assert fake.task == "patch-localization"
+    assert fake.options == {"model": str(Path("shipped/images")), "top_k": 2}
+    assert capsys.readouterr().out.count(f"{photo}: nut (97.0%), shown by 1 patch") == 2
+
+
+def test_images_as_json_lines_carry_their_path(fake, capsys, photo):
+    assert main(["localize", "--image", photo, "--format", "jsonl"]) == 0
+    (record,) = read_jsonl(capsys.readouterr().out)
+    assert record["image"] == photo
+    assert record["patches"][0]["box"]["xmax"] == 12
+
+
+def test_a_drawn_image_goes_to_a_file_and_several_to_a_folder(fake, capsys, photo, tmp_path):
+    one, several = tmp_path / "one.png", tmp_path / "several"
+    argv = ["localize", "--format", "png", "--image", photo]
+    assert main([*argv, "--output", str(one)]) == 0
+    assert fake.options["return_maps"] is True
+    assert main([*argv, "--image", photo, "--output", str(several)]) == 0
+    with Image.open(one) as drawn:
+        assert drawn.format == "PNG"
+    assert [path.name for path in sorted(several.iterdir())] == ["0000_photo.png", "0001_photo.png"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--lines"], "`--lines` goes with texts"),
+        (["--format", "html"], "`--format` of images must be one of text, jsonl, png, got html"),
+        (["--format", "png"], "`--format png` needs `--output`"),
+    ],
+)
+def test_options_that_do_not_go_with_images_are_refused(fake, capsys, photo, options, message):
+    assert main(["localize", "--image", photo, *options]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_texts_cannot_be_drawn(fake, capsys):
+    assert main(["localize", "good", "--format", "png"]) == 2
+    assert (
+        "`--format` of texts must be one of text, jsonl, html, got png" in capsys.readouterr().err
+    )
 
 
 def test_nothing_heavy_loads_before_there_is_work():

@@ -1,11 +1,17 @@
 """Registration and half-size checkpoints."""
 
+import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import (
+    AutoImageProcessor,
+    AutoModelForImageClassification,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+)
 from transformers.pipelines import PIPELINE_REGISTRY
 
-from hf_anchornet import AnchorNetTextForSequenceClassification
+from hf_anchornet import AnchorNetTextForSequenceClassification, AnchorNetTextModel
 from hf_anchornet.hub import register, save_half
 
 
@@ -43,3 +49,23 @@ def test_half_a_bert_loads_as_float32(classifier_folder, tmp_path):
     loaded = AutoModelForSequenceClassification.from_pretrained(tmp_path / "half")
     assert {p.dtype for p in loaded.parameters()} == {torch.float32}
     assert loaded.config.id2label == {0: "sad", 1: "glad"}
+
+
+def test_half_an_image_model_keeps_its_processor_and_loads_as_float32(
+    image_model, image_processor, tmp_path
+):
+    image_model.save_pretrained(tmp_path / "full")
+    image_processor.save_pretrained(tmp_path / "full")
+    save_half(str(tmp_path / "full"), tmp_path / "half")
+    loaded = AutoModelForImageClassification.from_pretrained(tmp_path / "half")
+    assert {p.dtype for p in loaded.parameters()} == {torch.float32}
+    assert AutoImageProcessor.from_pretrained(tmp_path / "half").size.shortest_edge == 32
+    pixels = torch.rand(1, 3, 32, 40)
+    expected = image_model(pixels).logits
+    torch.testing.assert_close(loaded(pixels).logits, expected, rtol=2e-2, atol=2e-2)
+
+
+def test_a_model_without_a_head_is_not_halved(config, tmp_path):
+    AnchorNetTextModel(config).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="`source` must be a text or image classifier, got Anchor"):
+        save_half(str(tmp_path), tmp_path / "half")

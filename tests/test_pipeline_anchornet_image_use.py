@@ -190,7 +190,9 @@ def test_a_bad_row_of_a_dataset_is_named_by_its_place(make, tmp_path):
     for source in (KeyDataset(dataset, "image"), dataset["image"]):
         with pytest.raises(TypeError, match=r"item 1 of `inputs`: .* got NoneType"):
             list(make()(source))
-    with pytest.raises(TypeError, match=r"item 0 of `inputs`: .* got dict; .* pass its image column"):
+    with pytest.raises(
+        TypeError, match=r"item 0 of `inputs`: .* got dict; .* pass its image column"
+    ):
         list(make()(dataset))
 
 

@@ -11,6 +11,8 @@ OPTIONS = {
     "train.py": ["--dataset", "--output_dir", "--teacher", "--kernel_sizes", "--learning_rate"],
     "adapt_classifier.py": ["--dataset", "--localizer", "--reading", "--max_tokens"],
     "measure_text.py": ["--localizer", "--dataset", "--span_sets", "--classifiers", "--output"],
+    "convert_reference_checkpoint.py": ["--source", "--target"],
+    "check_reference.py": ["--reference", "--output", "--rounds", "--example"],
     "shrink.py": ["--source", "--target"],
 }
 

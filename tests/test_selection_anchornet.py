@@ -65,6 +65,16 @@ def test_a_batch_of_patches_is_selected_as_one_by_one():
         assert_close(together[1][one], alone[1])
 
 
+@pytest.mark.parametrize("limits", [[0.0] * 5, [0.3] * 5, [0.3, 0.0, 0.5, 0.2, 0.4], [0.1]])
+@pytest.mark.parametrize("seed", range(4))
+def test_patches_that_all_rows_share_are_selected_as_those_of_each_row(limits, seed):
+    torch.manual_seed(seed)
+    scores, lows, highs = random_patches(2, batch=6)
+    shared = select_top_patches(scores, lows[:1], highs[:1], len(limits), limits)
+    own = [one[:1].expand(6, -1, -1) for one in (lows, highs)]
+    assert all(map(torch.equal, shared, select_top_patches(scores, *own, len(limits), limits)))
+
+
 def test_an_overlap_of_exactly_the_limit_is_allowed():
     lows, highs = torch.tensor([[[0], [1]]]), torch.tensor([[[2], [3]]])
     scores = torch.tensor([[2.0, 1.0]], dtype=torch.float64)

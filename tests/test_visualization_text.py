@@ -4,16 +4,18 @@ from html.parser import HTMLParser
 import pytest
 
 from hf_anchornet.visualization import (
-    _HUES,
+    HUES,
+    clean_line,
+    wrap,
+)
+from hf_anchornet.visualization_text import (
     _INKS,
     _MOST_OPACITY,
     SpanView,
-    clean_line,
     render_html,
     render_page,
     render_terminal,
     summarize,
-    wrap,
 )
 
 ANSI = re.compile(r"\x1b\[[\d;]*m")
@@ -278,7 +280,7 @@ def test_a_view_shows_itself_and_saves_itself(tmp_path):
     assert (tmp_path / "view.html").read_text("utf-8").startswith("<!DOCTYPE html>")
 
 
-@pytest.mark.parametrize("hue", _HUES)
+@pytest.mark.parametrize("hue", HUES)
 def test_text_on_the_fullest_shade_is_readable_in_light_and_dark(hue):
     for page, ink in (((255,) * 3, (0,) * 3), ((18,) * 3, (255,) * 3), ((17,) * 3, (225,) * 3)):
         mixed = [
@@ -288,7 +290,7 @@ def test_text_on_the_fullest_shade_is_readable_in_light_and_dark(hue):
         assert contrast(mixed, ink) >= 4.5
 
 
-@pytest.mark.parametrize("hue", _HUES)
+@pytest.mark.parametrize("hue", HUES)
 def test_terminal_text_is_readable_on_each_shade(hue):
     steps = (0, 95, 135, 175, 215, 255)
     for background, foreground in zip(hue.ansi, _INKS, strict=True):

@@ -1,0 +1,128 @@
+"""The command line for texts: where they come from, how their spans are printed."""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from io import StringIO
+from itertools import tee
+from typing import TextIO
+
+from .cli_shared import (
+    describe_answer,
+    load_pipeline,
+    measure_width,
+    wants_color,
+    write_parts,
+)
+from .visualization import (
+    Record,
+    clean_line,
+    wrap,
+)
+from .visualization_text import (
+    render_html,
+    render_page,
+    render_terminal,
+    summarize,
+)
+
+TASK = "span-localization"
+
+
+def localize_texts(arguments: argparse.Namespace) -> None:
+    """Localize the texts that the command line names and print the results."""
+    write = _WRITERS.get(arguments.format)
+    if write is None:
+        raise ValueError(
+            f"`--format` of texts must be one of {', '.join(_WRITERS)}, got {arguments.format}."
+        )
+    localize = load_pipeline(TASK, arguments)
+    texts, inputs = tee(_read_texts(arguments))
+    # A generator makes the pipeline stream; tee holds no more than the texts under way.
+    results = localize(text for text in inputs)
+    pairs = zip(texts, results, strict=False)
+    terminal = sys.stdout.isatty() and arguments.output is None
+    write_parts(write(pairs, terminal), arguments.output, arguments.file)
+
+
+def _read_texts(arguments: argparse.Namespace) -> Iterator[str]:
+    """The texts in order, line ends untouched inside a text, so that offsets stay true."""
+    if arguments.text is not None:
+        stream = StringIO(arguments.text, newline="")
+        yield from _read_stream(stream, "TEXT", arguments.lines)
+    elif not arguments.file:
+        if sys.stdin.isatty():
+            print("Type the text, then end it with Ctrl-D on a new line.", file=sys.stderr)
+        yield from _read_stream(sys.stdin, "standard input", arguments.lines)
+    for path in arguments.file:
+        with path.open(encoding="utf-8", newline="") as stream:
+            yield from _read_stream(stream, f"`--file` {path}", arguments.lines)
+
+
+def _read_stream(stream: TextIO, name: str, lines: bool) -> Iterator[str]:
+    try:
+        if lines:
+            yield from (line.rstrip("\r\n") for line in stream)
+        else:
+            yield stream.read()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{name} must be UTF-8, got {error}; convert it with iconv.") from None
+
+
+def _write_text(pairs: Iterable[tuple[str, Record]], terminal: bool) -> Iterator[str]:
+    width = measure_width() if terminal else None
+    for text, result in pairs:
+        shown = render_terminal(text, result, color=wants_color(sys.stdout), width=width)
+        yield f"{shown}\n\n{wrap(summarize(result), width)}\n\n"
+
+
+def _write_jsonl(pairs: Iterable[tuple[str, Record]], terminal: bool) -> Iterator[str]:
+    return (f"{json.dumps(result)}\n" for _, result in pairs)
+
+
+def _write_html(pairs: Iterable[tuple[str, Record]], terminal: bool) -> Iterator[str]:
+    return render_page(render_html(text, result) for text, result in pairs)
+
+
+_WRITERS = {"text": _write_text, "jsonl": _write_jsonl, "html": _write_html}
+
+
+def demonstrate_text(arguments: argparse.Namespace) -> None:
+    """Localize the sample review with the shipped models and tell what happened."""
+    from .hub import SAMPLE_REVIEW
+
+    text = SAMPLE_REVIEW.read_text(encoding="utf-8").strip()
+    (result,) = load_pipeline(TASK, arguments)([text])
+    print(_compose_demo(text, result, color=wants_color(sys.stdout), width=measure_width()))
+
+
+def _compose_demo(text: str, result: Record, *, color: bool, width: int) -> str:
+    classifier, cost = result["classifier"], result["cost"]
+    agrees = "agrees" if classifier["label"] == result["label"] else "disagrees"
+    read, whole = cost["classifier_tokens"], cost["full_tokens"]
+    return "\n\n".join(
+        (
+            "A film review, and the spans that decided its label:",
+            render_terminal(text, result, color=color, width=width),
+            wrap(f"The localizer, in one pass, says {describe_answer(result)}.", width),
+            _render_table(result, width=width),
+            "The classifier then read only this:",
+            wrap(clean_line(classifier["text"]), width),
+            wrap(
+                f"It {agrees}: {describe_answer(classifier)}. "
+                f"It read {read} of {whole} tokens, {read / whole:.1%} of the review.",
+                width,
+            ),
+        )
+    )
+
+
+def _render_table(result: Record, *, width: int) -> str:
+    """The spans as a plain table of at most `width` columns, the largest share first."""
+    rows = [f"{'share':>7}  {'evidence':>8}  {'tokens':>6}  span"]
+    for span in sorted(result["spans"], key=lambda span: -abs(span["share"])):
+        label = "" if span["label"] == result["label"] else f"{span['label']}: "
+        numbers = f"{span['share']:>+7.1%}  {span['evidence']:>+8.3f}  {span['scale']:>6}  "
+        rows.append(numbers + clean_line(label + span["text"], width - len(numbers)))
+    return "\n".join(rows)

@@ -1,0 +1,52 @@
+"""What functions cost: times, side by side so that their ratios hold, and multiply-adds."""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+
+def time_interleaved(
+    functions: Mapping[str, Callable[[], object]], rounds: int
+) -> dict[str, list[float]]:
+    """Processor seconds of each call of each function, one a round.
+
+    In every round each function runs once, in turn: other work on the machine slows down all
+    alike. A round before the first is not counted. Seconds of the processor, all threads of this
+    process together, leave out the turns of other processes; of one thread on an idle machine
+    they are the seconds of the clock.
+
+    Args:
+        functions: What to time, by name.
+        rounds: Number of rounds, at least 1.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in functions}
+    for timed in range(rounds + 1):
+        for name, function in functions.items():
+            start = time.process_time()
+            function()
+            if timed:
+                seconds[name].append(time.process_time() - start)
+    return seconds
+
+
+def compare_times(seconds: Sequence[float], baseline: Sequence[float]) -> dict[str, float]:
+    """Median, smallest and largest of the ratios `seconds / baseline`, taken round by round.
+
+    Args:
+        seconds: Seconds of each round.
+        baseline: Seconds of what is compared with, in the same rounds.
+    """
+    ratios = [one / other for one, other in zip(seconds, baseline, strict=True)]
+    return {"median": statistics.median(ratios), "min": min(ratios), "max": max(ratios)}
+
+
+def count_multiply_adds(network: nn.Module, pixel_values: Tensor) -> int:
+    """Multiply-adds of convolutions and linear maps for one input."""
+    counter = FlopCounterMode(display=False)
+    with torch.inference_mode(), counter:
+        network(pixel_values)
+    return counter.get_total_flops() // 2
