@@ -54,8 +54,8 @@ def load_classifier(
         return classifier, kind.processor_class.from_pretrained(classifier.name_or_path)
     if not isinstance(classifier, str | PathLike):
         raise TypeError(
-            f"`classifier` must be a Hub id, a folder, a {kind.task} pipeline or a "
-            f"model, got {type(classifier).__name__}; load it first."
+            f"`classifier` must be a Hub id, a folder, a pipeline for {kind.task} or a model, got "
+            f"{type(classifier).__name__}; load it first."
         )
     try:
         model = kind.model_class.from_pretrained(classifier)

@@ -71,7 +71,8 @@ def open_image(source: Any) -> Image.Image:
         return Image.fromarray(_to_uint8(np.asarray(source)))
     raise TypeError(
         "an image must be a PIL image, a path, a URL, bytes or an array, got "
-        f"{type(source).__name__}; convert it."
+        f"{type(source).__name__}; convert it, leave it out or, for a dataset, pass its image "
+        "column."
     )
 
 

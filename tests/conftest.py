@@ -9,7 +9,14 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import pytest
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    PreTrainedTokenizerFast,
+    ViTConfig,
+    ViTForImageClassification,
+    ViTImageProcessorPil,
+)
 
 from hf_anchornet import (
     AnchorNetForImageClassification,
@@ -158,6 +165,26 @@ def classifier_folder(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> str
     folder = str(tmp_path / "classifier")
     BertForSequenceClassification(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def image_classifier_folder(tmp_path: Path) -> str:
+    """A random one-layer ViT of 16 x 16 px, saved with its image processor."""
+    config = ViTConfig(
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        image_size=16,
+        patch_size=8,
+        initializer_range=0.5,
+        id2label={0: "sad", 1: "glad"},
+        label2id={"sad": 0, "glad": 1},
+    )
+    folder = str(tmp_path / "image_classifier")
+    ViTForImageClassification(config).save_pretrained(folder)
+    ViTImageProcessorPil(size={"height": 16, "width": 16}).save_pretrained(folder)
     return folder
 
 

@@ -73,6 +73,17 @@ def test_an_empty_text_predicts_the_bias(model):
     assert not any(mask.any() for mask in output.masks)
 
 
+@pytest.mark.parametrize(("kernel", "stride", "dilation"), [(1, 1, 1), (3, 1, 2), (5, 2, 1)])
+def test_a_layer_adds_the_centre_of_its_window(config, kernel, stride, dilation):
+    config.kernel_sizes, config.strides, config.dilations = [kernel], [stride], [dilation]
+    config.branch_depths = [0, 1]
+    layer = AnchorNetTextModel(config).eval().layers[0]
+    torch.nn.init.zeros_(layer.conv.weight)  # only the residual is left
+    hidden, lost = torch.randn(1, 20, 16), (kernel - 1) * dilation
+    expected = hidden[:, lost // 2 : 20 - lost // 2 : stride]
+    assert_close(layer(hidden), expected, rtol=0, atol=0)
+
+
 # N-grams
 
 

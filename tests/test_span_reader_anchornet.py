@@ -108,7 +108,9 @@ def test_a_folder_without_a_model_is_refused(tmp_path):
 
 @pytest.mark.parametrize("classifier", [3, ["folder"], object])
 def test_something_else_is_refused(classifier):
-    with pytest.raises(TypeError, match="`classifier` must be a Hub id, a folder, a text-class"):
+    with pytest.raises(
+        TypeError, match="`classifier` must be a Hub id, a folder, a pipeline for text-class"
+    ):
         SpanReader.load(classifier)
 
 
