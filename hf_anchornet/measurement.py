@@ -51,7 +51,7 @@ def measure_text(options: TextMeasurement) -> dict[str, Any]:
     tokenizer = AutoTokenizer.from_pretrained(options.localizer)
     data = DataOptions(options.dataset)
     rows = load_split(data, options.split)
-    encoded = tokenize(rows, tokenizer, data, _label_names(model))
+    encoded = tokenize(rows, tokenizer, data, label_names(model))
     report: dict[str, Any] = {
         "split": options.split,
         "num_rows": len(rows),
@@ -92,7 +92,7 @@ def measure_classifier(
     """Accuracy, mean tokens read and multiply-adds per text of one classifier on its reading."""
     model = AutoModelForSequenceClassification.from_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    encoded = encode_readings(options, model, tokenizer, rows, data, _label_names(model))
+    encoded = encode_readings(options, model, tokenizer, rows, data, label_names(model))
     tokens = float(np.mean(encoded["length"]))
     return {
         "accuracy": _accuracy(model, tokenizer, encoded),
@@ -101,7 +101,7 @@ def measure_classifier(
     }
 
 
-def _label_names(model: PreTrainedModel) -> list[str]:
+def label_names(model: PreTrainedModel) -> list[str]:
     """Names of the labels in the model's own order."""
     names = cast(dict[int, str], model.config.id2label)
     return [names[index] for index in range(len(names))]
@@ -116,11 +116,17 @@ def _accuracy(
 
 def count_multiply_adds(model: PreTrainedModel, num_tokens: int) -> float:
     """Multiply-adds a token of one text of `num_tokens`, matrix products and convolutions."""
+    ids = torch.ones(1, num_tokens, dtype=torch.long, device=model.device)
+    return count_operations(model, ids) / num_tokens
+
+
+def count_operations(model: PreTrainedModel, inputs: Tensor) -> float:
+    """Multiply-adds of one forward pass, matrix products and convolutions."""
     counter = FlopCounterMode(display=False)
     # The counter does not know the processor's fused attention: take the one of plain products.
     with torch.inference_mode(), sdpa_kernel(SDPBackend.MATH), counter:
-        model.eval()(torch.ones(1, num_tokens, dtype=torch.long, device=model.device))
-    return counter.get_total_flops() / 2 / num_tokens
+        model.eval()(inputs)
+    return float(counter.get_total_flops() / 2)
 
 
 @torch.no_grad()
@@ -142,11 +148,12 @@ def check_contract(
         model.config.chunk_size = 64
         parts = model(text).logits
         total = whole.bias.double() + sum_evidence([e.double() for e in whole.evidence]).sum(dim=0)
-        additive = max(additive, _relative(total, whole.logits))
-        chunked = max(chunked, _relative(parts, whole.logits))
+        additive = max(additive, relative_error(total, whole.logits))
+        chunked = max(chunked, relative_error(parts, whole.logits))
     model.config.chunk_size = whole_size
     return {"additive_error": additive, "chunked_error": chunked}
 
 
-def _relative(found: Tensor, expected: Tensor) -> float:
+def relative_error(found: Tensor, expected: Tensor) -> float:
+    """Largest difference over the largest absolute value expected."""
     return float((found - expected).abs().max() / expected.abs().max())
