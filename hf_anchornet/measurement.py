@@ -8,8 +8,6 @@ import torch
 from accelerate import Accelerator
 from datasets import Dataset, load_dataset
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -21,6 +19,7 @@ from .adaptation import ClassifierOptions, encode_readings
 from .data import DataOptions, load_split, make_collator, tokenize
 from .evaluation import evaluate_accuracy, evaluate_plausibility
 from .modeling_anchornet import sum_evidence
+from .timing import count_multiply_adds
 from .training import make_loader
 
 
@@ -58,7 +57,7 @@ def measure_text(options: TextMeasurement) -> dict[str, Any]:
         "localizer": {
             "accuracy": _accuracy(model, tokenizer, encoded),
             "parameters": sum(p.numel() for p in model.parameters()),
-            "multiply_adds_per_token": count_multiply_adds(model, 1000),
+            "multiply_adds_per_token": count_token_multiply_adds(model, 1000),
             **check_contract(model, encoded),
         },
         "plausibility": {},
@@ -97,7 +96,7 @@ def measure_classifier(
     return {
         "accuracy": _accuracy(model, tokenizer, encoded),
         "tokens_read": tokens,
-        "multiply_adds": count_multiply_adds(model, round(tokens)) * round(tokens),
+        "multiply_adds": count_token_multiply_adds(model, round(tokens)) * round(tokens),
     }
 
 
@@ -114,19 +113,10 @@ def _accuracy(
     return evaluate_accuracy(model, loader, Accelerator(cpu=True))["accuracy"]
 
 
-def count_multiply_adds(model: PreTrainedModel, num_tokens: int) -> float:
+def count_token_multiply_adds(model: PreTrainedModel, num_tokens: int) -> float:
     """Multiply-adds a token of one text of `num_tokens`, matrix products and convolutions."""
     ids = torch.ones(1, num_tokens, dtype=torch.long, device=model.device)
-    return count_operations(model, ids) / num_tokens
-
-
-def count_operations(model: PreTrainedModel, inputs: Tensor) -> float:
-    """Multiply-adds of one forward pass, matrix products and convolutions."""
-    counter = FlopCounterMode(display=False)
-    # The counter does not know the processor's fused attention: take the one of plain products.
-    with torch.inference_mode(), sdpa_kernel(SDPBackend.MATH), counter:
-        model.eval()(inputs)
-    return float(counter.get_total_flops() / 2)
+    return count_multiply_adds(model.eval(), ids) / num_tokens
 
 
 @torch.no_grad()
