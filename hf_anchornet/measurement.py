@@ -8,8 +8,6 @@ import torch
 from accelerate import Accelerator
 from datasets import Dataset, load_dataset
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -21,6 +19,7 @@ from .adaptation import ClassifierOptions, encode_readings
 from .data import DataOptions, load_split, make_collator, tokenize
 from .evaluation import evaluate_accuracy, evaluate_plausibility
 from .modeling_anchornet import sum_evidence
+from .timing import count_multiply_adds
 from .training import make_loader
 
 
@@ -51,14 +50,14 @@ def measure_text(options: TextMeasurement) -> dict[str, Any]:
     tokenizer = AutoTokenizer.from_pretrained(options.localizer)
     data = DataOptions(options.dataset)
     rows = load_split(data, options.split)
-    encoded = tokenize(rows, tokenizer, data, _label_names(model))
+    encoded = tokenize(rows, tokenizer, data, label_names(model))
     report: dict[str, Any] = {
         "split": options.split,
         "num_rows": len(rows),
         "localizer": {
             "accuracy": _accuracy(model, tokenizer, encoded),
             "parameters": sum(p.numel() for p in model.parameters()),
-            "multiply_adds_per_token": count_multiply_adds(model, 1000),
+            "multiply_adds_per_token": count_token_multiply_adds(model, 1000),
             **check_contract(model, encoded),
         },
         "plausibility": {},
@@ -92,16 +91,16 @@ def measure_classifier(
     """Accuracy, mean tokens read and multiply-adds per text of one classifier on its reading."""
     model = AutoModelForSequenceClassification.from_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    encoded = encode_readings(options, model, tokenizer, rows, data, _label_names(model))
+    encoded = encode_readings(options, model, tokenizer, rows, data, label_names(model))
     tokens = float(np.mean(encoded["length"]))
     return {
         "accuracy": _accuracy(model, tokenizer, encoded),
         "tokens_read": tokens,
-        "multiply_adds": count_multiply_adds(model, round(tokens)) * round(tokens),
+        "multiply_adds": count_token_multiply_adds(model, round(tokens)) * round(tokens),
     }
 
 
-def _label_names(model: PreTrainedModel) -> list[str]:
+def label_names(model: PreTrainedModel) -> list[str]:
     """Names of the labels in the model's own order."""
     names = cast(dict[int, str], model.config.id2label)
     return [names[index] for index in range(len(names))]
@@ -114,13 +113,10 @@ def _accuracy(
     return evaluate_accuracy(model, loader, Accelerator(cpu=True))["accuracy"]
 
 
-def count_multiply_adds(model: PreTrainedModel, num_tokens: int) -> float:
+def count_token_multiply_adds(model: PreTrainedModel, num_tokens: int) -> float:
     """Multiply-adds a token of one text of `num_tokens`, matrix products and convolutions."""
-    counter = FlopCounterMode(display=False)
-    # The counter does not know the processor's fused attention: take the one of plain products.
-    with torch.inference_mode(), sdpa_kernel(SDPBackend.MATH), counter:
-        model.eval()(torch.ones(1, num_tokens, dtype=torch.long, device=model.device))
-    return counter.get_total_flops() / 2 / num_tokens
+    ids = torch.ones(1, num_tokens, dtype=torch.long, device=model.device)
+    return count_multiply_adds(model.eval(), ids) / num_tokens
 
 
 @torch.no_grad()
@@ -142,11 +138,12 @@ def check_contract(
         model.config.chunk_size = 64
         parts = model(text).logits
         total = whole.bias.double() + sum_evidence([e.double() for e in whole.evidence]).sum(dim=0)
-        additive = max(additive, _relative(total, whole.logits))
-        chunked = max(chunked, _relative(parts, whole.logits))
+        additive = max(additive, relative_error(total, whole.logits))
+        chunked = max(chunked, relative_error(parts, whole.logits))
     model.config.chunk_size = whole_size
     return {"additive_error": additive, "chunked_error": chunked}
 
 
-def _relative(found: Tensor, expected: Tensor) -> float:
+def relative_error(found: Tensor, expected: Tensor) -> float:
+    """Largest difference over the largest absolute value expected."""
     return float((found - expected).abs().max() / expected.abs().max())

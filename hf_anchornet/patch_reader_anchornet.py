@@ -56,7 +56,9 @@ class PatchReader:
             is a patch, `label` and `score`.
         """
         crops = [
-            image.crop(box) for image, places in zip(images, boxes, strict=True) for box in places
+            _cut_square(image, box)
+            for image, places in zip(images, boxes, strict=True)
+            for box in places
         ]
         readings: list[dict[str, Any]] = [{"pixels": 0} for _ in images]
         if not crops:
@@ -70,3 +72,9 @@ class PatchReader:
                 (answer,) = name_predictions(self.model, by_patch.mean(dim=0, keepdim=True))
                 reading |= answer | {"pixels": len(by_patch) * patch_pixels}
         return readings
+
+
+def _cut_square(image: Image.Image, box: Box) -> Image.Image:
+    """A patch as the square that the localizer saw; in whole pixels its sides may differ by one."""
+    side = max(box[2] - box[0], box[3] - box[1])
+    return image.resize((side, side), box=box)

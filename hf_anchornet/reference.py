@@ -224,7 +224,7 @@ def compare_boxes(
 def measure_selection(
     reference: Reference, maps: Tensor, top_k: int, iou_threshold: float, rounds: int
 ) -> dict[str, Any]:
-    """Milliseconds to choose the boxes of all maps, and how many times faster ours is."""
+    """Processor milliseconds to choose the boxes of all maps, and how many times faster ours is."""
     seconds = time_interleaved(
         {
             "authors": lambda: run_reference_loop(reference, maps, top_k, iou_threshold),
@@ -234,7 +234,7 @@ def measure_selection(
         rounds,
     )
     return {
-        "milliseconds": _milliseconds(seconds),
+        "processor_milliseconds": _milliseconds(seconds),
         "times_faster": {
             name: compare_times(seconds["authors"], seconds[name])
             for name in ("ours", "ours_with_their_rule")
@@ -245,7 +245,7 @@ def measure_selection(
 def measure_trunks(
     reference: Reference, baselines: Mapping[str, nn.Module], image_size: int, rounds: int
 ) -> dict[str, Any]:
-    """Multiply-adds an image, milliseconds a batch of 8, and the time over that of each baseline.
+    """Multiply-adds an image, processor milliseconds a batch of 8, ratios to each baseline's.
 
     Args:
         reference: The authors' code.
@@ -268,7 +268,7 @@ def measure_trunks(
             name: count_multiply_adds(network, pixel_values[:1])
             for name, network in {**networks, "default": default}.items()
         },
-        "milliseconds": _milliseconds(seconds),
+        "processor_milliseconds": _milliseconds(seconds),
         "time_ratio": {
             f"{name} / {baseline}": compare_times(seconds[name], seconds[baseline])
             for baseline in baselines

@@ -73,6 +73,7 @@ def main() -> None:
         "environment": {
             "torch": torch.__version__,
             "threads": torch.get_num_threads(),
+            "clock": "processor seconds of this process",
             "malloc": {k: v for k, v in sorted(os.environ.items()) if k.startswith("MALLOC_")},
         },
     }

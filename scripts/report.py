@@ -1,50 +1,59 @@
-"""Write the numbers of results/text.json into the model cards and README's results table."""
+"""Write the numbers of results/*.json into the model cards and README's results."""
 
 import json
 from pathlib import Path
 
 from huggingface_hub import ModelCard, ModelCardData
-from transformers import AutoModelForSequenceClassification
+from transformers import AutoModelForImageClassification, AutoModelForSequenceClassification
 
-from hf_anchornet.hub import DEFAULT_TEXT_LOCALIZER
+from hf_anchornet.hub import DEFAULT_IMAGE_LOCALIZER, DEFAULT_TEXT_LOCALIZER
 
 ROOT = Path(__file__).parent.parent
 MARKS = ("<!-- results: make bench -->\n", "<!-- end of results -->\n")
+LOCALIZERS = {
+    "text": (AutoModelForSequenceClassification, DEFAULT_TEXT_LOCALIZER),
+    "image": (AutoModelForImageClassification, DEFAULT_IMAGE_LOCALIZER),
+}
+PIPELINES = {"text": "span-localization", "image": "patch-localization"}
 
 
 def main() -> None:
-    """Read the JSON, write the cards and the table."""
-    report = json.loads((ROOT / "results/text.json").read_text(encoding="utf-8"))
-    for name in ("text_localizer", "text_classifier"):
-        write_card(name, report)
+    """Read each modality's JSON, where there is one; write its cards and tables."""
+    tables = []
+    for modality, make_tables in {"text": make_text_table, "image": make_image_tables}.items():
+        source = ROOT / f"results/{modality}.json"
+        if source.exists():
+            report = json.loads(source.read_text(encoding="utf-8"))
+            write_cards(modality, report)
+            tables.append(make_tables(report))
     readme = ROOT / "README.md"
     before, rest = readme.read_text(encoding="utf-8").split(MARKS[0])
     after = rest.split(MARKS[1])[1]
-    readme.write_text(before + MARKS[0] + make_table(report) + MARKS[1] + after, encoding="utf-8")
+    readme.write_text(before + MARKS[0] + "\n".join(tables) + MARKS[1] + after, encoding="utf-8")
 
 
-def write_card(name: str, report: dict) -> None:
-    """Fill one card's template."""
-    localizer = AutoModelForSequenceClassification.from_pretrained(DEFAULT_TEXT_LOCALIZER)
-    sizes = sorted({window.size for window in localizer.windows})
-    data = ModelCardData(
-        language="en",
-        license="apache-2.0",
-        library_name="transformers",
-        pipeline_tag="text-classification",
-        tags=["anchornet", "span-localization", "interpretability"],
-    )
-    card = ModelCard.from_template(
-        data,
-        template_path=str(ROOT / f"model_cards/{name}_template.md"),
-        windows=", ".join(map(str, sizes)),
-        **report,
-    )
-    card.save(ROOT / f"model_cards/{name}.md")
+def write_cards(modality: str, report: dict) -> None:
+    """Fill the templates of a modality's localizer and classifier."""
+    model_class, folder = LOCALIZERS[modality]
+    windows = model_class.from_pretrained(folder).windows
+    for kind in ("localizer", "classifier"):
+        card = ModelCard.from_template(
+            ModelCardData(
+                language="en" if modality == "text" else None,
+                license="apache-2.0",
+                library_name="transformers",
+                pipeline_tag=f"{modality}-classification",
+                tags=["anchornet", PIPELINES[modality], "interpretability"],
+            ),
+            template_path=str(ROOT / f"model_cards/{modality}_{kind}_template.md"),
+            windows=", ".join(map(str, sorted({window.size for window in windows}))),
+            **report,
+        )
+        card.save(ROOT / f"model_cards/{modality}_{kind}.md")
 
 
-def make_table(report: dict) -> str:
-    """README's table of results, in Markdown."""
+def make_text_table(report: dict) -> str:
+    """README's table of texts, in Markdown."""
     local, reads = report["localizer"], report["classifiers"]
     rows = [
         (f"localizer alone, IMDb test ({report['num_rows']:,} reviews): accuracy",
@@ -69,8 +78,37 @@ def make_table(report: dict) -> str:
                 f"{row['accuracy']:.4f}",
             )
         )
-    lines = ["| what | result |", "|---|---|", *(f"| {what} | {value} |" for what, value in rows)]
-    return "\n".join(lines) + "\n"
+    return format_table(("what", "result"), rows)
+
+
+def make_image_tables(report: dict) -> str:
+    """README's two tables of images, in Markdown."""
+    local = report["localizer"]
+    rows = []
+    for name, scores in report["sets"].items():
+        energy = f"{scores['energy']:.3f} (area {scores['box_area']:.3f})"
+        for source in scores["box_iou_recall"]:
+            shares = (scores[x][source] for x in ("pointing", "box_iou_recall", "max_box_acc_v2"))
+            own = (f"{scores['accuracy']:.3f}", energy) if source == "localizer" else ("", "")
+            what = f"{name}, {source.replace('_', ' ')}"
+            rows.append((what, own[0], *(f"{share:.3f}" for share in shares), own[1]))
+    what = ("images", "accuracy", "pointing", "top-3 IoU >= 0.5", "MaxBoxAccV2", "energy in boxes")
+    costs = [
+        ("image localizer at 224 px: multiply-adds, of them in the trunk",
+         f"{local['multiply_adds'] / 1e6:.1f} M / {local['trunk_multiply_adds'] / 1e6:.1f} M"),
+        ("additive identity / padded batch against alone, largest relative error, float32",
+         f"{local['additive_error']:.1e} / {local['padded_error']:.1e}"),
+    ]  # fmt: skip
+    for reading, row in report["classifiers"].items():
+        cost = f"{row['pixels_read']:,} px, {row['multiply_adds'] / 1e6:.1f} M multiply-adds"
+        costs.append((f"ResNet on {reading}, {cost}: accuracy", f"{row['accuracy']:.3f}"))
+    return format_table(what, rows) + "\n" + format_table(("what", "result"), costs)
+
+
+def format_table(head: tuple, rows: list) -> str:
+    """A table in Markdown."""
+    lines = [f"| {' | '.join(line)} |\n" for line in (head, *rows)]
+    return lines[0] + "|" + "---|" * len(head) + "\n" + "".join(lines[1:])
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -24,6 +25,7 @@ from hf_anchornet import (
     AnchorNetImageProcessor,
     AnchorNetTextConfig,
     AnchorNetTextForSequenceClassification,
+    SpanLocalizationPipeline,
 )
 
 VOCABULARY = ["[PAD]", "[UNK]", "good", "bad", "film", "the", "a", "was", "not", ".", ",", "café"]
@@ -145,6 +147,22 @@ def randomize_norms(model: torch.nn.Module) -> torch.nn.Module:
 
 
 @pytest.fixture
+def localize(
+    planted: AnchorNetTextForSequenceClassification, tokenizer: PreTrainedTokenizerFast
+) -> SpanLocalizationPipeline:
+    """Only "good" (for positive) and "bad" (for negative) count."""
+    return SpanLocalizationPipeline(model=planted, tokenizer=tokenizer)
+
+
+@pytest.fixture
+def random_localize(
+    model: AnchorNetTextForSequenceClassification, tokenizer: PreTrainedTokenizerFast
+) -> SpanLocalizationPipeline:
+    """Every token counts, in windows of several sizes."""
+    return SpanLocalizationPipeline(model=model, tokenizer=tokenizer)
+
+
+@pytest.fixture
 def classifier_folder(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> str:
     """A random one-layer BERT with two special tokens a text, saved with its tokenizer."""
     tokenizer.add_special_tokens({"cls_token": "[CLS]", "sep_token": "[SEP]"})
@@ -208,3 +226,20 @@ def planted_model(tokenizer: PreTrainedTokenizerFast) -> AnchorNetTextForSequenc
             torch.tensor([[-0.5, 0.5, 0.0, 0.0], [0.5, -0.5, 0.0, 0.0]])
         )
     return model
+
+
+def assert_same(one: Any, other: Any) -> None:
+    """Equal but for rounding."""
+    assert type(one) is type(other)
+    if isinstance(one, dict):
+        assert one.keys() == other.keys()
+        for key in one:
+            assert_same(one[key], other[key])
+    elif isinstance(one, list):
+        assert len(one) == len(other)
+        for left, right in zip(one, other, strict=True):
+            assert_same(left, right)
+    elif isinstance(one, float):
+        assert one == pytest.approx(other, rel=1e-4, abs=1e-6)
+    else:
+        assert one == other

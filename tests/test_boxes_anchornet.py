@@ -51,23 +51,47 @@ def iou(one, other):
     return shared / (int(areas(one)) + int(areas(other)) - shared)
 
 
-def rank_by_hand(located, attribution, row, top_k, limit, scales):
+def stand_out_by_hand(located, row, label):
+    """What exceeds its scale's mean by more than a standard deviation, window by window."""
+    height, width = located.sizes[row].tolist()
+    outstanding = torch.zeros(height, width, dtype=torch.float64)
+    for window, branch, mask in zip(WINDOWS, located.evidence, located.masks, strict=True):
+        values = branch[row, ..., label].double()
+        inside = values[mask[row]]
+        excess = values - inside.mean() - inside.std(correction=0)
+        for y, x in mask[row].nonzero().tolist():
+            top, left = y * window.stride, x * window.stride
+            pixels = outstanding[top : top + window.size, left : left + window.size]
+            pixels += excess[y, x].clamp(min=0) / window.size**2
+    return outstanding
+
+
+def rank_by_hand(located, attribution, row, label, limits, scales):
     """Boxes of one image, best first, and what they hold, by trying every window."""
     height, width = located.sizes[row].tolist()
-    even = float(attribution[row].clamp(min=0).sum()) / (height * width)
+    outstanding = stand_out_by_hand(located, row, label)
     candidates = []
     for window in WINDOWS:
         for y in range(0, height - window.size + 1, window.stride):
             for x in range(0, width - window.size + 1, window.stride):
-                held = float(attribution[row, y : y + window.size, x : x + window.size].sum())
+                square = (slice(y, y + window.size), slice(x, x + window.size))
+                held = float(attribution[row][square].sum())
                 box = torch.tensor([x, y, x + window.size, y + window.size])
                 if held > 0 and window.size in scales:
-                    candidates.append((held - even * window.size**2, held, box))
+                    candidates.append((float(outstanding[square].sum()) / window.size, held, box))
     chosen = []
     for _, held, box in sorted(candidates, key=lambda candidate: -candidate[0]):
-        if len(chosen) < top_k and all(iou(box, other) <= limit for other, _ in chosen):
+        if len(chosen) < len(limits) and all(
+            iou(box, other) <= limits[len(chosen)] for other, _ in chosen
+        ):
             chosen.append((box, held))
     return chosen
+
+
+def select(located, labels, *args):
+    """Select with the attribution of the same labels."""
+    labels = torch.tensor(labels)
+    return located.select(labels, located.attribute(labels), *args)
 
 
 # Attribution
@@ -88,6 +112,17 @@ def test_no_attribution_lies_outside_a_smaller_image():
     assert not attribution[1, 7:].any()
     assert not attribution[1, :, 5:].any()
     assert attribution[1, :7, :5].any()
+
+
+def test_what_stands_out_exceeds_the_mean_of_its_scale_by_a_standard_deviation():
+    located, labels = locate([(9, 12), (7, 5)]), [1, 0]
+    outstanding = located.stand_out(torch.tensor(labels))
+    for row, label in enumerate(labels):
+        height, width = located.sizes[row].tolist()
+        expected = stand_out_by_hand(located, row, label)
+        assert_close(outstanding[row, :height, :width], expected, rtol=1e-5, atol=1e-6)
+        assert not outstanding[row, height:].any()
+        assert not outstanding[row, :, width:].any()
 
 
 # Boxes
@@ -116,11 +151,11 @@ def test_sum_inside_is_exact_to_rounding_in_a_large_image():
 @pytest.mark.parametrize("seed", range(3))
 def test_selected_boxes_are_those_of_a_greedy_search_by_hand(limit, scales, seed):
     torch.manual_seed(seed)
-    located, labels = locate([(9, 12), (7, 5), (11, 8)]), torch.tensor([0, 1, 1])
-    attribution = located.attribute(labels)
-    ranked = located.select(attribution, 4, limit, scales)
-    for row in range(3):
-        expected = rank_by_hand(located, attribution, row, 4, limit, scales)
+    located, labels = locate([(9, 12), (7, 5), (11, 8)]), [0, 1, 1]
+    attribution = located.attribute(torch.tensor(labels))
+    ranked = select(located, labels, 4, limit, scales)
+    for row, label in enumerate(labels):
+        expected = rank_by_hand(located, attribution, row, label, [limit] * 4, scales)
         filled = ranked.filled[row]
         assert int(filled.sum()) == len(expected)
         assert ranked.boxes[row, filled].tolist() == [box.tolist() for box, _ in expected]
@@ -132,14 +167,13 @@ def test_selected_boxes_are_those_of_a_greedy_search_by_hand(limit, scales, seed
 
 def test_all_scales_are_chosen_from_by_default():
     located = locate([(9, 12)])
-    attribution = located.attribute(torch.tensor([0]))
-    one, other = located.select(attribution, 6, 0.5), located.select(attribution, 6, 0.5, [3, 5])
+    one, other = select(located, [0], 6, 0.5), select(located, [0], 6, 0.5, [3, 5])
     assert all(torch.equal(left, right) for left, right in zip(one, other, strict=True))
 
 
 def test_no_box_lies_outside_a_smaller_image_of_the_batch():
     located = locate([(15, 19), (7, 9), (19, 5)])
-    ranked = located.select(located.attribute(torch.tensor([0, 1, 0])), 40, 1.0)
+    ranked = select(located, [0, 1, 0], 40, 1.0)
     for row, (height, width) in enumerate(located.sizes.tolist()):
         boxes = ranked.boxes[row, ranked.filled[row]]
         assert len(boxes) > 0
@@ -148,11 +182,10 @@ def test_no_box_lies_outside_a_smaller_image_of_the_batch():
 
 
 def test_a_batch_is_selected_as_one_by_one():
-    located, labels = locate([(15, 19), (7, 9), (19, 5)]), torch.tensor([0, 1, 0])
-    together = located.select(located.attribute(labels), 5, 0.3)
+    located, labels = locate([(15, 19), (7, 9), (19, 5)]), [0, 1, 0]
+    together = select(located, labels, 5, 0.3)
     for row in range(3):
-        one = cut(located, row)
-        alone = one.select(one.attribute(labels[row : row + 1]), 5, 0.3)
+        alone = select(cut(located, row), labels[row : row + 1], 5, 0.3)
         filled = alone.filled[0]
         assert torch.equal(together.filled[row], filled)
         assert torch.equal(together.boxes[row, filled], alone.boxes[0, filled])
@@ -165,8 +198,7 @@ def test_a_planted_square_is_found_exactly(window):
     for branch in located.evidence:
         branch.zero_()
     located.evidence[WINDOWS.index(window)][0, 3, 2, 1] = 1.0
-    attribution = located.attribute(torch.tensor([1]))
-    ranked = located.select(attribution, 3)
+    ranked = select(located, [1], 3)
     y, x = 3 * window.stride, 2 * window.stride
     assert ranked.boxes[0, 0].tolist() == [x, y, x + window.size, y + window.size]
     assert float(ranked.evidence[0, 0]) == pytest.approx(1.0)
@@ -177,7 +209,7 @@ def test_a_larger_box_of_even_evidence_does_not_win_by_its_area():
     for branch in located.evidence:
         branch.fill_(0.001)
     located.evidence[0][0, 2, 2, 0] += 0.2
-    ranked = located.select(located.attribute(torch.tensor([0])), 1)
+    ranked = select(located, [0], 1)
     assert ranked.boxes[0, 0].tolist() == [4, 4, 7, 7]
 
 
@@ -186,14 +218,14 @@ def test_boxes_of_evidence_against_the_label_or_of_none_are_never_selected():
     for value in (0.0, -1.0):
         for branch in located.evidence:
             branch.fill_(value)
-        ranked = located.select(located.attribute(torch.tensor([0])), 5, 1.0)
+        ranked = select(located, [0], 5, 1.0)
         assert not ranked.filled.any()
 
 
 def test_boxes_without_overlap_hold_no_more_than_all_positive_evidence():
     located = locate([(19, 19)])
     attribution = located.attribute(torch.tensor([0]))
-    ranked = located.select(attribution, 50)
+    ranked = select(located, [0], 50)
     assert float(ranked.evidence[ranked.filled].sum()) <= float(attribution.clamp(min=0).sum())
 
 

@@ -4,7 +4,12 @@ import pytest
 from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig
 
-from hf_anchornet import AnchorNetTextConfig, AnchorNetTextForSequenceClassification
+from hf_anchornet import (
+    AnchorNetForImageClassification,
+    AnchorNetImageConfig,
+    AnchorNetTextConfig,
+    AnchorNetTextForSequenceClassification,
+)
 
 
 def test_lists_that_are_left_out_are_filled_in():
@@ -24,16 +29,34 @@ def test_defaults_are_not_shared_between_configs():
     assert AnchorNetTextConfig().kernel_sizes == before
 
 
-def test_saved_and_loaded_configs_are_equal(config, tmp_path):
+@pytest.mark.parametrize("fixture", ["config", "image_config"])
+def test_saved_and_loaded_configs_are_equal(request, fixture, tmp_path):
+    config = request.getfixturevalue(fixture)
     config.save_pretrained(tmp_path)
     loaded = AutoConfig.from_pretrained(tmp_path)
-    assert type(loaded) is AnchorNetTextConfig
+    assert type(loaded) is type(config)
     assert loaded.to_dict() | {"_name_or_path": ""} == config.to_dict()
 
 
-def test_what_a_saved_pipeline_adds_to_the_config_is_dropped():
-    config = AnchorNetTextConfig(custom_pipelines={"span-localization": {}})
+@pytest.mark.parametrize("config_class", [AnchorNetTextConfig, AnchorNetImageConfig])
+def test_what_a_saved_pipeline_adds_to_the_config_is_dropped(config_class):
+    config = config_class(custom_pipelines={"span-localization": {}})
     assert not hasattr(config, "custom_pipelines")
+
+
+def test_lists_given_as_strides_of_an_image_config_may_be_left_out():
+    config = AnchorNetImageConfig(
+        kernel_sizes=[3, 3], strides=[], channels=[4, 8], expand_ratios=[1, 1.5], branch_depths=[2]
+    )
+    assert config.strides == [1, 1]
+    assert config.dilations == [1, 1]
+
+
+def test_a_config_of_the_other_modality_is_refused(config, tmp_path):
+    config.save_pretrained(tmp_path)
+    message = '`model_type` of .* must be "anchornet_image", got "anchornet_text"; load it with'
+    with pytest.raises(ValueError, match=message):
+        AnchorNetImageConfig.from_pretrained(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -61,20 +84,69 @@ def test_a_bad_value_is_refused_by_name(fields, message):
 
 
 @pytest.mark.parametrize(
-    "fields", [{"hidden_size": "16"}, {"kernel_sizes": (3, 3)}, {"strides": [1.0, 1.0]}]
+    ("fields", "message"),
+    [
+        ({"kernel_sizes": [3] * 7}, "`channels` must have one entry for each of the 7"),
+        ({"channels": [8] * 7}, "`channels` must have one entry for each of the 8 layers in"),
+        (
+            {"expand_ratios": [1] * 9},
+            "`expand_ratios` must have one entry for each of the 8 layers",
+        ),
+        ({"channels": [0] * 8}, "`channels` must be at least 1, got 0"),
+        ({"expand_ratios": [0.5] * 8}, "`expand_ratios` must be at least 1, got 0.5"),
+        ({"num_channels": 0}, "`num_channels` must be at least 1, got 0"),
+        (
+            {"branch_depths": [0, 8]},
+            r"`branch_depths` of an image .* at least 1, got \[0, 8\] over",
+        ),
+        ({"branch_depths": []}, "`branch_depths` of an image AnchorNet must be at least 1, got"),
+        ({"branch_depths": [4, 6]}, r"`branch_depths` must rise .* layers \(8\), got \[4, 6\]"),
+        (
+            {
+                "kernel_sizes": [],
+                "strides": [],
+                "channels": [],
+                "expand_ratios": [],
+                "branch_depths": [0],
+            },
+            "`branch_depths` of an image AnchorNet must be at least 1, got .* over 0 layers",
+        ),
+        ({"hidden_dropout_prob": 1.0}, r"`hidden_dropout_prob` must be in \[0, 1\), got 1.0"),
+    ],
 )
-def test_a_bad_type_is_refused_by_name(fields):
+def test_a_bad_value_of_an_image_config_is_refused_by_name(fields, message):
+    with pytest.raises(StrictDataclassError, match=message):
+        AnchorNetImageConfig(**fields)
+
+
+@pytest.mark.parametrize(
+    ("config_class", "fields"),
+    [
+        (AnchorNetTextConfig, {"hidden_size": "16"}),
+        (AnchorNetTextConfig, {"kernel_sizes": (3, 3)}),
+        (AnchorNetTextConfig, {"strides": [1.0, 1.0]}),
+        (AnchorNetImageConfig, {"channels": [8.5] * 8}),
+        (AnchorNetImageConfig, {"expand_ratios": ["1"] * 8}),
+        (AnchorNetImageConfig, {"squeeze_excite": "yes"}),
+    ],
+)
+def test_a_bad_type_is_refused_by_name(config_class, fields):
     with pytest.raises((StrictDataclassError), match=f"field '{next(iter(fields))}'"):
-        AnchorNetTextConfig(**fields)
+        config_class(**fields)
 
 
-def test_a_field_set_to_a_bad_value_later_is_refused_by_the_model(config):
+def test_a_field_set_to_a_bad_value_later_is_refused_by_the_model(config, image_config):
     config.token_dropout_prob = 2.0
     with pytest.raises(StrictDataclassError, match="`token_dropout_prob` must be in"):
         AnchorNetTextForSequenceClassification(config)
+    image_config.branch_depths = [1, 2]
+    with pytest.raises(StrictDataclassError, match="`branch_depths` must rise strictly"):
+        AnchorNetForImageClassification(image_config)
 
 
-def test_every_field_is_described():
-    fields = set(AnchorNetTextConfig.__annotations__) - {"model_type"}
-    described = AnchorNetTextConfig.__doc__
+@pytest.mark.parametrize("config_class", [AnchorNetTextConfig, AnchorNetImageConfig])
+def test_every_field_is_described(config_class):
+    inherited = config_class.__mro__[1]
+    fields = {*config_class.__annotations__, *inherited.__annotations__} - {"model_type"}
+    described = config_class.__doc__ + inherited.__doc__
     assert [name for name in fields if f"        {name}: " not in described] == []

@@ -66,6 +66,11 @@ def test_the_converted_network_gives_what_the_authors_code_gave(state, name):
     assert EXPECTED[name].abs().max() > 1  # so the tolerance is a small one
 
 
+def test_folded_for_inference_it_gives_the_same(state):
+    for name, one in run(load(state).fuse()).items():
+        assert_close(one, EXPECTED[name], rtol=0, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     "change", [crop_both_ends, remove_gate, enlarge_epsilon, change_activation]
 )

@@ -5,23 +5,54 @@ import torch
 from safetensors.torch import load_file
 from transformers import (
     AutoImageProcessor,
+    AutoModel,
     AutoModelForImageClassification,
     AutoModelForSequenceClassification,
     AutoTokenizer,
 )
 from transformers.pipelines import PIPELINE_REGISTRY
 
-from hf_anchornet import AnchorNetTextForSequenceClassification, AnchorNetTextModel
+from hf_anchornet import (
+    AnchorNetForImageClassification,
+    AnchorNetImageModel,
+    AnchorNetTextForSequenceClassification,
+    AnchorNetTextModel,
+    PatchLocalizationPipeline,
+    SpanLocalizationPipeline,
+)
 from hf_anchornet.hub import register, save_half
 
 
-def test_registering_twice_changes_nothing(config):
-    before = dict(PIPELINE_REGISTRY.supported_tasks["span-localization"])
+@pytest.mark.parametrize("task", ["span-localization", "patch-localization"])
+def test_registering_twice_changes_nothing(task):
+    before = dict(PIPELINE_REGISTRY.supported_tasks[task])
     register()
     register()
-    assert PIPELINE_REGISTRY.supported_tasks["span-localization"] == before
-    model = AutoModelForSequenceClassification.from_config(config)
-    assert type(model) is AnchorNetTextForSequenceClassification
+    assert PIPELINE_REGISTRY.supported_tasks[task] == before
+
+
+def test_the_auto_classes_make_the_models_of_both_modalities(config, image_config):
+    for auto_class, given, model_class in [
+        (AutoModel, config, AnchorNetTextModel),
+        (AutoModelForSequenceClassification, config, AnchorNetTextForSequenceClassification),
+        (AutoModel, image_config, AnchorNetImageModel),
+        (AutoModelForImageClassification, image_config, AnchorNetForImageClassification),
+    ]:
+        assert type(auto_class.from_config(given)) is model_class
+
+
+@pytest.mark.parametrize(
+    ("task", "pipeline_class"),
+    [
+        ("span-localization", SpanLocalizationPipeline),
+        ("patch-localization", PatchLocalizationPipeline),
+    ],
+)
+def test_a_task_knows_its_pipeline_and_publishes_no_path_of_this_machine(task, pipeline_class):
+    known = PIPELINE_REGISTRY.supported_tasks[task]
+    assert known["impl"] is pipeline_class
+    assert "default" in known
+    assert "default" not in pipeline_class._registered_impl[task]
 
 
 def test_half_a_checkpoint_has_half_the_size_and_loads_as_float32(model, tokenizer, tmp_path):

@@ -76,7 +76,7 @@ MAY_IMPORT = {
     "training": RING | {"data", "evaluation", *METRICS},
     "training_text": RING | TRAINING,
     "adaptation": RING | TRAINING,
-    "measurement": RING | TRAINING | {"adaptation"},
+    "measurement": RING | TRAINING | {"adaptation", "timing"},
     "timing": set(),
     "conversion": RING,
     "reference": RING | {"conversion", "timing"},

@@ -12,7 +12,7 @@ from hf_anchornet.data import DataOptions
 from hf_anchornet.measurement import (
     TextMeasurement,
     check_contract,
-    count_multiply_adds,
+    count_token_multiply_adds,
     measure_classifier,
     measure_text,
 )
@@ -44,7 +44,7 @@ def test_multiply_adds_of_a_bert_are_those_of_its_products_and_its_attention():
     tokens = 20
     layer = tokens * (4 * 8 * 8 + 2 * 8 * 16) + 2 * tokens * tokens * 8
     pooler_and_head = 8 * 8 + 8 * 2
-    assert count_multiply_adds(model, tokens) * tokens == 3 * layer + pooler_and_head
+    assert count_token_multiply_adds(model, tokens) * tokens == 3 * layer + pooler_and_head
 
 
 def test_multiply_adds_of_a_localizer_are_those_of_its_layers(model):
@@ -52,7 +52,7 @@ def test_multiply_adds_of_a_localizer_are_those_of_its_layers(model):
     projection = tokens * 8 * width
     layers = (48 + 46 + 42) * 3 * width * width  # positions left by kernels 3, 3 and 3 (dilated)
     heads = (50 + 48 + 46 + 42) * width * 2
-    assert count_multiply_adds(model, tokens) * tokens == projection + layers + heads
+    assert count_token_multiply_adds(model, tokens) * tokens == projection + layers + heads
 
 
 def test_the_contract_holds_on_texts_of_any_length(model):

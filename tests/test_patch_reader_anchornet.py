@@ -4,6 +4,7 @@ import pytest
 import torch
 from PIL import Image
 from transformers import ViTConfig, ViTForImageClassification, pipeline
+from transformers.image_utils import SizeDict
 
 from hf_anchornet.patch_reader_anchornet import PatchReader
 
@@ -49,6 +50,24 @@ def test_an_image_without_boxes_has_no_reading(reader, images):
 def test_a_box_of_one_pixel_is_read(reader, images):
     (reading,) = reader.read(images[:1], [[(39, 29, 40, 30)]])
     assert reading["label"] in ("sad", "glad")
+
+
+def test_patches_of_unequal_sides_fit_a_processor_that_keeps_the_aspect_ratio(reader, images):
+    reader.processor.size = SizeDict(shortest_edge=16)
+    boxes = [[(0, 0, 15, 16), (10, 4, 30, 24)], [], [(2, 3, 18, 49)]]
+    readings = reader.read(images, boxes)
+    assert [reading["pixels"] for reading in readings] == [512, 0, 256]
+
+
+def test_a_square_patch_is_read_pixel_by_pixel(reader, images):
+    read = []
+    reader.model.register_forward_pre_hook(
+        lambda _, args, kwargs: read.append(kwargs["pixel_values"]), with_kwargs=True
+    )
+    reader.read(images[:1], [[(3, 5, 19, 21)]])
+    crop = images[0].crop((3, 5, 19, 21))
+    expected = reader.processor([crop], return_tensors="pt")["pixel_values"]
+    assert torch.equal(read[0], expected)
 
 
 def test_the_classifier_reads_without_dropout(image_classifier_folder, images):

@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from conftest import assert_same
 from datasets import Dataset, Features
 from datasets import Image as ImageFeature
 from PIL import Image
@@ -50,23 +51,6 @@ def plant(size, *squares):
 
 def boxes(answer):
     return [tuple(patch["box"][side] for side in BOX_SIDES) for patch in answer["patches"]]
-
-
-def assert_same(one, other):
-    """Equal but for rounding."""
-    assert type(one) is type(other)
-    if isinstance(one, dict):
-        assert one.keys() == other.keys()
-        for key in one:
-            assert_same(one[key], other[key])
-    elif isinstance(one, list):
-        assert len(one) == len(other)
-        for left, right in zip(one, other, strict=True):
-            assert_same(left, right)
-    elif isinstance(one, float):
-        assert one == pytest.approx(other, rel=1e-4, abs=1e-6)
-    else:
-        assert one == other
 
 
 # The planted answer, to the exact pixel

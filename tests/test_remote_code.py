@@ -7,11 +7,17 @@ import sys
 
 import pytest
 import torch
+from PIL import Image
 
 from hf_anchornet import (
+    AnchorNetForImageClassification,
+    AnchorNetImageConfig,
+    AnchorNetImageModel,
+    AnchorNetImageProcessor,
     AnchorNetTextConfig,
     AnchorNetTextForSequenceClassification,
     AnchorNetTextModel,
+    PatchLocalizationPipeline,
     SpanLocalizationPipeline,
 )
 
@@ -26,7 +32,7 @@ class Blocker(MetaPathFinder):
             raise ImportError(f"{name} is blocked")
 
 sys.meta_path.insert(0, Blocker())
-folder, texts, out = sys.argv[1], json.loads(sys.argv[2]), sys.argv[3]
+folder, inputs, out = sys.argv[1], json.loads(sys.argv[2]), sys.argv[3]
 """
 
 
@@ -43,13 +49,37 @@ def remote_folder(model, tokenizer, monkeypatch, tmp_path):
     return tmp_path / "repo"
 
 
-def run_without_the_package(code, folder):
-    """What `code` puts into `answer`, in a fresh offline process that knows `folder`, `texts`."""
+@pytest.fixture
+def remote_image_folder(image_model, image_processor, monkeypatch, tmp_path):
+    """As `remote_folder`, of an image localizer."""
+    for owner, auto_class in (
+        (AnchorNetImageConfig, "AutoConfig"),
+        (AnchorNetImageModel, "AutoModel"),
+        (AnchorNetForImageClassification, "AutoModelForImageClassification"),
+        (AnchorNetImageProcessor, "AutoImageProcessor"),
+    ):
+        monkeypatch.setattr(owner, "_auto_class", auto_class)
+    localize = PatchLocalizationPipeline(model=image_model, image_processor=image_processor)
+    localize.save_pretrained(tmp_path / "repo")
+    return tmp_path / "repo"
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Paths of pictures of several sizes."""
+    paths = [tmp_path / f"{index}.png" for index in range(3)]
+    for path, size in zip(paths, [(40, 40), (64, 35), (33, 50)], strict=True):
+        Image.effect_noise(size, 90).save(path)
+    return [str(path) for path in paths]
+
+
+def run_without_the_package(code, folder, inputs):
+    """What `code` puts into `answer`, in a fresh offline process that knows `folder`, `inputs`."""
     code = f"{BLOCK_THE_PACKAGE}{code}\nopen(out, 'w').write(json.dumps(answer))"
     out = folder.parent / "answer.json"
     environment = os.environ | {"HF_HOME": str(folder.parent / "cache"), "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(
-        [sys.executable, "-I", "-c", code, str(folder), json.dumps(TEXTS), str(out)],
+        [sys.executable, "-I", "-c", code, str(folder), json.dumps(inputs), str(out)],
         cwd=folder.parent,
         env=environment,
         capture_output=True,
@@ -60,11 +90,14 @@ def run_without_the_package(code, folder):
     return json.loads(out.read_text())
 
 
-def test_the_folder_holds_the_ring_files_and_nothing_pickled(remote_folder):
-    names = {path.name for path in remote_folder.iterdir()}
+@pytest.mark.parametrize(
+    ("folder", "modality"), [("remote_folder", "text"), ("remote_image_folder", "image")]
+)
+def test_the_folder_holds_the_ring_files_and_nothing_pickled(request, folder, modality):
+    names = {path.name for path in request.getfixturevalue(folder).iterdir()}
     assert {
-        "pipeline_anchornet_text.py",
-        "modeling_anchornet_text.py",
+        f"pipeline_anchornet_{modality}.py",
+        f"modeling_anchornet_{modality}.py",
         "model.safetensors",
     } <= names
     assert not [name for name in names if name.endswith((".bin", ".pt", ".pkl"))]
@@ -74,12 +107,12 @@ def test_a_process_without_the_package_computes_the_same_logits(remote_folder, m
     code = """
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 model = AutoModelForSequenceClassification.from_pretrained(folder, trust_remote_code=True)
-ids = AutoTokenizer.from_pretrained(folder)(texts[0], return_tensors="pt").input_ids
+ids = AutoTokenizer.from_pretrained(folder)(inputs[0], return_tensors="pt").input_ids
 answer = model(ids).logits.tolist()
 """
     with torch.no_grad():
         expected = model(tokenizer(TEXTS[0], return_tensors="pt").input_ids).logits
-    logits = torch.tensor(run_without_the_package(code, remote_folder))
+    logits = torch.tensor(run_without_the_package(code, remote_folder, TEXTS))
     torch.testing.assert_close(logits, expected, rtol=1e-6, atol=1e-7)
 
 
@@ -87,10 +120,10 @@ def test_a_process_without_the_package_finds_the_same_spans(remote_folder, model
     code = """
 from transformers import pipeline
 localize = pipeline("span-localization", model=folder, trust_remote_code=True)
-answer = localize(texts)
+answer = localize(inputs)
 """
     expected = SpanLocalizationPipeline(model=model, tokenizer=tokenizer)(TEXTS)
-    answers = run_without_the_package(code, remote_folder)
+    answers = run_without_the_package(code, remote_folder, TEXTS)
     assert [answer["spans"] for answer in answers] == [
         [
             span | {key: pytest.approx(span[key], rel=1e-5) for key in ("evidence", "share")}
@@ -98,3 +131,38 @@ answer = localize(texts)
         ]
         for answer in expected
     ]
+
+
+def test_a_process_without_the_package_computes_the_same_logits_of_images(
+    remote_image_folder, image_model, image_processor, pictures
+):
+    code = """
+from transformers import AutoImageProcessor, AutoModelForImageClassification
+processor = AutoImageProcessor.from_pretrained(folder, trust_remote_code=True)
+model = AutoModelForImageClassification.from_pretrained(folder, trust_remote_code=True)
+answer = model(**processor(inputs, return_tensors="pt")).logits.tolist()
+"""
+    with torch.no_grad():
+        expected = image_model(**image_processor(pictures, return_tensors="pt")).logits
+    logits = torch.tensor(run_without_the_package(code, remote_image_folder, pictures))
+    torch.testing.assert_close(logits, expected, rtol=1e-6, atol=1e-7)
+
+
+def test_a_process_without_the_package_finds_the_same_boxes(
+    remote_image_folder, image_model, image_processor, pictures
+):
+    code = """
+from transformers import pipeline
+localize = pipeline("patch-localization", model=folder, trust_remote_code=True)
+answer = localize(inputs, batch_size=2)
+"""
+    localize = PatchLocalizationPipeline(model=image_model, image_processor=image_processor)
+    answers = run_without_the_package(code, remote_image_folder, pictures)
+    for answer, expected in zip(answers, localize(pictures), strict=True):
+        assert [patch["box"] for patch in answer["patches"]] == [
+            patch["box"] for patch in expected["patches"]
+        ]
+        assert answer["score"] == pytest.approx(expected["score"], rel=1e-5)
+        assert [patch["share"] for patch in answer["patches"]] == pytest.approx(
+            [patch["share"] for patch in expected["patches"]], rel=1e-4
+        )
