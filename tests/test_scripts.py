@@ -8,7 +8,7 @@ import pytest
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 OPTIONS = {
-    "train.py": ["--dataset", "--output_dir", "--teacher", "--kernel_sizes", "--learning_rate"],
+    "train.py": ["--dataset", "--output_dir", "--teacher", "--learning_rate", "--crop_size"],
     "adapt_classifier.py": ["--dataset", "--localizer", "--reading", "--max_tokens"],
     "measure_text.py": ["--localizer", "--dataset", "--span_sets", "--classifiers", "--output"],
     "convert_reference_checkpoint.py": ["--source", "--target"],
