@@ -197,6 +197,13 @@ class AnchorNetTextForSequenceClassification(AnchorNetTextPreTrainedModel, Ancho
         self.post_init()  # type: ignore[no-untyped-call]
 
     @property
+    def branch_penalties(self) -> list[float]:
+        """Weight of each branch's absolute evidence in the training loss: trunk, then n-grams."""
+        ngrams = [self.config.ngram_penalty] * len(self.config.ngram_sizes)
+        trunk = [self.config.evidence_penalty] * (len(self.windows) - len(ngrams))
+        return trunk + ngrams
+
+    @property
     def reading_scales(self) -> list[int]:
         """Sizes, in tokens, of the spans that a classifier should be given to read."""
         return self.config.reading_scales or [max(window.size for window in self.windows)]
