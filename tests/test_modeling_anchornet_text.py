@@ -174,6 +174,13 @@ def test_training_adds_the_branches_own_losses_and_the_evidence_penalties(model)
     assert_close(model.eval()(ids, labels=labels).loss, cross_entropy(output.logits, labels))
 
 
+def test_ngram_codes_take_four_bytes_where_they_fit_and_eight_elsewhere(config):
+    config.vocab_size, config.ngram_sizes, config.ngram_counts = 30_000, [1, 2, 3], [5, 5, 5]
+    ngrams = AnchorNetTextForSequenceClassification(config).ngrams
+    codes = (ngrams.codes_1, ngrams.codes_2, ngrams.codes_3)
+    assert [code.element_size() for code in codes] == [4, 4, 8]
+
+
 def test_multi_label_targets_train_with_a_sigmoid_loss(config):
     config.problem_type = "multi_label_classification"
     model = AnchorNetTextForSequenceClassification(config).eval()
