@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from datasets import ClassLabel, Dataset, DatasetDict, load_dataset
@@ -18,14 +18,16 @@ FILE_FORMATS = {".parquet": "parquet", ".csv": "csv", ".json": "json", ".jsonl":
 
 @dataclass
 class DataOptions:
-    """Where the texts and labels are.
+    """Where the texts or images and their labels are.
 
     Attributes:
-        dataset: Hub id, folder of data files, or one .parquet, .csv, .json or .jsonl file.
+        dataset: Hub id, folder of data files or of one folder of pictures a label, or one .parquet,
+            .csv, .json or .jsonl file.
         subset: Configuration of the dataset, where it has several.
         train_split: Split to learn from.
         validation_split: Split to choose the best epoch on.
         text_column: Column of texts.
+        image_column: Column of images: files' bytes or paths.
         label_column: Column of labels: names or numbers; lists of them for multi-label sets.
         max_rows: Draw at most this many rows of each split (0: all), always the same ones.
     """
@@ -35,29 +37,47 @@ class DataOptions:
     train_split: str = "train"
     validation_split: str = "validation"
     text_column: str = "text"
+    image_column: str = "image"
     label_column: str = "label"
     max_rows: int = 0
 
 
-def load_split(options: DataOptions, split: str) -> Dataset:
+def load_split(options: DataOptions, split: str, inputs: str | None = None) -> Dataset:
     """One split of a source, with its columns checked.
+
+    Args:
+        options: Where it is.
+        split: Its name.
+        inputs: Column of the inputs; default: that of texts.
 
     Raises:
         ValueError: if the split or a column is missing; says what there is instead.
         FileNotFoundError: if the source is a path that does not exist.
     """
-    dataset = _load_source(options.dataset, options.subset)
-    if split not in dataset:
-        raise ValueError(
-            f"split `{split}` is not in {options.dataset}, which has {sorted(dataset)}; name one "
-            "of these."
-        )
-    rows = dataset[split]
-    for column in (options.text_column, options.label_column):
+    rows = _open_split(options, split)
+    for column in (inputs or options.text_column, options.label_column):
         check_column(rows.column_names, column)
     if options.max_rows and options.max_rows < len(rows):
         rows = rows.shuffle(seed=0).select(range(options.max_rows))
     return rows
+
+
+def find_modality(options: DataOptions) -> Literal["text", "image"]:
+    """Whether a source holds texts or images, by the columns of its training split.
+
+    Raises:
+        ValueError: if it has both columns or none; see also `load_split`.
+    """
+    columns = _open_split(options, options.train_split).column_names
+    is_text, is_image = options.text_column in columns, options.image_column in columns
+    if is_text and is_image:
+        raise ValueError(
+            f"the dataset has texts in `{options.text_column}` and images in "
+            f"`{options.image_column}`; set `text_column` or `image_column` to \"\" to leave it out."
+        )
+    if not is_image:
+        check_column(columns, options.text_column or options.image_column)
+    return "image" if is_image else "text"
 
 
 def load_labelled(options: DataOptions) -> tuple[Dataset, Dataset, list[str]]:
@@ -71,6 +91,16 @@ def load_labelled(options: DataOptions) -> tuple[Dataset, Dataset, list[str]]:
     validation_rows = load_split(options, options.validation_split)
     check_texts(train_rows, options.text_column)
     return train_rows, validation_rows, find_labels(train_rows, options.label_column)
+
+
+def _open_split(options: DataOptions, split: str) -> Dataset:
+    dataset = _load_source(options.dataset, options.subset)
+    if split not in dataset:
+        raise ValueError(
+            f"split `{split}` is not in {options.dataset}, which has {sorted(dataset)}; name one "
+            "of these."
+        )
+    return dataset[split]
 
 
 def _load_source(source: str, subset: str | None) -> DatasetDict:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from accelerate import Accelerator
@@ -30,6 +30,13 @@ logger = logging.getLogger(__name__)
 Collator = Callable[[list[dict[str, Any]]], dict[str, Tensor]]
 
 
+class Processor(Protocol):
+    """What makes a model's inputs and is saved with it: a tokenizer or an image processor."""
+
+    def save_pretrained(self, folder: str, /) -> Any:
+        """Write it to a folder."""
+
+
 @dataclass
 class TrainingOptions:
     """How to train.
@@ -37,7 +44,7 @@ class TrainingOptions:
     Attributes:
         output_dir: Folder for the best checkpoint and `training.json`.
         num_epochs: Passes over the training split.
-        batch_size: Texts a step and process.
+        batch_size: Texts or images a step and process.
         learning_rate: Peak rate of everything that is not a table; falls linearly to 0.
         embedding_learning_rate: Peak rate of the embedding table.
         ngram_learning_rate: Peak rate of the n-gram tables, whose entries are scores, of the size
@@ -48,6 +55,7 @@ class TrainingOptions:
         gradient_accumulation_steps: Batches a step.
         distillation_weight: Weight of the teacher's probabilities in the loss, in [0, 1].
         mixed_precision: "no", "bf16" or "fp16".
+        num_workers: Processes that decode and augment images; 0: the training process does.
         seed: Seed of weights, order and dropout.
     """
 
@@ -63,6 +71,7 @@ class TrainingOptions:
     gradient_accumulation_steps: int = 1
     distillation_weight: float = 0.5
     mixed_precision: str = "no"
+    num_workers: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -70,6 +79,8 @@ class TrainingOptions:
         for name in ("num_epochs", "batch_size", "gradient_accumulation_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be at least 1, got {getattr(self, name)}.")
+        if self.num_workers < 0:
+            raise ValueError(f"`num_workers` must be at least 0, got {self.num_workers}.")
         if not 0 <= self.distillation_weight <= 1:
             raise ValueError(
                 f"`distillation_weight` must be in [0, 1], got {self.distillation_weight}."
@@ -162,21 +173,48 @@ def train_classifier(
     """
     crop, whole = (make_collator(tokenizer.pad_token_id, size) for size in (crop_tokens, None))
     train_loader = make_loader(train_set, crop, options.batch_size, options.seed)
-    validation_loader = accelerator.prepare(make_loader(validation_set, whole, options.batch_size))
+    validation_loader = make_loader(validation_set, whole, options.batch_size)
+    return train_on_batches(
+        model, tokenizer, train_loader, validation_loader, options, accelerator
+    )
+
+
+def train_on_batches(
+    model: PreTrainedModel,
+    processor: Processor,
+    train_loader: DataLoader[Any],
+    validation_loader: DataLoader[Any],
+    options: TrainingOptions,
+    accelerator: Accelerator,
+) -> dict[str, Any]:
+    """Train a classifier and save the best checkpoint with its processor in `output_dir`.
+
+    Args:
+        model: The model, on any device.
+        processor: What made the inputs of both loaders.
+        train_loader: Batches of the model's keyword arguments, with `labels`; not yet prepared.
+        validation_loader: The same, of the split that decides between epochs.
+        options: How to train.
+        accelerator: From `make_accelerator`.
+
+    Returns:
+        The report of `train`.
+    """
+    validation_loader = accelerator.prepare(validation_loader)
 
     def evaluate(prepared: nn.Module) -> dict[str, float]:
         return evaluate_accuracy(prepared, validation_loader, accelerator)
 
     def save(best: PreTrainedModel, folder: str) -> None:
         best.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
+        processor.save_pretrained(folder)
 
     return train(model, train_loader, evaluate, options, accelerator, save)
 
 
 def train(
     model: PreTrainedModel,
-    loader: DataLoader[dict[str, Tensor]],
+    loader: DataLoader[Any],
     evaluate: Callable[[nn.Module], dict[str, float]],
     options: TrainingOptions,
     accelerator: Accelerator,

@@ -1,0 +1,97 @@
+"""Random changes of training images that their label survives: Pillow and torch, on any worker."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+GREY = (0.299, 0.587, 0.114)
+"""What red, green and blue add to the brightness that people see (ITU-R BT.601)."""
+
+
+@dataclass
+class AugmentationOptions:
+    """How training images are changed, anew each time they are seen.
+
+    Attributes:
+        crop_size: Side, in pixels, of the squares that a step sees.
+        min_crop: Smallest crop, its side as a share of the image's shorter side; the largest is
+            the whole of that side.
+        turn: Whether to mirror and to turn by a random number of quarters. What has an up and a
+            down is mirrored left to right only.
+        color_strength: How far brightness, contrast, saturation and tint vary and how much noise
+            is added: 0 not at all, 1 strongly.
+    """
+
+    crop_size: int = 192
+    min_crop: float = 0.7
+    turn: bool = True
+    color_strength: float = 0.4
+
+    def __post_init__(self) -> None:
+        """Check the values that would otherwise fail late."""
+        if self.crop_size < 1:
+            raise ValueError(f"`crop_size` must be at least 1, got {self.crop_size}.")
+        if not 0 < self.min_crop <= 1:
+            raise ValueError(f"`min_crop` must be in (0, 1], got {self.min_crop}.")
+        if self.color_strength < 0:
+            raise ValueError(
+                f"`color_strength` must be at least 0, got {self.color_strength}; 0 switches it "
+                "off."
+            )
+
+
+def augment(image: Image.Image, options: AugmentationOptions) -> Tensor:
+    """A random view of one RGB image: (3, crop_size, crop_size), float32, in [0, 1]."""
+    view = random_crop(image, options.crop_size, options.min_crop)
+    pixels = torch.from_numpy(np.array(view)).permute(2, 0, 1).contiguous().float() / 255
+    if torch.rand(()) < 0.5:
+        pixels = pixels.flip(2)
+    if options.turn:
+        pixels = torch.rot90(pixels, int(torch.randint(4, ())), dims=(1, 2))
+    return change_colors(pixels, options.color_strength)
+
+
+def random_crop(image: Image.Image, size: int, smallest: float) -> Image.Image:
+    """A random square of an image, resized to `size` pixels with antialiasing.
+
+    Args:
+        image: Any image.
+        size: Side of the result, in pixels.
+        smallest: Side of the smallest square, as a share of the image's shorter side.
+    """
+    side = min(image.size) * _draw(smallest, 1.0)
+    left, top = (_draw(0.0, length - side) for length in image.size)
+    box = (left, top, left + side, top + side)
+    return image.resize((size, size), Image.Resampling.BILINEAR, box=box)
+
+
+def change_colors(pixels: Tensor, strength: float) -> Tensor:
+    """Other light, another camera: saturation, contrast, brightness, tint and noise.
+
+    Args:
+        pixels: (3, height, width), float32, in [0, 1].
+        strength: See `AugmentationOptions.color_strength`.
+
+    Returns:
+        The same shape and range.
+    """
+    if strength == 0:
+        return pixels
+    grey = torch.einsum("chw,c->hw", pixels, pixels.new_tensor(GREY))
+    pixels = grey + (pixels - grey) * _around(0.5 * strength)
+    mean = pixels.mean()
+    pixels = mean + (pixels - mean) * _around(0.4 * strength)
+    gain = (torch.rand(3, 1, 1) * 2 - 1) * 0.15 * strength + _draw(-0.35, 0.35) * strength
+    noise = torch.randn_like(pixels) * (0.08 * strength * _draw(0.0, 1.0) ** 2)
+    return (pixels * gain.exp() + noise).clamp(0, 1)
+
+
+def _draw(low: float, high: float) -> float:
+    return low + (high - low) * float(torch.rand(()))
+
+
+def _around(spread: float) -> float:
+    return _draw(max(0.0, 1 - spread), 1 + spread)

@@ -1,0 +1,122 @@
+"""From rows of any `datasets` source to batches of images, decoded only when they are asked for."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from datasets import Dataset
+from datasets import Image as ImageFeature
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset as TorchDataset
+
+from .augmentation import AugmentationOptions, augment
+from .data import DataOptions, find_labels, load_split, number_labels
+from .image_processing_anchornet import AnchorNetImageProcessor, open_image
+
+Item = dict[str, Any]
+"""One image: `pixel_values`, (channels, height, width), and `labels`, a number or a list."""
+
+
+class LabelledImages(TorchDataset[Item]):
+    """The images of a split with their targets, decoded anew each time: memory stays constant.
+
+    Args:
+        rows: The split.
+        column: Column of images: a `datasets` image feature, files' bytes or paths.
+        targets: Of each row, from `number_labels`.
+        prepare: From an RGB picture to `pixel_values`.
+
+    Raises:
+        TypeError: if the column holds no images.
+    """
+
+    def __init__(
+        self,
+        rows: Dataset,
+        column: str,
+        targets: Sequence[Any],
+        prepare: Callable[[Image.Image], Any],
+    ) -> None:
+        try:
+            self.files = rows.select_columns(column).cast_column(column, ImageFeature(decode=False))
+        except TypeError as error:
+            raise TypeError(
+                f"`{column}` must hold images, files' bytes or paths, got "
+                f"{rows.features[column]}; name the right `image_column`."
+            ) from error
+        self.column, self.targets, self.prepare = column, targets, prepare
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitem__(self, row: int) -> Item:
+        """Decode and prepare one image.
+
+        Raises:
+            ValueError: if it cannot be decoded, naming its row.
+        """
+        file = self.files[row][self.column]
+        try:
+            picture = open_image(file)
+        except (OSError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"the image in row {row} of `{self.column}` cannot be used: {error} Repair or drop "
+                "that row."
+            ) from error
+        return {"pixel_values": self.prepare(picture), "labels": self.targets[row]}
+
+
+def load_labelled_images(options: DataOptions) -> tuple[Dataset, Dataset, list[str]]:
+    """Rows to learn from, rows to choose the best epoch on, and the labels of the former.
+
+    Raises:
+        ValueError: see `load_split` and `find_labels`.
+    """
+    train_rows, validation_rows = (
+        load_split(options, split, options.image_column)
+        for split in (options.train_split, options.validation_split)
+    )
+    return train_rows, validation_rows, find_labels(train_rows, options.label_column)
+
+
+def make_training_images(
+    rows: Dataset,
+    processor: AnchorNetImageProcessor,
+    options: DataOptions,
+    labels: Sequence[str],
+    augmentation: AugmentationOptions,
+) -> LabelledImages:
+    """Random views of each image, normalised as the processor does it."""
+    mean, std = (torch.tensor(v)[:, None, None] for v in (processor.image_mean, processor.image_std))
+
+    def prepare(picture: Image.Image) -> Tensor:
+        return (augment(picture, augmentation) - mean) / std
+
+    targets = number_labels(rows, options.label_column, labels)
+    return LabelledImages(rows, options.image_column, targets, prepare)
+
+
+def make_whole_images(
+    rows: Dataset, processor: AnchorNetImageProcessor, options: DataOptions, labels: Sequence[str]
+) -> LabelledImages:
+    """Each image as the processor makes it."""
+
+    def prepare(picture: Image.Image) -> Any:
+        return processor(picture)["pixel_values"][0]
+
+    targets = number_labels(rows, options.label_column, labels)
+    return LabelledImages(rows, options.image_column, targets, prepare)
+
+
+def collate_images(processor: AnchorNetImageProcessor, items: Sequence[Item]) -> dict[str, Tensor]:
+    """A batch, padded to the largest image, with the channels last in memory.
+
+    Args:
+        processor: What pads.
+        items: From `LabelledImages`.
+    """
+    batch = processor.collate([item["pixel_values"] for item in items])
+    pixel_values = batch["pixel_values"].contiguous(memory_format=torch.channels_last)
+    labels = torch.tensor([item["labels"] for item in items])
+    return {"pixel_values": pixel_values, "pixel_mask": batch["pixel_mask"], "labels": labels}

@@ -1,0 +1,140 @@
+"""Train an image localizer: from a data source and options to a folder that pipelines load."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal
+
+import torch
+from torch.utils.data import DataLoader
+
+from .augmentation import AugmentationOptions
+from .configuration_anchornet import AnchorNetImageConfig
+from .data import DataOptions
+from .data_image import (
+    LabelledImages,
+    collate_images,
+    load_labelled_images,
+    make_training_images,
+    make_whole_images,
+)
+from .image_processing_anchornet import AnchorNetImageProcessor
+from .modeling_anchornet_image import AnchorNetForImageClassification
+from .training import TrainingOptions, make_accelerator, train_on_batches
+
+
+def _default(name: str) -> Any:
+    """The configuration's default of a list."""
+    return field(default_factory=lambda: list(getattr(AnchorNetImageConfig(), name)))
+
+
+@dataclass
+class ImageLocalizerOptions:
+    """What an image localizer looks like and how it sees whole images.
+
+    Attributes:
+        image_size: Pixels of the shorter side of whole images, after training.
+        hidden_size: See `AnchorNetImageConfig`, also for the following.
+        channels: Channels after each layer.
+        expand_ratios: Expansion of each layer.
+        kernel_sizes: Kernel size of each layer.
+        strides: Stride of each layer.
+        branch_depths: Depth in the trunk of each branch.
+        hidden_dropout_prob: Dropout before each branch's linear map.
+        auxiliary_loss_weight: Weight of the branches' own losses.
+        evidence_penalty: Weight of the total absolute evidence.
+    """
+
+    image_size: int = 224
+    hidden_size: int = 96
+    channels: list[int] = _default("channels")
+    expand_ratios: list[float] = _default("expand_ratios")
+    kernel_sizes: list[int] = _default("kernel_sizes")
+    strides: list[int] = _default("strides")
+    branch_depths: list[int] = _default("branch_depths")
+    hidden_dropout_prob: float = 0.0
+    auxiliary_loss_weight: float = 0.3
+    evidence_penalty: float = 0.0
+
+
+def train_image_localizer(
+    data: DataOptions,
+    localizer: ImageLocalizerOptions,
+    augmentation: AugmentationOptions,
+    options: TrainingOptions,
+) -> dict[str, Any]:
+    """Train a localizer and save the best checkpoint with its image processor in `output_dir`.
+
+    Returns:
+        The report of `training.train`, also written to `training.json`.
+
+    Raises:
+        ValueError: if a step would see less than the largest window.
+    """
+    accelerator = make_accelerator(options)
+    with accelerator.main_process_first():
+        train_rows, validation_rows, labels = load_labelled_images(data)
+    processor = AnchorNetImageProcessor(size={"shortest_edge": localizer.image_size})
+    train_set = make_training_images(train_rows, processor, data, labels, augmentation)
+    validation_set = make_whole_images(validation_rows, processor, data, labels)
+    model = make_image_localizer(localizer, labels, isinstance(train_set.targets[0], list))
+    largest = model.windows[-1].size
+    for name, side in (
+        ("crop_size", augmentation.crop_size),
+        ("image_size", localizer.image_size),
+    ):
+        if side < largest:
+            raise ValueError(
+                f"`{name}` must be at least the largest window, {largest} px, got {side}; raise it "
+                "or lower `branch_depths`."
+            )
+    return train_on_batches(
+        model,
+        processor,
+        make_image_loader(train_set, processor, options, shuffle=True),
+        make_image_loader(validation_set, processor, options),
+        options,
+        accelerator,
+    )
+
+
+def make_image_localizer(
+    localizer: ImageLocalizerOptions, labels: Sequence[str], multi_label: bool
+) -> AnchorNetForImageClassification:
+    """A fresh localizer, its weights with the channels last in memory."""
+    problem_type: Literal["single_label_classification", "multi_label_classification"]
+    problem_type = "multi_label_classification" if multi_label else "single_label_classification"
+    config = AnchorNetImageConfig(
+        hidden_size=localizer.hidden_size,
+        channels=localizer.channels,
+        expand_ratios=list(localizer.expand_ratios),
+        kernel_sizes=localizer.kernel_sizes,
+        strides=localizer.strides,
+        branch_depths=localizer.branch_depths,
+        hidden_dropout_prob=localizer.hidden_dropout_prob,
+        auxiliary_loss_weight=localizer.auxiliary_loss_weight,
+        evidence_penalty=localizer.evidence_penalty,
+        id2label=dict(enumerate(labels)),
+        label2id={label: index for index, label in enumerate(labels)},
+        problem_type=problem_type,
+    )
+    model = AnchorNetForImageClassification(config)
+    return model.to(memory_format=torch.channels_last)
+
+
+def make_image_loader(
+    images: LabelledImages,
+    processor: AnchorNetImageProcessor,
+    options: TrainingOptions,
+    shuffle: bool = False,
+) -> DataLoader[Any]:
+    """Batches of images, decoded and prepared by `options.num_workers` processes."""
+    return DataLoader(
+        images,
+        batch_size=options.batch_size,
+        shuffle=shuffle,
+        collate_fn=partial(collate_images, processor),
+        num_workers=options.num_workers,
+        persistent_workers=options.num_workers > 0,
+        generator=torch.Generator().manual_seed(options.seed),
+    )
