@@ -47,7 +47,7 @@ def test_every_number_in_the_results_table_is_in_the_json():
         for item in value.values() if isinstance(value, dict) else [value]:
             if isinstance(item, dict):
                 collect(item)
-            elif isinstance(item, float):
+            elif isinstance(item, float | int):
                 shown = {f"{item:.3f}", f"{item:.4f}", f"{item:.1e}", f"{item / 1e6:.1f}"}
                 written.update(shown)
 
