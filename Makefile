@@ -2,8 +2,9 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 LOWEST := .venv-lowest
-# Strict configurations begin with 5.4, lazy streaming through pipelines after 5.11.
-LOWEST_TRANSFORMERS := 5.14.*
+# Strict configurations begin with 5.4, lazy streaming through pipelines after 5.11, image
+# processors without torchvision with 5.18.
+LOWEST_TRANSFORMERS := 5.18.*
 
 RUNS ?= runs
 

@@ -131,6 +131,15 @@ def test_the_map_has_a_cell_a_stride_and_holds_the_evidence_of_a_box(localize):
     assert "maps" not in localize(image)
 
 
+def test_a_share_counts_what_speaks_for_and_against_the_label(localize):
+    image = plant((96, 64), (RED, (24, 40, 40, 56)), (BLUE, (72, 8, 80, 16)))
+    answer = localize(image, return_maps=True, labels="warm", top_k=1)
+    cells = np.array(answer["maps"]["warm"])
+    assert cells.min() < 0
+    share = answer["patches"][0]["evidence"] / np.abs(cells).sum()
+    assert answer["patches"][0]["share"] == pytest.approx(share)
+
+
 def test_disjoint_boxes_share_no_more_than_the_whole(random_localize, pictures):
     for answer in random_localize(pictures, top_k=50, iou_threshold=0.0):
         shares = [patch["share"] for patch in answer["patches"]]
