@@ -73,7 +73,7 @@ def find_modality(options: DataOptions) -> Literal["text", "image"]:
     if is_text and is_image:
         raise ValueError(
             f"the dataset has texts in `{options.text_column}` and images in "
-            f"`{options.image_column}`; set `text_column` or `image_column` to \"\" to leave it out."
+            f'`{options.image_column}`; set `text_column` or `image_column` to "" to leave it out.'
         )
     if not is_image:
         check_column(columns, options.text_column or options.image_column)

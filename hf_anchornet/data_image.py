@@ -7,6 +7,7 @@ import torch
 from datasets import Dataset
 from datasets import Image as ImageFeature
 from PIL import Image
+from pyarrow.lib import ArrowNotImplementedError
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
@@ -40,7 +41,7 @@ class LabelledImages(TorchDataset[Item]):
     ) -> None:
         try:
             self.files = rows.select_columns(column).cast_column(column, ImageFeature(decode=False))
-        except TypeError as error:
+        except (TypeError, ArrowNotImplementedError) as error:
             raise TypeError(
                 f"`{column}` must hold images, files' bytes or paths, got "
                 f"{rows.features[column]}; name the right `image_column`."
@@ -88,7 +89,9 @@ def make_training_images(
     augmentation: AugmentationOptions,
 ) -> LabelledImages:
     """Random views of each image, normalised as the processor does it."""
-    mean, std = (torch.tensor(v)[:, None, None] for v in (processor.image_mean, processor.image_std))
+    mean, std = (
+        torch.tensor(v)[:, None, None] for v in (processor.image_mean, processor.image_std)
+    )
 
     def prepare(picture: Image.Image) -> Tensor:
         return (augment(picture, augmentation) - mean) / std

@@ -174,9 +174,7 @@ def train_classifier(
     crop, whole = (make_collator(tokenizer.pad_token_id, size) for size in (crop_tokens, None))
     train_loader = make_loader(train_set, crop, options.batch_size, options.seed)
     validation_loader = make_loader(validation_set, whole, options.batch_size)
-    return train_on_batches(
-        model, tokenizer, train_loader, validation_loader, options, accelerator
-    )
+    return train_on_batches(model, tokenizer, train_loader, validation_loader, options, accelerator)
 
 
 def train_on_batches(
@@ -189,16 +187,8 @@ def train_on_batches(
 ) -> dict[str, Any]:
     """Train a classifier and save the best checkpoint with its processor in `output_dir`.
 
-    Args:
-        model: The model, on any device.
-        processor: What made the inputs of both loaders.
-        train_loader: Batches of the model's keyword arguments, with `labels`; not yet prepared.
-        validation_loader: The same, of the split that decides between epochs.
-        options: How to train.
-        accelerator: From `make_accelerator`.
-
-    Returns:
-        The report of `train`.
+    Both loaders give batches of the model's keyword arguments, with `labels`, and are not yet
+    prepared; that of the validation split decides between epochs. Returns the report of `train`.
     """
     validation_loader = accelerator.prepare(validation_loader)
 

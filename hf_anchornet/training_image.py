@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, Literal
 
 import torch
+from torch import nn
 from torch.utils.data import DataLoader
 
 from .augmentation import AugmentationOptions
@@ -23,9 +24,7 @@ from .modeling_anchornet_image import AnchorNetForImageClassification
 from .training import TrainingOptions, make_accelerator, train_on_batches
 
 
-def _default(name: str) -> Any:
-    """The configuration's default of a list."""
-    return field(default_factory=lambda: list(getattr(AnchorNetImageConfig(), name)))
+DEFAULT = AnchorNetImageConfig()
 
 
 @dataclass
@@ -46,12 +45,12 @@ class ImageLocalizerOptions:
     """
 
     image_size: int = 224
-    hidden_size: int = 96
-    channels: list[int] = _default("channels")
-    expand_ratios: list[float] = _default("expand_ratios")
-    kernel_sizes: list[int] = _default("kernel_sizes")
-    strides: list[int] = _default("strides")
-    branch_depths: list[int] = _default("branch_depths")
+    hidden_size: int = DEFAULT.hidden_size
+    channels: list[int] = field(default_factory=lambda: list(DEFAULT.channels))
+    expand_ratios: list[float] = field(default_factory=lambda: list(DEFAULT.expand_ratios))
+    kernel_sizes: list[int] = field(default_factory=lambda: list(DEFAULT.kernel_sizes))
+    strides: list[int] = field(default_factory=lambda: list(DEFAULT.strides))
+    branch_depths: list[int] = field(default_factory=lambda: list(DEFAULT.branch_depths))
     hidden_dropout_prob: float = 0.0
     auxiliary_loss_weight: float = 0.3
     evidence_penalty: float = 0.0
@@ -119,7 +118,8 @@ def make_image_localizer(
         problem_type=problem_type,
     )
     model = AnchorNetForImageClassification(config)
-    return model.to(memory_format=torch.channels_last)
+    nn.Module.to(model, memory_format=torch.channels_last)
+    return model
 
 
 def make_image_loader(

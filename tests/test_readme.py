@@ -10,7 +10,7 @@ import pytest
 from hf_anchornet import DEFAULT_TEXT_CLASSIFIER, DEFAULT_TEXT_LOCALIZER, pipeline_anchornet_text
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "model_cards").glob("text_*[!e].md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "model_cards").glob("*[!e].md"))]
 pytestmark = pytest.mark.filterwarnings("ignore:.*without specifying a model name")
 
 
