@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
-from torch import nn
 from torch.utils.data import DataLoader
 
 from .augmentation import AugmentationOptions
@@ -22,7 +21,6 @@ from .data_image import (
 from .image_processing_anchornet import AnchorNetImageProcessor
 from .modeling_anchornet_image import AnchorNetForImageClassification
 from .training import TrainingOptions, make_accelerator, train_on_batches
-
 
 DEFAULT = AnchorNetImageConfig()
 
@@ -117,9 +115,8 @@ def make_image_localizer(
         label2id={label: index for index, label in enumerate(labels)},
         problem_type=problem_type,
     )
-    model = AnchorNetForImageClassification(config)
-    nn.Module.to(model, memory_format=torch.channels_last)
-    return model
+    model: Any = AnchorNetForImageClassification(config)
+    return cast(AnchorNetForImageClassification, model.to(memory_format=torch.channels_last))
 
 
 def make_image_loader(
