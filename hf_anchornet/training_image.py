@@ -116,7 +116,8 @@ def make_image_localizer(
         problem_type=problem_type,
     )
     model: Any = AnchorNetForImageClassification(config)
-    return cast(AnchorNetForImageClassification, model.to(memory_format=torch.channels_last))
+    model.to(memory_format=torch.channels_last)
+    return cast(AnchorNetForImageClassification, model)
 
 
 def make_image_loader(
