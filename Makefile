@@ -13,7 +13,7 @@ OMP_NUM_THREADS ?= 1
 export OMP_NUM_THREADS
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench check-reference test-lowest
+.PHONY: help demo test lint bench bench-text bench-image check-reference test-lowest
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,13 +29,24 @@ lint: $(VENV)/.installed  ## check style, format and types
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
 
-bench: $(VENV)/.installed  ## measure the shipped text models (DATA=folder of the sets, RUNS=runs)
+bench: bench-text bench-image  ## measure the shipped models (DATA=folder of the sets, RUNS=runs)
+
+bench-text: $(VENV)/.installed  ## measure the shipped text models only
 	$(VENV)/bin/python scripts/measure_text.py \
 		--localizer hf_anchornet/default/text_localizer --dataset $(DATA)/imdb \
 		--span_sets imdb_rationales=$(DATA)/imdb_rationales movie_rationales=$(DATA)/movie_rationales \
 		--classifiers spans=hf_anchornet/default/text_classifier full=$(RUNS)/full \
 			head=$(RUNS)/head head_and_tail=$(RUNS)/head_and_tail random=$(RUNS)/random \
 		--output results/text.json
+	$(VENV)/bin/python scripts/report.py
+
+bench-image: $(VENV)/.installed  ## measure the shipped image models only
+	$(VENV)/bin/python scripts/measure_image.py \
+		--localizer hf_anchornet/default/image_localizer --dataset $(DATA)/fod_a \
+		--other_sets tiny_imagenet_40=$(RUNS)/tiny_imagenet_40=$(DATA)/tiny_imagenet_40 \
+		--classifiers patches=hf_anchornet/default/image_classifier full=$(RUNS)/image_full \
+			small=$(RUNS)/image_small centre=$(RUNS)/image_centre random=$(RUNS)/image_random \
+		--output results/image.json
 	$(VENV)/bin/python scripts/report.py
 
 # glibc's memory allocation alone doubles image timings: nothing is given back between calls.

@@ -88,11 +88,9 @@ class AnchorNetConfig(PreTrainedConfig):
         """Check the rates and weights."""
         _check_rates(hidden_dropout_prob=self.hidden_dropout_prob)
         _check_positive("hidden_size", self.hidden_size)
-        for name in ("auxiliary_loss_weight", "evidence_penalty"):
-            if getattr(self, name) < 0:
-                raise ValueError(
-                    f"`{name}` must be >= 0, got {getattr(self, name)}; 0 switches it off."
-                )
+        _check_weights(
+            auxiliary_loss_weight=self.auxiliary_loss_weight, evidence_penalty=self.evidence_penalty
+        )
 
     def _check_layer_lists(self, *names: str) -> None:
         for name in names:
@@ -118,6 +116,7 @@ class AnchorNetTextConfig(AnchorNetConfig):
             each adds a branch with windows of that many tokens.
         ngram_counts: Number of known n-grams of each of these sizes.
         ngram_dropout_prob: Chance that an n-gram's score is dropped in training.
+        ngram_penalty: The `evidence_penalty` of the n-grams; `evidence_penalty` is the trunk's.
         hidden_act: Activation of the trunk, a name that transformers knows.
         token_dropout_prob: Chance that a token is blanked in training (embedded as zeros).
         layer_norm_eps: Epsilon of the layer normalisations (over channels only).
@@ -138,6 +137,7 @@ class AnchorNetTextConfig(AnchorNetConfig):
     ngram_sizes: list[int] = field(default_factory=list)
     ngram_counts: list[int] = field(default_factory=list)
     ngram_dropout_prob: float = 0.5
+    ngram_penalty: float = 0.0
     hidden_act: str = "gelu"
     token_dropout_prob: float = 0.15
     layer_norm_eps: float = 1e-5
@@ -167,6 +167,7 @@ class AnchorNetTextConfig(AnchorNetConfig):
         _check_rates(
             token_dropout_prob=self.token_dropout_prob, ngram_dropout_prob=self.ngram_dropout_prob
         )
+        _check_weights(ngram_penalty=self.ngram_penalty)
 
 
 @strict
@@ -233,3 +234,9 @@ def _check_rates(**rates: float) -> None:
     for name, value in rates.items():
         if not 0 <= value < 1:
             raise ValueError(f"`{name}` must be in [0, 1), got {value}; 0 switches it off.")
+
+
+def _check_weights(**weights: float) -> None:
+    for name, value in weights.items():
+        if value < 0:
+            raise ValueError(f"`{name}` must be >= 0, got {value}; 0 switches it off.")

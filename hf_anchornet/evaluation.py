@@ -1,5 +1,6 @@
 """How good a localizer is: accuracy on labels, agreement of its attribution with people."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -27,8 +28,8 @@ from .words_anchornet import (
     encodable,
 )
 
-SENTENCE_WORDS = 21
-"""Words in the moving average that stands for "smoothed to sentence length"."""
+SENTENCE_END = re.compile(r"[.!?]+[\"')\]]*\s+|\n")
+"""Where a sentence ends: at a line break, or behind . ! ? (and what they close) and a blank."""
 
 
 @torch.no_grad()
@@ -118,8 +119,8 @@ def evaluate_plausibility(
     spans are left out.
 
     Returns:
-        `pointing` (the best token is marked), `token_auprc`, the same smoothed by a moving average
-        of `SENTENCE_WORDS` tokens, and `marked_share` (what random scores reach), in [0, 1].
+        `pointing` (the best token is marked), `token_auprc`, the same smoothed (each token scores
+        the mean over its sentence), and `marked_share` (what random scores reach), in [0, 1].
 
     Raises:
         ValueError: if a column is missing or no row has a span.
@@ -137,7 +138,7 @@ def evaluate_plausibility(
     for view, spans in zip(views, rows[spans_column], strict=True):
         attribution = view.located.tokens[:, int(view.logits.argmax())]
         scores.append(attribution)
-        smoothed.append(_smooth(attribution, SENTENCE_WORDS))
+        smoothed.append(_average_sentences(attribution, view.located))
         marks.append(_mark(view.located, spans))
     pointing, auprc = PointingGame(keep_in_memory=True), TokenAUPRC(keep_in_memory=True)
     hits = pointing.compute(predictions=scores, references=marks)
@@ -160,11 +161,10 @@ def _mark(located: LocatedText, spans: Sequence[Sequence[int]]) -> NDArray[np.fl
     return marked
 
 
-def _smooth(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:
-    """Centred moving average over `width` values; fewer at the ends."""
-    reach = width // 2
-    sums = np.concatenate([[0.0], np.cumsum(values)])
-    places = np.arange(len(values))
-    low, high = np.maximum(places - reach, 0), np.minimum(places + reach + 1, len(values))
-    means: NDArray[np.float64] = (sums[high] - sums[low]) / (high - low)
+def _average_sentences(values: NDArray[np.float64], located: LocatedText) -> NDArray[np.float64]:
+    """Each token's value replaced by the mean over its sentence: (tokens,)."""
+    ends = [end.end() for end in SENTENCE_END.finditer(located.words.text)]
+    sentence = np.searchsorted(ends, located.starts, side="right")
+    sums, counts = np.bincount(sentence, values), np.bincount(sentence)
+    means: NDArray[np.float64] = sums[sentence] / counts[sentence]
     return means

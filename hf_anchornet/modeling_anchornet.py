@@ -129,6 +129,11 @@ class AnchorNetClassifier(AnchorNetPreTrainedModel):
 
     aggregation: LinearAggregation
 
+    @property
+    def branch_penalties(self) -> list[float]:
+        """Weight of each branch's absolute evidence in the training loss."""
+        return [self.config.evidence_penalty] * len(self.windows)
+
     def classify(
         self,
         scores: Sequence[Tensor],
@@ -178,7 +183,7 @@ class AnchorNetClassifier(AnchorNetPreTrainedModel):
             alone = bias + by_branch * len(by_branch)  # (branches, batch, labels)
             losses = [self.loss_function(labels, branch, self.config) for branch in alone]
             loss = loss + self.config.auxiliary_loss_weight * torch.stack(losses).mean()
-        if self.config.evidence_penalty > 0:
-            total = torch.stack([center_evidence(branch).abs().sum() for branch in evidence]).sum()
-            loss = loss + self.config.evidence_penalty * total / len(logits)
+        for penalty, branch in zip(self.branch_penalties, evidence, strict=True):
+            if penalty > 0:
+                loss = loss + penalty * center_evidence(branch).abs().sum() / len(logits)
         return loss

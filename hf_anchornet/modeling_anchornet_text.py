@@ -63,7 +63,10 @@ class NgramScores(nn.Module):
             for count in config.ngram_counts
         )
         for size, count in zip(self.sizes, config.ngram_counts, strict=True):
-            self.register_buffer(f"codes_{size}", torch.zeros(count, dtype=torch.long))
+            # Half the space on disk where the codes are small enough.
+            narrow = (config.vocab_size + 1) ** size < 2**31
+            dtype = torch.int32 if narrow else torch.int64
+            self.register_buffer(f"codes_{size}", torch.zeros(count, dtype=dtype))
 
     @staticmethod
     def encode(input_ids: Tensor, mask: Tensor, vocab_size: int, size: int) -> Tensor:
@@ -84,7 +87,7 @@ class NgramScores(nn.Module):
         scores = []
         for size, table in zip(self.sizes, self.tables, strict=True):
             known = getattr(self, f"codes_{size}")
-            code = self.encode(input_ids, mask, self.vocab_size, size)
+            code = self.encode(input_ids, mask, self.vocab_size, size).to(known.dtype)
             row = torch.searchsorted(known, code).clamp(max=len(known) - 1)
             scores.append(self._drop(table(torch.where(known[row] == code, row + 1, 0))))
         return tuple(scores)
@@ -195,6 +198,13 @@ class AnchorNetTextForSequenceClassification(AnchorNetTextPreTrainedModel, Ancho
         )
         self.windows += tuple(Window(size, stride=1) for size in config.ngram_sizes)
         self.post_init()  # type: ignore[no-untyped-call]
+
+    @property
+    def branch_penalties(self) -> list[float]:
+        """Weight of each branch's absolute evidence in the training loss: trunk, then n-grams."""
+        ngrams = [self.config.ngram_penalty] * len(self.config.ngram_sizes)
+        trunk = [self.config.evidence_penalty] * (len(self.windows) - len(ngrams))
+        return trunk + ngrams
 
     @property
     def reading_scales(self) -> list[int]:

@@ -56,7 +56,7 @@ class PatchReader:
             is a patch, `label` and `score`.
         """
         crops = [
-            _cut_square(image, box)
+            cut_square(image, box)
             for image, places in zip(images, boxes, strict=True)
             for box in places
         ]
@@ -74,7 +74,7 @@ class PatchReader:
         return readings
 
 
-def _cut_square(image: Image.Image, box: Box) -> Image.Image:
+def cut_square(image: Image.Image, box: Box) -> Image.Image:
     """A patch as the square that the localizer saw; in whole pixels its sides may differ by one."""
     side = max(box[2] - box[0], box[3] - box[1])
     return image.resize((side, side), box=box)

@@ -45,7 +45,8 @@ class LocalizerOptions:
         token_dropout_prob: Chance to blank a token.
         ngram_dropout_prob: Chance to drop an n-gram.
         auxiliary_loss_weight: Weight of the branches' own losses.
-        evidence_penalty: Weight of the total absolute evidence.
+        evidence_penalty: Weight of the total absolute evidence of the trunk.
+        ngram_penalty: The same of the n-grams.
         crop_tokens: Tokens of the random piece of each text that a step sees.
     """
 
@@ -56,14 +57,15 @@ class LocalizerOptions:
     hidden_size: int = 128
     kernel_sizes: list[int] = field(default_factory=lambda: [3, 3])
     dilations: list[int] = field(default_factory=list)
-    ngram_sizes: list[int] = field(default_factory=lambda: [1, 2])
-    ngram_min_count: int = 50
+    ngram_sizes: list[int] = field(default_factory=lambda: [1, 2, 3])
+    ngram_min_count: int = 10
     hidden_dropout_prob: float = 0.3
     token_dropout_prob: float = 0.15
     ngram_dropout_prob: float = 0.5
     auxiliary_loss_weight: float = 0.3
     evidence_penalty: float = 0.01
-    crop_tokens: int = 400
+    ngram_penalty: float = 0.05
+    crop_tokens: int = 250
 
 
 def train_localizer(
@@ -129,6 +131,7 @@ def make_localizer(
         ngram_dropout_prob=localizer.ngram_dropout_prob,
         auxiliary_loss_weight=localizer.auxiliary_loss_weight,
         evidence_penalty=localizer.evidence_penalty,
+        ngram_penalty=localizer.ngram_penalty,
         pad_token_id=tokenizer.pad_token_id,
         id2label=dict(enumerate(labels)),
         label2id={label: index for index, label in enumerate(labels)},

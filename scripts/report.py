@@ -20,7 +20,7 @@ PIPELINES = {"text": "span-localization", "image": "patch-localization"}
 def main() -> None:
     """Read each modality's JSON, where there is one; write its cards and tables."""
     tables = []
-    for modality, make_tables in {"text": make_text_table, "image": make_image_tables}.items():
+    for modality, make_tables in {"text": make_text_table, "image": make_image_table}.items():
         source = ROOT / f"results/{modality}.json"
         if source.exists():
             report = json.loads(source.read_text(encoding="utf-8"))
@@ -81,28 +81,28 @@ def make_text_table(report: dict) -> str:
     return format_table(("what", "result"), rows)
 
 
-def make_image_tables(report: dict) -> str:
-    """README's two tables of images, in Markdown."""
-    local = report["localizer"]
-    rows = []
+def make_image_table(report: dict) -> str:
+    """README's table of images and a sentence on costs, in Markdown; the card has more rows."""
+    local, rows = report["localizer"], []
     for name, scores in report["sets"].items():
-        energy = f"{scores['energy']:.3f} (area {scores['box_area']:.3f})"
-        for source in scores["box_iou_recall"]:
+        energy = f"{scores['energy']:.3f} ({scores['box_area']:.3f})"
+        own = {"localizer": (f"{scores['accuracy']:.3f}", energy)}
+        for source in ("localizer", "centre_box"):
             shares = (scores[x][source] for x in ("pointing", "box_iou_recall", "max_box_acc_v2"))
-            own = (f"{scores['accuracy']:.3f}", energy) if source == "localizer" else ("", "")
-            what = f"{name}, {source.replace('_', ' ')}"
-            rows.append((what, own[0], *(f"{share:.3f}" for share in shares), own[1]))
-    what = ("images", "accuracy", "pointing", "top-3 IoU >= 0.5", "MaxBoxAccV2", "energy in boxes")
-    costs = [
-        ("image localizer at 224 px: multiply-adds, of them in the trunk",
-         f"{local['multiply_adds'] / 1e6:.1f} M / {local['trunk_multiply_adds'] / 1e6:.1f} M"),
-        ("additive identity / padded batch against alone, largest relative error, float32",
-         f"{local['additive_error']:.1e} / {local['padded_error']:.1e}"),
-    ]  # fmt: skip
+            accuracy, inside = own.get(source, ("", ""))
+            what = f"{name} ({scores['num_images']:,} images), {source.replace('_', ' ')}"
+            rows.append((what, accuracy, *(f"{share:.3f}" for share in shares), inside))
     for reading, row in report["classifiers"].items():
         cost = f"{row['pixels_read']:,} px, {row['multiply_adds'] / 1e6:.1f} M multiply-adds"
-        costs.append((f"ResNet on {reading}, {cost}: accuracy", f"{row['accuracy']:.3f}"))
-    return format_table(what, rows) + "\n" + format_table(("what", "result"), costs)
+        rows.append((f"ResNet on {reading}, {cost}", f"{row['accuracy']:.3f}", *[""] * 4))
+    head = ("images", "accuracy", "pointing", "top-3 IoU >= 0.5", "MaxBoxAccV2", "energy (area)")
+    return (
+        format_table(head, rows)
+        + f"\nImage localizer at 224 px: {local['multiply_adds'] / 1e6:.1f} M multiply-adds, "
+        f"{local['trunk_multiply_adds'] / 1e6:.1f} M of them in the trunk; largest relative error "
+        f"of the\nadditive identity {local['additive_error']:.1e}, of padded batches against "
+        f"single images {local['padded_error']:.1e}.\n"
+    )
 
 
 def format_table(head: tuple, rows: list) -> str:

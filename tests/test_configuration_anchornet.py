@@ -76,6 +76,7 @@ def test_a_config_of_the_other_modality_is_refused(config, tmp_path):
         ({"hidden_dropout_prob": 1.0}, r"`hidden_dropout_prob` must be in \[0, 1\), got 1.0"),
         ({"token_dropout_prob": -0.1}, r"`token_dropout_prob` must be in \[0, 1\), got -0.1"),
         ({"auxiliary_loss_weight": -1.0}, "`auxiliary_loss_weight` must be >= 0, got -1.0; 0"),
+        ({"ngram_penalty": -1.0}, "`ngram_penalty` must be >= 0, got -1.0; 0 switches it off"),
     ],
 )
 def test_a_bad_value_is_refused_by_name(fields, message):

@@ -9,7 +9,6 @@ from torch import nn
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from hf_anchornet.evaluation import (
-    SENTENCE_WORDS,
     evaluate_accuracy,
     evaluate_plausibility,
     localize,
@@ -96,17 +95,16 @@ def test_a_token_is_marked_if_a_span_overlaps_it_in_part(planted, tokenizer):
     assert scores["marked_share"] == pytest.approx(1 / 3)
 
 
-def test_smoothing_lifts_the_words_around_the_evidence(planted, tokenizer):
-    # "good" in the middle of 63 words: its neighbours within 10 words get the same mean.
-    words = ["the"] * 31 + ["good"] + ["the"] * 31
-    text = " ".join(words)
-    starts = [4 * place + (1 if place > 31 else 0) for place in range(63)]
-    near = [[starts[21], starts[41] + 3]]
-    rows = Dataset.from_dict({"text": [text], "spans": [near]})
-    scores = evaluate_plausibility(planted, tokenizer, rows)
-    assert SENTENCE_WORDS == 21
+@pytest.mark.parametrize("end", [". ", "! ", '?" ', "\n", " ...) "])
+def test_smoothing_lifts_the_sentence_of_the_evidence(planted, tokenizer, end):
+    before, sentence = f"the film a{end}", f"the good the a{end}"
+    text = f"{before}{sentence}the the"
+    marked = [[len(before), len((before + sentence).rstrip())]]
+    scores = evaluate_plausibility(
+        planted, tokenizer, Dataset.from_dict({"text": [text], "spans": [marked]})
+    )
     assert scores["token_auprc_smoothed"] == pytest.approx(1.0)
-    assert scores["token_auprc"] == pytest.approx(1 / 21 + 20 / 21 * 21 / 63)
+    assert scores["token_auprc"] < 1.0
 
 
 def test_other_columns_can_be_named_and_a_missing_one_is_refused(planted, tokenizer):

@@ -35,6 +35,7 @@ RING = {
 MODELING = {"configuration_anchornet", "geometry_anchornet", "modeling_anchornet"}
 SELECTION = {"geometry_anchornet", "selection_anchornet"}
 TRAINING = {"data", "vocabulary", "evaluation", "training", *METRICS}
+IMAGE_TRAINING = {"augmentation", "data_image", "localization_image"}
 MAY_IMPORT = {
     "configuration_anchornet": set(),
     "geometry_anchornet": set(),
@@ -80,6 +81,11 @@ MAY_IMPORT = {
     "training_image": RING | TRAINING | {"augmentation", "data_image"},
     "adaptation": RING | TRAINING,
     "measurement": RING | TRAINING | {"adaptation", "timing"},
+    "adaptation_image": RING | TRAINING | IMAGE_TRAINING,
+    "measurement_image": RING
+    | TRAINING
+    | IMAGE_TRAINING
+    | {"adaptation_image", "evaluation_image", "measurement", "timing"},
     "timing": set(),
     "conversion": RING,
     "reference": RING | {"conversion", "timing"},

@@ -157,8 +157,8 @@ def test_every_parameter_gets_a_gradient(model):
     assert not [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
 
 
-def test_training_adds_the_branches_own_losses_and_the_evidence_penalty(model):
-    model.config.evidence_penalty = 0.01
+def test_training_adds_the_branches_own_losses_and_the_evidence_penalties(model):
+    model.config.evidence_penalty, model.config.ngram_penalty = 0.01, 0.02
     ids, labels = random_ids(model.config, 3, 20), torch.tensor([0, 1, 1])
     output = without_dropout(model)(ids, labels=labels, output_evidence=True)
     cross_entropy = torch.nn.functional.cross_entropy
@@ -166,10 +166,19 @@ def test_training_adds_the_branches_own_losses_and_the_evidence_penalty(model):
         cross_entropy(output.bias + 5 * branch.sum(dim=1), labels) for branch in output.evidence
     ]
     # with two labels, |e - mean| is half the difference for each of them
-    penalty = sum((branch[..., 1] - branch[..., 0]).abs().sum() for branch in output.evidence) / 3
+    totals = [(branch[..., 1] - branch[..., 0]).abs().sum() / 3 for branch in output.evidence]
+    penalty = 0.01 * sum(totals[:-1]) + 0.02 * totals[-1]
     expected = cross_entropy(output.logits, labels) + 0.3 * torch.stack(alone).mean()
-    assert_close(output.loss, expected + 0.01 * penalty)
+    assert model.config.ngram_sizes == [2]
+    assert_close(output.loss, expected + penalty)
     assert_close(model.eval()(ids, labels=labels).loss, cross_entropy(output.logits, labels))
+
+
+def test_ngram_codes_take_four_bytes_where_they_fit_and_eight_elsewhere(config):
+    config.vocab_size, config.ngram_sizes, config.ngram_counts = 30_000, [1, 2, 3], [5, 5, 5]
+    ngrams = AnchorNetTextForSequenceClassification(config).ngrams
+    codes = (ngrams.codes_1, ngrams.codes_2, ngrams.codes_3)
+    assert [code.element_size() for code in codes] == [4, 4, 8]
 
 
 def test_multi_label_targets_train_with_a_sigmoid_loss(config):

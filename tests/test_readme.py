@@ -10,7 +10,7 @@ import pytest
 from hf_anchornet import DEFAULT_TEXT_CLASSIFIER, DEFAULT_TEXT_LOCALIZER, pipeline_anchornet_text
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "model_cards").glob("text_*[!e].md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "model_cards").glob("*[!e].md"))]
 pytestmark = pytest.mark.filterwarnings("ignore:.*without specifying a model name")
 
 
@@ -47,7 +47,7 @@ def test_every_number_in_the_results_table_is_in_the_json():
         for item in value.values() if isinstance(value, dict) else [value]:
             if isinstance(item, dict):
                 collect(item)
-            elif isinstance(item, float):
+            elif isinstance(item, float | int):
                 shown = {f"{item:.3f}", f"{item:.4f}", f"{item:.1e}", f"{item / 1e6:.1f}"}
                 written.update(shown)
 

@@ -9,7 +9,8 @@ import pytest
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 OPTIONS = {
     "train.py": ["--dataset", "--output_dir", "--teacher", "--learning_rate", "--crop_size"],
-    "adapt_classifier.py": ["--dataset", "--localizer", "--reading", "--max_tokens"],
+    "adapt_classifier.py": ["--dataset", "--localizer", "--reading", "--max_tokens", "--turn"],
+    "measure_image.py": ["--localizer", "--other_sets", "--classifiers", "--boxes_column"],
     "measure_text.py": ["--localizer", "--dataset", "--span_sets", "--classifiers", "--output"],
     "convert_reference_checkpoint.py": ["--source", "--target"],
     "check_reference.py": ["--reference", "--output", "--rounds", "--example"],

@@ -43,7 +43,14 @@ from hf_anchornet.vocabulary import train_tokenizer
 
 ROOT = Path(__file__).parent.parent
 FILLERS = ["the", "a", "film", "was", "it", "and", "of", "plot", "actor", "scene", "sound"]
-SMALL = {"vocab_size": 200, "hidden_size": 16, "ngram_min_count": 2, "crop_tokens": 20}
+SMALL = {
+    "vocab_size": 200,
+    "hidden_size": 16,
+    "ngram_sizes": [1, 2],
+    "ngram_min_count": 2,
+    "ngram_penalty": 0.01,
+    "crop_tokens": 20,
+}
 FAST = {"batch_size": 16, "learning_rate": 1e-2, "embedding_learning_rate": 5e-2}
 
 
