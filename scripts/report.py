@@ -95,7 +95,7 @@ def make_image_table(report: dict) -> str:
     for reading, row in report["classifiers"].items():
         cost = f"{row['pixels_read']:,} px, {row['multiply_adds'] / 1e6:.1f} M multiply-adds"
         rows.append((f"ResNet on {reading}, {cost}", f"{row['accuracy']:.3f}", *[""] * 4))
-    head = ("images", "accuracy", "pointing", "top-3 IoU >= 0.5", "MaxBoxAccV2", "energy (area)")
+    head = ("images", "accuracy", "pointing", "top-3 IoU >= 1/2", "MaxBoxAccV2", "energy (area)")
     return (
         format_table(head, rows)
         + f"\nImage localizer at 224 px: {local['multiply_adds'] / 1e6:.1f} M multiply-adds, "
