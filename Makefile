@@ -43,6 +43,7 @@ bench-text: $(VENV)/.installed  ## measure the shipped text models only
 		--classifiers spans=hf_anchornet/default/text_classifier full=$(RUNS)/full \
 			head=$(RUNS)/head head_and_tail=$(RUNS)/head_and_tail random=$(RUNS)/random \
 		--output results/text.json
+	$(VENV)/bin/python scripts/fill_cards.py
 	$(VENV)/bin/python scripts/report.py
 
 bench-image: $(VENV)/.installed  ## measure the shipped image models only
@@ -52,6 +53,7 @@ bench-image: $(VENV)/.installed  ## measure the shipped image models only
 		--classifiers patches=hf_anchornet/default/image_classifier full=$(RUNS)/image_full \
 			small=$(RUNS)/image_small centre=$(RUNS)/image_centre \
 		--output results/image.json
+	$(VENV)/bin/python scripts/fill_cards.py
 	$(VENV)/bin/python scripts/report.py
 
 models: models-text models-image  ## train the shipped models (DATA=folder of the sets, RUNS=runs)
