@@ -23,9 +23,7 @@ from .pipeline_anchornet_text import SpanLocalizationPipeline
 from .span_reader_anchornet import SpanReader
 from .version import __version__
 from .visualization_image import PatchView
-from .visualization_text import (
-    SpanView,
-)
+from .visualization_text import SpanView
 
 register()
 

@@ -22,10 +22,7 @@ from .evaluation import localize
 from .span_reader_anchornet import SpanReader, join_spans
 from .training import TrainingOptions, make_accelerator, train_classifier
 from .vocabulary import count_readable_tokens, embed_vocabulary, train_tokenizer
-from .words_anchornet import (
-    Words,
-    encodable,
-)
+from .words_anchornet import Words, encodable
 
 FULL_TOKENS = 512
 """What a full text is cut to, special tokens included; less if the classifier reads less."""

@@ -13,9 +13,7 @@ from pathlib import Path
 from .cli_image import demonstrate_image, localize_images
 from .cli_shared import PIPELINE_OPTIONS
 from .cli_text import demonstrate_text, localize_texts
-from .visualization import (
-    clean_line,
-)
+from .visualization import clean_line
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -6,11 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from .cli_shared import describe_answer, load_pipeline, measure_width, write_parts
-from .visualization import (
-    Record,
-    clean_line,
-    wrap,
-)
+from .visualization import Record, clean_line, wrap
 from .visualization_image import render_patches, render_table
 
 TASK = "patch-localization"

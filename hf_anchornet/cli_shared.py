@@ -9,10 +9,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, TextIO
 
-from .visualization import (
-    Record,
-    clean_line,
-)
+from .visualization import Record, clean_line
 
 PIPELINE_OPTIONS = (
     "top_k",

@@ -8,24 +8,9 @@ from io import StringIO
 from itertools import tee
 from typing import TextIO
 
-from .cli_shared import (
-    describe_answer,
-    load_pipeline,
-    measure_width,
-    wants_color,
-    write_parts,
-)
-from .visualization import (
-    Record,
-    clean_line,
-    wrap,
-)
-from .visualization_text import (
-    render_html,
-    render_page,
-    render_terminal,
-    summarize,
-)
+from .cli_shared import describe_answer, load_pipeline, measure_width, wants_color, write_parts
+from .visualization import Record, clean_line, wrap
+from .visualization_text import render_html, render_page, render_terminal, summarize
 
 TASK = "span-localization"
 

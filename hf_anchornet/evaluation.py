@@ -14,19 +14,11 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from .data import check_column
-from .geometry_anchornet import (
-    Window,
-    center_evidence,
-)
+from .geometry_anchornet import Window, center_evidence
 from .metrics.pointing_game import PointingGame
 from .metrics.token_auprc import TokenAUPRC
-from .spans_anchornet import (
-    locate_texts,
-)
-from .words_anchornet import (
-    LocatedText,
-    encodable,
-)
+from .spans_anchornet import locate_texts
+from .words_anchornet import LocatedText, encodable
 
 SENTENCE_END = re.compile(r"[.!?]+[\"')\]]*\s+|\n")
 """Where a sentence ends: at a line break, or behind . ! ? (and what they close) and a blank."""

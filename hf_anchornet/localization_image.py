@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 
 from .boxes_anchornet import LocatedImages, RankedBoxes
 from .geometry_anchornet import Window, center_evidence
-from .image_processing_anchornet import Box, open_image, restore_boxes
+from .image_processing_anchornet import Box, open_named_image, restore_boxes
 from .pipeline_anchornet_image import PatchOptions
 
 
@@ -82,7 +82,7 @@ def localize_images(
     centre = model.config.problem_type != "multi_label_classification"
     for start in range(0, len(sources), batch_size):
         stop = min(start + batch_size, len(sources))
-        images = [_open_row(sources[row], row) for row in range(start, stop)]
+        images = [open_named_image(sources[row], f"row {row}") for row in range(start, stop)]
         inputs = processor(images, return_tensors="pt").to(model.device)
         mask = inputs["pixel_mask"].long()
         sizes = torch.stack([mask[:, :, 0].sum(dim=1), mask[:, 0].sum(dim=1)], dim=1)
@@ -94,10 +94,3 @@ def localize_images(
         predicted = output.logits.argmax(dim=-1)
         attribution = located.attribute(predicted)
         yield LocalizedImages(images, located, output.logits, predicted, attribution)
-
-
-def _open_row(source: Any, row: int) -> Image.Image:
-    try:
-        return open_image(source)
-    except (TypeError, ValueError, OSError) as error:
-        raise type(error)(f"row {row}: {error}") from error

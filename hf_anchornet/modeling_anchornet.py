@@ -14,11 +14,7 @@ from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
 
 from .configuration_anchornet import AnchorNetConfig
-from .geometry_anchornet import (
-    Window,
-    center_evidence,
-    receptive_windows,
-)
+from .geometry_anchornet import Window, center_evidence, receptive_windows
 
 SCORE_SCALE = 8.0
 """Fixed factor in every `w_{b,c}`: a mean over hundreds of positions needs large weights, which

@@ -10,10 +10,7 @@ from transformers import initialization as init
 from transformers.activations import ACT2FN
 
 from .configuration_anchornet import AnchorNetImageConfig
-from .geometry_anchornet import (
-    Window,
-    valid_positions,
-)
+from .geometry_anchornet import Window, valid_positions
 from .modeling_anchornet import (
     AnchorNetClassifier,
     AnchorNetClassifierOutput,

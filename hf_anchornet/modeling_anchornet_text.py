@@ -9,10 +9,7 @@ from transformers import initialization as init
 from transformers.activations import ACT2FN
 
 from .configuration_anchornet import AnchorNetTextConfig
-from .geometry_anchornet import (
-    Window,
-    valid_positions,
-)
+from .geometry_anchornet import Window, valid_positions
 from .modeling_anchornet import (
     AnchorNetClassifier,
     AnchorNetClassifierOutput,

@@ -16,13 +16,7 @@ from transformers import (
 
 from .budget_anchornet import select_best_spans
 from .cascade_anchornet import Classifier, ClassifierKind, load_classifier, name_predictions
-from .words_anchornet import (
-    LocatedText,
-    Span,
-    Words,
-    count_tokens,
-    encodable,
-)
+from .words_anchornet import LocatedText, Span, Words, count_tokens, encodable
 
 TEXT_CLASSIFIER = ClassifierKind(
     "text-classification",

@@ -14,11 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from .image_processing_anchornet import open_image
-from .visualization import (
-    HUES,
-    Record,
-    clean_line,
-)
+from .visualization import HUES, Record, clean_line
 
 SMALLEST_SIDE_PX = 480
 """Smaller pictures are enlarged to this longer side, so that the labels can be read."""

@@ -8,11 +8,7 @@ from datasets import Dataset
 from torch import nn
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from hf_anchornet.evaluation import (
-    evaluate_accuracy,
-    evaluate_plausibility,
-    localize,
-)
+from hf_anchornet.evaluation import evaluate_accuracy, evaluate_plausibility, localize
 
 
 class Echo(nn.Module):

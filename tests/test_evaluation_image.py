@@ -9,11 +9,7 @@ from datasets import Dataset, Features, Image, List, Value
 from PIL import Image as Pillow
 
 from hf_anchornet import PatchLocalizationPipeline
-from hf_anchornet.evaluation_image import (
-    evaluate_image_localizer,
-    read_boxes,
-    score_labels,
-)
+from hf_anchornet.evaluation_image import evaluate_image_localizer, read_boxes, score_labels
 from hf_anchornet.localization_image import localize_images
 
 RED, BLUE, GREY, BLACK = (255, 0, 0), (0, 0, 255), (128, 128, 128), (0, 0, 0)

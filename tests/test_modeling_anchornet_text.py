@@ -7,10 +7,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from hf_anchornet import (
-    AnchorNetTextForSequenceClassification,
-    AnchorNetTextModel,
-)
+from hf_anchornet import AnchorNetTextForSequenceClassification, AnchorNetTextModel
 
 
 def random_ids(config, *shape):

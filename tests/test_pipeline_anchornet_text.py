@@ -10,9 +10,7 @@ from transformers.pipelines import PIPELINE_REGISTRY
 from transformers.pipelines.pt_utils import KeyDataset
 
 from hf_anchornet import AnchorNetTextForSequenceClassification, SpanLocalizationPipeline
-from hf_anchornet.spans_anchornet import (
-    locate_texts,
-)
+from hf_anchornet.spans_anchornet import locate_texts
 
 TEXTS = ["the film was good", "", "bad bad film, a good a was not", "café " * 30 + "good"]
 RICH = (

@@ -6,10 +6,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
 from hf_anchornet.span_reader_anchornet import SpanReader, join_spans, select_readable_spans
-from hf_anchornet.words_anchornet import (
-    LocatedText,
-    Words,
-)
+from hf_anchornet.words_anchornet import LocatedText, Words
 
 
 @pytest.fixture

@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hf_anchornet.visualization import (
-    HUES,
-)
+from hf_anchornet.visualization import HUES
 from hf_anchornet.visualization_image import PatchView, draw_heat, render_patches, render_table
 
 

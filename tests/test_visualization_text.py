@@ -3,11 +3,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from hf_anchornet.visualization import (
-    HUES,
-    clean_line,
-    wrap,
-)
+from hf_anchornet.visualization import HUES, clean_line, wrap
 from hf_anchornet.visualization_text import (
     _INKS,
     _MOST_OPACITY,
