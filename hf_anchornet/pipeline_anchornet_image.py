@@ -15,7 +15,7 @@ from .cascade_anchornet import Classifier
 from .image_processing_anchornet import Box, open_named_image, restore_boxes
 from .patch_reader_anchornet import PatchReader
 from .pipeline_anchornet import LocalizationOptions, LocalizationPipeline
-from .selection_anchornet import check_count
+from .selection_anchornet import check_count, check_iou_threshold
 
 BOX_SIDES = ("xmin", "ymin", "xmax", "ymax")
 
@@ -32,6 +32,14 @@ class PatchOptions(LocalizationOptions):
         """Check the options; see `LocalizationOptions.validate`."""
         super().validate(sizes, labels)
         check_count("max_patches", self.max_patches)
+        check_iou_threshold(self.reading_limit, self.max_patches)
+
+    @property
+    def reading_limit(self) -> float | Sequence[float]:
+        """Overlap allowed between the patches that a classifier reads: of as many first ranks."""
+        if isinstance(self.iou_threshold, Sequence):
+            return self.iou_threshold[: self.max_patches]
+        return self.iou_threshold
 
 
 class PatchLocalizationPipeline(LocalizationPipeline):
@@ -197,7 +205,7 @@ class PatchLocalizationPipeline(LocalizationPipeline):
             predicted,
             located.attribute(predicted),
             options.max_patches,
-            options.iou_threshold,
+            options.reading_limit,
             options.scales,
         )
         boxes = [

@@ -116,6 +116,20 @@ def test_the_classifier_reads_for_the_predicted_label_whatever_is_shown(
     assert shown["classifier"] == localize(image)["classifier"]
 
 
+def test_a_limit_for_each_rank_holds_for_the_first_ranks_that_the_classifier_reads(
+    make, image, image_classifier_folder
+):
+    localize = make(classifier=image_classifier_folder, top_k=3, max_patches=2)
+    by_rank, by_one = localize(image, iou_threshold=[0.0, 0.0, 1.0]), localize(image, top_k=2)
+    assert len(by_rank["patches"]) == 3
+    assert by_rank["classifier"] == pytest.approx(
+        localize(image, top_k=2, iou_threshold=0.0)["classifier"]
+    )
+    assert by_one["cost"] == by_rank["cost"]
+    with pytest.raises(ValueError, match=r"`iou_threshold` must .* for each of the 4 ranks"):
+        localize(image, iou_threshold=[0.0, 0.0, 1.0], max_patches=4)
+
+
 def test_batches_with_a_classifier_change_nothing(make, image, image_classifier_folder):
     localize = make(classifier=image_classifier_folder, max_patches=2)
     pictures = [image, Image.new("RGB", (40, 40)), image.resize((48, 32)), image.rotate(180)]
