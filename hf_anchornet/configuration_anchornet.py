@@ -5,6 +5,7 @@ from typing import Any
 
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
+from transformers.activations import ACT2FN
 
 
 @strict
@@ -17,6 +18,7 @@ class AnchorNetConfig(PreTrainedConfig):
 
     Args:
         hidden_size: Width of the features that the branches hand to the linear map.
+        hidden_act: Activation of the trunk, a name that transformers knows.
         kernel_sizes: Kernel size of each layer, in positions of the layer below.
         strides: Stride of each layer; empty: all 1.
         dilations: Dilation of each layer; empty: all 1.
@@ -34,6 +36,7 @@ class AnchorNetConfig(PreTrainedConfig):
     """
 
     hidden_size: int = 128
+    hidden_act: str = "gelu"
     kernel_sizes: list[int] = field(default_factory=lambda: [3, 3])
     strides: list[int] = field(default_factory=list)
     dilations: list[int] = field(default_factory=list)
@@ -85,9 +88,14 @@ class AnchorNetConfig(PreTrainedConfig):
             )
 
     def validate_regularisation(self) -> None:
-        """Check the rates and weights."""
+        """Check the activation, the rates and the weights."""
         _check_rates(hidden_dropout_prob=self.hidden_dropout_prob)
         _check_positive("hidden_size", self.hidden_size)
+        if self.hidden_act not in ACT2FN:
+            raise ValueError(
+                f"`hidden_act` must be an activation of transformers, got {self.hidden_act!r}; it "
+                f"knows {', '.join(sorted(ACT2FN))}."
+            )
         _check_weights(
             auxiliary_loss_weight=self.auxiliary_loss_weight, evidence_penalty=self.evidence_penalty
         )
@@ -117,7 +125,6 @@ class AnchorNetTextConfig(AnchorNetConfig):
         ngram_counts: Number of known n-grams of each of these sizes.
         ngram_dropout_prob: Chance that an n-gram's score is dropped in training.
         ngram_penalty: The `evidence_penalty` of the n-grams; `evidence_penalty` is the trunk's.
-        hidden_act: Activation of the trunk, a name that transformers knows.
         token_dropout_prob: Chance that a token is blanked in training (embedded as zeros).
         layer_norm_eps: Epsilon of the layer normalisations (over channels only).
         reading_scales: Sizes of the spans, in tokens, that are handed to a classifier; empty:
@@ -138,7 +145,6 @@ class AnchorNetTextConfig(AnchorNetConfig):
     ngram_counts: list[int] = field(default_factory=list)
     ngram_dropout_prob: float = 0.5
     ngram_penalty: float = 0.0
-    hidden_act: str = "gelu"
     token_dropout_prob: float = 0.15
     layer_norm_eps: float = 1e-5
     reading_scales: list[int] = field(default_factory=list)
@@ -183,7 +189,6 @@ class AnchorNetImageConfig(AnchorNetConfig):
         num_channels: Channels of the input.
         channels: Channels after each layer.
         expand_ratios: Expansion of each layer; that of layer 0 is not used.
-        hidden_act: Activation of the trunk, a name that transformers knows.
         squeeze_excite: `True`: the network that the authors of 2206.03367 published, which is not
             local: squeeze-and-excitation over the whole map in each block, skips cropped at the
             far end instead of both, and branches without normalisation and activation.

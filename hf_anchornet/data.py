@@ -29,6 +29,8 @@ class DataOptions:
         text_column: Column of texts.
         image_column: Column of images: files' bytes or paths.
         label_column: Column of labels: names or numbers; lists of them for multi-label sets.
+        boxes_column: Column of human boxes, `[x0, y0, x1, y1]`, in pixels of the upright image;
+            never learned from.
         max_rows: Draw at most this many rows of each split (0: all), always the same ones.
     """
 
@@ -39,6 +41,7 @@ class DataOptions:
     text_column: str = "text"
     image_column: str = "image"
     label_column: str = "label"
+    boxes_column: str = "boxes"
     max_rows: int = 0
 
 

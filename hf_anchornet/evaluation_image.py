@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedModel
 
 from .boxes_anchornet import select_centre_box, select_random_boxes
-from .data import check_column, number_labels
+from .data import DataOptions, check_column, number_labels
 from .localization_image import LocalizedImages, localize_images
 from .metrics.box_iou_recall import BoxIoURecall
 from .metrics.box_pointing import BoxPointing
@@ -32,9 +32,7 @@ def evaluate_image_localizer(
     model: PreTrainedModel,
     processor: Any,
     rows: Dataset,
-    image_column: str = "image",
-    label_column: str = "label",
-    boxes_column: str = "boxes",
+    data: DataOptions,
     batch_size: int = 32,
 ) -> dict[str, Any]:
     """Accuracy of an image localizer, and agreement of what it points at with human boxes.
@@ -46,9 +44,7 @@ def evaluate_image_localizer(
         model: An `AnchorNetForImageClassification`.
         processor: Its image processor.
         rows: The split.
-        image_column: Column of pictures as `open_image` takes them.
-        label_column: Column of labels that the model knows.
-        boxes_column: Column of human boxes, `[x0, y0, x1, y1]`, in pixels of the upright image.
+        data: Its columns of images, labels and boxes.
         batch_size: Images in a batch.
 
     Returns:
@@ -57,14 +53,14 @@ def evaluate_image_localizer(
     Raises:
         ValueError: if a column is missing, a label unknown, a box is none or there is no box.
     """
-    for column in (image_column, label_column, boxes_column):
+    for column in (data.image_column, data.label_column):
         check_column(rows.column_names, column)
-    boxes = read_boxes(rows, boxes_column)
+    boxes = read_boxes(rows, data.boxes_column)
     names = cast(dict[int, str], model.config.id2label)
-    targets = number_labels(rows, label_column, [names[index] for index in range(len(names))])
+    targets = number_labels(rows, data.label_column, [names[index] for index in range(len(names))])
     logits: list[Tensor] = []
     comparisons: list[Comparison] = []
-    views = localize_images(model, processor, rows[image_column], batch_size)
+    views = localize_images(model, processor, rows[data.image_column], batch_size)
     for view in tqdm(views, total=-(-len(rows) // batch_size), desc="localizing", mininterval=5):
         start = len(logits)
         logits.extend(view.logits.float().cpu())
@@ -76,12 +72,37 @@ def evaluate_image_localizer(
     }
 
 
+def measure_pointing(
+    model: PreTrainedModel, processor: Any, rows: Dataset, data: DataOptions
+) -> float:
+    """Share of the images with human boxes whose best patch has its centre in one: in [0, 1].
+
+    Args:
+        model: An `AnchorNetForImageClassification`.
+        processor: Its image processor.
+        rows: The split.
+        data: Its columns of images and boxes.
+
+    Raises:
+        ValueError: see `read_boxes`.
+    """
+    boxes = read_boxes(rows, data.boxes_column)
+    best: list[list[Any]] = []
+    for view in localize_images(model, processor, rows[data.image_column]):
+        ranked = view.select(1)
+        best += view.restore(ranked.boxes, ranked.filled)
+    located = [row for row, found in enumerate(boxes) if found]
+    return _point([best[row] for row in located], [boxes[row] for row in located])
+
+
 def read_boxes(rows: Dataset, column: str) -> list[list[list[float]]]:
     """The human boxes of each row.
 
     Raises:
-        ValueError: if one is not four numbers with x0 < x1 and y0 < y1, or no row has one.
+        ValueError: if the column is missing, a box is not four numbers with x0 < x1 and y0 < y1,
+            or no row has one.
     """
+    check_column(rows.column_names, column)
     boxes = [list(map(list, found or [])) for found in rows[column]]
     for row, found in enumerate(boxes):
         for box in found:

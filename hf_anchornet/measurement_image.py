@@ -57,6 +57,7 @@ class ImageMeasurement:
             source,
             image_column=self.image_column,
             label_column=self.label_column,
+            boxes_column=self.boxes_column,
             max_rows=self.max_rows,
         )
 
@@ -95,13 +96,12 @@ def measure_images(options: ImageMeasurement) -> dict[str, Any]:
 
 def measure_set(options: ImageMeasurement, localizer: str, source: str) -> dict[str, Any]:
     """What `evaluate_image_localizer` says of a localizer on its set."""
+    data = options.locate(source)
     return evaluate_image_localizer(
         AutoModelForImageClassification.from_pretrained(localizer),
         AutoImageProcessor.from_pretrained(localizer),
-        load_split(options.locate(source), options.split, options.image_column),
-        options.image_column,
-        options.label_column,
-        options.boxes_column,
+        load_split(data, options.split, options.image_column),
+        data,
         BATCH_SIZE,
     )
 

@@ -115,7 +115,9 @@ class PatchLocalizationPipeline(LocalizationPipeline):
         try:
             batch = self.image_processor(input_["image"], return_tensors=None)  # type: ignore[misc]
         except ValueError as error:
-            raise ValueError(f"{input_['name']}: {error}") from error
+            # The processor knows a picture of its own, the first.
+            message = str(error).replace("image 0", input_["name"], 1)
+            raise ValueError(message) from error
         (pixels,) = batch["pixel_values"]
         largest = self.windows[-1].size
         if min(pixels.shape[1:]) < largest:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from accelerate import Accelerator
@@ -51,6 +51,8 @@ class TrainingOptions:
         gradient_accumulation_steps: Batches a step.
         distillation_weight: Weight of the teacher's probabilities in the loss, in [0, 1].
         mixed_precision: "no", "bf16" or "fp16".
+        metric_for_best_model: What decides between epochs, on the validation split: "accuracy", or
+            of image localizers "pointing", see `measure_pointing`.
         num_workers: Processes that decode and augment images; 0: the training process does.
         seed: Seed of weights, order and dropout.
     """
@@ -67,11 +69,17 @@ class TrainingOptions:
     gradient_accumulation_steps: int = 1
     distillation_weight: float = 0.5
     mixed_precision: str = "no"
+    metric_for_best_model: Literal["accuracy", "pointing"] = "accuracy"
     num_workers: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
         """Check the values that would otherwise fail late."""
+        if self.metric_for_best_model not in ("accuracy", "pointing"):
+            raise ValueError(
+                '`metric_for_best_model` must be "accuracy" or "pointing", got '
+                f"{self.metric_for_best_model!r}."
+            )
         for name in ("num_epochs", "batch_size", "gradient_accumulation_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be at least 1, got {getattr(self, name)}.")
@@ -180,16 +188,35 @@ def train_on_batches(
     validation_loader: DataLoader[Any],
     options: TrainingOptions,
     accelerator: Accelerator,
+    score: Callable[[PreTrainedModel], dict[str, float]] | None = None,
 ) -> dict[str, Any]:
     """Train a classifier and save the best checkpoint with its processor in `output_dir`.
 
-    Both loaders give batches of the model's keyword arguments, with `labels`, and are not yet
-    prepared; that of the validation split decides between epochs. Returns the report of `train`.
+    Args:
+        model: The model, on any device.
+        processor: What made its inputs.
+        train_loader: Batches of the model's keyword arguments, with `labels`, not yet prepared.
+        validation_loader: The same, of the validation split.
+        options: How to train.
+        accelerator: From `make_accelerator`.
+        score: More scores of the model on the validation split, next to "accuracy" and "loss".
+
+    Returns:
+        The report of `train`.
+
+    Raises:
+        ValueError: if `options.metric_for_best_model` is not among the scores.
     """
+    if options.metric_for_best_model != "accuracy" and score is None:
+        raise ValueError(
+            '`metric_for_best_model` must be "accuracy" for this model, got '
+            f"{options.metric_for_best_model!r}; only image localizers point at boxes."
+        )
     validation_loader = accelerator.prepare(validation_loader)
 
     def evaluate(prepared: nn.Module) -> dict[str, float]:
-        return evaluate_accuracy(prepared, validation_loader, accelerator)
+        scores = evaluate_accuracy(prepared, validation_loader, accelerator)
+        return scores | (score(accelerator.unwrap_model(prepared)) if score else {})
 
     def save(best: PreTrainedModel, folder: str) -> None:
         best.save_pretrained(folder)
@@ -206,12 +233,13 @@ def train(
     accelerator: Accelerator,
     save: Callable[[PreTrainedModel, str], None],
 ) -> dict[str, Any]:
-    """Train, evaluate after each epoch, keep the checkpoint of best accuracy.
+    """Train, evaluate after each epoch, keep the best checkpoint.
 
     Args:
         model: The model, on any device.
         loader: Training batches, not yet prepared.
-        evaluate: Scores of the prepared model on the validation split, with "accuracy".
+        evaluate: Scores of the prepared model on the validation split, with
+            `options.metric_for_best_model`.
         options: How to train.
         accelerator: From `make_accelerator`.
         save: Writes the model, and what belongs to it, to a folder.
@@ -231,6 +259,7 @@ def train(
     schedule = accelerator.prepare(
         get_linear_schedule_with_warmup(optimizer, int(options.warmup_ratio * steps), steps)
     )
+    metric = options.metric_for_best_model
     history: list[dict[str, float]] = []
     best = -1.0
     for epoch in range(1, options.num_epochs + 1):
@@ -238,14 +267,14 @@ def train(
         scores = evaluate(model)
         history.append({"epoch": epoch, "train_loss": loss, **scores})
         logger.info("epoch %d: %s", epoch, history[-1])
-        if accelerator.is_main_process and scores["accuracy"] > best:
+        if accelerator.is_main_process and scores[metric] > best:
             save(accelerator.unwrap_model(model), options.output_dir)
-        best = max(best, scores["accuracy"])
+        best = max(best, scores[metric])
     report = {
         "options": asdict(options),
         "num_processes": accelerator.num_processes,
         "history": history,
-        "best": max(history, key=lambda scores: scores["accuracy"]),
+        "best": max(history, key=lambda scores: scores[metric]),
     }
     if accelerator.is_main_process:
         write_json(Path(options.output_dir) / "training.json", report)

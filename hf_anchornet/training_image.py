@@ -7,6 +7,7 @@ from typing import Any, Literal, cast
 
 import torch
 from torch.utils.data import DataLoader
+from transformers import PreTrainedModel
 
 from .augmentation import AugmentationOptions
 from .configuration_anchornet import AnchorNetImageConfig
@@ -18,6 +19,7 @@ from .data_image import (
     make_training_images,
     make_whole_images,
 )
+from .evaluation_image import measure_pointing, read_boxes
 from .image_processing_anchornet import AnchorNetImageProcessor
 from .modeling_anchornet_image import AnchorNetForImageClassification
 from .training import TrainingOptions, make_accelerator, train_on_batches
@@ -66,7 +68,8 @@ def train_image_localizer(
         The report of `training.train`, also written to `training.json`.
 
     Raises:
-        ValueError: if a step would see less than the largest window.
+        ValueError: if a step would see less than the largest window, or boxes are to decide and
+            there is none.
     """
     accelerator = make_accelerator(options)
     with accelerator.main_process_first():
@@ -75,16 +78,17 @@ def train_image_localizer(
     train_set = make_training_images(train_rows, processor, data, labels, augmentation)
     validation_set = make_whole_images(validation_rows, processor, data, labels)
     model = make_image_localizer(localizer, labels, isinstance(train_set.targets[0], list))
-    largest = model.windows[-1].size
-    for name, side in (
-        ("crop_size", augmentation.crop_size),
-        ("image_size", localizer.image_size),
-    ):
-        if side < largest:
-            raise ValueError(
-                f"`{name}` must be at least the largest window, {largest} px, got {side}; raise it "
-                "or lower `branch_depths`."
-            )
+    _check_sides(
+        model.windows[-1].size, crop_size=augmentation.crop_size, image_size=localizer.image_size
+    )
+
+    def point(trained: PreTrainedModel) -> dict[str, float]:
+        """Every process alike: what it takes is little next to an epoch."""
+        return {"pointing": measure_pointing(trained, processor, validation_rows, data)}
+
+    pointing = options.metric_for_best_model == "pointing"
+    if pointing:
+        read_boxes(validation_rows, data.boxes_column)
     return train_on_batches(
         model,
         processor,
@@ -92,7 +96,17 @@ def train_image_localizer(
         make_image_loader(validation_set, processor, options),
         options,
         accelerator,
+        point if pointing else None,
     )
+
+
+def _check_sides(largest: int, **sides: int) -> None:
+    for name, side in sides.items():
+        if side < largest:
+            raise ValueError(
+                f"`{name}` must be at least the largest window, {largest} px, got {side}; raise it "
+                "or lower `branch_depths`."
+            )
 
 
 def make_image_localizer(

@@ -71,6 +71,7 @@ def test_a_config_of_the_other_modality_is_refused(config, tmp_path):
         ({"kernel_sizes": [3], "branch_depths": [-1, 1]}, "`branch_depths` must rise strictly"),
         ({"vocab_size": 0}, "`vocab_size` must be at least 1, got 0"),
         ({"hidden_size": -1}, "`hidden_size` must be at least 1, got -1"),
+        ({"hidden_act": "gello"}, r"`hidden_act` must be .* got 'gello'; it knows gelu, "),
         ({"chunk_size": 0}, "`chunk_size` must be at least 1, got 0"),
         ({"reading_scales": [0]}, "`reading_scales` must be at least 1, got 0"),
         ({"hidden_dropout_prob": 1.0}, r"`hidden_dropout_prob` must be in \[0, 1\), got 1.0"),

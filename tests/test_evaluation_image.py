@@ -9,9 +9,16 @@ from datasets import Dataset, Features, Image, List, Value
 from PIL import Image as Pillow
 
 from hf_anchornet import PatchLocalizationPipeline
-from hf_anchornet.evaluation_image import evaluate_image_localizer, read_boxes, score_labels
+from hf_anchornet.data import DataOptions
+from hf_anchornet.evaluation_image import (
+    evaluate_image_localizer,
+    measure_pointing,
+    read_boxes,
+    score_labels,
+)
 from hf_anchornet.localization_image import localize_images
 
+COLUMNS = DataOptions("unused")
 RED, BLUE, GREY, BLACK = (255, 0, 0), (0, 0, 255), (128, 128, 128), (0, 0, 0)
 
 
@@ -50,7 +57,7 @@ def rows():
 
 @pytest.fixture
 def scores(planted_image_model, image_processor, rows):
-    return evaluate_image_localizer(planted_image_model, image_processor, rows)
+    return evaluate_image_localizer(planted_image_model, image_processor, rows, COLUMNS)
 
 
 def test_labels_are_scored_on_all_images(scores):
@@ -86,7 +93,7 @@ def test_the_energy_stands_next_to_the_area(planted_image_model, image_processor
     # so all have 1 + 4 * 1/2 + 4 * 1/4 = 4 times that of the best. Inside lie all of it, half of
     # the four beside it and a quarter of the four at the corners: 1 + 4 * 1/4 + 4 * 1/16 = 2.25.
     rows = make_rows([paint((RED, 8, 12, 16, 20), size=(32, 32))], ["warm"], [[[8, 12, 16, 20]]])
-    scores = evaluate_image_localizer(planted_image_model, image_processor, rows)
+    scores = evaluate_image_localizer(planted_image_model, image_processor, rows, COLUMNS)
     assert scores["energy"] == pytest.approx(2.25 / 4, abs=1e-5)
     assert scores["box_area"] == 1 / 16
 
@@ -104,7 +111,7 @@ def test_the_size_of_the_batch_changes_nothing(planted_image_model, image_proces
     boxes = [[[16, 24, 32, 40]], [[60, 8, 76, 24]], [[8, 100, 24, 116]]]
     rows = make_rows(pictures, ["warm"] * 3, boxes)
     together, alone = (
-        evaluate_image_localizer(planted_image_model, image_processor, rows, batch_size=size)
+        evaluate_image_localizer(planted_image_model, image_processor, rows, COLUMNS, size)
         for size in (3, 1)
     )
     assert together.pop("energy") == pytest.approx(alone.pop("energy"), abs=1e-6)
@@ -139,9 +146,14 @@ def test_a_multi_label_localizer_is_right_if_each_label_is(planted_image_model, 
     rows = Dataset.from_dict(
         {"image": pictures, "label": [["warm"], ["cold", "warm"]], "boxes": [[box]] * 2}
     )
-    scores = evaluate_image_localizer(planted_image_model, image_processor, rows)
+    scores = evaluate_image_localizer(planted_image_model, image_processor, rows, COLUMNS)
     assert scores["accuracy"] == 1 / 2
     assert scores["pointing"]["localizer"] == 1.0
+
+
+def test_pointing_alone_is_that_of_the_report(planted_image_model, image_processor, rows, scores):
+    pointing = measure_pointing(planted_image_model, image_processor, rows, COLUMNS)
+    assert pointing == scores["pointing"]["localizer"] == 2 / 3
 
 
 def test_macro_f1_equals_the_hand_sum():
@@ -157,14 +169,15 @@ def test_columns_can_be_named_and_missing_ones_are_refused(planted_image_model, 
     names = {"image": "picture", "label": "class", "boxes": "objects"}
     rows = make_rows([paint((RED, 16, 24, 32, 40))], ["warm"], boxes, **names)
 
-    def evaluate(*columns):
-        return evaluate_image_localizer(planted_image_model, image_processor, rows, *columns)
+    def evaluate(**columns):
+        data = DataOptions("unused", **{f"{name}_column": columns[name] for name in columns})
+        return evaluate_image_localizer(planted_image_model, image_processor, rows, data)
 
-    assert evaluate("picture", "class", "objects")["accuracy"] == 1.0
+    assert evaluate(image="picture", label="class", boxes="objects")["accuracy"] == 1.0
     with pytest.raises(ValueError, match=r"`image` is not in .* has \['class', 'objects', 'pict"):
         evaluate()
     with pytest.raises(ValueError, match="`boxes` is not in the dataset"):
-        evaluate("picture", "class")
+        evaluate(image="picture", label="class")
 
 
 @pytest.mark.parametrize(
@@ -193,4 +206,4 @@ def test_an_image_that_cannot_be_read_is_named(planted_image_model, image_proces
 def test_a_label_that_the_model_does_not_know_is_refused(planted_image_model, image_processor):
     rows = make_rows([paint()], ["hot"], [[[0, 0, 9, 9]]])
     with pytest.raises(ValueError, match=r"label 'hot' in row 0 .* \['cold', 'warm'\]"):
-        evaluate_image_localizer(planted_image_model, image_processor, rows)
+        evaluate_image_localizer(planted_image_model, image_processor, rows, COLUMNS)

@@ -78,7 +78,7 @@ MAY_IMPORT = {
     "evaluation_image": RING | {"data", "localization_image", *METRICS},
     "training": RING | {"data", "evaluation", *METRICS},
     "training_text": RING | TRAINING,
-    "training_image": RING | TRAINING | {"augmentation", "data_image"},
+    "training_image": RING | TRAINING | IMAGE_TRAINING | {"evaluation_image"},
     "adaptation": RING | TRAINING,
     "measurement": RING | TRAINING | {"adaptation", "timing"},
     "adaptation_image": RING | TRAINING | IMAGE_TRAINING,

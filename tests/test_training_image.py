@@ -25,6 +25,7 @@ from hf_anchornet.data_image import (
     make_training_images,
     make_whole_images,
 )
+from hf_anchornet.evaluation_image import measure_pointing
 from hf_anchornet.training import TrainingOptions
 from hf_anchornet.training_image import (
     ImageLocalizerOptions,
@@ -79,12 +80,12 @@ def write_parquet(folder, count=192):
     return str(folder)
 
 
-def train(source, folder, num_epochs=1, **data):
+def train(source, folder, num_epochs=1, metric="accuracy", **data):
     return train_image_localizer(
         DataOptions(source, **data),
         ImageLocalizerOptions(**SMALL),
         AugmentationOptions(**CROPS),
-        TrainingOptions(str(folder), num_epochs=num_epochs, **FAST),
+        TrainingOptions(str(folder), num_epochs=num_epochs, metric_for_best_model=metric, **FAST),
     )
 
 
@@ -116,6 +117,32 @@ def test_a_trained_localizer_points_at_the_planted_square(planted_run):
         assert answer["label"] == "red"
         assert abs((box["xmin"] + box["xmax"]) / 2 - (left + 4)) <= 6
         assert abs((box["ymin"] + box["ymax"]) / 2 - (top + 4)) <= 6
+
+
+def test_boxes_of_the_validation_split_can_decide_between_epochs(tmp_path):
+    rows = make_rows(16)
+    corners = [draw(COLORS[name], row)[1] for row, name in enumerate(rows["label"])]
+    rows["objects"] = [[[x, y, x + 8, y + 8]] for x, y in corners]
+    source = str(tmp_path / "data.parquet")
+    Dataset.from_dict(rows).to_parquet(source)
+    data = {"validation_split": "train", "boxes_column": "objects"}
+    report = train(source, tmp_path / "run", 3, "pointing", **data)
+    pointing = [epoch["pointing"] for epoch in report["history"]]
+    assert report["best"]["pointing"] == max(pointing)
+    model = AutoModelForImageClassification.from_pretrained(tmp_path / "run")
+    processor = AutoImageProcessor.from_pretrained(tmp_path / "run")
+    saved = measure_pointing(model, processor, Dataset.from_dict(rows), DataOptions("", **data))
+    assert saved == max(pointing)
+
+
+def test_boxes_that_are_missing_cannot_decide(planted_run, tmp_path):
+    with pytest.raises(ValueError, match="`boxes` is not in the dataset"):
+        train(planted_run[0], tmp_path / "run", metric="pointing")
+
+
+def test_a_metric_that_nobody_measures_is_refused():
+    with pytest.raises(ValueError, match=r"`metric_for_best_model` must be .* got 'recall'"):
+        TrainingOptions("unused", metric_for_best_model="recall")
 
 
 def test_the_saved_localizer_has_label_names_and_its_image_size(planted_run):
