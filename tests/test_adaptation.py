@@ -5,7 +5,6 @@ import json
 import datasets
 import pytest
 import torch
-from accelerate.state import AcceleratorState
 from datasets import Dataset
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
@@ -172,14 +171,7 @@ def test_a_classifier_learns_from_the_spans(localizer, tmp_path):
     assert model.config.id2label[int(logits.argmax())] == "glad"
 
 
-@pytest.fixture
-def _fresh_accelerator():  # a process has one precision, kept by a singleton
-    AcceleratorState._reset_state()
-    yield
-    AcceleratorState._reset_state()
-
-
-@pytest.mark.usefixtures("_fresh_accelerator")
+@pytest.mark.usefixtures("fresh_accelerator")
 @pytest.mark.parametrize("mixed_precision", ["no", "bf16"])
 def test_an_existing_classifier_is_trained_further(
     localizer, classifier_folder, tmp_path, mixed_precision
