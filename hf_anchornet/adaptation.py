@@ -1,7 +1,7 @@
 """Train a classifier on what it will read: selected spans, a control, or the full text."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -16,7 +16,8 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from .budget_anchornet import select_head, select_head_and_tail, select_random_spans
+from .budget_anchornet import select_random_spans
+from .controls import CONTROLS
 from .data import DataOptions, check_texts, load_labelled, number_labels
 from .evaluation import localize
 from .span_reader_anchornet import SpanReader, join_spans
@@ -27,7 +28,7 @@ from .words_anchornet import Words, encodable
 FULL_TOKENS = 512
 """What a full text is cut to, special tokens included; less if the classifier reads less."""
 
-READINGS = ("spans", "full", "head", "head_and_tail", "random")
+READINGS = ("spans", "mix", "full", "random", *CONTROLS)
 
 
 @dataclass
@@ -38,9 +39,12 @@ class ClassifierOptions:
         localizer: Folder or Hub id of the localizer that selects the spans.
         classifier: Checkpoint to start from; `None`: a new small BERT.
         reading: "spans" (of the localizer) or a control of the same budget: "random" (spans of
-            the same sizes), "head" or "head_and_tail" (of the text); or "full" text.
+            the same sizes), "head" or "head_and_tail" (of the text), "textrank" or "tfidf" (its
+            best ranked sentences); "full" text; or "mix", the spans of each of `budgets`.
         max_tokens: The most tokens that the classifier reads, special tokens included; of the
             full text it is `FULL_TOKENS`.
+        budgets: In a mix the classifier reads each text once an epoch under each of these limits;
+            one of at least `FULL_TOKENS` stands for the full text.
         embeddings: Encoder checkpoint for the first embeddings of a new classifier.
         vocab_size: Vocabulary of a new classifier.
         hidden_size: Width of a new classifier.
@@ -51,6 +55,7 @@ class ClassifierOptions:
     classifier: str | None = None
     reading: str = "spans"
     max_tokens: int = 64
+    budgets: list[int] = field(default_factory=lambda: [32, 64, 128, FULL_TOKENS])
     embeddings: str | None = None
     vocab_size: int = 8000
     hidden_size: int = 128
@@ -60,6 +65,17 @@ class ClassifierOptions:
         """Check the reading."""
         if self.reading not in READINGS:
             raise ValueError(f"`reading` must be one of {READINGS}, got {self.reading!r}.")
+        if not self.budgets:
+            raise ValueError("`budgets` must hold at least one number of tokens, got [].")
+
+    def split_mix(self) -> "list[ClassifierOptions]":
+        """The readings that a mix is made of; of any other reading, itself."""
+        if self.reading != "mix":
+            return [self]
+        return [
+            replace(self, reading="full" if size >= FULL_TOKENS else "spans", max_tokens=size)
+            for size in self.budgets
+        ]
 
 
 def choose_texts(options: ClassifierOptions, reader: SpanReader, texts: Sequence[str]) -> list[str]:
@@ -73,10 +89,9 @@ def choose_texts(options: ClassifierOptions, reader: SpanReader, texts: Sequence
     reader.check_budget(options.max_tokens)
     budget = options.max_tokens - reader.num_special_tokens
     progress = tqdm(texts, desc="selecting", mininterval=5)
-    if options.reading in ("head", "head_and_tail"):
-        select = select_head if options.reading == "head" else select_head_and_tail
-        split = map(Words.split, progress)
-        return [join_spans(words, select(reader.count(words), budget)) for words in split]
+    if options.reading in CONTROLS:
+        select, split = CONTROLS[options.reading], map(Words.split, progress)
+        return [join_spans(words, select(words, reader.count(words), budget)) for words in split]
     localizer = AutoModelForSequenceClassification.from_pretrained(options.localizer)
     tokenizer = AutoTokenizer.from_pretrained(options.localizer)
     scales = localizer.reading_scales
@@ -131,17 +146,21 @@ def encode_readings(
     data: DataOptions,
     labels: Sequence[str],
 ) -> Dataset:
-    """What the classifier reads of each row: columns `input_ids`, `length` and `labels`."""
+    """What the classifier reads of each row: columns `input_ids`, `length` and `labels`.
+
+    Of a mix there is a row for each of its readings.
+    """
     check_texts(rows, data.text_column)
-    full = count_readable_tokens(model, tokenizer, FULL_TOKENS)
-    texts = choose_texts(options, SpanReader(model, tokenizer), rows[data.text_column])
-    ids = tokenizer(
-        [encodable(text) for text in texts],
-        truncation=True,
-        max_length=full if options.reading == "full" else options.max_tokens,
-    )["input_ids"]
-    targets = number_labels(rows, data.label_column, labels)
+    reader, targets = SpanReader(model, tokenizer), number_labels(rows, data.label_column, labels)
+    readings, ids = options.split_mix(), list[list[int]]()
+    for reading in readings:
+        texts = choose_texts(reading, reader, rows[data.text_column])
+        limit = FULL_TOKENS if reading.reading == "full" else reading.max_tokens
+        limit = count_readable_tokens(model, tokenizer, limit)
+        inputs = [encodable(text) for text in texts]
+        ids += tokenizer(inputs, truncation=True, max_length=limit)["input_ids"]
     lengths = [len(row) for row in ids]
+    targets *= len(readings)
     return Dataset.from_dict({"input_ids": ids, "length": lengths, "labels": targets})
 
 

@@ -30,7 +30,7 @@ from .localization_image import LocalizedImages, localize_images
 from .patch_reader_anchornet import cut_square
 from .training import TrainingOptions, make_accelerator, train_on_batches
 
-READINGS = ("patches", "full", "small", "centre", "random")
+READINGS = ("patches", "mix", "full", "small", "centre", "random")
 
 MARGIN = 0.125
 """In training a crop may reach beyond its box by this part of the box's sides."""
@@ -48,10 +48,13 @@ class PatchClassifierOptions:
         classifier: Checkpoint to start from, read as its own processor says; `None`: a new small
             ResNet.
         reading: "patches" (the localizer's best one, cut from the original) or a control of the
-            same size: "centre" or "random"; "full" image; or "small", the whole image at the
-            resolution of a patch.
-        patch_size: Side in pixels of what a new classifier reads, but for the full image.
-        full_size: Side in pixels of the full image for a new classifier.
+            same size: "centre" or "random"; "full" image; "small", the whole image at the
+            resolution of a patch; or "mix", the best `num_patches` and the small image, each once
+            an epoch.
+        num_patches: Patches of an image in a mix.
+        patch_size: Side in pixels of what the classifier reads, but for the full image. `None`: as
+            its own processor says; 96 for a new one.
+        full_size: Side in pixels of the full image. `None`: likewise; 224 for a new one.
         hidden_sizes: Channels of each stage of a new classifier.
         depths: Blocks of each stage of a new classifier.
         turn: Whether training images are turned by quarters, see `AugmentationOptions`.
@@ -61,8 +64,9 @@ class PatchClassifierOptions:
     localizer: str
     classifier: str | None = None
     reading: str = "patches"
-    patch_size: int = 96
-    full_size: int = 224
+    num_patches: int = 3
+    patch_size: int | None = None
+    full_size: int | None = None
     hidden_sizes: list[int] = field(default_factory=lambda: [32, 64, 128, 256])
     depths: list[int] = field(default_factory=lambda: [1, 1, 1, 1])
     turn: bool = True
@@ -72,6 +76,10 @@ class PatchClassifierOptions:
         """Check the reading and the sizes."""
         if self.reading not in READINGS:
             raise ValueError(f"`reading` must be one of {READINGS}, got {self.reading!r}.")
+        for name in ("num_patches", "patch_size", "full_size"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"`{name}` must be at least 1, got {value}.")
         if len(self.depths) != len(self.hidden_sizes) or not self.depths:
             raise ValueError(
                 f"`depths` must have one entry for each of `hidden_sizes` {self.hidden_sizes}, got "
@@ -81,8 +89,8 @@ class PatchClassifierOptions:
 
 def choose_boxes(
     options: PatchClassifierOptions, pictures: Sequence[Any], device: torch.device | str = "cpu"
-) -> list[Box | None]:
-    """What the classifier reads of each picture: a box of the original, or `None`, the whole.
+) -> list[list[Box | None]]:
+    """What the classifier reads of each picture: boxes of the original, `None` for the whole.
 
     The controls have the size of the localizer's patch. A picture without a patch is read whole.
 
@@ -92,32 +100,36 @@ def choose_boxes(
         device: Where the localizer runs.
     """
     if options.reading in ("full", "small"):
-        return [None] * len(pictures)
+        return [[None] for _ in pictures]
     localizer = AutoModelForImageClassification.from_pretrained(options.localizer).to(device)
     processor = AutoImageProcessor.from_pretrained(options.localizer)
-    chosen: list[Box | None] = []
+    chosen: list[list[Box | None]] = []
     with tqdm(total=len(pictures), desc="selecting", mininterval=5) as progress:
         for view in localize_images(localizer, processor, pictures):
-            chosen.extend(_choose(options.reading, view, first_row=len(chosen)))
+            chosen.extend(choose_from_view(options, view, first_row=len(chosen)))
             progress.update(len(view.images))
     return chosen
 
 
-def _choose(reading: str, view: LocalizedImages, first_row: int) -> list[Box | None]:
-    ranked = view.select(1)
-    sides = ranked.scales[:, 0].tolist()
-    if reading == "patches":
-        boxes = ranked.boxes
-    else:
+def choose_from_view(
+    options: PatchClassifierOptions, view: LocalizedImages, first_row: int = 0
+) -> list[list[Box | None]]:
+    """`choose_boxes` for one batch; random boxes are those of its rows from `first_row` on."""
+    ranked = view.select(options.num_patches if options.reading == "mix" else 1)
+    boxes, filled = ranked.boxes, ranked.filled
+    if options.reading in ("centre", "random"):
         boxes = torch.stack(
             [
                 select_centre_box(size[None], side)[0]
-                if reading == "centre"
+                if options.reading == "centre"
                 else select_random_boxes(size[None], side, 1, first_row + row)[0]
-                for row, (size, side) in enumerate(zip(view.located.sizes, sides, strict=True))
+                for row, (size, side) in enumerate(
+                    zip(view.located.sizes, ranked.scales[:, 0].tolist(), strict=True)
+                )
             ]
         )
-    return [found[0] if found else None for found in view.restore(boxes, ranked.filled)]
+    whole = [None] if options.reading == "mix" else []
+    return [[*found, *whole] or [None] for found in view.restore(boxes, filled)]
 
 
 def make_patch_classifier(
@@ -126,6 +138,7 @@ def make_patch_classifier(
     """The classifier to train and its processor: an existing checkpoint, or a new small ResNet."""
     names = dict(enumerate(labels))
     numbers = {label: index for index, label in names.items()}
+    side = options.full_size if options.reading == "full" else options.patch_size
     if options.classifier is not None:
         model = AutoModelForImageClassification.from_pretrained(
             options.classifier,
@@ -134,7 +147,10 @@ def make_patch_classifier(
             label2id=numbers,
             ignore_mismatched_sizes=True,  # of a head for other labels
         )
-        return model, AutoImageProcessor.from_pretrained(options.classifier)
+        processor = AutoImageProcessor.from_pretrained(options.classifier)
+        if side is not None:
+            processor.size = {"height": side, "width": side}
+        return model, processor
     config = ResNetConfig(
         embedding_size=options.hidden_sizes[0],
         hidden_sizes=options.hidden_sizes,
@@ -143,7 +159,8 @@ def make_patch_classifier(
         id2label=names,
         label2id=numbers,
     )
-    side = options.full_size if options.reading == "full" else options.patch_size
+    if side is None:
+        side = 224 if options.reading == "full" else 96
     processor = ViTImageProcessorPil(size={"height": side, "width": side})
     return ResNetForImageClassification(config), processor
 
@@ -172,21 +189,23 @@ class Readings(TorchDataset[dict[str, Any]]):
 
     Args:
         images: Whole pictures with their labels.
-        boxes: Of each picture, from `choose_boxes`.
+        boxes: Of each picture, from `choose_boxes`; each is a reading of its own.
         read: What to make of picture and box.
     """
 
     def __init__(
-        self, images: LabelledImages, boxes: Sequence[Box | None], read: Reader = cut
+        self, images: LabelledImages, boxes: Sequence[Sequence[Box | None]], read: Reader = cut
     ) -> None:
-        self.images, self.boxes, self.read = images, boxes, read
+        self.images, self.read = images, read
+        self.places = [(row, box) for row, found in enumerate(boxes) for box in found]
 
     def __len__(self) -> int:
-        return len(self.boxes)
+        return len(self.places)
 
-    def __getitem__(self, row: int) -> dict[str, Any]:
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        row, box = self.places[index]
         item = self.images[row]
-        picture = self.read(item["pixel_values"], self.boxes[row])
+        picture = self.read(item["pixel_values"], box)
         return {"picture": picture, "labels": item["labels"]}
 
 

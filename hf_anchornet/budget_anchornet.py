@@ -117,3 +117,20 @@ def select_head_and_tail(costs: NDArray[np.int64], budget: int) -> list[Span]:
     tail = select_head(costs[start:][::-1], budget - int(costs[:start].sum()))
     count = tail[0][1] if tail else 0
     return merge_spans([*head, (len(costs) - count, len(costs))] if count else head)
+
+
+def select_ranked_spans(spans: Sequence[Span], costs: NDArray[np.int64], budget: int) -> list[Span]:
+    """Control: spans in the order given; the one that does not fit any more is cut.
+
+    Args:
+        spans: Ranges of words that do not overlap, the best first.
+        costs: (words,), int64, tokens of each word.
+        budget: Tokens to spend.
+    """
+    left, chosen = budget, list[Span]()
+    for first, last in spans:
+        chosen.extend((first, first + count) for _, count in select_head(costs[first:last], left))
+        left -= int(costs[first:last].sum())
+        if left <= 0:
+            break
+    return merge_spans(chosen)

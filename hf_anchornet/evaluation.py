@@ -11,6 +11,7 @@ from accelerate import Accelerator
 from datasets import Dataset
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from .data import check_column
@@ -74,27 +75,27 @@ def localize(
     multi_label = model.config.problem_type == "multi_label_classification"
     for start in range(0, len(texts), batch_size):
         batch = list(texts[start : start + batch_size])
+        # Lists, since transformers takes as long to make tensors of the offsets as the model runs.
         inputs = tokenizer(
             [encodable(text) for text in batch],
             add_special_tokens=False,
             truncation=False,
-            padding=True,
             return_offsets_mapping=True,
-            return_tensors="pt",
+            return_attention_mask=False,
             verbose=False,
         )
-        # A batch without a token comes as floats.
-        ids = inputs["input_ids"].long().to(model.device)
-        mask = inputs["attention_mask"].long().to(model.device)
+        rows = [torch.tensor(ids, dtype=torch.long) for ids in inputs["input_ids"]]
+        ids, mask = (
+            pad_sequence(values, batch_first=True).to(model.device)
+            for values in (rows, [torch.ones_like(row) for row in rows])
+        )
         output = model(ids, mask, output_evidence=True)
         evidence = [
             branch if multi_label else center_evidence(branch) for branch in output.evidence
         ]
-        offsets = [
-            spots[:count].tolist()
-            for spots, count in zip(inputs["offset_mapping"], mask.sum(dim=1).tolist(), strict=True)
-        ]
-        located = locate_texts(batch, offsets, evidence, cast(tuple[Window, ...], model.windows))
+        located = locate_texts(
+            batch, inputs["offset_mapping"], evidence, cast(tuple[Window, ...], model.windows)
+        )
         yield from map(Localization, located, output.logits.cpu().numpy())
 
 

@@ -1,6 +1,7 @@
 """Tiny models and a word-level tokenizer, made from configs: no network, no files."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import (
     BertConfig,
@@ -34,6 +36,14 @@ VOCABULARY = ["[PAD]", "[UNK]", "good", "bad", "film", "the", "a", "was", "not",
 @pytest.fixture(autouse=True)
 def _same_seed_everywhere() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def fresh_accelerator() -> Iterator[None]:
+    """A process has one precision, kept by a singleton of Accelerate."""
+    AcceleratorState._reset_state()
+    yield
+    AcceleratorState._reset_state()
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ def encode(reader, localizer, texts, **options):
     return encode_readings(chosen, reader.model, reader.tokenizer, rows, data, ["sad", "glad"])
 
 
-@pytest.mark.parametrize("reading", sorted(set(READINGS) - {"full"}))
+@pytest.mark.parametrize("reading", sorted(set(READINGS) - {"full", "mix"}))
 @pytest.mark.parametrize("max_tokens", [3, 12, 64])
 def test_each_reading_keeps_the_budget(reader, localizer, reading, max_tokens):
     options = ClassifierOptions(localizer, reading=reading, max_tokens=max_tokens)
@@ -80,6 +80,25 @@ def test_the_controls_read_where_they_say(reader, localizer):
     assert read("head") == "the film was a"
     assert read("head_and_tail") == "the film bad ."
     assert read("full") == text
+
+
+def test_a_mix_reads_each_text_under_each_budget(reader, localizer):
+    options = ClassifierOptions(localizer, reading="mix", budgets=[4, 8, 512])
+    (small,), (large,) = (
+        choose_texts(ClassifierOptions(localizer, max_tokens=size), reader, [LONG])
+        for size in (4, 8)
+    )
+    rows = encode(reader, localizer, [LONG, "good"], reading="mix", budgets=[4, 8, 512])
+    read = reader.tokenizer.batch_decode(rows["input_ids"][0::2], skip_special_tokens=True)
+    assert [part.reading for part in options.split_mix()] == ["spans", "spans", "full"]
+    assert read[:2] == [small, large]
+    assert rows["length"][4] == 128  # all that this classifier reads
+    assert rows["labels"] == [1] * 6
+
+
+def test_a_mix_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="`budgets` must hold at least one"):
+        ClassifierOptions("unused", reading="mix", budgets=[])
 
 
 def test_random_spans_differ_between_texts_and_stay_the_same_each_time(reader, localizer):
@@ -152,14 +171,22 @@ def test_a_classifier_learns_from_the_spans(localizer, tmp_path):
     assert model.config.id2label[int(logits.argmax())] == "glad"
 
 
-def test_an_existing_classifier_is_trained_further(localizer, classifier_folder, tmp_path):
+@pytest.mark.usefixtures("fresh_accelerator")
+@pytest.mark.parametrize("mixed_precision", ["no", "bf16"])
+def test_an_existing_classifier_is_trained_further(
+    localizer, classifier_folder, tmp_path, mixed_precision
+):
     rows = {"text": ["good film", "bad film"] * 4, "label": ["yes", "no"] * 4}
     Dataset.from_dict(rows).to_parquet(tmp_path / "data.parquet")
     adapt_classifier(
         DataOptions(str(tmp_path / "data.parquet"), validation_split="train"),
         ClassifierOptions(localizer, classifier=classifier_folder, max_tokens=6),
-        TrainingOptions(str(tmp_path / "run"), num_epochs=1),
+        TrainingOptions(str(tmp_path / "run"), num_epochs=1, mixed_precision=mixed_precision),
     )
     model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "run")
+    before = AutoModelForSequenceClassification.from_pretrained(classifier_folder)
+    moved = model.classifier.weight - before.classifier.weight
+    assert model.dtype == torch.float32  # precision is mixed in computing only
+    assert 0 < moved.abs().max() < 0.1
     assert model.config.id2label == {0: "no", 1: "yes"}
     assert model.config.max_position_embeddings == 128

@@ -85,32 +85,55 @@ def classifier_folder(tmp_path):
 def test_the_patch_is_the_one_with_the_evidence(localizer):
     pictures = [paint(RED, 16, 40), paint(BLUE, 128, 32, size=(256, 128))]
     boxes = choose_boxes(PatchClassifierOptions(localizer), pictures)
-    assert boxes[0] == (16, 40, 32, 56)
-    assert boxes[1][2] - boxes[1][0] == 32  # 8 px at a quarter of the size
-    assert boxes[1][0] <= 128
-    assert boxes[1][2] >= 144
+    assert boxes[0] == [(16, 40, 32, 56)]
+    ((left, _, right, _),) = boxes[1]
+    assert right - left == 32  # 8 px at a quarter of the size
+    assert left <= 128
+    assert right >= 144
+
+
+def test_a_mix_reads_the_best_patches_and_the_whole(localizer, data):
+    pictures = [paint(RED, 16, 40), paint(BLUE, 0, 0)]
+    best = choose_boxes(PatchClassifierOptions(localizer), pictures)
+    options = PatchClassifierOptions(localizer, reading="mix", num_patches=2)
+    mix = choose_boxes(options, pictures)
+    assert [boxes[:1] for boxes in mix] == best
+    assert [len(boxes) for boxes in mix] == [3, 3]
+    assert [boxes[-1] for boxes in mix] == [None, None]
+    rows = datasets.load_dataset("parquet", data_files=data.dataset, split="train").select([0, 1])
+    readings = make_readings(options, rows, data, ["dark", "green"])
+    assert [readings[index]["labels"] for index in range(len(readings))] == [0, 0, 0, 1, 1, 1]
+    assert readings[2]["picture"].size == (64, 64)
 
 
 @pytest.mark.parametrize("reading", ["centre", "random"])
 def test_the_controls_have_the_size_of_the_patch(localizer, reading):
     options = PatchClassifierOptions(localizer, reading=reading)
-    boxes = choose_boxes(options, [paint(RED, 16, 40)] * 20)
+    boxes = [box for (box,) in choose_boxes(options, [paint(RED, 16, 40)] * 20)]
     assert all((x1 - x0, y1 - y0) == (16, 16) for x0, y0, x1, y1 in boxes)
     assert len(set(boxes)) == 1 if reading == "centre" else len(set(boxes)) > 5
     assert reading == "random" or boxes[0] == (24, 24, 40, 40)
-    assert choose_boxes(options, [paint(RED, 16, 40)] * 20) == boxes
+    assert choose_boxes(options, [paint(RED, 16, 40)] * 20) == [[box] for box in boxes]
 
 
 @pytest.mark.parametrize("reading", ["full", "small"])
 def test_the_whole_image_needs_no_localizer(reading):
     options = PatchClassifierOptions("no such folder", reading=reading)
-    assert choose_boxes(options, [paint(RED, 0, 0)] * 2) == [None, None]
+    assert choose_boxes(options, [paint(RED, 0, 0)] * 2) == [[None], [None]]
 
 
 def test_an_image_without_evidence_is_read_whole(localizer, planted_image_model):
     planted_image_model.aggregation.heads[0].weight.data.zero_()
     planted_image_model.save_pretrained(localizer)
-    assert choose_boxes(PatchClassifierOptions(localizer), [paint(RED, 0, 0)]) == [None]
+    assert choose_boxes(PatchClassifierOptions(localizer), [paint(RED, 0, 0)]) == [[None]]
+
+
+@pytest.mark.parametrize(("reading", "side"), [("patches", 16), ("full", 32)])
+def test_an_existing_classifier_reads_the_size_asked_for(classifier_folder, reading, side):
+    sizes = {"patch_size": 16, "full_size": 32}
+    options = PatchClassifierOptions("unused", classifier_folder, reading, **sizes)
+    _, processor = make_patch_classifier(options, ["a", "b"])
+    assert find_side(processor) == side
 
 
 @pytest.mark.parametrize("reading", READINGS)
@@ -139,7 +162,7 @@ def test_the_patch_is_read_as_the_pipeline_reads_it(localizer, data, classifier_
     with torch.no_grad():
         logits = model.eval()(pixel_values=batch["pixel_values"]).logits
     answers = PatchReader(model, processor).read(
-        rows[:4]["image"], [[box] for box in readings.boxes[:4]]
+        rows[:4]["image"], [[box] for _, box in readings.places[:4]]
     )
     best = logits.softmax(dim=-1).amax(dim=-1)
     torch.testing.assert_close(torch.tensor([x["score"] for x in answers]), best)
@@ -179,13 +202,20 @@ def test_a_classifier_learns_from_the_patches(localizer, data, tmp_path):
     assert answer["pixels"] == 16 * 16
 
 
-def test_an_existing_classifier_is_trained_further(localizer, data, classifier_folder, tmp_path):
+@pytest.mark.usefixtures("fresh_accelerator")
+@pytest.mark.parametrize("mixed_precision", ["no", "bf16"])
+def test_an_existing_classifier_is_trained_further(
+    localizer, data, classifier_folder, tmp_path, mixed_precision
+):
     adapt_patch_classifier(
         data,
         PatchClassifierOptions(localizer, classifier=classifier_folder),
-        TrainingOptions(str(tmp_path / "run"), num_epochs=1, num_workers=1),
+        TrainingOptions(
+            str(tmp_path / "run"), num_epochs=1, num_workers=1, mixed_precision=mixed_precision
+        ),
     )
     model = AutoModelForImageClassification.from_pretrained(tmp_path / "run")
+    assert model.dtype == torch.float32  # precision is mixed in computing only
     assert model.config.id2label == {0: "dark", 1: "green"}
     assert find_side(AutoImageProcessor.from_pretrained(tmp_path / "run")) == 24
 
@@ -194,6 +224,8 @@ def test_an_existing_classifier_is_trained_further(localizer, data, classifier_f
     ("options", "message"),
     [
         ({"reading": "spans"}, r"`reading` must be one of .*, got 'spans'"),
+        ({"num_patches": 0}, "`num_patches` must be at least 1, got 0"),
+        ({"patch_size": 0}, "`patch_size` must be at least 1, got 0"),
         ({"depths": [1]}, r"`depths` must have one entry for each of `hidden_sizes` .* got \[1\]"),
         ({"depths": [], "hidden_sizes": []}, r"`depths` must have one entry .* got \[\]"),
     ],

@@ -16,6 +16,7 @@ from hf_anchornet.budget_anchornet import (
     select_head,
     select_head_and_tail,
     select_random_spans,
+    select_ranked_spans,
 )
 
 
@@ -119,3 +120,11 @@ def test_random_spans_differ_by_seed_and_fill_the_budget():
     draws = [select_random_spans(spans, costs, 10, seed) for seed in (0, 0, 1)]
     assert draws[0] == draws[1] != draws[2]
     assert all(sum(last - first for first, last in draw) == 10 for draw in draws)
+
+
+def test_ranked_spans_fill_the_budget_and_the_last_one_is_cut():
+    costs = np.array([1, 2, 1, 1, 3, 1])
+    ranked = [(3, 6), (0, 3)]
+    assert select_ranked_spans(ranked, costs, 4) == [(3, 5)]
+    assert select_ranked_spans(ranked, costs, 7) == [(0, 1), (3, 6)]
+    assert select_ranked_spans(ranked, costs, 0) == []

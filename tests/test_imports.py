@@ -79,7 +79,8 @@ MAY_IMPORT = {
     "training": RING | {"data", "evaluation", *METRICS},
     "training_text": RING | TRAINING,
     "training_image": RING | TRAINING | IMAGE_TRAINING | {"evaluation_image"},
-    "adaptation": RING | TRAINING,
+    "controls": RING | {"evaluation"},
+    "adaptation": RING | TRAINING | {"controls"},
     "measurement": RING | TRAINING | {"adaptation", "timing"},
     "adaptation_image": RING | TRAINING | IMAGE_TRAINING,
     "measurement_image": RING
@@ -88,6 +89,7 @@ MAY_IMPORT = {
     | {"adaptation_image", "evaluation_image", "measurement", "timing"},
     "timing": set(),
     "conversion": RING,
+    "conversion_efficientnet": set(),
     "reference": RING | {"conversion", "timing"},
     "visualization": set(),
     "visualization_text": {"visualization"},

@@ -1,0 +1,71 @@
+"""What people would read of a text instead: its head, head and tail, or best ranked sentences."""
+
+import re
+from collections.abc import Callable
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .budget_anchornet import select_head, select_head_and_tail, select_ranked_spans
+from .evaluation import SENTENCE_END
+from .words_anchornet import Span, Words
+
+Control = Callable[[Words, NDArray[np.int64], int], list[Span]]
+"""From words, the classifier's tokens of each and a budget of tokens to the spans to read."""
+
+
+def rank_by_tfidf(words: Words) -> list[Span]:
+    """Sentences as ranges of words, those most like the whole text first.
+
+    The likeness of a sentence is the cosine of its TF-IDF weights and their mean over the text
+    (centroid method, Radev et al., 2004); a word's document frequency is the number of sentences
+    that hold it.
+    """
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    spans = split_sentences(words)
+    sentences = [words.text[slice(*words.span(*span))] for span in spans]
+    if not any(re.search(r"\w", sentence) for sentence in sentences):
+        return spans
+    weights = TfidfVectorizer(token_pattern=r"\w+").fit_transform(sentences)
+    likeness = (weights @ weights.sum(axis=0).A1).ravel()
+    return [spans[index] for index in np.argsort(-likeness, kind="stable")]
+
+
+def rank_by_textrank(words: Words) -> list[Span]:
+    """Sentences as ranges of words, by TextRank (Mihalcea and Tarau, 2004), the best first.
+
+    Sentences are those of the package summa; words of those that it does not rank come last.
+    """
+    from summa.summarizer import summarize
+
+    ranked, position = [], 0
+    ranks = np.zeros(len(words), dtype=bool)
+    for sentence, score in summarize(words.text, ratio=1.0, scores=True) or []:
+        start = words.text.find(sentence, position)
+        if start >= 0:
+            position = start + len(sentence)
+            first, last = words.at(np.array(start)), words.before(np.array(position)) + 1
+            ranked.append((-score, (int(first), int(last))))
+            ranks[first:last] = True
+    rest = [(word, word + 1) for word in np.flatnonzero(~ranks).tolist()]
+    return [span for _, span in sorted(ranked)] + rest
+
+
+def split_sentences(words: Words) -> list[Span]:
+    """The sentences of a text as ranges of words, in reading order."""
+    ends = [match.end() for match in SENTENCE_END.finditer(words.text)]
+    inner = np.searchsorted(words.starts, ends)
+    borders = sorted({0, *inner.tolist(), len(words)})
+    return list(pairwise(borders))
+
+
+CONTROLS: dict[str, Control] = {
+    "head": lambda words, costs, budget: select_head(costs, budget),
+    "head_and_tail": lambda words, costs, budget: select_head_and_tail(costs, budget),
+    "textrank": lambda words, costs, budget: select_ranked_spans(
+        rank_by_textrank(words), costs, budget
+    ),
+    "tfidf": lambda words, costs, budget: select_ranked_spans(rank_by_tfidf(words), costs, budget),
+}
