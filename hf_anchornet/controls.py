@@ -2,13 +2,11 @@
 
 import re
 from collections.abc import Callable
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .budget_anchornet import select_head, select_head_and_tail, select_ranked_spans
-from .evaluation import SENTENCE_END
 from .words_anchornet import Span, Words
 
 Control = Callable[[Words, NDArray[np.int64], int], list[Span]]
@@ -24,7 +22,7 @@ def rank_by_tfidf(words: Words) -> list[Span]:
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    spans = split_sentences(words)
+    spans = words.sentences()
     sentences = [words.text[slice(*words.span(*span))] for span in spans]
     if not any(re.search(r"\w", sentence) for sentence in sentences):
         return spans
@@ -51,14 +49,6 @@ def rank_by_textrank(words: Words) -> list[Span]:
             ranks[first:last] = True
     rest = [(word, word + 1) for word in np.flatnonzero(~ranks).tolist()]
     return [span for _, span in sorted(ranked)] + rest
-
-
-def split_sentences(words: Words) -> list[Span]:
-    """The sentences of a text as ranges of words, in reading order."""
-    ends = [match.end() for match in SENTENCE_END.finditer(words.text)]
-    inner = np.searchsorted(words.starts, ends)
-    borders = sorted({0, *inner.tolist(), len(words)})
-    return list(pairwise(borders))
 
 
 CONTROLS: dict[str, Control] = {

@@ -1,6 +1,5 @@
 """How good a localizer is: accuracy on labels, agreement of its attribution with people."""
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -20,9 +19,6 @@ from .metrics.pointing_game import PointingGame
 from .metrics.token_auprc import TokenAUPRC
 from .spans_anchornet import locate_texts
 from .words_anchornet import LocatedText, encodable
-
-SENTENCE_END = re.compile(r"[.!?]+[\"')\]]*\s+|\n")
-"""Where a sentence ends: at a line break, or behind . ! ? (and what they close) and a blank."""
 
 
 @torch.no_grad()
@@ -156,8 +152,9 @@ def _mark(located: LocatedText, spans: Sequence[Sequence[int]]) -> NDArray[np.fl
 
 def _average_sentences(values: NDArray[np.float64], located: LocatedText) -> NDArray[np.float64]:
     """Each token's value replaced by the mean over its sentence: (tokens,)."""
-    ends = [end.end() for end in SENTENCE_END.finditer(located.words.text)]
-    sentence = np.searchsorted(ends, located.starts, side="right")
+    words = located.words
+    firsts = [first for first, _ in words.sentences()]
+    sentence = np.searchsorted(firsts, words.at(located.starts), side="right") - 1
     sums, counts = np.bincount(sentence, values), np.bincount(sentence)
     means: NDArray[np.float64] = sums[sentence] / counts[sentence]
     return means

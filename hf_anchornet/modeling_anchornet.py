@@ -143,8 +143,9 @@ class AnchorNetClassifier(AnchorNetPreTrainedModel):
         Args:
             scores: One tensor a branch: (batch, positions, labels), see `LinearAggregation`.
             masks: One tensor a branch: (batch, positions), bool, True = the window counts.
-            labels: (batch,), int64 class indices, or (batch, labels), float in [0, 1], if
-                `config.problem_type` is "multi_label_classification".
+            labels: (batch,), int64 class indices, or (batch, labels), float in [0, 1]:
+                probabilities, which add up to 1 unless `config.problem_type` is
+                "multi_label_classification".
             output_evidence: Whether to return evidence and masks; default `config.output_evidence`.
             return_dict: `False`: a plain tuple without the fields that are None.
         """
@@ -172,14 +173,22 @@ class AnchorNetClassifier(AnchorNetPreTrainedModel):
         evidence: tuple[Tensor, ...],
     ) -> Tensor:
         """Loss of the prediction, plus what the config adds in training."""
-        loss: Tensor = self.loss_function(labels, logits, self.config)
+        loss = self._cross_entropy(logits, labels)
         if not self.training:
             return loss
         if self.config.auxiliary_loss_weight > 0:
             alone = bias + by_branch * len(by_branch)  # (branches, batch, labels)
-            losses = [self.loss_function(labels, branch, self.config) for branch in alone]
+            losses = [self._cross_entropy(branch, labels) for branch in alone]
             loss = loss + self.config.auxiliary_loss_weight * torch.stack(losses).mean()
         for penalty, branch in zip(self.branch_penalties, evidence, strict=True):
             if penalty > 0:
                 loss = loss + penalty * center_evidence(branch).abs().sum() / len(logits)
+        return loss
+
+    def _cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The loss of transformers, and of a single-label model also that to probabilities."""
+        single = self.config.problem_type == "single_label_classification"
+        if single and labels.shape == logits.shape:
+            return nn.functional.cross_entropy(logits, labels)
+        loss: Tensor = self.loss_function(labels, logits, self.config)
         return loss

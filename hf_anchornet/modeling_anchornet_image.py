@@ -228,8 +228,9 @@ class AnchorNetForImageClassification(AnchorNetImagePreTrainedModel, AnchorNetCl
         Args:
             pixel_values: See `AnchorNetImageModel.forward`.
             pixel_mask: See `AnchorNetImageModel.forward`.
-            labels: (batch,), int64 class indices, or (batch, labels), float in [0, 1], if
-                `config.problem_type` is "multi_label_classification".
+            labels: (batch,), int64 class indices, or (batch, labels), float in [0, 1]:
+                probabilities, which add up to 1 unless `config.problem_type` is
+                "multi_label_classification".
             output_evidence: Whether to return evidence and masks; default `config.output_evidence`.
             return_dict: `False`: a plain tuple without the fields that are None.
         """

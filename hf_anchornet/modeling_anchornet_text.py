@@ -221,8 +221,9 @@ class AnchorNetTextForSequenceClassification(AnchorNetTextPreTrainedModel, Ancho
         Args:
             input_ids: (batch, tokens), int64; any length, also 0.
             attention_mask: (batch, tokens), 1 = real token; see `AnchorNetTextModel.forward`.
-            labels: (batch,), int64 class indices, or (batch, labels), float in [0, 1], if
-                `config.problem_type` is "multi_label_classification".
+            labels: (batch,), int64 class indices, or (batch, labels), float in [0, 1]:
+                probabilities, which add up to 1 unless `config.problem_type` is
+                "multi_label_classification".
             output_evidence: Whether to return evidence and masks; default `config.output_evidence`.
             return_dict: `False`: a plain tuple without the fields that are None.
         """

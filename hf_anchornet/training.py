@@ -49,7 +49,6 @@ class TrainingOptions:
         warmup_ratio: Share of the steps in which the rates rise from 0.
         max_grad_norm: Gradients are clipped to this norm.
         gradient_accumulation_steps: Batches a step.
-        distillation_weight: Weight of the teacher's probabilities in the loss, in [0, 1].
         mixed_precision: "no", "bf16" or "fp16".
         metric_for_best_model: What decides between epochs, on the validation split: "accuracy", or
             of image localizers "pointing", see `measure_pointing`.
@@ -67,7 +66,6 @@ class TrainingOptions:
     warmup_ratio: float = 0.05
     max_grad_norm: float = 1.0
     gradient_accumulation_steps: int = 1
-    distillation_weight: float = 0.5
     mixed_precision: str = "no"
     metric_for_best_model: Literal["accuracy", "pointing"] = "accuracy"
     num_workers: int = 0
@@ -85,10 +83,6 @@ class TrainingOptions:
                 raise ValueError(f"`{name}` must be at least 1, got {getattr(self, name)}.")
         if self.num_workers < 0:
             raise ValueError(f"`num_workers` must be at least 0, got {self.num_workers}.")
-        if not 0 <= self.distillation_weight <= 1:
-            raise ValueError(
-                f"`distillation_weight` must be in [0, 1], got {self.distillation_weight}."
-            )
 
 
 def make_accelerator(options: TrainingOptions) -> Accelerator:
@@ -132,26 +126,6 @@ def group_parameters(model: nn.Module, options: TrainingOptions) -> list[dict[st
     ]
 
 
-def compute_loss(model: nn.Module, batch: dict[str, Tensor], distillation_weight: float) -> Tensor:
-    """The model's own loss, mixed with the cross entropy to its teacher where there is one.
-
-    Knowledge distillation at temperature 1 (Hinton et al., 2015, equation 1); of multi-label
-    models, label by label.
-    """
-    teacher_logits = batch.get("teacher_logits")
-    output = model(**{name: value for name, value in batch.items() if name != "teacher_logits"})
-    loss: Tensor = output.loss
-    if teacher_logits is None:
-        return loss
-    if batch["labels"].ndim == 1:
-        soft = nn.functional.cross_entropy(output.logits, teacher_logits.softmax(dim=-1))
-    else:
-        soft = nn.functional.binary_cross_entropy_with_logits(
-            output.logits, teacher_logits.sigmoid()
-        )
-    return (1 - distillation_weight) * loss + distillation_weight * soft
-
-
 def train_classifier(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -166,8 +140,8 @@ def train_classifier(
     Args:
         model: The model, on any device.
         tokenizer: What made the tokens of both sets.
-        train_set: Columns `input_ids`, `length`, `labels` and, with a teacher, `teacher_logits`.
-        validation_set: The same, without a teacher.
+        train_set: Columns `input_ids`, `length` and `labels`.
+        validation_set: The same.
         options: How to train.
         accelerator: From `make_accelerator`.
         crop_tokens: See `make_collator`, in training only.
@@ -299,7 +273,7 @@ def _train_epoch(
     )
     for batch in progress:
         with accelerator.accumulate(model):
-            loss = compute_loss(model, batch, options.distillation_weight)
+            loss = model(**batch).loss
             if not torch.isfinite(loss):
                 raise FloatingPointError(
                     f"the loss became {loss.item()} in epoch {epoch}; lower `learning_rate` "

@@ -7,24 +7,20 @@ from typing import Any, Literal
 import torch
 from datasets import Dataset
 from transformers import (
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
     PreTrainedTokenizerBase,
-    pipeline,
 )
 
 from .configuration_anchornet import AnchorNetTextConfig
 from .data import DataOptions, load_labelled, tokenize
+from .distillation import add_taught_pieces
 from .modeling_anchornet_text import AnchorNetTextForSequenceClassification
 from .training import TrainingOptions, make_accelerator, train_classifier
 from .vocabulary import (
     count_ngrams,
-    count_readable_tokens,
     embed_vocabulary,
     load_tokenizer,
     train_tokenizer,
 )
-from .words_anchornet import encodable
 
 
 @dataclass
@@ -35,7 +31,8 @@ class LocalizerOptions:
         tokenizer: Checkpoint whose tokenizer to take; `None`: train one on the training split.
         vocab_size: Largest vocabulary of a tokenizer trained here.
         embeddings: Encoder checkpoint to take the first embeddings from; `None`: random.
-        teacher: Classifier checkpoint to learn from, next to the labels.
+        teacher: Classifier checkpoint to learn from, next to the labels; see `add_taught_pieces`.
+        distillation_weight: Share of the teacher in what pieces of texts teach, in [0, 1].
         hidden_size: Width of embeddings and trunk.
         kernel_sizes: Kernel size of each layer.
         dilations: Dilation of each layer; empty: all 1.
@@ -54,6 +51,7 @@ class LocalizerOptions:
     vocab_size: int = 24_000
     embeddings: str | None = None
     teacher: str | None = None
+    distillation_weight: float = 0.9
     hidden_size: int = 128
     kernel_sizes: list[int] = field(default_factory=lambda: [3, 3])
     dilations: list[int] = field(default_factory=list)
@@ -66,6 +64,13 @@ class LocalizerOptions:
     evidence_penalty: float = 0.01
     ngram_penalty: float = 0.05
     crop_tokens: int = 250
+
+    def __post_init__(self) -> None:
+        """Check what the configuration does not."""
+        if not 0 <= self.distillation_weight <= 1:
+            raise ValueError(
+                f"`distillation_weight` must be in [0, 1], got {self.distillation_weight}."
+            )
 
 
 def train_localizer(
@@ -82,11 +87,18 @@ def train_localizer(
         tokenizer = make_tokenizer(localizer, train_rows[data.text_column])
         train_set = tokenize(train_rows, tokenizer, data, labels)
         validation_set = tokenize(validation_rows, tokenizer, data, labels)
+        model = make_localizer(localizer, tokenizer, train_set, labels)
         if localizer.teacher is not None:
-            texts = train_rows[data.text_column]
-            logits = ask_teacher(localizer.teacher, texts, labels, accelerator.device)
-            train_set = train_set.add_column("teacher_logits", logits)
-    model = make_localizer(localizer, tokenizer, train_set, labels)
+            train_set = add_taught_pieces(
+                train_set,
+                train_rows,
+                tokenizer,
+                data,
+                labels,
+                localizer.teacher,
+                localizer.distillation_weight,
+                accelerator,
+            )
     return train_classifier(
         model, tokenizer, train_set, validation_set, options, accelerator, localizer.crop_tokens
     )
@@ -145,35 +157,3 @@ def make_localizer(
         with torch.no_grad():
             model.anchornet.embeddings.weight.copy_(table)
     return model
-
-
-def ask_teacher(
-    teacher: str, texts: Sequence[str], labels: list[str], device: torch.device
-) -> list[list[float]]:
-    """The teacher's logits for each text, in the order of `labels`.
-
-    Texts are cut to what the teacher can read.
-
-    Raises:
-        ValueError: if the teacher does not know the same labels.
-    """
-    model = AutoModelForSequenceClassification.from_pretrained(teacher)
-    if set(model.config.label2id) != set(labels):
-        raise ValueError(
-            f"`teacher` must know the labels {sorted(labels)}, {teacher} knows "
-            f"{sorted(model.config.label2id)}; train it on the same labels."
-        )
-    tokenizer = AutoTokenizer.from_pretrained(teacher)
-    ask = pipeline(
-        "text-classification",
-        model=model,
-        tokenizer=tokenizer,
-        device=device,
-        top_k=None,
-        function_to_apply="none",
-        truncation=True,
-        max_length=count_readable_tokens(model, tokenizer),
-    )
-    answers: list[Any] = ask([encodable(text) for text in texts], batch_size=32)
-    scores = [{answer["label"]: answer["score"] for answer in row} for row in answers]
-    return [[row[label] for label in labels] for row in scores]

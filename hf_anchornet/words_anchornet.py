@@ -5,12 +5,16 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 Span = tuple[int, int]
 """A range of words `[first, last)` of one text."""
+
+# At a line break, or behind . ! ? (and what they close) and a blank.
+_SENTENCE_END = re.compile(r"[.!?]+[\"')\]]*\s+|\n")
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,12 @@ class Words:
     def before(self, characters: NDArray[np.int64]) -> NDArray[np.int64]:
         """Index of the last word that starts before each character; 0 if there is none."""
         return np.maximum(np.searchsorted(self.starts, characters) - 1, 0)
+
+    def sentences(self) -> list[Span]:
+        """The sentences in reading order; each word is in one of them."""
+        ends = [match.end() for match in _SENTENCE_END.finditer(self.text)]
+        inner = np.searchsorted(self.starts, ends).tolist()
+        return list(pairwise(sorted({0, *inner, len(self)})))
 
     def span(self, first: int, last: int) -> tuple[int, int]:
         """Characters `[start, end)` of the words `[first, last)`, `first < last`."""

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hf_anchornet.controls import CONTROLS, rank_by_textrank, rank_by_tfidf, split_sentences
+from hf_anchornet.controls import CONTROLS, rank_by_textrank, rank_by_tfidf
 from hf_anchornet.words_anchornet import Words
 
 TEXT = "Cats chase mice. Dogs bark! Mice fear cats, cats love mice. Weather was fine?\nThe end"
@@ -16,7 +16,7 @@ def read(words, spans):
 
 def test_sentences_share_out_the_words():
     words = Words.split(TEXT)
-    assert split_sentences(words) == SENTENCES
+    assert words.sentences() == SENTENCES
     assert read(words, SENTENCES)[2:] == [
         "Mice fear cats, cats love mice.",
         "Weather was fine?",

@@ -178,6 +178,15 @@ def test_ngram_codes_take_four_bytes_where_they_fit_and_eight_elsewhere(config):
     assert [code.element_size() for code in codes] == [4, 4, 8]
 
 
+def test_probabilities_of_single_labels_train_with_a_softmax_loss(model):
+    ids, probs = random_ids(model.config, 3, 20), torch.tensor([[0.3, 0.7], [1.0, 0.0], [0.5, 0.5]])
+    model.config.problem_type = "single_label_classification"
+    output = model.eval()(ids, labels=probs)
+    assert_close(output.loss, -(probs * output.logits.log_softmax(dim=1)).sum(dim=1).mean())
+    whole = model(ids, labels=torch.tensor([1, 0, 0])).loss
+    assert_close(model(ids, labels=torch.eye(2)[[1, 0, 0]]).loss, whole)
+
+
 def test_multi_label_targets_train_with_a_sigmoid_loss(config):
     config.problem_type = "multi_label_classification"
     model = AnchorNetTextForSequenceClassification(config).eval()

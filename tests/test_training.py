@@ -26,7 +26,6 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 from hf_anchornet.data import DataOptions, make_collator
 from hf_anchornet.training import (
     TrainingOptions,
-    compute_loss,
     group_parameters,
     make_accelerator,
     make_loader,
@@ -34,7 +33,6 @@ from hf_anchornet.training import (
 )
 from hf_anchornet.training_text import (
     LocalizerOptions,
-    ask_teacher,
     make_localizer,
     make_tokenizer,
     train_localizer,
@@ -220,31 +218,6 @@ def test_a_loss_that_is_not_finite_stops_the_training(tmp_path):
         run_fixed(Fixed([float("nan"), 0.0]), options, [0.0])
 
 
-def test_the_loss_with_a_teacher_mixes_labels_and_probabilities():
-    batch = {"labels": torch.tensor([0]), "teacher_logits": torch.tensor([[0.0, 0.0]])}
-    model = Fixed([0.0, 2.0])
-    # -log softmax of (0, 2) is (log(1 + e^2), log(1 + e^-2)); the teacher says half and half.
-    hard, other = torch.tensor(2.0).exp().log1p(), torch.tensor(-2.0).exp().log1p()
-    expected = 0.75 * hard + 0.25 * (hard + other) / 2
-    torch.testing.assert_close(compute_loss(model, batch, 0.25), expected)
-    assert "teacher_logits" in batch
-
-
-def test_the_loss_with_a_multi_label_teacher_takes_each_label_alone():
-    batch = {"labels": torch.tensor([[1.0, 0.0]]), "teacher_logits": torch.tensor([[0.0, 0.0]])}
-    half = torch.tensor(2.0).log()  # of every label with logit 0
-    up, down = torch.tensor(-2.0).exp().log1p(), torch.tensor(2.0).exp().log1p()
-    hard, soft = (half + down) / 2, (half + (up + down) / 2) / 2
-    expected = 0.5 * hard + 0.5 * soft
-    torch.testing.assert_close(compute_loss(Fixed([0.0, 2.0]), batch, 0.5), expected)
-
-
-def test_without_a_teacher_the_loss_is_the_models_own():
-    model = Fixed([0.0, 0.0])
-    loss = compute_loss(model, {"labels": torch.tensor([1])}, 0.5)
-    torch.testing.assert_close(loss, torch.tensor(2.0).log())
-
-
 def test_parameter_groups_hold_each_parameter_once(model):
     groups = group_parameters(model, TrainingOptions("unused"))
     grouped = [id(parameter) for group in groups for parameter in group["params"]]
@@ -352,27 +325,10 @@ def test_an_existing_tokenizer_and_encoder_can_be_the_start(tmp_path):
     )
 
 
-def test_a_teacher_gives_its_logits_in_the_order_of_the_labels(classifier_folder):
-    texts = Dataset.from_dict({"text": ["good film", "bad " * 300, ""]})["text"]
-    logits = ask_teacher(classifier_folder, texts, ["glad", "sad"], torch.device("cpu"))
-    model = AutoModelForSequenceClassification.from_pretrained(classifier_folder)
-    inputs = AutoTokenizer.from_pretrained(classifier_folder)("good film", return_tensors="pt")
-    sad, glad = model(**inputs).logits[0].tolist()
-    assert len(logits) == 3
-    torch.testing.assert_close(logits[0], [glad, sad], atol=1e-5, rtol=1e-5)
-
-
-def test_a_teacher_of_other_labels_is_refused(classifier_folder):
-    with pytest.raises(
-        ValueError, match=r"must know the labels \['a', 'b'\], .* \['glad', 'sad'\]"
-    ):
-        ask_teacher(classifier_folder, ["good"], ["a", "b"], torch.device("cpu"))
-
-
 def test_a_localizer_learns_from_a_teacher(planted_run, tmp_path):
     source, teacher, _ = planted_run
-    options = TrainingOptions(str(tmp_path / "run"), num_epochs=2, distillation_weight=1.0, **FAST)
-    localizer = LocalizerOptions(teacher=str(teacher), **SMALL)
+    options = TrainingOptions(str(tmp_path / "run"), num_epochs=2, **FAST)
+    localizer = LocalizerOptions(teacher=str(teacher), distillation_weight=1.0, **SMALL)
     report = train_localizer(DataOptions(source), localizer, options)
     assert report["best"]["accuracy"] == 1.0
 
