@@ -28,7 +28,7 @@ from .words_anchornet import Words, encodable
 FULL_TOKENS = 512
 """What a full text is cut to, special tokens included; less if the classifier reads less."""
 
-READINGS = ("spans", "mix", "full", "random", *CONTROLS)
+READINGS = ("spans", "mix", "full", "random", "crops", *CONTROLS)
 
 
 @dataclass
@@ -40,11 +40,12 @@ class ClassifierOptions:
         classifier: Checkpoint to start from; `None`: a new small BERT.
         reading: "spans" (of the localizer) or a control of the same budget: "random" (spans of
             the same sizes), "head" or "head_and_tail" (of the text), "textrank" or "tfidf" (its
-            best ranked sentences); "full" text; or "mix", the spans of each of `budgets`.
+            best ranked sentences), "crop" (words in a row from anywhere); "full" text; "mix" or
+            "crops", the spans or a crop under each of `budgets`.
         max_tokens: The most tokens that the classifier reads, special tokens included; of the
             full text it is `FULL_TOKENS`.
-        budgets: In a mix the classifier reads each text once an epoch under each of these limits;
-            one of at least `FULL_TOKENS` stands for the full text.
+        budgets: In a mix and of crops the classifier reads each text once an epoch under each of
+            these limits; one of at least `FULL_TOKENS` stands for the full text.
         embeddings: Encoder checkpoint for the first embeddings of a new classifier.
         vocab_size: Vocabulary of a new classifier.
         hidden_size: Width of a new classifier.
@@ -69,11 +70,12 @@ class ClassifierOptions:
             raise ValueError("`budgets` must hold at least one number of tokens, got [].")
 
     def split_mix(self) -> "list[ClassifierOptions]":
-        """The readings that a mix is made of; of any other reading, itself."""
-        if self.reading != "mix":
+        """The readings that a mix or crops are made of; of any other reading, itself."""
+        if self.reading not in ("mix", "crops"):
             return [self]
+        part = "spans" if self.reading == "mix" else "crop"
         return [
-            replace(self, reading="full" if size >= FULL_TOKENS else "spans", max_tokens=size)
+            replace(self, reading="full" if size >= FULL_TOKENS else part, max_tokens=size)
             for size in self.budgets
         ]
 

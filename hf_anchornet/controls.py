@@ -1,13 +1,14 @@
-"""What people would read of a text instead: its head, head and tail, or best ranked sentences."""
+"""What else could be read of a text: a crop, head, head and tail, or best ranked sentences."""
 
 import re
+import zlib
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .budget_anchornet import select_head, select_head_and_tail, select_ranked_spans
-from .words_anchornet import Span, Words
+from .words_anchornet import Span, Words, encodable
 
 Control = Callable[[Words, NDArray[np.int64], int], list[Span]]
 """From words, the classifier's tokens of each and a budget of tokens to the spans to read."""
@@ -51,7 +52,23 @@ def rank_by_textrank(words: Words) -> list[Span]:
     return [span for _, span in sorted(ranked)] + rest
 
 
+def select_crop(words: Words, costs: NDArray[np.int64], budget: int) -> list[Span]:
+    """Words in a row that fit the budget, from a place that text and budget decide, as by chance.
+
+    Args:
+        words: The words of the text.
+        costs: (words,), int64, the classifier's tokens of each word.
+        budget: The classifier's tokens to spend.
+    """
+    behind = costs[::-1].cumsum()[::-1]  # (words,), tokens from each word to the end
+    places = max(1, int((behind >= budget).sum()))
+    seed = zlib.crc32(encodable(words.text).encode(), budget)
+    first = int(np.random.default_rng(seed).integers(places))
+    return [(first + start, first + end) for start, end in select_head(costs[first:], budget)]
+
+
 CONTROLS: dict[str, Control] = {
+    "crop": select_crop,
     "head": lambda words, costs, budget: select_head(costs, budget),
     "head_and_tail": lambda words, costs, budget: select_head_and_tail(costs, budget),
     "textrank": lambda words, costs, budget: select_ranked_spans(

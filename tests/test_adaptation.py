@@ -50,7 +50,7 @@ def encode(reader, localizer, texts, **options):
     return encode_readings(chosen, reader.model, reader.tokenizer, rows, data, ["sad", "glad"])
 
 
-@pytest.mark.parametrize("reading", sorted(set(READINGS) - {"full", "mix"}))
+@pytest.mark.parametrize("reading", sorted(set(READINGS) - {"full", "mix", "crops"}))
 @pytest.mark.parametrize("max_tokens", [3, 12, 64])
 def test_each_reading_keeps_the_budget(reader, localizer, reading, max_tokens):
     options = ClassifierOptions(localizer, reading=reading, max_tokens=max_tokens)
@@ -91,6 +91,8 @@ def test_a_mix_reads_each_text_under_each_budget(reader, localizer):
     rows = encode(reader, localizer, [LONG, "good"], reading="mix", budgets=[4, 8, 512])
     read = reader.tokenizer.batch_decode(rows["input_ids"][0::2], skip_special_tokens=True)
     assert [part.reading for part in options.split_mix()] == ["spans", "spans", "full"]
+    crops = ClassifierOptions(localizer, reading="crops", budgets=[4, 512]).split_mix()
+    assert [(part.reading, part.max_tokens) for part in crops] == [("crop", 4), ("full", 512)]
     assert read[:2] == [small, large]
     assert rows["length"][4] == 128  # all that this classifier reads
     assert rows["labels"] == [1] * 6

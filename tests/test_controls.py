@@ -50,6 +50,18 @@ def test_controls_read_as_many_tokens_as_the_budget_allows_in_reading_order(name
     assert spans == sorted(spans)
 
 
+def test_a_crop_is_one_run_of_words_from_anywhere_and_the_same_each_time():
+    firsts = set()
+    for number in range(50):
+        words = Words.split(f"{number} " + TEXT)
+        costs = np.ones(len(words), dtype=np.int64)
+        ((first, last),) = CONTROLS["crop"](words, costs, 5)
+        assert last - first == 5
+        assert CONTROLS["crop"](words, costs, 5) == [(first, last)]
+        firsts.add(first)
+    assert firsts == set(range(len(words) - 4))
+
+
 def test_the_last_sentence_is_cut_to_the_budget():
     words = Words.split(TEXT)
     spans = CONTROLS["tfidf"](words, np.ones(len(words), dtype=np.int64), 6)
