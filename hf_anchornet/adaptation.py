@@ -36,7 +36,7 @@ class ClassifierOptions:
     """Which classifier reads what.
 
     Attributes:
-        localizer: Folder or Hub id of the localizer that selects the spans.
+        localizer: Folder or Hub id of the localizer that selects the spans, where some are read.
         classifier: Checkpoint to start from; `None`: a new small BERT.
         reading: "spans" (of the localizer) or a control of the same budget: "random" (spans of
             the same sizes), "head" or "head_and_tail" (of the text), "textrank" or "tfidf" (its
@@ -52,7 +52,7 @@ class ClassifierOptions:
         num_layers: Depth of a new classifier.
     """
 
-    localizer: str
+    localizer: str | None = None
     classifier: str | None = None
     reading: str = "spans"
     max_tokens: int = 64
@@ -66,6 +66,10 @@ class ClassifierOptions:
         """Check the reading."""
         if self.reading not in READINGS:
             raise ValueError(f"`reading` must be one of {READINGS}, got {self.reading!r}.")
+        if self.localizer is None and self.reading in ("spans", "mix", "random"):
+            raise ValueError(
+                f'`localizer` must be a folder or Hub id to read "{self.reading}", got None.'
+            )
         if not self.budgets:
             raise ValueError("`budgets` must hold at least one number of tokens, got [].")
 
@@ -94,6 +98,7 @@ def choose_texts(options: ClassifierOptions, reader: SpanReader, texts: Sequence
     if options.reading in CONTROLS:
         select, split = CONTROLS[options.reading], map(Words.split, progress)
         return [join_spans(words, select(words, reader.count(words), budget)) for words in split]
+    assert options.localizer is not None
     localizer = AutoModelForSequenceClassification.from_pretrained(options.localizer)
     tokenizer = AutoTokenizer.from_pretrained(options.localizer)
     scales = localizer.reading_scales

@@ -98,6 +98,12 @@ def test_a_mix_reads_each_text_under_each_budget(reader, localizer):
     assert rows["labels"] == [1] * 6
 
 
+def test_spans_need_a_localizer_and_a_head_does_not():
+    assert ClassifierOptions(reading="head").localizer is None
+    with pytest.raises(ValueError, match=r'`localizer` must be .* to read "random", got'):
+        ClassifierOptions(reading="random")
+
+
 def test_a_mix_of_nothing_is_refused():
     with pytest.raises(ValueError, match="`budgets` must hold at least one"):
         ClassifierOptions("unused", reading="mix", budgets=[])
