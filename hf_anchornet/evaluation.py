@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 import torch
@@ -14,11 +13,10 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from .data import check_column
-from .geometry_anchornet import Window, center_evidence
 from .metrics.pointing_game import PointingGame
 from .metrics.token_auprc import TokenAUPRC
-from .spans_anchornet import locate_texts
-from .words_anchornet import LocatedText, encodable
+from .text_localizer_anchornet import TextLocalizer
+from .words_anchornet import LocatedText
 
 SENTENCE_END = re.compile(r"[.!?]+[\"')\]]*\s+|\n")
 """Where a sentence ends: at a line break, or behind . ! ? (and what they close) and a blank."""
@@ -52,9 +50,7 @@ class Localization:
     """A localizer's view of one text.
 
     Attributes:
-        located: The text's words and their attribution.
-        tokens: (tokens, labels), float64, attribution of each token, centred over the labels of a
-            single-label localizer.
+        located: The text's words and their attribution, as it is shown.
         logits: (labels,), float32.
     """
 
@@ -62,7 +58,6 @@ class Localization:
     logits: NDArray[np.float32]
 
 
-@torch.no_grad()
 def localize(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -70,32 +65,10 @@ def localize(
     batch_size: int = 32,
 ) -> Iterator[Localization]:
     """What a localizer says of each text, in order; texts of any length."""
-    model.eval()
-    multi_label = model.config.problem_type == "multi_label_classification"
+    localizer = TextLocalizer(model, tokenizer)
     for start in range(0, len(texts), batch_size):
-        batch = list(texts[start : start + batch_size])
-        inputs = tokenizer(
-            [encodable(text) for text in batch],
-            add_special_tokens=False,
-            truncation=False,
-            padding=True,
-            return_offsets_mapping=True,
-            return_tensors="pt",
-            verbose=False,
-        )
-        # A batch without a token comes as floats.
-        ids = inputs["input_ids"].long().to(model.device)
-        mask = inputs["attention_mask"].long().to(model.device)
-        output = model(ids, mask, output_evidence=True)
-        evidence = [
-            branch if multi_label else center_evidence(branch) for branch in output.evidence
-        ]
-        offsets = [
-            spots[:count].tolist()
-            for spots, count in zip(inputs["offset_mapping"], mask.sum(dim=1).tolist(), strict=True)
-        ]
-        located = locate_texts(batch, offsets, evidence, cast(tuple[Window, ...], model.windows))
-        yield from map(Localization, located, output.logits.cpu().numpy())
+        batch = localizer.read(list(texts[start : start + batch_size]))
+        yield from map(Localization, batch.locate(), batch.logits.cpu().numpy())
 
 
 def evaluate_plausibility(

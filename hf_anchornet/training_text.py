@@ -13,13 +13,13 @@ from transformers import (
     pipeline,
 )
 
+from .classifier_anchornet import count_readable_tokens
 from .configuration_anchornet import AnchorNetTextConfig
 from .data import DataOptions, load_labelled, tokenize
 from .modeling_anchornet_text import AnchorNetTextForSequenceClassification
 from .training import TrainingOptions, make_accelerator, train_classifier
 from .vocabulary import (
     count_ngrams,
-    count_readable_tokens,
     embed_vocabulary,
     load_tokenizer,
     train_tokenizer,

@@ -10,7 +10,7 @@ from transformers import (
     pipeline,
 )
 
-from hf_anchornet.cascade_anchornet import load_classifier, name_predictions
+from hf_anchornet.classifier_anchornet import load_classifier, name_predictions
 from hf_anchornet.patch_reader_anchornet import IMAGE_CLASSIFIER
 from hf_anchornet.span_reader_anchornet import TEXT_CLASSIFIER
 
