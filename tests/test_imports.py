@@ -115,6 +115,9 @@ MAY_IMPORT = {
     | TRAINING
     | IMAGE_TRAINING
     | {"adaptation_image", "evaluation_image", "measurement"},
+    "exit_search": RING,
+    "temperature": RING,
+    "calibration": RING | {"data", "exit_search", "temperature"},
     "conversion": RING,
     "reference": RING | {"conversion"},
     "visualization": set(),
