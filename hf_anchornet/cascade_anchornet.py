@@ -214,13 +214,15 @@ class Cascade(PushToHubMixin):
 
     def follow(self, sources: Sequence[Any], batch_size: int = 32) -> list[Trace]:
         """Each checked input on its way up to the stage at which it leaves; see `__call__`."""
-        traces = []
+        order = sorted(range(len(sources)), key=lambda row: self.localizer.measure(sources[row]))
+        traces: dict[int, Trace] = {}
         for start in range(0, len(sources), batch_size):
+            rows = order[start : start + batch_size]
             started = perf_counter()
-            batch = self.localizer.read(sources[start : start + batch_size])
-            traces += self.start(batch, count_milliseconds(started))
-        self.read(traces, batch_size)
-        return traces
+            batch = self.localizer.read([sources[row] for row in rows])
+            traces.update(zip(rows, self.start(batch, count_milliseconds(started)), strict=True))
+        self.read(list(traces.values()), batch_size)
+        return [traces[row] for row in range(len(sources))]
 
     def start(self, batch: Batch, milliseconds: float) -> list[Trace]:
         """Stage 0 of a batch, see `start_traces`."""

@@ -167,6 +167,10 @@ class ImageLocalizer:
         """The picture, upright and RGB; see `open_named_image`."""
         return open_named_image(item, name)
 
+    def measure(self, image: Image.Image) -> float:
+        """How wide an image is for its height: those of a batch should be alike."""
+        return image.width / image.height
+
     def read(self, images: Sequence[Image.Image]) -> LocalizedImages:
         """What the localizer says of images of any size, at least one."""
         pixels = [self.processor(image, return_tensors=None)["pixel_values"][0] for image in images]

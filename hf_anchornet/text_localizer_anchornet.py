@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -109,25 +110,26 @@ class TextLocalizer:
             )
         return item
 
+    def measure(self, text: str) -> int:
+        """How long a text is: those of a batch should be alike."""
+        return len(text)
+
     def read(self, texts: Sequence[str]) -> LocalizedTexts:
         """What the localizer says of texts of any length, at least one."""
-        inputs = self.tokenizer(
+        encoded = self.tokenizer(
             [encodable(text) for text in texts],
             add_special_tokens=False,
             truncation=False,
-            padding=True,
             return_offsets_mapping=True,
-            return_tensors="pt",
             verbose=False,
         )
-        # A batch without a token comes as floats.
-        ids = inputs["input_ids"].long().to(self.model.device)
-        mask = inputs["attention_mask"].long().to(self.model.device)
-        offsets = [
-            spots[:count].tolist()
-            for spots, count in zip(inputs["offset_mapping"], mask.sum(dim=1).tolist(), strict=True)
-        ]
-        return self.read_tokens(texts, offsets, ids, mask)
+        # Padded here: the tokenizer is slow to make tensors of offsets.
+        rows = [torch.tensor(ids, dtype=torch.long) for ids in encoded["input_ids"]]
+        ids = pad_sequence(rows, batch_first=True)  # (batch, tokens)
+        lengths = torch.tensor([len(row) for row in rows])
+        mask = torch.arange(ids.shape[1]) < lengths[:, None]
+        device = self.model.device
+        return self.read_tokens(texts, encoded["offset_mapping"], ids.to(device), mask.to(device))
 
     @torch.no_grad()
     def read_tokens(

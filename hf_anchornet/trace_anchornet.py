@@ -21,6 +21,9 @@ class Localizer(Protocol):
     def check_input(self, item: Any, name: str) -> Any:
         """The text or image itself; errors name it by `name`."""
 
+    def measure(self, source: Any) -> float:
+        """A number by which inputs are sorted, so that those of a batch need little padding."""
+
     def read(self, sources: Sequence[Any]) -> Any:
         """A batch of inputs and what the localizer says about them: a `Batch`."""
 
