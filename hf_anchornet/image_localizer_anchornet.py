@@ -68,15 +68,21 @@ class LocalizedImages:
         return self.attribution if known else self.located.attribute(labels)
 
     def take(self, rows: Sequence[int]) -> "LocalizedImages":
-        """The same of some of the images, in their order."""
-        if len(rows) == len(self.images):
+        """The same of some of the images, as if they had been read without the others."""
+        if list(rows) == list(range(len(self.images))):
             return self
-        located = LocatedImages(
-            [branch[rows] for branch in self.located.evidence],
-            [mask[rows] for mask in self.located.masks],
-            self.located.windows,
-            self.located.sizes[rows],
+        sizes = self.located.sizes[rows]
+        height, width = sizes.amax(dim=0).tolist()
+        windows = self.located.windows
+        places = [
+            (rows, slice(window.num_positions(height)), slice(window.num_positions(width)))
+            for window in windows
+        ]
+        evidence, masks = (
+            [branch[place] for branch, place in zip(branches, places, strict=True)]
+            for branches in (self.located.evidence, self.located.masks)
         )
+        located = LocatedImages(evidence, masks, windows, sizes)
         images = [self.images[row] for row in rows]
         return LocalizedImages(images, located, self.logits[rows], self.localizer)
 
