@@ -31,6 +31,8 @@ class CalibrationOptions:
             "full"; default: 16 32 64 128 full, or 1 2 3 full.
         max_stages: The most stages to keep.
         max_loss: Choose the least cost at an accuracy of at least full - this, in [0, 1].
+        min_accuracy: If given, the accuracy wanted instead of full - `max_loss`: that of another
+            model on the full input, say, on the same rows.
         max_cost: If given, choose instead the best accuracy at an expected cost of at most this.
         unit: What cost is: "multiply_adds" or "milliseconds" of one input.
         batch_size: Inputs in one forward pass.
@@ -39,6 +41,7 @@ class CalibrationOptions:
     stages: list[str] = field(default_factory=list)
     max_stages: int = 3
     max_loss: float = 0.01
+    min_accuracy: float | None = None
     max_cost: float | None = None
     unit: str = "multiply_adds"
     batch_size: int = 32
@@ -49,16 +52,18 @@ class CalibrationOptions:
             raise ValueError(
                 f'`unit` must be "multiply_adds" or "milliseconds", got {self.unit!r}.'
             )
-        if not 0 <= self.max_loss <= 1:
-            raise ValueError(
-                f"`max_loss` must be in [0, 1], got {self.max_loss}; it is a share of the inputs, "
-                "0.01 is one point of accuracy."
-            )
+        for name in ("max_loss", "min_accuracy"):
+            share = getattr(self, name)
+            if share is not None and not 0 <= share <= 1:
+                raise ValueError(
+                    f"`{name}` must be in [0, 1], got {share}; it is a share of the inputs, 0.01 "
+                    "is one point of accuracy."
+                )
 
     @property
     def goal(self) -> Goal:
         """What is best."""
-        return Goal(self.max_loss, self.max_cost, self.unit)  # type: ignore[arg-type]
+        return Goal(self.max_loss, self.min_accuracy, self.max_cost, self.unit)  # type: ignore[arg-type]
 
     def list_stages(self, model_type: str) -> tuple[Stage, ...]:
         """The candidate stages for a localizer of this type, checked."""
@@ -95,8 +100,7 @@ def calibrate(
     """
     options = options or CalibrationOptions()
     check_split(rows, input_column, label_column)
-    model_type = cascade.localizer.model.config.model_type
-    candidates = options.list_stages(model_type)
+    candidates = options.list_stages(cascade.localizer.model.config.model_type)
     read = candidates if candidates[-1:] == (FULL,) else (*candidates, FULL)
     targets = torch.tensor(number_labels(rows, label_column, cascade.labels))
     plain = Cascade(cascade.localizer, cascade.reader, ExitRule.make(read, 1.0))
@@ -116,11 +120,7 @@ def calibrate(
         [temperatures[stage] for stage in kept],
     )
     record = {
-        "split": {
-            "fingerprint": rows._fingerprint,
-            "name": str(rows.split),
-            "num_rows": len(rows),
-        },
+        "split": describe_split(rows),
         "options": asdict(options),
         "calibration_error": compare_calibration(traces, targets, rule),
         **describe_choice(seen, choice),
@@ -144,6 +144,15 @@ def check_split(rows: Any, input_column: str, label_column: str) -> None:
     for column in (input_column, label_column):
         check_column(rows.column_names, column)
     find_labels(rows, label_column)
+
+
+def describe_split(rows: Dataset) -> dict[str, Any]:
+    """Which rows these are: the fingerprint of `datasets`, the name of the split, their number."""
+    return {
+        "fingerprint": rows._fingerprint,
+        "name": str(rows.split),
+        "num_rows": len(rows),
+    }
 
 
 def describe_choice(seen: Observations, choice: Choice) -> dict[str, Any]:
@@ -209,14 +218,13 @@ def cross_validate(
 def _choose(seen: Observations, candidates: Sequence[int], options: CalibrationOptions) -> Choice:
     choice = search(seen, candidates, options.goal, options.max_stages)
     if choice is None:
-        full = float(seen.full_right.mean())
-        wanted = (
-            f"an expected cost of at most {options.max_cost:g} {options.unit}"
-            if options.max_cost is not None
-            else f"an accuracy of at least {full:.4f} - {options.max_loss:g}"
-        )
+        wanted = f"an accuracy of at least {seen.full_right.mean():.4f} - {options.max_loss:g}"
+        if options.min_accuracy is not None:
+            wanted = f"an accuracy of at least {options.min_accuracy:g}"
+        if options.max_cost is not None:
+            wanted = f"an expected cost of at most {options.max_cost:g} {options.unit}"
         raise ValueError(
             f"`stages` must allow {wanted}, got {[seen.stages[i] for i in candidates]}; let the "
-            "classifier read more, or raise `max_loss` or `max_cost`."
+            "classifier read more or aim lower."
         )
     return choice

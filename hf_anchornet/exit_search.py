@@ -22,11 +22,13 @@ class Goal:
     Attributes:
         max_loss: The least expected cost at an accuracy of at least that on the full input less
             this; in [0, 1].
+        min_accuracy: If given, instead of the accuracy on the full input less `max_loss`.
         max_cost: If given, instead: the best accuracy at an expected cost of at most this.
         unit: What cost is: "multiply_adds" or "milliseconds" of one input.
     """
 
     max_loss: float = 0.01
+    min_accuracy: float | None = None
     max_cost: float | None = None
     unit: Unit = "multiply_adds"
 
@@ -36,7 +38,8 @@ class Goal:
         """The smaller the better; `None` if the goal is missed."""
         if self.max_cost is not None:
             return (-accuracy, cost) if cost <= self.max_cost else None
-        return (cost, -accuracy) if accuracy >= full_accuracy - self.max_loss - 1e-9 else None
+        wanted = full_accuracy - self.max_loss if self.min_accuracy is None else self.min_accuracy
+        return (cost, -accuracy) if accuracy >= wanted - 1e-9 else None
 
 
 @dataclass(frozen=True)

@@ -140,10 +140,16 @@ def test_a_text_that_is_none_is_named_by_its_row(text_cascade):
         calibrate(text_cascade, rows, "text", "label")
 
 
-def test_a_goal_out_of_reach_is_told(text_cascade, rows):
-    message = "`stages` must allow an expected cost of at most 0.5 multiply_adds, got"
-    with pytest.raises(ValueError, match=message):
-        calibrate(text_cascade, rows, "text", "label", CalibrationOptions(["4"], max_cost=0.5))
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"max_cost": 0.5}, r"an expected cost of at most 0\.5 multiply_adds, got \[4\]; let"),
+        ({"min_accuracy": 1.0}, r"an accuracy of at least 1, got \[4\]; let the classifier read"),
+    ],
+)
+def test_a_goal_out_of_reach_is_told(text_cascade, rows, given, message):
+    with pytest.raises(ValueError, match=f"`stages` must allow {message}"):
+        calibrate(text_cascade, rows, "text", "label", CalibrationOptions(["4"], **given))
 
 
 @pytest.mark.parametrize(
@@ -151,6 +157,7 @@ def test_a_goal_out_of_reach_is_told(text_cascade, rows):
     [
         ({"unit": "joules"}, '`unit` must be "multiply_adds" or "milliseconds", got'),
         ({"max_loss": 2.0}, r"`max_loss` must be in \[0, 1\], got 2"),
+        ({"min_accuracy": 90.0}, r"`min_accuracy` must be in \[0, 1\], got 90"),
         ({"max_loss": -0.1}, r"`max_loss` must be in \[0, 1\], got -0.1"),
     ],
 )

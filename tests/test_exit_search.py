@@ -122,5 +122,10 @@ def test_the_best_under_a_cost_is_chosen(seen):
     assert accuracies == [0.25, 0.5, 0.75, 0.75]
 
 
+def test_another_accuracy_than_that_on_the_full_input_may_be_wanted(seen):
+    assert search(seen, range(3), Goal(min_accuracy=0.75)).stages == ()
+    assert search(seen, range(3), Goal(min_accuracy=0.76)) is None
+
+
 def test_a_goal_out_of_reach_has_no_choice(seen):
     assert search(seen, range(3), Goal(max_cost=0.5)) is None
