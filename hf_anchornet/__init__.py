@@ -4,6 +4,7 @@ Importing the package makes its models and pipelines known to transformers. That
 transformers, for the command line's `--help` too: transformers has no way to register by name.
 """
 
+from .cascade_anchornet import Cascade
 from .configuration_anchornet import AnchorNetImageConfig, AnchorNetTextConfig
 from .hub import (
     DEFAULT_IMAGE_CLASSIFIER,
@@ -41,6 +42,7 @@ __all__ = [
     "AnchorNetTextConfig",
     "AnchorNetTextForSequenceClassification",
     "AnchorNetTextModel",
+    "Cascade",
     "PatchLocalizationPipeline",
     "PatchReader",
     "PatchView",

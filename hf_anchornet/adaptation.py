@@ -17,12 +17,13 @@ from transformers import (
 )
 
 from .budget_anchornet import select_random_spans
+from .classifier_anchornet import count_readable_tokens
 from .controls import CONTROLS
 from .data import DataOptions, check_texts, load_labelled, number_labels
 from .evaluation import localize
 from .span_reader_anchornet import SpanReader, join_spans
 from .training import TrainingOptions, make_accelerator, train_classifier
-from .vocabulary import count_readable_tokens, embed_vocabulary, train_tokenizer
+from .vocabulary import embed_vocabulary, train_tokenizer
 from .words_anchornet import Words, encodable
 
 FULL_TOKENS = 512

@@ -25,8 +25,9 @@ from .augmentation import AugmentationOptions, augment
 from .boxes_anchornet import select_centre_box, select_random_boxes
 from .data import DataOptions, number_labels
 from .data_image import LabelledImages, load_labelled_images
+from .image_localizer_anchornet import LocalizedImages
 from .image_processing_anchornet import Box
-from .localization_image import LocalizedImages, localize_images
+from .localization_image import localize_images
 from .patch_reader_anchornet import cut_square
 from .training import TrainingOptions, make_accelerator, train_on_batches
 

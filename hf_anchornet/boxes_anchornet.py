@@ -10,6 +10,9 @@ from torch import Tensor
 from .geometry_anchornet import Window, spread_over_pixels
 from .selection_anchornet import list_windows, select_top_patches
 
+DEFAULT_OVERLAP = 0.3
+"""How much a box may overlap better ones: the IoU of 2206.03367."""
+
 
 class RankedBoxes(NamedTuple):
     """Boxes of each image, best first.

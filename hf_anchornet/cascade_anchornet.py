@@ -1,81 +1,289 @@
-"""A classifier behind a localizer: any transformers classifier, in any of its forms."""
+"""A localizer, then a classifier that reads what it points at, as far as the answer is in doubt."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from os import PathLike
+from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import torch
-from torch import Tensor
-from transformers import Pipeline, PreTrainedModel
+from transformers import AutoConfig
+from transformers.utils import PushToHubMixin, cached_file
 
-Classifier = str | PathLike[str] | Pipeline | PreTrainedModel
-"""A Hub id, a folder, a classification pipeline or a model that knows its folder."""
+from .classifier_anchornet import Classifier, is_multi_label, label_names, match_labels
+from .exit_rule_anchornet import DEFAULT_THRESHOLD, ExitRule, Stage
+from .image_localizer_anchornet import ImageLocalizer
+from .patch_reader_anchornet import PatchReader
+from .span_reader_anchornet import SpanReader
+from .text_localizer_anchornet import TextLocalizer
+from .trace_anchornet import (
+    Batch,
+    Localizer,
+    Reader,
+    Trace,
+    count_milliseconds,
+    read_stages,
+    start_traces,
+)
+
+CASCADE_FILE = "cascade.json"
+CLASSIFIER_FOLDER = "classifier"
+
+LOCALIZERS: dict[str, Any] = {"anchornet_text": TextLocalizer, "anchornet_image": ImageLocalizer}
+READERS: dict[str, Any] = {"anchornet_text": SpanReader, "anchornet_image": PatchReader}
+"""By the model type of the localizer."""
 
 
-@dataclass(frozen=True)
-class ClassifierKind:
-    """Which classes of transformers make a classifier of one modality.
+class Cascade(PushToHubMixin):
+    """A localizer answers; where it is in doubt, a classifier reads what it points at.
 
-    Attributes:
-        task: Name of its pipeline's task.
-        pipeline_class: Class of that pipeline.
-        model_class: Auto class of its models.
-        processor_class: Auto class of what makes the model's input.
-        processor_name: What pipelines call that: "tokenizer" or "image_processor".
-    """
+    The classifier reads more from stage to stage: spans of a text under a growing budget, those
+    of the largest absolute evidence for any label, or the best patches of an image, their logits
+    averaged. `ExitRule` tells what the answer of a stage is and when an input leaves; only those
+    that have not left go on. An input with nothing (more) to read keeps its answer.
 
-    task: str
-    pipeline_class: type[Pipeline]
-    model_class: Any
-    processor_class: Any
-    processor_name: str
+    ```python
+    >>> from hf_anchornet import DEFAULT_TEXT_CLASSIFIER, DEFAULT_TEXT_LOCALIZER, Cascade
+    >>> cascade = Cascade.load(DEFAULT_TEXT_LOCALIZER, DEFAULT_TEXT_CLASSIFIER, [32, 64, "full"])
+    >>> answer = cascade("I loved it. The cast is superb, and only the ending is dull.")
+    >>> answer["label"], answer["stage"]
+    ('positive', 0)
 
+    ```
 
-def load_classifier(
-    classifier: Classifier, kind: ClassifierKind, device: torch.device | None = None
-) -> tuple[PreTrainedModel, Any]:
-    """A classifier and what makes its input; `device` is for one that is loaded here.
+    Args:
+        localizer: Who answers first.
+        reader: Who reads; its labels have the names of the localizer's.
+        rule: Stages, thresholds and temperatures.
+        record: What the calibration found, kept with the cascade.
 
     Raises:
-        TypeError: if `classifier` is something else.
-        ValueError: if a model does not say where its processor is.
-        OSError: if there is no model under that id or in that folder.
+        ValueError: if the labels differ, if a model's labels are independent of each other or if a
+            stage leaves no room for text.
     """
-    if isinstance(classifier, kind.pipeline_class):
-        return classifier.model, getattr(classifier, kind.processor_name)
-    if isinstance(classifier, PreTrainedModel):
-        if not classifier.name_or_path:
-            raise ValueError(
-                f"`classifier` must be a model loaded from a Hub id or folder, got a "
-                f"{type(classifier).__name__} made from a config; pass "
-                f'`pipeline("{kind.task}", model=..., {kind.processor_name}=...)` instead.'
-            )
-        return classifier, kind.processor_class.from_pretrained(classifier.name_or_path)
-    if not isinstance(classifier, str | PathLike):
-        raise TypeError(
-            f"`classifier` must be a Hub id, a folder, a pipeline for {kind.task} or a model, got "
-            f"{type(classifier).__name__}; load it first."
+
+    def __init__(
+        self,
+        localizer: Localizer,
+        reader: Reader,
+        rule: ExitRule,
+        record: Mapping[str, Any] | None = None,
+    ) -> None:
+        for name, model in (("localizer", localizer.model), ("classifier", reader.model)):
+            if is_multi_label(model):
+                raise ValueError(
+                    f"`{name}` must choose one label, got a multi-label model; a cascade exits by "
+                    "the confidence in one label: use the pipeline without `exit_threshold`."
+                )
+        self.order = match_labels(localizer.model, reader.model)
+        reader.check_stages(rule.stages)
+        self.localizer, self.reader, self.rule = localizer, reader, rule
+        self.record = dict(record or {})
+        self.labels = label_names(localizer.model)
+
+    @classmethod
+    def load(
+        cls,
+        localizer: str | PathLike[str],
+        classifier: Classifier,
+        stages: Sequence[Stage],
+        exit_threshold: float | Sequence[float] = DEFAULT_THRESHOLD,
+        full_size: int | None = None,
+        device: torch.device | None = None,
+    ) -> "Cascade":
+        """A cascade of two models that is not calibrated yet: all temperatures are 1.
+
+        Args:
+            localizer: Folder or Hub id.
+            classifier: In any of its forms, of the localizer's modality.
+            stages: What the classifier reads; see `ExitRule`.
+            exit_threshold: One for all stages or one for each; see `ExitRule`.
+            full_size: Tokens that a full text is cut to, or pixels of a side that a whole image
+                is scaled to; default: what the classifier can read, as its processor scales.
+            device: Where to put the models that are loaded here.
+        """
+        rule = ExitRule.make(stages, exit_threshold)
+        first = load_localizer(localizer, device)
+        reader = READERS[first.model.config.model_type].load(
+            classifier, device, full_size=full_size
         )
+        return cls(first, reader, rule)
+
+    @classmethod
+    def from_pretrained(
+        cls, source: str | PathLike[str], device: torch.device | None = None
+    ) -> "Cascade":
+        """The cascade of a folder or Hub id that `save_pretrained` or `push_to_hub` wrote.
+
+        Raises:
+            OSError: if there is no cascade or its classifier is missing.
+        """
+        if find_cascade(source) is None:
+            raise OSError(
+                f"`source` must be the Hub id or folder of a cascade, got {str(source)!r}, which "
+                f"has no {CASCADE_FILE}; write one with `Cascade.save_pretrained`."
+            )
+        return cls.attach(source, load_localizer(source, device), device)
+
+    @classmethod
+    def attach(
+        cls,
+        source: str | PathLike[str],
+        localizer: Localizer,
+        device: torch.device | None = None,
+    ) -> "Cascade":
+        """The cascade of a folder or Hub id behind a localizer that is loaded already."""
+        saved = json.loads(Path(str(find_cascade(source))).read_text("utf-8"))
+        copied = saved["classifier"] is None
+        reader = READERS[localizer.model.config.model_type].load(
+            source if copied else saved["classifier"],
+            device,
+            CLASSIFIER_FOLDER if copied else "",
+            saved["full_size"],
+        )
+        rule = ExitRule.make(saved["stages"], saved["thresholds"], saved["temperatures"])
+        return cls(localizer, reader, rule, saved["calibration"])
+
+    def save_pretrained(
+        self, folder: str | PathLike[str], copy_classifier: bool = True, **kwargs: Any
+    ) -> None:
+        """Write one folder: the localizer, `cascade.json` and the classifier in `classifier/`.
+
+        The folder is the localizer's, too: pipelines load it as such.
+
+        Args:
+            folder: Where to.
+            copy_classifier: `False`: keep only the Hub id or path that the classifier came from.
+            kwargs: For the models' `save_pretrained`.
+
+        Raises:
+            ValueError: if only a reference is to be kept and the classifier has none.
+        """
+        reference = None if copy_classifier else self.reader.model.name_or_path
+        if reference == "":
+            raise ValueError(
+                "`copy_classifier` must be True for a classifier made from a config, got False; "
+                "it has no Hub id or folder to refer to."
+            )
+        self.localizer.save_pretrained(folder, **kwargs)
+        if reference is None:
+            self.reader.save_pretrained(Path(folder, CLASSIFIER_FOLDER), **kwargs)
+        saved = asdict(self.rule) | {
+            "classifier": reference,
+            "full_size": self.reader.full_size,
+            "calibration": self.record,
+        }
+        Path(folder, CASCADE_FILE).write_text(json.dumps(saved, indent=2) + "\n", "utf-8")
+
+    def override(self, exit_threshold: float | Sequence[float] | None) -> "Cascade":
+        """The same cascade with other thresholds; `None` changes nothing."""
+        return Cascade(self.localizer, self.reader, self.rule.override(exit_threshold), self.record)
+
+    def __call__(
+        self,
+        inputs: Any,
+        exit_threshold: float | Sequence[float] | None = None,
+        batch_size: int = 32,
+    ) -> Any:
+        """The answer for one text or image, or a list of answers for a list of them.
+
+        Each answer is a dict: `label`, `score`, `stage` (the last at which there was something to
+        read) and `cost`: `localizer_multiply_adds`, `classifier_multiply_adds`,
+        `full_multiply_adds` (of the classifier on the full input) and `milliseconds`.
+
+        Args:
+            inputs: Texts, or images as `open_image` takes them; one or a list.
+            exit_threshold: Instead of the rule's thresholds.
+            batch_size: Inputs in one forward pass.
+
+        Raises:
+            TypeError: if an input is of another type, naming its place.
+            ValueError: if a threshold is out of range or an input cannot be read.
+        """
+        cascade = self.override(exit_threshold)
+        if not isinstance(inputs, list | tuple):
+            sources = [self.localizer.check_input(inputs, "`inputs`")]
+            return cascade.describe(cascade.follow(sources, batch_size), sources)[0]
+        sources = [
+            self.localizer.check_input(item, f"item {index} of `inputs`")
+            for index, item in enumerate(inputs)
+        ]
+        return cascade.describe(cascade.follow(sources, batch_size), sources)
+
+    def follow(self, sources: Sequence[Any], batch_size: int = 32) -> list[Trace]:
+        """Each checked input on its way up to the stage at which it leaves; see `__call__`."""
+        order = sorted(range(len(sources)), key=lambda row: self.localizer.measure(sources[row]))
+        traces: dict[int, Trace] = {}
+        for start in range(0, len(sources), batch_size):
+            rows = order[start : start + batch_size]
+            started = perf_counter()
+            batch = self.localizer.read([sources[row] for row in rows])
+            traces.update(zip(rows, self.start(batch, count_milliseconds(started)), strict=True))
+        self.read(list(traces.values()), batch_size)
+        return [traces[row] for row in range(len(sources))]
+
+    def start(self, batch: Batch, milliseconds: float) -> list[Trace]:
+        """Stage 0 of a batch, see `start_traces`."""
+        return start_traces(batch, self.reader, self.rule, milliseconds)
+
+    def read(self, traces: Sequence[Trace], batch_size: int = 32) -> None:
+        """Take traces from `start` on through the later stages, each up to where it leaves."""
+        read_stages(traces, self.reader, self.order, self.rule, batch_size)
+
+    def describe(self, traces: Sequence[Trace], sources: Sequence[Any]) -> list[dict[str, Any]]:
+        """The answers, see `__call__`, from traces and the inputs that they belong to."""
+        full = self.reader.full_multiply_adds(sources) if sources else []
+        return [
+            {
+                "label": self.labels[int(trace.probs.argmax())],
+                "score": trace.confidence,
+                "stage": trace.stage,
+                "cost": {
+                    "localizer_multiply_adds": trace.localizer_multiply_adds,
+                    "classifier_multiply_adds": trace.classifier_multiply_adds,
+                    "full_multiply_adds": whole,
+                    "milliseconds": trace.milliseconds,
+                },
+            }
+            for trace, whole in zip(traces, full, strict=True)
+        ]
+
+
+def load_localizer(source: str | PathLike[str], device: torch.device | None = None) -> Localizer:
+    """The localizer of a folder or Hub id, of either modality.
+
+    Raises:
+        ValueError: if there is another kind of model.
+    """
+    kind = AutoConfig.from_pretrained(source).model_type
+    if kind not in LOCALIZERS:
+        raise ValueError(
+            f"`localizer` must be of type {' or '.join(sorted(LOCALIZERS))}, got {kind} in "
+            f"{source}; choose an AnchorNet."
+        )
+    localizer: Localizer = LOCALIZERS[kind].load(source, device)
+    return localizer
+
+
+def find_cascade(source: Any) -> str | None:
+    """Path of the `cascade.json` of a folder or Hub id; `None` if it has none or is neither."""
+    if not isinstance(source, str | PathLike):
+        return None
     try:
-        model = kind.model_class.from_pretrained(classifier)
-        processor = kind.processor_class.from_pretrained(classifier)
-    except (OSError, ValueError) as error:
-        raise OSError(
-            f"`classifier` must be the Hub id or folder of a model for {kind.task} with its "
-            f"{kind.processor_name}, got {str(classifier)!r}; check the path. {error}"
-        ) from error
-    return model.to(device or "cpu"), processor
+        return cached_file(str(source), CASCADE_FILE)
+    except OSError:  # none there, or no such place: then it is no classifier either
+        return None
 
 
-def name_predictions(model: PreTrainedModel, logits: Tensor) -> list[dict[str, Any]]:
-    """Best label and its probability of each row of logits, (batch, labels)."""
-    config: Any = model.config
-    multi_label = config.problem_type == "multi_label_classification"
-    probs = logits.float().sigmoid() if multi_label else logits.float().softmax(dim=-1)
-    scores, labels = probs.max(dim=-1)
-    names: Sequence[str] = config.id2label
-    return [
-        {"label": names[label], "score": score}
-        for label, score in zip(labels.tolist(), scores.tolist(), strict=True)
-    ]
+def attach_cascade(classifier: Any, localizer: Localizer, device: torch.device) -> Cascade | None:
+    """The cascade that `classifier` is, or is the folder or Hub id of, behind this localizer.
+
+    `None`: it is a plain classifier.
+    """
+    if hasattr(classifier, "rule"):  # of this class or, in remote code, one of its name
+        return Cascade(localizer, classifier.reader, classifier.rule, classifier.record)
+    if find_cascade(classifier) is None:
+        return None
+    return Cascade.attach(classifier, localizer, device)

@@ -15,8 +15,8 @@ from transformers import (
     pipeline,
 )
 
+from .classifier_anchornet import count_readable_tokens
 from .data import DataOptions, tokenize
-from .vocabulary import count_readable_tokens
 from .words_anchornet import Words, encodable
 
 MIN_WORDS, MAX_WORDS = 16, 48

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 import torch
@@ -10,15 +9,13 @@ from accelerate import Accelerator
 from datasets import Dataset
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from .data import check_column
-from .geometry_anchornet import Window, center_evidence
 from .metrics.pointing_game import PointingGame
 from .metrics.token_auprc import TokenAUPRC
-from .spans_anchornet import locate_texts
-from .words_anchornet import LocatedText, encodable
+from .text_localizer_anchornet import TextLocalizer
+from .words_anchornet import LocatedText
 
 
 @torch.no_grad()
@@ -49,9 +46,7 @@ class Localization:
     """A localizer's view of one text.
 
     Attributes:
-        located: The text's words and their attribution.
-        tokens: (tokens, labels), float64, attribution of each token, centred over the labels of a
-            single-label localizer.
+        located: The text's words and their attribution, as it is shown.
         logits: (labels,), float32.
     """
 
@@ -59,7 +54,6 @@ class Localization:
     logits: NDArray[np.float32]
 
 
-@torch.no_grad()
 def localize(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -67,32 +61,10 @@ def localize(
     batch_size: int = 32,
 ) -> Iterator[Localization]:
     """What a localizer says of each text, in order; texts of any length."""
-    model.eval()
-    multi_label = model.config.problem_type == "multi_label_classification"
+    localizer = TextLocalizer(model, tokenizer)
     for start in range(0, len(texts), batch_size):
-        batch = list(texts[start : start + batch_size])
-        # Lists, since transformers takes as long to make tensors of the offsets as the model runs.
-        inputs = tokenizer(
-            [encodable(text) for text in batch],
-            add_special_tokens=False,
-            truncation=False,
-            return_offsets_mapping=True,
-            return_attention_mask=False,
-            verbose=False,
-        )
-        rows = [torch.tensor(ids, dtype=torch.long) for ids in inputs["input_ids"]]
-        ids, mask = (
-            pad_sequence(values, batch_first=True).to(model.device)
-            for values in (rows, [torch.ones_like(row) for row in rows])
-        )
-        output = model(ids, mask, output_evidence=True)
-        evidence = [
-            branch if multi_label else center_evidence(branch) for branch in output.evidence
-        ]
-        located = locate_texts(
-            batch, inputs["offset_mapping"], evidence, cast(tuple[Window, ...], model.windows)
-        )
-        yield from map(Localization, located, output.logits.cpu().numpy())
+        batch = localizer.read(list(texts[start : start + batch_size]))
+        yield from map(Localization, batch.locate(), batch.logits.cpu().numpy())
 
 
 def evaluate_plausibility(

@@ -15,7 +15,8 @@ from transformers import PreTrainedModel
 
 from .boxes_anchornet import select_centre_box, select_random_boxes
 from .data import DataOptions, check_column, number_labels
-from .localization_image import LocalizedImages, localize_images
+from .image_localizer_anchornet import LocalizedImages
+from .localization_image import localize_images
 from .metrics.box_iou_recall import BoxIoURecall
 from .metrics.box_pointing import BoxPointing
 from .metrics.energy_pointing_game import share_inside
@@ -177,7 +178,7 @@ def _compare(
         "whole_image": [[(0, 0, *image.size)] for image in view.images],
     }
     for side in sides:
-        ranked = view.select(1, [side])
+        ranked = view.select(1, scales=[side])
         sources[f"{side}_px"] = view.restore(ranked.boxes, ranked.filled)
     comparisons = []
     for row, scores in enumerate(view.maps()):

@@ -84,6 +84,14 @@ def center_evidence(evidence: Tensor) -> Tensor:
     return evidence - evidence.mean(dim=-1, keepdim=True)
 
 
+def show_evidence(evidence: Sequence[Tensor], multi_label: bool) -> list[Tensor]:
+    """Evidence as it is shown, one tensor a branch: centred, unless the classes are independent.
+
+    A sigmoid sees all of the evidence, a softmax only its differences.
+    """
+    return list(evidence) if multi_label else [center_evidence(branch) for branch in evidence]
+
+
 def spread_evidence(evidence: Tensor, window: Window, lengths: Tensor, length: int) -> Tensor:
     """Attribution of each input unit: (batch, length, labels), float64.
 

@@ -1,7 +1,7 @@
 """The numbers of README and cards for a text localizer and the classifiers behind it."""
 
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from transformers import (
 )
 
 from .adaptation import ClassifierOptions, encode_readings
+from .classifier_anchornet import label_names
 from .data import DataOptions, load_split, make_collator, tokenize
 from .evaluation import evaluate_accuracy, evaluate_plausibility
 from .modeling_anchornet import sum_evidence
@@ -98,12 +99,6 @@ def measure_classifier(
         "tokens_read": tokens,
         "multiply_adds": count_token_multiply_adds(model, round(tokens)) * round(tokens),
     }
-
-
-def label_names(model: PreTrainedModel) -> list[str]:
-    """Names of the labels in the model's own order."""
-    names = cast(dict[int, str], model.config.id2label)
-    return [names[index] for index in range(len(names))]
 
 
 def _accuracy(

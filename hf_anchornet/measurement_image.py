@@ -14,11 +14,12 @@ from torch.utils.data import DataLoader
 from transformers import AutoImageProcessor, AutoModelForImageClassification, PreTrainedModel
 
 from .adaptation_image import PatchClassifierOptions, collate_readings, make_readings
+from .classifier_anchornet import label_names
 from .data import DataOptions, load_split
 from .evaluation import evaluate_accuracy
 from .evaluation_image import evaluate_image_localizer
 from .image_processing_anchornet import open_image
-from .measurement import label_names, relative_error
+from .measurement import relative_error
 from .modeling_anchornet import sum_evidence
 from .timing import count_multiply_adds
 

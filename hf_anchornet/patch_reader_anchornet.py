@@ -1,10 +1,12 @@
 """A classifier that reads the patches of an image instead of the whole of it."""
 
 from collections.abc import Sequence
-from typing import Any
+from os import PathLike
+from typing import Any, NamedTuple
 
 import torch
 from PIL import Image
+from torch import Tensor
 from transformers import (
     AutoImageProcessor,
     AutoModelForImageClassification,
@@ -12,8 +14,11 @@ from transformers import (
     PreTrainedModel,
 )
 
-from .cascade_anchornet import Classifier, ClassifierKind, load_classifier, name_predictions
+from .classifier_anchornet import Classifier, ClassifierKind, load_classifier, name_predictions
+from .exit_rule_anchornet import FULL, Stage
+from .image_localizer_anchornet import LocalizedImages
 from .image_processing_anchornet import Box
+from .timing import ShapeCosts
 
 IMAGE_CLASSIFIER = ClassifierKind(
     "image-classification",
@@ -21,7 +26,20 @@ IMAGE_CLASSIFIER = ClassifierKind(
     AutoModelForImageClassification,
     AutoImageProcessor,
     "image_processor",
+    "pixel_values",
 )
+
+
+class ReadableImage(NamedTuple):
+    """An image for a classifier to read, patch by patch.
+
+    Attributes:
+        image: The original.
+        boxes: Its patches, best first.
+    """
+
+    image: Image.Image
+    boxes: Sequence[Box]
 
 
 class PatchReader:
@@ -30,18 +48,29 @@ class PatchReader:
     Args:
         model: An image classification model.
         processor: Its image processor.
+        full_size: Side in pixels that a whole image is scaled to; default: as the processor does.
     """
 
-    def __init__(self, model: PreTrainedModel, processor: Any) -> None:
+    def __init__(
+        self, model: PreTrainedModel, processor: Any, full_size: int | None = None
+    ) -> None:
         self.model = model.eval()
         self.processor = processor
+        self.full_size = full_size
+        self.costs = ShapeCosts(model, model.dtype)
+        self._full_shapes: dict[tuple[int, int], tuple[int, ...]] = {}
 
     @classmethod
-    def load(cls, classifier: Classifier, device: torch.device | None = None) -> "PatchReader":
-        """Take a classifier in any of its forms; see `load_classifier`."""
-        return cls(*load_classifier(classifier, IMAGE_CLASSIFIER, device))
+    def load(
+        cls,
+        classifier: Classifier,
+        device: torch.device | None = None,
+        subfolder: str = "",
+        full_size: int | None = None,
+    ) -> "PatchReader":
+        """Take a classifier in any of its forms; see `load_classifier` and the class."""
+        return cls(*load_classifier(classifier, IMAGE_CLASSIFIER, device, subfolder), full_size)
 
-    @torch.no_grad()
     def read(
         self, images: Sequence[Image.Image], boxes: Sequence[Sequence[Box]]
     ) -> list[dict[str, Any]]:
@@ -63,15 +92,83 @@ class PatchReader:
         readings: list[dict[str, Any]] = [{"pixels": 0} for _ in images]
         if not crops:
             return readings
-        inputs = self.processor(images=crops, return_tensors="pt").to(self.model.device)
-        inputs = {name: value.to(self.model.dtype) for name, value in inputs.items()}
-        logits = self.model(**inputs).logits.split([len(places) for places in boxes])
+        inputs = self._process(crops)
+        logits = torch.split(self._compute(inputs), [len(places) for places in boxes])
         patch_pixels = inputs["pixel_values"][0, 0].numel()
         for reading, by_patch in zip(readings, logits, strict=True):
             if len(by_patch):
                 (answer,) = name_predictions(self.model, by_patch.mean(dim=0, keepdim=True))
                 reading |= answer | {"pixels": len(by_patch) * patch_pixels}
         return readings
+
+    # What a cascade asks of a reader.
+
+    def check_stages(self, stages: Sequence[Stage]) -> None:
+        """Any number of patches can be read."""
+
+    def open(
+        self, batch: LocalizedImages, rows: Sequence[int], stages: Sequence[Stage]
+    ) -> list[ReadableImage]:
+        """Some images of a batch with as many of their best patches as a stage may read."""
+        most = max((int(stage) for stage in stages if stage != FULL), default=0)
+        if not rows or not most:
+            return [ReadableImage(batch.images[row], []) for row in rows]
+        chosen = batch.take(rows)
+        ranked = chosen.select(most)
+        boxes = chosen.restore(ranked.boxes, ranked.filled)
+        return [ReadableImage(*item) for item in zip(chosen.images, boxes, strict=True)]
+
+    def cut(self, view: ReadableImage, stage: Stage) -> list[Any]:
+        """What there is to read of an image at a stage: its best patches, or the whole of it."""
+        return [FULL] if stage == FULL else [*view.boxes[: int(stage)]]
+
+    def compute_pieces(
+        self, pieces: Sequence[tuple[ReadableImage, Any]]
+    ) -> tuple[Tensor, list[tuple[int, ...]]]:
+        """Logits of pieces, (pieces, labels), and the shape of the classifier's input for each.
+
+        Args:
+            pieces: All boxes, or all "full".
+        """
+        if pieces[0][1] == FULL:
+            inputs = self._process([view.image for view, _ in pieces], self.full_size)
+        else:
+            inputs = self._process([cut_square(view.image, box) for view, box in pieces])
+        return self._compute(inputs), [(1, *inputs["pixel_values"].shape[1:])] * len(pieces)
+
+    def count_multiply_adds(self, size: tuple[int, ...]) -> int:
+        """What the classifier computes for a piece of this shape."""
+        return self.costs.count(*size)
+
+    def full_multiply_adds(self, images: Sequence[Image.Image]) -> list[int]:
+        """What the classifier would compute for each whole image."""
+        return [self.costs.count(*self._full_shape(image.size)) for image in images]
+
+    def _full_shape(self, size: tuple[int, int]) -> tuple[int, ...]:
+        """Shape of the classifier's input for a whole image of this width and height."""
+        if size not in self._full_shapes:
+            blank = self._process([Image.new("RGB", size)], self.full_size)
+            self._full_shapes[size] = tuple(blank["pixel_values"].shape)
+        return self._full_shapes[size]
+
+    def save_pretrained(self, folder: str | PathLike[str], **kwargs: Any) -> None:
+        """Write the model and its image processor."""
+        self.model.save_pretrained(folder, **kwargs)
+        self.processor.save_pretrained(folder)
+
+    def _process(self, images: Sequence[Image.Image], side: int | None = None) -> dict[str, Tensor]:
+        """The classifier's input for images, all scaled alike, on its device."""
+        size = {} if side is None else {"size": {"height": side, "width": side}}
+        inputs = self.processor(images=list(images), return_tensors="pt", **size)
+        return {
+            name: value.to(self.model.device, self.model.dtype) for name, value in inputs.items()
+        }
+
+    @torch.no_grad()
+    def _compute(self, inputs: dict[str, Tensor]) -> Tensor:
+        """Logits: (images, labels)."""
+        logits: Tensor = self.model(**inputs).logits
+        return logits
 
 
 def cut_square(image: Image.Image, box: Box) -> Image.Image:

@@ -8,8 +8,12 @@ from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset
 from transformers import Pipeline
 
-from .geometry_anchornet import Window, center_evidence
+from .cascade_anchornet import Cascade, attach_cascade
+from .classifier_anchornet import label_names
+from .exit_rule_anchornet import ExitRule, Stage
+from .geometry_anchornet import Window
 from .selection_anchornet import check_count, check_iou_threshold
+from .trace_anchornet import Trace, count_milliseconds
 
 
 @dataclass
@@ -20,6 +24,7 @@ class LocalizationOptions:
     scales: Sequence[int] | None = None
     iou_threshold: float | Sequence[float] = 0.0
     labels: Sequence[str] | None = None
+    exit_threshold: float | Sequence[float] | None = None
 
     def validate(self, sizes: Sequence[int], labels: Sequence[str]) -> None:
         """Check the options against each other and against the model.
@@ -44,6 +49,9 @@ class LocalizationPipeline(Pipeline):
     options_type: ClassVar[type[LocalizationOptions]]
     single_types: ClassVar[tuple[type, ...]]
     """Types of one input, among those that could be taken for several."""
+    budget_name: ClassVar[str]
+    """The option that says how much a classifier reads; a cascade knows it by itself."""
+    localizer: Any
 
     _load_tokenizer: Any = False
     _load_image_processor: Any = False
@@ -59,8 +67,48 @@ class LocalizationPipeline(Pipeline):
                 f'got "{config.model_type}"; choose such an AnchorNet.'
             )
         self.windows = cast(tuple[Window, ...], self.model.windows)
-        self.labels: list[str] = [config.id2label[index] for index in range(config.num_labels)]
-        self.multi_label = config.problem_type == "multi_label_classification"
+        self.labels = label_names(self.model)
+
+    def _attach(self, classifier: Any, reader_class: Any) -> None:
+        """Take a classifier, or a cascade whose classifier reads for this localizer."""
+        self.reader: Any = None
+        self.cascade = attach_cascade(classifier, self.localizer, self.device)
+        if self.cascade is not None:
+            self.reader = self.cascade.reader
+        elif classifier is not None:
+            self.reader = reader_class.load(classifier, self.device)
+        self._check_options()
+
+    def _list_stages(self, options: Any) -> Sequence[Stage]:
+        """What a plain classifier reads at each stage, if inputs may leave before."""
+        raise NotImplementedError
+
+    def _choose_cascade(self, options: Any) -> Cascade | None:
+        """The cascade of this call; `None`: no input leaves before a classifier reads."""
+        if self.cascade is not None:
+            return self.cascade.override(options.exit_threshold)
+        if options.exit_threshold is None:
+            return None
+        rule = ExitRule.make(self._list_stages(options), options.exit_threshold)
+        return Cascade(self.localizer, self.reader, rule)
+
+    def _follow(
+        self, options: Any, batch: Any, sources: Sequence[Any], started: float
+    ) -> list[tuple[Trace, dict[str, Any]]]:
+        """The cascade's answer to each input and its trace; nothing if this call has no cascade.
+
+        Args:
+            options: Those of this call.
+            batch: What the localizer says of the inputs.
+            sources: The texts or images.
+            started: When it began, by `perf_counter`.
+        """
+        cascade = self._choose_cascade(options)
+        if cascade is None:
+            return []
+        traces = cascade.start(batch, count_milliseconds(started))
+        cascade.read(traces)
+        return list(zip(traces, cascade.describe(traces, sources), strict=True))
 
     def check_input(self, item: Any, name: str) -> Any:
         """The input as `preprocess` takes it.
@@ -88,8 +136,20 @@ class LocalizationPipeline(Pipeline):
 
     def _check_options(self, **options: Any) -> Any:
         """The options of this call on top of those of the pipeline, checked."""
-        chosen = self.options_type(**self._forward_params | self._sanitize_parameters(**options)[1])
+        given = self._forward_params | self._sanitize_parameters(**options)[1]
+        chosen = self.options_type(**given)
         chosen.validate([window.size for window in self.windows], self.labels)
+        if chosen.exit_threshold is not None and self.reader is None:
+            raise ValueError(
+                "`exit_threshold` must come with a `classifier`, got "
+                f"{chosen.exit_threshold!r} without; pass one when the pipeline is made."
+            )
+        if self.cascade is not None and self.budget_name in given:
+            raise ValueError(
+                f"`{self.budget_name}` must be left out with a cascade, got "
+                f"{given[self.budget_name]!r}; its stages are {list(self.cascade.rule.stages)}."
+            )
+        self._choose_cascade(chosen)
         return chosen
 
     def __call__(
@@ -132,13 +192,6 @@ class LocalizationPipeline(Pipeline):
         """The answer for one input."""
         results = model_outputs["results"]
         return results[0] if isinstance(results, list) else results
-
-    def _read_output(self, output: Any) -> tuple[list[Tensor], Tensor]:
-        """Evidence to show, one tensor a branch, and probabilities, (batch, labels)."""
-        # Independent classes: a sigmoid sees all of the evidence, a softmax only its differences.
-        if self.multi_label:
-            return list(output.evidence), output.logits.sigmoid()
-        return [*map(center_evidence, output.evidence)], output.logits.softmax(dim=-1)
 
     def _number_labels(self, labels: Sequence[str] | None, probs: Tensor) -> Tensor:
         """Labels to explain of each input, the predicted one by default: (batch, explained)."""

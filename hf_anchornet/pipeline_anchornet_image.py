@@ -3,16 +3,18 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
+from time import perf_counter
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from PIL import Image
 from torch import Tensor
 
-from .boxes_anchornet import LocatedImages, RankedBoxes, pool_cells
-from .cascade_anchornet import Classifier
-from .image_processing_anchornet import Box, open_named_image, restore_boxes
+from .boxes_anchornet import DEFAULT_OVERLAP, pool_cells
+from .cascade_anchornet import Cascade
+from .classifier_anchornet import Classifier, predict_probs
+from .exit_rule_anchornet import Stage
+from .image_localizer_anchornet import ImageLocalizer, LocalizedImages
 from .patch_reader_anchornet import PatchReader
 from .pipeline_anchornet import LocalizationOptions, LocalizationPipeline
 from .selection_anchornet import check_count, check_iou_threshold
@@ -24,7 +26,7 @@ BOX_SIDES = ("xmin", "ymin", "xmax", "ymax")
 class PatchOptions(LocalizationOptions):
     """How patches are chosen and shown; see `PatchLocalizationPipeline`."""
 
-    iou_threshold: float | Sequence[float] = 0.3
+    iou_threshold: float | Sequence[float] = DEFAULT_OVERLAP
     max_patches: int = 1
     return_maps: bool = False
 
@@ -64,16 +66,21 @@ class PatchLocalizationPipeline(LocalizationPipeline):
     sum of the absolute evidence of all pixels, in [-1, 1]) and `scale` (side of the window in
     pixels of the model's input); `coverage`, the share of the image in the patches; `cost` in
     pixels; and with a classifier `classifier`: its `label`, `score` and `stage` (stage 0: there
-    was no patch to read, the answer is the localizer's).
+    was no patch to read, the answer is the localizer's). With a cascade or `exit_threshold`,
+    `classifier` is the answer of the cascade and `cost` holds its multiply-adds and milliseconds,
+    too: see `Cascade`.
 
     Args:
         classifier: An image classifier that reads the best patches, cut from the original image,
-            instead of the whole: Hub id, folder, image-classification pipeline or model.
+            instead of the whole: Hub id, folder, image-classification pipeline or model; or a
+            `Cascade`, its folder or Hub id.
         top_k: Number of patches to show for each label, best first (default 5).
         scales: Window sizes to choose patches from, in pixels (default: all of the model).
         iou_threshold: How much a patch may overlap better ones (default 0.3, as in 2206.03367).
         labels: Labels to explain (default: the predicted one).
         max_patches: Most patches that a classifier reads (default 1).
+        exit_threshold: With a classifier: read only what is in doubt, see `ExitRule`; for a
+            cascade, instead of its own thresholds.
         return_maps: Whether to add `maps`: for each label explained the evidence of every cell of
             the image, rows of columns, cells as wide as the model's stride.
     """
@@ -92,9 +99,13 @@ class PatchLocalizationPipeline(LocalizationPipeline):
         Mapping,
     )
 
+    budget_name: ClassVar[str] = "max_patches"
+
     _load_image_processor: Any = True
 
-    def __init__(self, *args: Any, classifier: Classifier | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, classifier: Classifier | Cascade | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         if self.image_processor is None or not hasattr(self.image_processor, "collate"):
             raise ValueError(
@@ -102,13 +113,15 @@ class PatchLocalizationPipeline(LocalizationPipeline):
                 f"AnchorNetImageProcessor, got {type(self.image_processor).__name__}; pass the one "
                 "that the model was trained with."
             )
-        self.network: Any = self.model.fuse()  # type: ignore[operator]
-        self.reader = None if classifier is None else PatchReader.load(classifier, self.device)
-        self._check_options()
+        self.localizer: ImageLocalizer = ImageLocalizer(self.model, self.image_processor)
+        self._attach(classifier, PatchReader)
 
     def check_input(self, item: Any, name: str) -> dict[str, Any]:
         """The picture, upright and RGB, with its name for errors."""
-        return {"image": open_named_image(item, name), "name": name}
+        return {"image": self.localizer.check_input(item, name), "name": name}
+
+    def _list_stages(self, options: Any) -> list[Stage]:
+        return [*range(1, options.max_patches + 1)]
 
     def preprocess(self, input_: dict[str, Any], **_: Any) -> dict[str, Any]:
         """The model's input for one image, not yet padded to those of its batch."""
@@ -133,21 +146,21 @@ class PatchLocalizationPipeline(LocalizationPipeline):
         pixels, images = input_tensors["pixels"], input_tensors["image"]
         if isinstance(images, Image.Image):  # not batched
             pixels, images = [pixels], [images]
-        inputs = self.image_processor.collate(pixels).to(self.device)  # type: ignore[union-attr]
-        values = inputs["pixel_values"].to(self.network.dtype)
-        output = self.network(values, inputs["pixel_mask"], output_evidence=True)
-        evidence, probs = self._read_output(output)
-        sizes = torch.tensor([image.shape[1:] for image in pixels], device=probs.device)
-        located = LocatedImages(evidence, output.masks, self.windows, sizes)
-        results = [
-            self._describe(row, size) for row, size in zip(probs, sizes.tolist(), strict=True)
-        ]
+        started = perf_counter()
+        batch = self.localizer.read_pixels(images, pixels)
+        followed = self._follow(chosen, batch, images, started)
+        probs = predict_probs(self.model, batch.logits)
+        sizes = batch.located.sizes.tolist()
+        results = [self._describe(row, size) for row, size in zip(probs, sizes, strict=True)]
         for labels in self._number_labels(chosen.labels, probs).unbind(dim=1):
-            self._explain(located, images, labels, chosen, results)
+            self._explain(batch, labels, chosen, results)
         for image, result in zip(images, results, strict=True):
             result["coverage"] = _cover(image, [patch["box"] for patch in result["patches"]])
-        if self.reader is not None:
-            self._read(self.reader, located, images, probs.argmax(dim=-1), chosen, results)
+        for result, (_, answer) in zip(results, followed, strict=bool(followed)):
+            result["cost"] |= answer.pop("cost")
+            result["classifier"] = answer
+        if self.reader is not None and not followed:
+            self._read(batch, chosen, results)
         return {"results": results}
 
     def _describe(self, probs: Tensor, size: Sequence[int]) -> dict[str, Any]:
@@ -163,21 +176,20 @@ class PatchLocalizationPipeline(LocalizationPipeline):
 
     def _explain(
         self,
-        located: LocatedImages,
-        images: Sequence[Image.Image],
+        batch: LocalizedImages,
         labels: Tensor,
         options: PatchOptions,
         results: Sequence[dict[str, Any]],
     ) -> None:
         """Add to each answer the patches and, if asked, the map of its label in `labels`."""
-        attribution = located.attribute(labels)
-        ranked = located.select(
-            labels, attribution, options.top_k, options.iou_threshold, options.scales
-        )
+        attribution = batch.attribute(labels)
+        ranked = batch.select(options.top_k, options.iou_threshold, options.scales, labels)
+        boxes = batch.restore(ranked.boxes, ranked.filled)
         whole = attribution.abs().sum(dim=(1, 2)).tolist()
         for row, result in enumerate(results):
             label = self.labels[int(labels[row])]
-            for rank, box in _restore(ranked, row, located.sizes[row], images[row]).items():
+            ranks = ranked.filled[row].nonzero()[:, 0].tolist()
+            for rank, box in zip(ranks, boxes[row], strict=True):
                 evidence = float(ranked.evidence[row, rank])
                 result["patches"].append(
                     {
@@ -189,44 +201,22 @@ class PatchLocalizationPipeline(LocalizationPipeline):
                     }
                 )
             if options.return_maps:
-                height, width = located.sizes[row].tolist()
+                height, width = batch.located.sizes[row].tolist()
                 cells = pool_cells(attribution[row, :height, :width], self.windows[0].stride)
                 result.setdefault("maps", {})[label] = cells.tolist()
 
     def _read(
-        self,
-        reader: PatchReader,
-        located: LocatedImages,
-        images: Sequence[Image.Image],
-        predicted: Tensor,
-        options: PatchOptions,
-        results: Sequence[dict[str, Any]],
+        self, batch: LocalizedImages, options: PatchOptions, results: Sequence[dict[str, Any]]
     ) -> None:
         """Add to each answer what the classifier says of the best patches of the image."""
-        ranked = located.select(
-            predicted,
-            located.attribute(predicted),
-            options.max_patches,
-            options.reading_limit,
-            options.scales,
-        )
-        boxes = [
-            list(_restore(ranked, row, size, image).values())
-            for row, (size, image) in enumerate(zip(located.sizes, images, strict=True))
-        ]
-        for result, reading in zip(results, reader.read(images, boxes), strict=True):
+        ranked = batch.select(options.max_patches, options.reading_limit, options.scales)
+        boxes = batch.restore(ranked.boxes, ranked.filled)
+        readings = self.reader.read(batch.images, boxes)
+        for result, reading in zip(results, readings, strict=True):
             pixels = reading.pop("pixels")
             by = reading or {"label": result["label"], "score": result["score"]}
             result["classifier"] = by | {"stage": int(bool(reading))}
             result["cost"]["classifier_pixels"] = pixels
-
-
-def _restore(ranked: RankedBoxes, row: int, size: Tensor, image: Image.Image) -> dict[int, Box]:
-    """Boxes of one image in pixels of the original, by rank."""
-    ranks = ranked.filled[row].nonzero()[:, 0]
-    boxes = ranked.boxes[row, ranks].cpu().numpy()
-    height, width = size.tolist()
-    return dict(zip(ranks.tolist(), restore_boxes(boxes, (height, width), image.size), strict=True))
 
 
 def _cover(image: Image.Image, boxes: Sequence[Mapping[str, int]]) -> float:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any, ClassVar, cast
 
 import numpy as np
@@ -9,11 +10,14 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from .cascade_anchornet import Classifier
+from .cascade_anchornet import Cascade
+from .classifier_anchornet import Classifier, predict_probs
+from .exit_rule_anchornet import Stage
 from .pipeline_anchornet import LocalizationOptions, LocalizationPipeline
 from .selection_anchornet import check_count
 from .span_reader_anchornet import SpanReader
-from .spans_anchornet import ShownSpan, locate_texts, show_best_spans, show_top_spans
+from .spans_anchornet import ShownSpan, show_best_spans, show_top_spans
+from .text_localizer_anchornet import LocalizedTexts, TextLocalizer
 from .words_anchornet import LocatedText, encodable
 
 DEFAULT_MAX_TOKENS = 64  # that a classifier reads
@@ -52,11 +56,13 @@ class SpanLocalizationPipeline(LocalizationPipeline):
     in [-1, 1]) and `scale` (tokens of the window); `coverage`, the share of the text's characters
     in the spans; `cost` in tokens; and with a classifier `classifier`: its `label`, `score`,
     `stage` and the `text` that it read (stage 0: there was nothing to read, the answer is the
-    localizer's).
+    localizer's). With a cascade or `exit_threshold`, `classifier` is the answer of the cascade and
+    `cost` holds its multiply-adds and milliseconds, too: see `Cascade`.
 
     Args:
         classifier: A text classifier that reads the spans of largest absolute evidence instead
-            of the whole text: Hub id, folder, text-classification pipeline or model.
+            of the whole text: Hub id, folder, text-classification pipeline or model; or a
+            `Cascade`, its folder or Hub id.
         top_k: Number of spans to show for each label, best first (default 5).
         scales: Window sizes to choose shown spans from, in tokens (default: all of the model).
         max_tokens: With a classifier: the most tokens that it reads, special tokens included
@@ -64,25 +70,29 @@ class SpanLocalizationPipeline(LocalizationPipeline):
             localizer, in reading order, instead of `top_k`.
         iou_threshold: How much a shown span may overlap better ones (default 0: not at all).
         labels: Labels to explain (default: the predicted one).
+        exit_threshold: With a classifier: read only what is in doubt, see `ExitRule`; for a
+            cascade, instead of its own thresholds.
     """
 
     task_name: ClassVar[str] = "span-localization"
     model_type: ClassVar[str] = "anchornet_text"
     options_type: ClassVar[type[LocalizationOptions]] = SpanOptions
     single_types: ClassVar[tuple[type, ...]] = (str, bytes, Mapping)
+    budget_name: ClassVar[str] = "max_tokens"
 
     _load_tokenizer: Any = True
 
-    def __init__(self, *args: Any, classifier: Classifier | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, classifier: Classifier | Cascade | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         if self.tokenizer is None or not self.tokenizer.is_fast:
             raise ValueError(
                 "`tokenizer` of the span-localization pipeline must be a fast one, got "
                 f"{type(self.tokenizer).__name__}; pass the one that the model was trained with."
             )
-        self.reading_scales = cast(list[int], self.model.reading_scales)
-        self.reader = None if classifier is None else SpanReader.load(classifier, self.device)
-        self._check_options()
+        self.localizer: TextLocalizer = TextLocalizer(self.model, self.tokenizer)
+        self._attach(classifier, SpanReader)
 
     def _check_options(self, **options: Any) -> SpanOptions:
         chosen: SpanOptions = super()._check_options(**options)
@@ -92,12 +102,10 @@ class SpanLocalizationPipeline(LocalizationPipeline):
 
     def check_input(self, item: Any, name: str) -> str:
         """The text itself."""
-        if not isinstance(item, str):
-            raise TypeError(
-                f"{name} must be a string, got {type(item).__name__} ({item!r:.60}); convert it, "
-                "leave it out or, for a dataset, pass its text column."
-            )
-        return item
+        return self.localizer.check_input(item, name)
+
+    def _list_stages(self, options: Any) -> list[Stage]:
+        return [options.max_tokens or DEFAULT_MAX_TOKENS]
 
     def preprocess(self, input_: str, **_: Any) -> dict[str, Any]:
         """Tokens of a text, of any length, and where they stand in it."""
@@ -122,21 +130,25 @@ class SpanLocalizationPipeline(LocalizationPipeline):
         texts, offsets = input_tensors["text"], input_tensors["offsets"]
         if isinstance(texts, str):  # not batched
             texts, offsets = [texts], [offsets]
-        output = self.model(
-            input_tensors["input_ids"], input_tensors["attention_mask"], output_evidence=True
+        started = perf_counter()
+        batch = self.localizer.read_tokens(
+            texts, offsets, input_tensors["input_ids"], input_tensors["attention_mask"]
         )
-        evidence, probs = self._read_output(output)
-        located = locate_texts(texts, offsets, evidence, self.windows)
-        shown = self._choose_spans(located, evidence, probs, chosen)
+        followed = self._follow(chosen, batch, texts, started)
+        located, probs = batch.locate(), predict_probs(self.model, batch.logits)
+        shown = self._choose_spans(batch, located, probs, chosen)
         results = [self._describe(*item) for item in zip(located, probs, shown, strict=True)]
-        if self.reader is not None:
-            self._read(self.reader, located, results, chosen.max_tokens or DEFAULT_MAX_TOKENS)
+        for result, (trace, answer) in zip(results, followed, strict=bool(followed)):
+            result["cost"] |= answer.pop("cost")
+            result["classifier"] = answer | {"text": "".join(trace.last_reading)}
+        if self.reader is not None and not followed:
+            self._read(located, results, chosen.max_tokens or DEFAULT_MAX_TOKENS)
         return {"results": results}
 
     def _choose_spans(
         self,
+        batch: LocalizedTexts,
         located: Sequence[LocatedText],
-        evidence: Sequence[Tensor],
         probs: Tensor,
         options: SpanOptions,
     ) -> list[list[ShownSpan]]:
@@ -151,7 +163,7 @@ class SpanLocalizationPipeline(LocalizationPipeline):
         branches = [i for i, window in enumerate(self.windows) if window.size in scales]
         return show_top_spans(
             located,
-            [evidence[i] for i in branches],
+            [batch.evidence[i] for i in branches],
             [self.windows[i] for i in branches],
             labels,
             options.top_k,
@@ -180,14 +192,10 @@ class SpanLocalizationPipeline(LocalizationPipeline):
         }
 
     def _read(
-        self,
-        reader: SpanReader,
-        located: Sequence[LocatedText],
-        results: Sequence[dict[str, Any]],
-        max_tokens: int,
+        self, located: Sequence[LocatedText], results: Sequence[dict[str, Any]], max_tokens: int
     ) -> None:
         """Add to each answer what the classifier says of the text's selected spans."""
-        readings = reader.read(located, max_tokens, self.reading_scales)
+        readings = self.reader.read(located, max_tokens, self.localizer.reading_scales)
         for result, reading in zip(results, readings, strict=True):
             by = reading if reading["text"] else result
             result["classifier"] = {

@@ -1,11 +1,14 @@
 """A classifier that reads the selected spans of a text as one shorter text."""
 
 from collections.abc import Sequence
-from typing import Any
+from functools import cached_property
+from os import PathLike
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -15,7 +18,16 @@ from transformers import (
 )
 
 from .budget_anchornet import select_best_spans
-from .cascade_anchornet import Classifier, ClassifierKind, load_classifier, name_predictions
+from .classifier_anchornet import (
+    Classifier,
+    ClassifierKind,
+    count_readable_tokens,
+    load_classifier,
+    name_predictions,
+)
+from .exit_rule_anchornet import FULL, Stage
+from .text_localizer_anchornet import LocalizedTexts
+from .timing import ShapeCosts
 from .words_anchornet import LocatedText, Span, Words, count_tokens, encodable
 
 TEXT_CLASSIFIER = ClassifierKind(
@@ -24,6 +36,7 @@ TEXT_CLASSIFIER = ClassifierKind(
     AutoModelForSequenceClassification,
     AutoTokenizer,
     "tokenizer",
+    "input_ids",
 )
 
 
@@ -53,18 +66,38 @@ def join_spans(words: Words, spans: Sequence[Span]) -> str:
     return " ".join(words.text[start:end] for start, end in cuts)
 
 
+class ReadableText(NamedTuple):
+    """A text for a classifier to read, part by part.
+
+    Attributes:
+        located: The text and what the localizer says about it.
+        costs: (words,), int64, the classifier's tokens of each word.
+        scales: Sizes of the candidate spans, in the localizer's tokens.
+    """
+
+    located: LocatedText
+    costs: NDArray[np.int64]
+    scales: Sequence[int]
+
+
 class SpanReader:
     """Any transformers text classifier, made to read spans instead of the whole text.
 
     Args:
         model: A sequence classification model.
         tokenizer: Its fast tokenizer.
+        full_size: Tokens that a full text is cut to; default: what the model can read.
 
     Raises:
         ValueError: if the tokenizer is not a fast one.
     """
 
-    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        full_size: int | None = None,
+    ) -> None:
         if not tokenizer.is_fast:
             raise ValueError(
                 f"`classifier` must have a fast tokenizer, got {type(tokenizer).__name__}; convert "
@@ -73,11 +106,25 @@ class SpanReader:
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.num_special_tokens = tokenizer.num_special_tokens_to_add()
+        self.full_size = full_size
+        self.costs = ShapeCosts(model, torch.long, count_readable_tokens(model, tokenizer))
 
     @classmethod
-    def load(cls, classifier: Classifier, device: torch.device | None = None) -> "SpanReader":
-        """Take a classifier in any of its forms; see `load_classifier`."""
-        return cls(*load_classifier(classifier, TEXT_CLASSIFIER, device))
+    def load(
+        cls,
+        classifier: Classifier,
+        device: torch.device | None = None,
+        subfolder: str = "",
+        full_size: int | None = None,
+    ) -> "SpanReader":
+        """Take a classifier in any of its forms; see `load_classifier` and the class."""
+        return cls(*load_classifier(classifier, TEXT_CLASSIFIER, device, subfolder), full_size)
+
+    @cached_property
+    def most_tokens(self) -> int:
+        """The most tokens of a full text that the classifier reads, special ones included."""
+        readable = count_readable_tokens(self.model, self.tokenizer)
+        return min(self.full_size or readable, readable)
 
     def count(self, words: Words) -> NDArray[np.int64]:
         """The classifier's tokens of each word: (words,), int64."""
@@ -150,23 +197,80 @@ class SpanReader:
             reading.update(answer)
         return readings
 
-    @torch.no_grad()
     def classify(self, texts: Sequence[str]) -> list[dict[str, Any]]:
         """Label, score and number of tokens read of each text, special tokens included.
 
         Args:
             texts: At least one; none without a token.
         """
+        logits, tokens = self._compute(texts)
+        answers = name_predictions(self.model, logits)
+        return [answer | {"tokens": count} for answer, count in zip(answers, tokens, strict=True)]
+
+    # What a cascade asks of a reader.
+
+    def check_stages(self, stages: Sequence[Stage]) -> None:
+        """Check that each budget leaves room for text; see `check_budget`."""
+        for stage in stages:
+            if stage != FULL:
+                self.check_budget(int(stage))
+
+    def open(
+        self, batch: LocalizedTexts, rows: Sequence[int], stages: Sequence[Stage]
+    ) -> list[ReadableText]:
+        """Some texts of a batch, ready for `cut` at any of the stages."""
+        scales = batch.localizer.reading_scales
+        return [
+            ReadableText(located, self.count(located.words), scales)
+            for located in batch.locate(rows)
+        ]
+
+    def cut(self, view: ReadableText, stage: Stage) -> list[str]:
+        """What there is to read of a text at a stage: one piece, or none without a token."""
+        words = view.located.words
+        if stage == FULL:
+            spans = [(0, len(words))] if view.costs.sum() else []
+        else:
+            spans = self.select(view.located, view.costs, int(stage), view.scales)
+        text = join_spans(words, spans)
+        return [text] if self._encode(text)["input_ids"] else []
+
+    def compute_pieces(
+        self, pieces: Sequence[tuple[ReadableText, str]]
+    ) -> tuple[Tensor, list[int]]:
+        """Logits of pieces, (pieces, labels), and the number of tokens of each."""
+        return self._compute([text for _, text in pieces], self.most_tokens)
+
+    def count_multiply_adds(self, size: int) -> int:
+        """What the classifier computes for a piece of so many tokens."""
+        return self.costs.count_tokens(size)
+
+    def full_multiply_adds(self, texts: Sequence[str]) -> list[int]:
+        """What the classifier would compute for each full text, cut to what it reads."""
+        encoded = self.tokenizer(
+            [encodable(text) for text in texts], truncation=True, max_length=self.most_tokens
+        )
+        return [self.costs.count_tokens(len(ids)) for ids in encoded["input_ids"]]
+
+    @torch.no_grad()
+    def _compute(
+        self, texts: Sequence[str], max_length: int | None = None
+    ) -> tuple[Tensor, list[int]]:
+        """Logits, (texts, labels), and the number of tokens read of each text."""
         inputs = self.tokenizer(
             [encodable(text) for text in texts],
             padding=True,
-            truncation=False,
+            truncation=max_length is not None,
+            max_length=max_length,
             return_tensors="pt",
         )
         tokens = inputs["attention_mask"].sum(dim=1).tolist()
-        logits = self.model(**inputs.to(self.model.device)).logits
-        answers = name_predictions(self.model, logits)
-        return [answer | {"tokens": count} for answer, count in zip(answers, tokens, strict=True)]
+        return self.model(**inputs.to(self.model.device)).logits, tokens
+
+    def save_pretrained(self, folder: str | PathLike[str], **kwargs: Any) -> None:
+        """Write the model and its tokenizer."""
+        self.model.save_pretrained(folder, **kwargs)
+        self.tokenizer.save_pretrained(folder)
 
     def _encode(self, text: str, **kwargs: Any) -> Any:
         return self.tokenizer(

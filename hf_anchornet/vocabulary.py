@@ -91,14 +91,6 @@ def load_tokenizer(checkpoint: str) -> PreTrainedTokenizerBase:
     )
 
 
-def count_readable_tokens(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, at_most: int = 2**31 - 1
-) -> int:
-    """The most tokens, special ones included, that a model can read of one text."""
-    positions = getattr(model.config, "max_position_embeddings", at_most)
-    return min(at_most, positions, tokenizer.model_max_length)
-
-
 def count_ngrams(rows: Dataset, size: int, min_count: int, vocab_size: int) -> Tensor:
     """Codes of the n-grams that occur at least `min_count` times: (count,), int64, sorted.
 

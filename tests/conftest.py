@@ -27,8 +27,14 @@ from hf_anchornet import (
     AnchorNetImageProcessor,
     AnchorNetTextConfig,
     AnchorNetTextForSequenceClassification,
+    Cascade,
+    PatchReader,
     SpanLocalizationPipeline,
+    SpanReader,
 )
+from hf_anchornet.exit_rule_anchornet import ExitRule
+from hf_anchornet.image_localizer_anchornet import ImageLocalizer
+from hf_anchornet.text_localizer_anchornet import TextLocalizer
 
 VOCABULARY = ["[PAD]", "[UNK]", "good", "bad", "film", "the", "a", "was", "not", ".", ",", "café"]
 
@@ -214,6 +220,41 @@ def image_classifier_folder(tmp_path: Path) -> str:
     ViTForImageClassification(config).save_pretrained(folder)
     ViTImageProcessorPil(size={"height": 16, "width": 16}).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture
+def text_cascade(
+    planted: AnchorNetTextForSequenceClassification,
+    tokenizer: PreTrainedTokenizerFast,
+    classifier_folder: str,
+) -> Cascade:
+    """`planted`, then a classifier that numbers its labels the other way round; 4, 6 tokens, all.
+
+    An input leaves the localizer above 0.9 and never before the last stage after that.
+    """
+    reader = SpanReader.load(classifier_folder)
+    relabel(reader.model, ["positive", "negative"])
+    rule = ExitRule.make([4, 6, "full"], [0.9, 1.0, 1.0])
+    return Cascade(TextLocalizer(planted, tokenizer), reader, rule)
+
+
+@pytest.fixture
+def image_cascade(
+    planted_image_model: AnchorNetForImageClassification,
+    image_processor: AnchorNetImageProcessor,
+    image_classifier_folder: str,
+) -> Cascade:
+    """As `text_cascade`, for images; the classifier reads 1 patch, 2, the whole image."""
+    reader = PatchReader.load(image_classifier_folder)
+    relabel(reader.model, ["warm", "cold"])
+    rule = ExitRule.make([1, 2, "full"], [0.9, 1.0, 1.0])
+    return Cascade(ImageLocalizer(planted_image_model, image_processor), reader, rule)
+
+
+def relabel(model: Any, labels: list[str]) -> None:
+    """Give a model these labels in this order."""
+    model.config.id2label = dict(enumerate(labels))
+    model.config.label2id = {label: index for index, label in enumerate(labels)}
 
 
 def planted_model(tokenizer: PreTrainedTokenizerFast) -> AnchorNetTextForSequenceClassification:

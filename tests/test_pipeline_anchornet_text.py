@@ -125,6 +125,7 @@ def test_a_window_that_other_windows_cancel_is_not_shown(planted, tokenizer, mon
 
     localize = SpanLocalizationPipeline(model=planted, tokenizer=tokenizer)
     localize.windows *= 2
+    localize.localizer.windows *= 2
     forward = planted.forward
     monkeypatch.setattr(planted, "forward", cancel)
     assert localize("a good film")["spans"] == []

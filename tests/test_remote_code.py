@@ -17,9 +17,11 @@ from hf_anchornet import (
     AnchorNetTextConfig,
     AnchorNetTextForSequenceClassification,
     AnchorNetTextModel,
+    Cascade,
     PatchLocalizationPipeline,
     SpanLocalizationPipeline,
 )
+from hf_anchornet.text_localizer_anchornet import TextLocalizer
 
 TEXTS = ["the film was not good, a bad café film", "", "good \U0001f44d\U0001f3fd\r\nbad"]
 BLOCK_THE_PACKAGE = """
@@ -166,3 +168,22 @@ answer = localize(inputs, batch_size=2)
         assert [patch["share"] for patch in answer["patches"]] == pytest.approx(
             [patch["share"] for patch in expected["patches"]], rel=1e-4
         )
+
+
+def test_a_process_without_the_package_goes_through_the_same_cascade(
+    remote_folder, text_cascade, model, tokenizer
+):
+    # The cascade's file and classifier next to the localizer's: one folder.
+    cascade = Cascade(TextLocalizer(model, tokenizer), text_cascade.reader, text_cascade.rule)
+    cascade.save_pretrained(remote_folder.parent / "cascade")
+    for name in ("cascade.json", "classifier"):
+        (remote_folder.parent / "cascade" / name).rename(remote_folder / name)
+    code = """
+from transformers import pipeline
+localize = pipeline("span-localization", model=folder, classifier=folder, trust_remote_code=True)
+answer = [answer["classifier"] for answer in localize(inputs)]
+"""
+    answers = run_without_the_package(code, remote_folder, TEXTS)
+    for answer, expected in zip(answers, cascade(TEXTS), strict=True):
+        assert (answer["label"], answer["stage"]) == (expected["label"], expected["stage"])
+        assert answer["score"] == pytest.approx(expected["score"], rel=1e-5)

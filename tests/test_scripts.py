@@ -12,6 +12,7 @@ OPTIONS = {
     "adapt_classifier.py": ["--dataset", "--localizer", "--reading", "--max_tokens", "--turn"],
     "measure_image.py": ["--localizer", "--other_sets", "--classifiers", "--boxes_column"],
     "measure_text.py": ["--localizer", "--dataset", "--span_sets", "--classifiers", "--output"],
+    "calibrate.py": ["--dataset", "--localizer", "--max_loss", "--max_cost", "--full_size"],
     "convert_reference_checkpoint.py": ["--source", "--target"],
     "check_reference.py": ["--reference", "--output", "--rounds", "--example"],
     "shrink.py": ["--source", "--target"],

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from hf_anchornet.timing import compare_times, count_multiply_adds, time_interleaved
+from hf_anchornet.timing import ShapeCosts, compare_times, count_multiply_adds, time_interleaved
 
 
 def test_functions_run_in_turn_once_a_round_after_a_round_that_is_not_counted():
@@ -37,3 +37,50 @@ def test_multiply_adds_are_those_of_convolutions_and_linear_maps():
         nn.Conv2d(3, 4, 3, bias=False), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 6 * 6, 2)
     )
     assert count_multiply_adds(network, torch.zeros(1, 3, 8, 8)) == 36 * 4 * 27 + 144 * 2
+
+
+class Attending(nn.Module):
+    """Token embeddings that attend to each other; then perhaps windows of 5 tokens."""
+
+    def __init__(self, stride=None):
+        super().__init__()
+        self.embed = nn.Embedding(4, 8)
+        self.windows = None if stride is None else nn.Conv1d(8, 8, 5, stride=stride)
+
+    def forward(self, ids):
+        hidden = self.embed(ids)
+        hidden = hidden @ hidden.transpose(1, 2) @ hidden
+        return hidden if self.windows is None else self.windows(hidden.transpose(1, 2))
+
+
+@pytest.mark.parametrize("stride", [None, 1, 3])
+def test_multiply_adds_of_any_length_are_exact(stride):
+    network = Attending(stride)
+    costs = ShapeCosts(network, torch.long)
+    for length in [5, 31, 32, 33, 40, 64, 65, 100, 128, 129, 200, 255]:
+        ids = torch.ones(1, length, dtype=torch.long)
+        assert costs.count_tokens(length) == count_multiply_adds(network, ids)
+
+
+def test_most_lengths_need_no_count_of_their_own():
+    costs = ShapeCosts(Attending(), torch.long)
+    for length in range(65, 513):
+        costs.count_tokens(length)
+    assert len(costs._counts) == 3 * 4
+
+
+def test_no_length_is_counted_that_the_network_cannot_read():
+    costs = ShapeCosts(Attending(), torch.long, longest=70)
+    assert costs.count_tokens(68) == costs.count(1, 68)
+    assert max(length for _, length in costs._counts) == 70
+
+
+def test_an_empty_input_costs_nothing():
+    assert ShapeCosts(Attending(), torch.long).count(1, 0) == 0
+    assert ShapeCosts(Attending(), torch.long).count_tokens(0) == 0
+
+
+def test_counting_leaves_the_network_where_it_is():
+    network = Attending()
+    assert ShapeCosts(network, torch.long).count(1, 8) == 2 * 8 * 8 * 8
+    assert network.embed.weight.device.type == "cpu"

@@ -9,9 +9,9 @@ from datasets import Dataset
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoTokenizer, BertModel, PreTrainedTokenizerFast
 
+from hf_anchornet.classifier_anchornet import count_readable_tokens
 from hf_anchornet.vocabulary import (
     count_ngrams,
-    count_readable_tokens,
     embed_vocabulary,
     load_tokenizer,
     train_tokenizer,
