@@ -87,6 +87,10 @@ MAY_IMPORT = {
     | TRAINING
     | IMAGE_TRAINING
     | {"adaptation_image", "evaluation_image", "measurement", "timing"},
+    "benchmark": {"timing"},
+    "benchmark_text": RING | TRAINING | {"adaptation", "benchmark", "controls"},
+    "benchmark_image": RING | TRAINING | IMAGE_TRAINING | {"adaptation_image", "benchmark"},
+    "benchmark_report": set(),
     "timing": set(),
     "conversion": RING,
     "conversion_efficientnet": set(),
