@@ -30,6 +30,7 @@ from .controls import CONTROLS
 from .data import DataOptions, load_split, number_labels
 from .evaluation import Localization, localize
 from .span_reader_anchornet import SpanReader, join_spans
+from .vocabulary import count_readable_tokens
 from .words_anchornet import Span, Words, encodable
 
 
@@ -81,11 +82,11 @@ def make_text_methods(options: TextMethods, labels: Sequence[str]) -> dict[str, 
         return Classify.load(folder, labels, options.precision)
 
     full, localizer = load(options.folders["full"]), Localize.load(options.localizer, labels)
-    whole = Steps({"classify": partial(full, max_tokens=FULL_TOKENS)})
+    whole = Steps({"classify": full})
     methods: dict[str, Method] = {
         "full": whole,
         "windows": Steps({"classify": full.classify_windows}),
-        "int8": Steps({"classify": partial(full.quantize(), max_tokens=FULL_TOKENS)}, whole),
+        "int8": Steps({"classify": full.quantize()}, whole),
     }
 
     def read_parts(
@@ -145,7 +146,9 @@ class Localize:
     @torch.inference_mode()
     def predict(self, texts: Sequence[str]) -> Probs:
         """The probabilities alone."""
-        return to_probs(_run(self.model, self.tokenizer, texts, None), self.order)
+        return to_probs(
+            _run(self.model, self.tokenizer, texts, add_special_tokens=False), self.order
+        )
 
 
 class Classify:
@@ -159,6 +162,7 @@ class Classify:
     def __init__(self, reader: SpanReader, labels: Sequence[str]) -> None:
         self.reader, self.labels = reader, labels
         self.order = order_labels(reader.model, labels)
+        self.full_tokens = count_readable_tokens(reader.model, reader.tokenizer, FULL_TOKENS)
 
     @classmethod
     def load(cls, folder: str, labels: Sequence[str], precision: str) -> "Classify":
@@ -168,18 +172,19 @@ class Classify:
         return cls(reader, labels)
 
     @torch.inference_mode()
-    def __call__(self, texts: Sequence[str], max_tokens: int | None = None) -> Probs:
-        """Probabilities of texts, cut to `max_tokens`."""
-        logits = _run(self.reader.model, self.reader.tokenizer, texts, max_tokens)
+    def __call__(self, texts: Sequence[str]) -> Probs:
+        """Probabilities of texts, cut to what a full text is cut to."""
+        limit = {"truncation": True, "max_length": self.full_tokens}
+        logits = _run(self.reader.model, self.reader.tokenizer, texts, **limit)
         return to_probs(logits, self.order)
 
     @torch.inference_mode()
     def classify_windows(self, texts: Sequence[str]) -> Probs:
-        """The mean over all windows of `FULL_TOKENS` of each text, the last one being shorter."""
+        """The mean over all windows of each text, as long as a full text; the last is shorter."""
         inputs = self.reader.tokenizer(
             [encodable(text) for text in texts],
             truncation=True,
-            max_length=FULL_TOKENS,
+            max_length=self.full_tokens,
             return_overflowing_tokens=True,
         )
         owner = torch.tensor(inputs.pop("overflow_to_sample_mapping"))
@@ -227,16 +232,17 @@ class Classify:
         return Classify(SpanReader(small, self.reader.tokenizer), self.labels)
 
 
-def _run(model: Any, tokenizer: Any, texts: Sequence[str], max_tokens: int | None) -> Tensor:
+def _run(model: Any, tokenizer: Any, texts: Sequence[str], **kwargs: Any) -> Tensor:
+    """Logits of texts; `kwargs` are the tokenizer's."""
     inputs = tokenizer(
         [encodable(text) for text in texts],
         padding=True,
-        truncation=max_tokens is not None,
-        max_length=max_tokens,
         return_tensors="pt",
         verbose=False,
+        **kwargs,
     )
-    logits: Tensor = model(**inputs).logits
+    ids, mask = inputs["input_ids"].long(), inputs["attention_mask"].long()  # floats without tokens
+    logits: Tensor = model(input_ids=ids, attention_mask=mask).logits
     return logits
 
 

@@ -15,14 +15,20 @@ LABELS = ["positive", "negative"]
 
 
 @pytest.fixture
-def folders(planted, tokenizer, classifier_folder, tmp_path):
-    """A localizer and a classifier with the same labels, in other orders."""
+def localizer(planted, tokenizer, tmp_path):
+    planted.config.reading_scales = [3]
     planted.save_pretrained(tmp_path / "localizer")
     tokenizer.save_pretrained(tmp_path / "localizer")
+    return str(tmp_path / "localizer")
+
+
+@pytest.fixture
+def folders(localizer, classifier_folder, tmp_path):  # the localizer's tokenizer first
+    """A localizer and a classifier with the same labels."""
     config = tmp_path / "classifier" / "config.json"
     text = config.read_text("utf-8").replace('"sad"', '"negative"').replace('"glad"', '"positive"')
     config.write_text(text, "utf-8")
-    return str(tmp_path / "localizer"), classifier_folder
+    return localizer, classifier_folder
 
 
 @pytest.fixture
@@ -64,8 +70,8 @@ def test_the_classifier_reads_the_spans(methods, classify):
     np.testing.assert_allclose(methods["spans_and_localizer"].predict([LONG]), mean, atol=1e-6)
 
 
-def test_all_windows_of_a_text_are_averaged(classify, monkeypatch):
-    monkeypatch.setattr("hf_anchornet.benchmark_text.FULL_TOKENS", 6)  # 4 and 2 special ones
+def test_all_windows_of_a_text_are_averaged(classify):
+    classify.full_tokens = 6  # 4 and 2 special ones
     parts = classify(["good film was the", "bad film not a", "café"])
     probs = classify.classify_windows(["good film was the bad film not a café", "a film"])
     np.testing.assert_allclose(probs[0], parts.mean(axis=0), atol=1e-6)
@@ -83,14 +89,14 @@ def test_int8_costs_what_the_full_model_does(methods, classify):
     report = run_benchmark(methods, [LONG], [0], options)
     assert report["int8"]["multiply_adds"] == report["full"]["multiply_adds"] > 0
     assert report["head"]["multiply_adds"] < report["full"]["multiply_adds"]
-    both = report["localizer"]["multiply_adds"] + report["head"]["multiply_adds"]
-    assert report["spans"]["multiply_adds"] == pytest.approx(both, rel=0.2)
+    spans, localizer = (report[name]["multiply_adds"] for name in ("spans", "localizer"))
+    assert localizer < spans <= localizer + report["head"]["multiply_adds"]
 
 
 def test_weights_may_have_half_the_precision(folders):
     classify = Classify.load(folders[1], LABELS, "bfloat16")
     assert classify.reader.model.dtype == torch.bfloat16
-    assert classify([LONG], 64).dtype == np.float32
+    assert classify([LONG]).dtype == np.float32
 
 
 def test_texts_come_from_short_to_long(tmp_path):
