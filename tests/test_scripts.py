@@ -9,7 +9,9 @@ import pytest
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 OPTIONS = {
     "train.py": ["--dataset", "--output_dir", "--teacher", "--learning_rate", "--crop_size"],
-    "adapt_classifier.py": ["--dataset", "--localizer", "--reading", "--max_tokens", "--turn"],
+    "adapt_classifier.py": ["--dataset", "--localizer", "--reading", "--budgets", "--turn"],
+    "benchmark.py": ["--dataset", "--localizer", "--classifiers", "--rounds", "--precision"],
+    "convert_efficientnet_lite.py": ["--source", "--target"],
     "measure_image.py": ["--localizer", "--other_sets", "--classifiers", "--boxes_column"],
     "measure_text.py": ["--localizer", "--dataset", "--span_sets", "--classifiers", "--output"],
     "calibrate.py": ["--dataset", "--localizer", "--max_loss", "--max_cost", "--full_size"],

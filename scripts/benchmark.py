@@ -1,0 +1,69 @@
+"""Compare what people would read with what a localizer selects: see `--help`.
+
+Writes a JSON of all numbers and a picture beside it, and prints the table.
+"""
+
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from transformers import HfArgumentParser
+
+from hf_anchornet.benchmark import BenchmarkOptions, run_benchmark
+from hf_anchornet.benchmark_image import ImageMethods, load_pictures, make_image_methods
+from hf_anchornet.benchmark_report import format_report, format_stages, plot_report
+from hf_anchornet.benchmark_text import TextMethods, load_texts, make_text_methods
+from hf_anchornet.data import DataOptions, find_labels, find_modality, load_split
+from hf_anchornet.training import write_json
+
+KINDS = {
+    "text": (TextMethods, load_texts, make_text_methods),
+    "image": (ImageMethods, load_pictures, make_image_methods),
+}
+
+
+@dataclass
+class Output:
+    """What is measured, and where the numbers go.
+
+    Attributes:
+        split: Split to report on.
+        output: JSON file to write; the picture has its name with .png.
+    """
+
+    split: str = "test"
+    output: str = "results/benchmark.json"
+
+
+def make_parser(modality: str) -> HfArgumentParser:
+    """The options of one modality."""
+    options = [DataOptions, KINDS[modality][0], BenchmarkOptions, Output]
+    return HfArgumentParser(options, description=f"Options for {modality}s.", allow_abbrev=False)
+
+
+def main() -> None:
+    """Parse the options, measure, write, print."""
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        for modality in KINDS:
+            make_parser(modality).print_help()
+        sys.exit(0)
+    only_data = HfArgumentParser(DataOptions, allow_abbrev=False)
+    data, _ = only_data.parse_args_into_dataclasses(return_remaining_strings=True)
+    modality = find_modality(data)
+    _, load, make_methods = KINDS[modality]
+    data, chosen, options, output = make_parser(modality).parse_args_into_dataclasses()
+    inputs_column = data.text_column if modality == "text" else data.image_column
+    labels = find_labels(load_split(data, output.split, inputs_column), data.label_column)
+    inputs, targets = load(data, output.split, labels)
+    methods = make_methods(chosen, labels)  # a cascade, or any other `Method`, is added here
+    report = run_benchmark(methods, inputs, targets, options)
+    settings = {**asdict(data), **asdict(chosen), **asdict(options), "split": output.split}
+    write_json(
+        Path(output.output), {"settings": settings, "num_rows": len(inputs), "methods": report}
+    )
+    plot_report(report, Path(output.output).with_suffix(".png"))
+    print(format_report(report), format_stages(report), sep="\n")
+
+
+if __name__ == "__main__":
+    main()

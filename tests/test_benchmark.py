@@ -1,0 +1,114 @@
+"""Methods side by side: what is measured of each, with methods made of plain functions."""
+
+import numpy as np
+import pytest
+import torch
+
+from hf_anchornet.benchmark import (
+    BenchmarkOptions,
+    Steps,
+    combine_steps,
+    find_folder,
+    parse_folders,
+    run_benchmark,
+    score,
+)
+
+FEW = BenchmarkOptions(batch_sizes=[1, 3], threads=[1], num_timed=4, num_counted=5, rounds=2)
+
+
+def one_hot(numbers):
+    return np.eye(3, dtype=np.float32)[list(numbers)]
+
+
+class Guess:
+    """A method without steps, always right, of 8 x 8 multiply-adds an input."""
+
+    def predict(self, inputs):
+        torch.ones(len(inputs), 8) @ torch.ones(8, 8)
+        return one_hot(inputs)
+
+
+def test_each_method_gets_its_numbers():
+    methods = {
+        "full": Guess(),
+        "wrong": Steps({"shift": lambda inputs: [0 for _ in inputs], "answer": one_hot}),
+        "small": Steps({"answer": one_hot}, counted_as=Guess()),
+    }
+    report = run_benchmark(methods, [0, 1, 2, 0, 1, 2], [0, 1, 2, 0, 1, 2], FEW)
+    assert [row["accuracy"] for row in report.values()] == [1.0, pytest.approx(1 / 3), 1.0]
+    assert [row["multiply_adds"] for row in report.values()] == [64, 0, 64]
+    assert [list(row["stages"]) for row in report.values()] == [[], ["shift", "answer"], ["answer"]]
+    assert sum(report["wrong"]["stages"].values()) == pytest.approx(1)
+    for row in report.values():
+        assert [times["batch_size"] for times in row["times"]] == [1, 3]
+        assert all(times["milliseconds"] > 0 for times in row["times"])
+    assert report["full"]["times"][0]["speed_up"] == {"median": 1.0, "min": 1.0, "max": 1.0}
+
+
+def test_each_input_is_predicted_once_and_in_order():
+    seen = []
+    keep = Steps({"keep": lambda inputs: seen.append(list(inputs)) or one_hot([0] * len(inputs))})
+    run_benchmark({"full": keep}, list(range(40)), [0] * 40, FEW)
+    assert [0, 1, 2] in [batch[:3] for batch in seen if len(batch) == 32]
+    assert [32, 33] in [batch[:2] for batch in seen if len(batch) == 8]
+
+
+def test_the_number_of_threads_is_put_back():
+    before = torch.get_num_threads()
+    options = BenchmarkOptions([1], [before + 1], num_timed=1, num_counted=1, rounds=1)
+    seen = set()
+    method = Steps({"look": lambda inputs: seen.add(torch.get_num_threads()) or one_hot([0])})
+    run_benchmark({"full": method}, [0], [0], options)
+    assert seen == {before, before + 1}
+    assert torch.get_num_threads() == before
+
+
+def test_macro_f1_is_the_mean_over_labels():
+    quality = score(one_hot([0, 0, 0, 1]), [0, 0, 1, 1])
+    assert quality == {"accuracy": 0.75, "macro_f1": pytest.approx((0.8 + 2 / 3) / 2)}
+
+
+def test_a_localizer_and_a_classifier_answer_alone_and_together():
+    methods = combine_steps(
+        "spans",
+        localize=lambda inputs: [2 * value for value in inputs],
+        rate=lambda views: one_hot([0 for _ in views]),
+        choose=lambda views: [value // 2 for value in views],
+        classify=one_hot,
+    )
+    assert methods["spans"].predict([1]).tolist() == [[0, 1, 0]]
+    assert methods["spans_and_localizer"].predict([1]).tolist() == [[0.5, 0.5, 0]]
+    assert list(methods["spans"].steps) == ["localize", "select", "classify"]
+
+
+def test_a_benchmark_without_a_full_input_is_refused():
+    with pytest.raises(ValueError, match=r"`methods` must hold 'full'.*got \['head'\]"):
+        run_benchmark({"head": Guess()}, [0], [0], FEW)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rounds": 0}, "`rounds` must be at least 1, got 0"),
+        ({"num_timed": 0}, "`num_timed` must be at least 1, got 0"),
+        ({"batch_sizes": []}, r"`batch_sizes` must be at least 1, got \[\]"),
+        ({"threads": [-1]}, r"`threads` must be at least 0, got \[-1\]"),
+    ],
+)
+def test_bad_options_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        BenchmarkOptions(**options)
+
+
+def test_a_reading_without_a_classifier_gets_that_of_the_mix_or_of_full_inputs():
+    folders = parse_folders(["full=a", "head=b=c"])
+    assert find_folder(folders, "head") == "b=c"
+    assert find_folder(folders, "spans") == "a"
+    assert find_folder({**folders, "mix": "d"}, "spans") == "d"
+
+
+@pytest.mark.parametrize("classifiers", [[], ["head=a"], ["full"], ["full=a", "full=b"]])
+def test_classifiers_without_a_name_or_without_the_full_one_are_refused(classifiers):
+    with pytest.raises(ValueError, match="`classifiers` must be given as reading=folder"):
+        parse_folders(classifiers)
