@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from hf_anchornet import DEFAULT_TEXT_CLASSIFIER, DEFAULT_TEXT_LOCALIZER, pipeline_anchornet_text
+from hf_anchornet import (
+    DEFAULT_TEXT_CLASSIFIER,
+    DEFAULT_TEXT_LOCALIZER,
+    cascade_anchornet,
+    pipeline_anchornet_text,
+)
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "model_cards").glob("*[!e].md"))]
@@ -24,10 +29,11 @@ def test_the_python_snippets_of_a_page_run_one_after_the_other(page, capsys):
     assert capsys.readouterr().out.strip()
 
 
-def test_the_pipelines_example_is_true():
-    example = doctest.DocTestFinder(recurse=False).find(
-        pipeline_anchornet_text.SpanLocalizationPipeline, "SpanLocalizationPipeline"
-    )[0]
+@pytest.mark.parametrize(
+    "shown", [pipeline_anchornet_text.SpanLocalizationPipeline, cascade_anchornet.Cascade]
+)
+def test_the_example_of_a_class_is_true(shown):
+    example = doctest.DocTestFinder(recurse=False).find(shown, shown.__name__)[0]
     flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
     runner = doctest.DocTestRunner(optionflags=flags)
     runner.run(example)
