@@ -79,7 +79,7 @@ def make_image_methods(options: ImageMethods, labels: Sequence[str]) -> dict[str
     methods: dict[str, Method] = {
         "full": Steps({"classify": classify("full")}),
         "small": Steps({"classify": classify("small")}),
-        "localizer": Steps({"localize": localizer, "rate": localizer.rate}),
+        "localizer": Steps({"localize": localizer.predict}),
     }
     for reading in ("centre", "random"):
         crop = partial(_crop_all, choose=_CONTROLS[reading], scale=localizer.patch_scale)
@@ -99,6 +99,7 @@ class Localize:
 
     def __init__(self, folder: str, labels: Sequence[str]) -> None:
         self.model = AutoModelForImageClassification.from_pretrained(folder).eval()
+        self.network = self.model.fuse()
         self.processor = AutoImageProcessor.from_pretrained(folder)
         self.order = order_labels(self.model, labels)
         self.options = PatchClassifierOptions(folder)
@@ -112,6 +113,12 @@ class Localize:
     def rate(self, views: Sequence[LocalizedImages]) -> Probs:
         """The probabilities of these views."""
         return to_probs(torch.cat([view.logits for view in views]), self.order)
+
+    @torch.inference_mode()
+    def predict(self, pictures: Pictures) -> Probs:
+        """The probabilities alone."""
+        inputs = self.processor(list(pictures), return_tensors="pt")
+        return to_probs(self.network(**inputs).logits, self.order)
 
     def cut_best(self, views: Sequence[LocalizedImages]) -> list[Image.Image]:
         """The best patch of each picture, cut from the original."""
