@@ -248,7 +248,7 @@ def test_counts_below_one_are_refused(name):
 
 def test_a_distillation_weight_outside_zero_and_one_is_refused():
     with pytest.raises(ValueError, match=r"`distillation_weight` must be in \[0, 1\], got 2"):
-        TrainingOptions("unused", distillation_weight=2)
+        LocalizerOptions(distillation_weight=2)
 
 
 def test_each_process_gets_other_rows_and_together_they_see_the_epoch():
