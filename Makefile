@@ -51,7 +51,7 @@ bench-image: $(VENV)/.installed  ## measure the shipped image models only
 		--localizer hf_anchornet/default/image_localizer --dataset $(DATA)/image/fod_a \
 		--other_sets tiny_imagenet_40=$(RUNS)/tiny_imagenet_40=$(DATA)/image/tiny_imagenet_40 \
 		--classifiers patches=hf_anchornet/default/image_classifier full=$(RUNS)/image_full \
-			small=$(RUNS)/image_small centre=$(RUNS)/image_centre \
+			small=$(RUNS)/image_small centre=$(RUNS)/image_centre random=$(RUNS)/image_random \
 		--output results/image.json
 	$(VENV)/bin/python scripts/fill_cards.py
 	$(VENV)/bin/python scripts/report.py
@@ -93,8 +93,8 @@ models-image: $(VENV)/.installed  ## train the shipped image models and their co
 	$(LAUNCH) scripts/train.py --dataset $(DATA)/image/fod_a \
 		--output_dir $(RUNS)/image_localizer --num_epochs 32 $(RATES)
 	$(LAUNCH) scripts/train.py --dataset $(DATA)/image/tiny_imagenet_40 --output_dir $(RUNS)/tiny_imagenet_40 \
-		--image_size 128 --crop_size 112 --turn False --num_epochs 14 $(RATES)
-	for reading in patches full small centre; do \
+		--image_size 160 --crop_size 144 --turn False --num_epochs 30 $(RATES)
+	for reading in patches full small centre random; do \
 		$(LAUNCH) scripts/adapt_classifier.py --dataset $(DATA)/image/fod_a --localizer $(RUNS)/image_localizer \
 			--reading $$reading --num_epochs 12 --output_dir $(RUNS)/image_$$reading || exit 1; \
 	done

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .cascade_anchornet import Cascade
 from .timing import compare_times, count_work, time_interleaved
 
 Probs = NDArray[np.floating[Any]]
@@ -49,6 +50,34 @@ class Steps:
             passed = step(passed)
         result: Probs = passed
         return result
+
+
+class CascadeMethod:
+    """A cascade as a method; it counts its multiply-adds itself, as each input leaves elsewhere.
+
+    Args:
+        folder: Folder or Hub id of a cascade.
+        labels: Names of the labels in the order of the probabilities.
+    """
+
+    def __init__(self, folder: str, labels: Sequence[str]) -> None:
+        self.cascade = Cascade.from_pretrained(folder)
+        self.order = order_labels(self.cascade.localizer.model, labels)
+
+    def predict(self, inputs: Sequence[Any], /) -> Probs:
+        """The answers of the stages at which the inputs leave."""
+        traces = self.cascade.follow(self._open(inputs), len(inputs))
+        probs: Probs = torch.stack([trace.probs for trace in traces]).numpy()
+        return probs[:, self.order]
+
+    def count_work(self, inputs: Sequence[Any]) -> int:
+        """Multiply-adds of all inputs together."""
+        traces = self.cascade.follow(self._open(inputs))
+        return sum(t.localizer_multiply_adds + t.classifier_multiply_adds for t in traces)
+
+    def _open(self, inputs: Sequence[Any]) -> list[Any]:
+        check = self.cascade.localizer.check_input
+        return [check(item, f"input {index}") for index, item in enumerate(inputs)]
 
 
 def combine_steps(
@@ -138,7 +167,10 @@ def run_benchmark(
     report: dict[str, dict[str, Any]] = {}
     for name, method in methods.items():
         counted = getattr(method, "counted_as", None) or method
-        work = count_work(partial(predict_batches, counted, drawn, 1))
+        if isinstance(counted, CascadeMethod):
+            work = counted.count_work(drawn)
+        else:
+            work = count_work(partial(predict_batches, counted, drawn, 1))
         quality = score(predict_batches(method, inputs, 32), targets)
         report[name] = quality | {"multiply_adds": work / len(drawn), "times": []}
     for threads in options.threads:

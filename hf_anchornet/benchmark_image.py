@@ -24,9 +24,8 @@ from .benchmark import (
 from .boxes_anchornet import select_centre_box, select_random_boxes
 from .data import DataOptions, load_split, number_labels
 from .data_image import LabelledImages
-from .image_localizer_anchornet import LocalizedImages
+from .image_localizer_anchornet import ImageLocalizer, LocalizedImages
 from .image_processing_anchornet import Box
-from .localization_image import localize_images
 
 Pictures = Sequence[Image.Image]
 
@@ -98,17 +97,15 @@ class Localize:
     """
 
     def __init__(self, folder: str, labels: Sequence[str]) -> None:
-        self.model = AutoModelForImageClassification.from_pretrained(folder).eval()
-        self.network = self.model.fuse()
-        self.processor = AutoImageProcessor.from_pretrained(folder)
-        self.order = order_labels(self.model, labels)
+        self.localizer = ImageLocalizer.load(folder)
+        self.order = order_labels(self.localizer.model, labels)
         self.options = PatchClassifierOptions(folder)
-        side = max(window.size for window in self.model.windows)
-        self.patch_scale = side / self.processor.size["shortest_edge"]
+        side = max(window.size for window in self.localizer.windows)
+        self.patch_scale = side / self.localizer.processor.size["shortest_edge"]
 
     def __call__(self, pictures: Pictures) -> list[LocalizedImages]:
         """Evidence and logits, of all pictures in one batch."""
-        return list(localize_images(self.model, self.processor, pictures, len(pictures)))
+        return [self.localizer.read(pictures)]
 
     def rate(self, views: Sequence[LocalizedImages]) -> Probs:
         """The probabilities of these views."""
@@ -117,8 +114,8 @@ class Localize:
     @torch.inference_mode()
     def predict(self, pictures: Pictures) -> Probs:
         """The probabilities alone."""
-        inputs = self.processor(list(pictures), return_tensors="pt")
-        return to_probs(self.network(**inputs).logits, self.order)
+        inputs = self.localizer.processor(list(pictures), return_tensors="pt")
+        return to_probs(self.localizer.network(**inputs).logits, self.order)
 
     def cut_best(self, views: Sequence[LocalizedImages]) -> list[Image.Image]:
         """The best patch of each picture, cut from the original."""

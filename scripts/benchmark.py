@@ -4,12 +4,12 @@ Writes a JSON of all numbers and a picture beside it, and prints the table.
 """
 
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from transformers import HfArgumentParser
 
-from hf_anchornet.benchmark import BenchmarkOptions, run_benchmark
+from hf_anchornet.benchmark import BenchmarkOptions, CascadeMethod, run_benchmark
 from hf_anchornet.benchmark_image import ImageMethods, load_pictures, make_image_methods
 from hf_anchornet.benchmark_report import format_report, format_stages, plot_report
 from hf_anchornet.benchmark_text import TextMethods, load_texts, make_text_methods
@@ -28,10 +28,12 @@ class Output:
 
     Attributes:
         split: Split to report on.
+        cascades: Cascades to compare, too, as name=folder.
         output: JSON file to write; the picture has its name with .png.
     """
 
     split: str = "test"
+    cascades: list[str] = field(default_factory=list)
     output: str = "results/benchmark.json"
 
 
@@ -55,9 +57,12 @@ def main() -> None:
     inputs_column = data.text_column if modality == "text" else data.image_column
     labels = find_labels(load_split(data, output.split, inputs_column), data.label_column)
     inputs, targets = load(data, output.split, labels)
-    methods = make_methods(chosen, labels)  # a cascade, or any other `Method`, is added here
+    methods = make_methods(chosen, labels)
+    for item in output.cascades:
+        name, folder = item.split("=", 1)
+        methods[name] = CascadeMethod(folder, labels)
     report = run_benchmark(methods, inputs, targets, options)
-    settings = {**asdict(data), **asdict(chosen), **asdict(options), "split": output.split}
+    settings = {**asdict(data), **asdict(chosen), **asdict(options), **asdict(output)}
     write_json(
         Path(output.output), {"settings": settings, "num_rows": len(inputs), "methods": report}
     )

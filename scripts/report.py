@@ -1,6 +1,7 @@
 """Write the numbers of results/*.json into README's results."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -34,13 +35,15 @@ def make_text_table(report: dict) -> str:
         ("additive identity / chunked against whole, largest relative error, float32", errors),
     ]
     for name, row in report["plausibility"].items():
-        rows.append((f"{name} test: best token inside a human span", f"{row['pointing']:.3f}"))
-        what = f"{name} test: token AUPRC, plain / smoothed (random {row['marked_share']:.3f})"
-        rows.append((what, f"{row['token_auprc']:.3f} / {row['token_auprc_smoothed']:.3f}"))
-    for name, row in reads.items():
-        tokens = f"{row['tokens_read']:.0f} tokens on average"
-        what = f"small BERT on {name.replace('_', ' ')}, {tokens}: accuracy"
-        rows.append((what, f"{row['accuracy']:.4f}"))
+        what = f"{name} test: best token in a human span / token AUPRC / smoothed"
+        shares = (row[x] for x in ("pointing", "token_auprc", "token_auprc_smoothed"))
+        rows.append(
+            (f"{what} (random {row['marked_share']:.3f})", join(f"{x:.3f}" for x in shares))
+        )
+    what = f"small BERT on {join(name.replace('_', ' ') for name in reads)}: accuracy"
+    rows.append((what, join(f"{row['accuracy']:.4f}" for row in reads.values())))
+    tokens = join(f"{row['tokens_read']:.0f}" for row in reads.values())
+    rows.append(("the tokens that it reads, on average", tokens))
     return format_table(("what", "result"), rows)
 
 
@@ -55,13 +58,15 @@ def make_image_table(report: dict) -> str:
             accuracy, inside = own.get(source, ("", ""))
             what = f"{name} ({scores['num_images']:,} images), {source.replace('_', ' ')}"
             rows.append((what, accuracy, *(f"{share:.3f}" for share in shares), inside))
-    for reading, row in report["classifiers"].items():
-        cost = f"{row['pixels_read']:,} px, {row['multiply_adds'] / 1e6:.1f} M multiply-adds"
-        rows.append((f"ResNet on {reading}, {cost}", f"{row['accuracy']:.3f}", *[""] * 4))
+    reads = report["classifiers"]
+    accuracy = join(f"{row['accuracy']:.3f}" for row in reads.values())
+    cost = join(f"{row['multiply_adds'] / 1e6:.1f}" for row in reads.values())
     head = ("images", "accuracy", "pointing", "top-3 IoU >= 1/2", "MaxBoxAccV2", "energy (area)")
     additive, padded = (f"{local[x]:.1e}" for x in ("additive_error", "padded_error"))
     whole, trunk = (f"{local[x] / 1e6:.1f}" for x in ("multiply_adds", "trunk_multiply_adds"))
     return f"""{format_table(head, rows)}
+ResNet on {join(reads)}: accuracy {accuracy}
+at {cost} M multiply-adds.
 Image localizer at 224 px: {whole} M multiply-adds, {trunk} M of them in the trunk; largest relative
 error of the additive identity {additive}, of padded batches {padded}.
 """
@@ -77,11 +82,15 @@ def describe_reference(report: dict) -> str:
         for name in ("default / efficientnet_lite0", "default / efficientnet_lite0_folded",
                      "authors / efficientnet_lite0")
     )  # fmt: skip
-    return f"""
-The published network, converted: logits within {far:.1e} of the authors' code; the same top-5
-boxes of 256 maps, {min(faster):.1f} to {max(faster):.1f} times faster. One thread's time, over
-EfficientNet-Lite0's: our trunk {plain} ({folded} if that is folded too), theirs {theirs}.
+    return f"""The published network, converted: logits within {far:.1e} of the authors' code; the
+same top-5 boxes of 256 maps, {min(faster):.1f} to {max(faster):.1f} times faster. One thread's
+time over EfficientNet-Lite0's: our trunk {plain} ({folded} if that is folded too), theirs {theirs}.
 """
+
+
+def join(values: Iterable[str]) -> str:
+    """The values in one cell."""
+    return " / ".join(values)
 
 
 def format_table(head: tuple, rows: list) -> str:

@@ -6,6 +6,7 @@ import torch
 
 from hf_anchornet.benchmark import (
     BenchmarkOptions,
+    CascadeMethod,
     Steps,
     combine_steps,
     find_folder,
@@ -112,3 +113,17 @@ def test_a_reading_without_a_classifier_gets_that_of_the_mix_or_of_full_inputs()
 def test_classifiers_without_a_name_or_without_the_full_one_are_refused(classifiers):
     with pytest.raises(ValueError, match="`classifiers` must be given as reading=folder"):
         parse_folders(classifiers)
+
+
+def test_a_cascade_is_a_method_that_counts_what_each_input_took(text_cascade, tmp_path):
+    texts = ["a good film", "bad " * 30]
+    labels = text_cascade.labels[::-1]
+    text_cascade.save_pretrained(tmp_path)
+    method = CascadeMethod(str(tmp_path), labels)
+    traces = text_cascade.follow(texts)
+    expected = [trace.probs.flip(0).tolist() for trace in traces]
+    np.testing.assert_allclose(method.predict(texts), expected, rtol=1e-5)
+    costs = [answer["cost"] for answer in text_cascade(texts)]
+    spent = [cost["localizer_multiply_adds"] + cost["classifier_multiply_adds"] for cost in costs]
+    report = run_benchmark({"full": method}, texts, [0, 1], FEW)
+    assert report["full"]["multiply_adds"] == sum(spent) / 2 > 0

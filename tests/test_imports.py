@@ -120,7 +120,7 @@ MAY_IMPORT = {
     "exit_search": RING,
     "temperature": RING,
     "calibration": RING | {"data", "exit_search", "temperature"},
-    "benchmark": {"timing"},
+    "benchmark": RING,
     "benchmark_text": RING | TRAINING | {"adaptation", "benchmark", "controls"},
     "benchmark_image": RING | TRAINING | IMAGE_TRAINING | {"adaptation_image", "benchmark"},
     "benchmark_report": set(),
