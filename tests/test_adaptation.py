@@ -2,7 +2,6 @@
 
 import json
 
-import datasets
 import pytest
 import torch
 from datasets import Dataset
@@ -23,18 +22,12 @@ from hf_anchornet.training import TrainingOptions
 LONG = "the film was a film . " * 30 + "good film , not bad " + "was the café a film ? " * 30
 
 
-@pytest.fixture(autouse=True)
-def _cache_nothing_at_home(tmp_path, monkeypatch):
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+pytestmark = pytest.mark.usefixtures("cache_nothing_at_home")
 
 
 @pytest.fixture
-def localizer(planted, tokenizer, tmp_path):
-    """Folder of the localizer for which "good" and "bad" decide."""
-    planted.config.reading_scales = [3]
-    planted.save_pretrained(tmp_path / "localizer")
-    tokenizer.save_pretrained(tmp_path / "localizer")
-    return str(tmp_path / "localizer")
+def localizer(localizer_folder):
+    return localizer_folder
 
 
 @pytest.fixture

@@ -45,17 +45,12 @@ def paint(colour, x, y, size=(64, 64), inner=None):
     return picture
 
 
-@pytest.fixture(autouse=True)
-def _cache_nothing_at_home(tmp_path, monkeypatch):
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+pytestmark = pytest.mark.usefixtures("cache_nothing_at_home")
 
 
 @pytest.fixture
-def localizer(planted_image_model, image_processor, tmp_path):
-    """Folder of the localizer for which red and blue decide."""
-    planted_image_model.save_pretrained(tmp_path / "localizer")
-    image_processor.save_pretrained(tmp_path / "localizer")
-    return str(tmp_path / "localizer")
+def localizer(image_localizer_folder):
+    return image_localizer_folder
 
 
 @pytest.fixture

@@ -15,11 +15,8 @@ LABELS = ["positive", "negative"]
 
 
 @pytest.fixture
-def localizer(planted, tokenizer, tmp_path):
-    planted.config.reading_scales = [3]
-    planted.save_pretrained(tmp_path / "localizer")
-    tokenizer.save_pretrained(tmp_path / "localizer")
-    return str(tmp_path / "localizer")
+def localizer(localizer_folder):
+    return localizer_folder
 
 
 @pytest.fixture

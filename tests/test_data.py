@@ -2,7 +2,6 @@
 
 import json
 
-import datasets
 import pytest
 import torch
 from datasets import ClassLabel, Dataset, Features, List, Value
@@ -23,9 +22,7 @@ ROWS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _cache_nothing_at_home(tmp_path, monkeypatch):
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+pytestmark = pytest.mark.usefixtures("cache_nothing_at_home")
 
 
 def write(path, rows=ROWS):

@@ -2,7 +2,6 @@
 
 import json
 
-import datasets
 import pytest
 from datasets import Dataset
 from transformers import BertConfig, BertForSequenceClassification
@@ -17,10 +16,7 @@ from hf_anchornet.measurement import (
     measure_text,
 )
 
-
-@pytest.fixture(autouse=True)
-def _cache_nothing_at_home(tmp_path, monkeypatch):
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+pytestmark = pytest.mark.usefixtures("cache_nothing_at_home")
 
 
 @pytest.fixture

@@ -2,9 +2,6 @@
 
 import json
 import re
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import datasets
@@ -39,7 +36,6 @@ from hf_anchornet.training_text import (
 )
 from hf_anchornet.vocabulary import train_tokenizer
 
-ROOT = Path(__file__).parent.parent
 FILLERS = ["the", "a", "film", "was", "it", "and", "of", "plot", "actor", "scene", "sound"]
 SMALL = {
     "vocab_size": 200,
@@ -52,9 +48,7 @@ SMALL = {
 FAST = {"batch_size": 16, "learning_rate": 1e-2, "embedding_learning_rate": 5e-2}
 
 
-@pytest.fixture(autouse=True)
-def _cache_nothing_at_home(tmp_path, monkeypatch):
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+pytestmark = pytest.mark.usefixtures("cache_nothing_at_home")
 
 
 def plant(folder, num_rows=480):
@@ -333,40 +327,16 @@ def test_a_localizer_learns_from_a_teacher(planted_run, tmp_path):
     assert report["best"]["accuracy"] == 1.0
 
 
-def test_two_processes_train_one_model_and_agree_on_its_accuracy(planted_run, tmp_path):
+def test_two_processes_train_one_model_and_agree_on_its_accuracy(
+    planted_run, train_on_two_processes
+):
     source, _, _ = planted_run
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    # Processes on a processor: `--cpu --num_processes 2` would start only one.
-    launch = "-m accelerate.commands.launch --multi_gpu --num_processes 2 --num_machines 1"
-    launch += f" --mixed_precision no --dynamo_backend no --main_process_port {port}"
     small = "--vocab_size 200 --hidden_size 16 --ngram_min_count 2 --batch_size 8 --num_epochs 2"
     small += " --learning_rate 1e-2 --embedding_learning_rate 5e-2"
-    done = subprocess.run(
-        [
-            *(sys.executable, *launch.split(), str(ROOT / "scripts" / "train.py")),
-            *("--dataset", source, "--output_dir", str(tmp_path / "run"), *small.split()),
-        ],
-        env={
-            "PATH": "/usr/bin:/bin",
-            "HOME": str(tmp_path),
-            "PYTHONPATH": str(ROOT),
-            "HF_HUB_OFFLINE": "1",
-            "ACCELERATE_USE_CPU": "true",
-            "OMP_NUM_THREADS": "1",
-            "GLOO_SOCKET_IFNAME": "lo",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    report = json.loads((tmp_path / "run" / "training.json").read_text("utf-8"))
+    report, logs = train_on_two_processes(source, small)
     assert report["num_processes"] == 2
     assert report["best"]["accuracy"] == 1.0
     # Each process logs what it measured.
-    logged = re.findall(r"epoch 2: (\{.*?\})", done.stderr)
+    logged = re.findall(r"epoch 2: (\{.*?\})", logs)
     assert len(logged) == 2
     assert logged[0] == logged[1] == str(report["history"][1])

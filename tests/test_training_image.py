@@ -2,7 +2,6 @@
 
 import io
 import json
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -49,9 +48,7 @@ FAST = {"batch_size": 16, "learning_rate": 2e-2}
 COLORS = {"blue": (30, 60, 220), "red": (220, 40, 30)}
 
 
-@pytest.fixture(autouse=True)
-def _cache_nothing_at_home(tmp_path, monkeypatch):
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+pytestmark = pytest.mark.usefixtures("cache_nothing_at_home")
 
 
 def draw(color, seed, size=(40, 32)):
@@ -302,39 +299,14 @@ def test_the_defaults_are_those_of_the_configuration():
     assert model.config.problem_type == "single_label_classification"
 
 
-def test_two_processes_train_one_image_localizer(planted_run, tmp_path):
+def test_two_processes_train_one_image_localizer(planted_run, train_on_two_processes):
     source, _, _ = planted_run
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    launch = "-m accelerate.commands.launch --multi_gpu --num_processes 2 --num_machines 1"
-    launch += f" --mixed_precision no --dynamo_backend no --main_process_port {port}"
     small = (
         "--image_size 32 --hidden_size 16 --channels 8 16 --expand_ratios 1 1 --kernel_sizes 3 3"
     )
     small += " --strides 2 1 --branch_depths 1 2 --crop_size 24 --num_epochs 2 --batch_size 8"
     small += " --learning_rate 2e-2 --num_workers 1"
-    done = subprocess.run(
-        [
-            *(sys.executable, *launch.split(), str(ROOT / "scripts" / "train.py")),
-            *("--dataset", source, "--output_dir", str(tmp_path / "run"), *small.split()),
-        ],
-        env={
-            "PATH": "/usr/bin:/bin",
-            "HOME": str(tmp_path),
-            "PYTHONPATH": str(ROOT),
-            "HF_HUB_OFFLINE": "1",
-            "ACCELERATE_USE_CPU": "true",
-            "OMP_NUM_THREADS": "1",
-            "GLOO_SOCKET_IFNAME": "lo",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    report = json.loads((tmp_path / "run" / "training.json").read_text("utf-8"))
+    report, _ = train_on_two_processes(source, small)
     assert report["num_processes"] == 2
     assert report["best"]["accuracy"] > 0.5
 
