@@ -19,7 +19,7 @@ from transformers import (
 from .budget_anchornet import select_random_spans
 from .classifier_anchornet import count_readable_tokens
 from .controls import CONTROLS
-from .data import DataOptions, check_texts, load_labelled, number_labels
+from .data import DataOptions, check_texts, label_fields, load_labelled, number_labels
 from .evaluation import localize
 from .span_reader_anchornet import SpanReader, join_spans
 from .training import TrainingOptions, make_accelerator, train_classifier
@@ -119,11 +119,9 @@ def make_classifier(
     options: ClassifierOptions, texts: Sequence[str], labels: Sequence[str]
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The classifier to train and its tokenizer: an existing checkpoint, or a new small BERT."""
-    names = dict(enumerate(labels))
-    numbers = {label: index for index, label in names.items()}
     if options.classifier is not None:
         model = AutoModelForSequenceClassification.from_pretrained(
-            options.classifier, num_labels=len(labels), id2label=names, label2id=numbers
+            options.classifier, num_labels=len(labels), **label_fields(labels)
         )
         return model, AutoTokenizer.from_pretrained(options.classifier)
     tokenizer = train_tokenizer(texts, options.vocab_size, classifies=True)
@@ -134,8 +132,7 @@ def make_classifier(
         num_attention_heads=max(1, options.hidden_size // 64),
         intermediate_size=4 * options.hidden_size,
         pad_token_id=tokenizer.pad_token_id,
-        id2label=names,
-        label2id=numbers,
+        **label_fields(labels),
     )
     model = BertForSequenceClassification(config)
     if options.embeddings is not None:

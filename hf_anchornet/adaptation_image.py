@@ -23,7 +23,7 @@ from transformers import (
 
 from .augmentation import AugmentationOptions, augment
 from .boxes_anchornet import select_centre_box, select_random_boxes
-from .data import DataOptions, number_labels
+from .data import DataOptions, label_fields, number_labels
 from .data_image import LabelledImages, load_labelled_images
 from .image_localizer_anchornet import LocalizedImages
 from .image_processing_anchornet import Box
@@ -137,16 +137,13 @@ def make_patch_classifier(
     options: PatchClassifierOptions, labels: Sequence[str]
 ) -> tuple[PreTrainedModel, Any]:
     """The classifier to train and its processor: an existing checkpoint, or a new small ResNet."""
-    names = dict(enumerate(labels))
-    numbers = {label: index for index, label in names.items()}
     side = options.full_size if options.reading == "full" else options.patch_size
     if options.classifier is not None:
         model = AutoModelForImageClassification.from_pretrained(
             options.classifier,
             num_labels=len(labels),
-            id2label=names,
-            label2id=numbers,
             ignore_mismatched_sizes=True,  # of a head for other labels
+            **label_fields(labels),
         )
         processor = AutoImageProcessor.from_pretrained(options.classifier)
         if side is not None:
@@ -157,8 +154,7 @@ def make_patch_classifier(
         hidden_sizes=options.hidden_sizes,
         depths=options.depths,
         layer_type="basic",
-        id2label=names,
-        label2id=numbers,
+        **label_fields(labels),
     )
     if side is None:
         side = 224 if options.reading == "full" else 96

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .cascade_anchornet import Cascade
+from .classifier_anchornet import label_names
 from .timing import compare_times, count_work, time_interleaved
 
 Probs = NDArray[np.floating[Any]]
@@ -166,13 +167,9 @@ def run_benchmark(
     drawn = [inputs[row] for row in rng.permutation(len(inputs))[: options.num_counted]]
     report: dict[str, dict[str, Any]] = {}
     for name, method in methods.items():
-        counted = getattr(method, "counted_as", None) or method
-        if isinstance(counted, CascadeMethod):
-            work = counted.count_work(drawn)
-        else:
-            work = count_work(partial(predict_batches, counted, drawn, 1))
         quality = score(predict_batches(method, inputs, 32), targets)
-        report[name] = quality | {"multiply_adds": work / len(drawn), "times": []}
+        work = count_method(method, drawn) / len(drawn)
+        report[name] = quality | {"multiply_adds": work, "times": []}
     for threads in options.threads:
         for batch_size in options.batch_sizes:
             times = time_methods(methods, drawn[: options.num_timed], batch_size, threads, options)
@@ -181,6 +178,15 @@ def run_benchmark(
     for name, method in methods.items():
         report[name]["stages"] = share_stages(method, drawn[: options.num_timed])
     return report
+
+
+def count_method(method: Method, inputs: Sequence[Any]) -> int:
+    """Multiply-adds of all inputs together, one at a time; a method may count them itself."""
+    counted = getattr(method, "counted_as", None) or method
+    count = getattr(counted, "count_work", None)
+    if count is not None:
+        return int(count(inputs))
+    return count_work(partial(predict_batches, counted, inputs, 1))
 
 
 def predict_batches(method: Method, inputs: Sequence[Any], batch_size: int) -> Probs:
@@ -271,13 +277,13 @@ def order_labels(model: Any, labels: Sequence[str]) -> list[int]:
     Raises:
         ValueError: if the model has other labels.
     """
-    own = {name: number for number, name in model.config.id2label.items()}
+    own = label_names(model)
     if set(own) != set(labels):
         raise ValueError(
             f"a model has the labels {sorted(own)}, the set {sorted(labels)}; adapt a classifier "
             "to this set first."
         )
-    return [own[label] for label in labels]
+    return [own.index(label) for label in labels]
 
 
 def to_probs(logits: Tensor, order: Sequence[int]) -> Probs:

@@ -180,6 +180,14 @@ def number_labels(rows: Dataset, column: str, labels: Sequence[str]) -> list[Any
     return targets
 
 
+def label_fields(labels: Sequence[str]) -> dict[str, Any]:
+    """`id2label` and `label2id` of a model's config, the labels numbered in their order."""
+    return {
+        "id2label": dict(enumerate(labels)),
+        "label2id": {label: index for index, label in enumerate(labels)},
+    }
+
+
 def tokenize(
     rows: Dataset, tokenizer: PreTrainedTokenizerBase, options: DataOptions, labels: Sequence[str]
 ) -> Dataset:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedModel
 
 from .boxes_anchornet import select_centre_box, select_random_boxes
+from .classifier_anchornet import label_names
 from .data import DataOptions, check_column, number_labels
 from .image_localizer_anchornet import LocalizedImages
 from .localization_image import localize_images
@@ -57,8 +58,7 @@ def evaluate_image_localizer(
     for column in (data.image_column, data.label_column):
         check_column(rows.column_names, column)
     boxes = read_boxes(rows, data.boxes_column)
-    names = cast(dict[int, str], model.config.id2label)
-    targets = number_labels(rows, data.label_column, [names[index] for index in range(len(names))])
+    targets = number_labels(rows, data.label_column, label_names(model))
     logits: list[Tensor] = []
     comparisons: list[Comparison] = []
     views = localize_images(model, processor, rows[data.image_column], batch_size)

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 
 from .augmentation import AugmentationOptions
 from .configuration_anchornet import AnchorNetImageConfig
-from .data import DataOptions
+from .data import DataOptions, label_fields
 from .data_image import (
     LabelledImages,
     collate_images,
@@ -125,9 +125,8 @@ def make_image_localizer(
         hidden_dropout_prob=localizer.hidden_dropout_prob,
         auxiliary_loss_weight=localizer.auxiliary_loss_weight,
         evidence_penalty=localizer.evidence_penalty,
-        id2label=dict(enumerate(labels)),
-        label2id={label: index for index, label in enumerate(labels)},
         problem_type=problem_type,
+        **label_fields(labels),
     )
     model: Any = AnchorNetForImageClassification(config)
     model.to(memory_format=torch.channels_last)

@@ -11,7 +11,7 @@ from transformers import (
 )
 
 from .configuration_anchornet import AnchorNetTextConfig
-from .data import DataOptions, load_labelled, tokenize
+from .data import DataOptions, label_fields, load_labelled, tokenize
 from .distillation import add_taught_pieces
 from .modeling_anchornet_text import AnchorNetTextForSequenceClassification
 from .training import TrainingOptions, make_accelerator, train_classifier
@@ -145,9 +145,8 @@ def make_localizer(
         evidence_penalty=localizer.evidence_penalty,
         ngram_penalty=localizer.ngram_penalty,
         pad_token_id=tokenizer.pad_token_id,
-        id2label=dict(enumerate(labels)),
-        label2id={label: index for index, label in enumerate(labels)},
         problem_type=problem_type,
+        **label_fields(labels),
     )
     model = AnchorNetTextForSequenceClassification(config)
     for size, codes in ngrams.items():
