@@ -23,8 +23,8 @@ from transformers import (
 
 from .augmentation import AugmentationOptions, augment
 from .boxes_anchornet import select_centre_box, select_random_boxes
-from .data import DataOptions, label_fields, number_labels
-from .data_image import LabelledImages, load_labelled_images
+from .data import DataOptions, label_fields
+from .data_image import LabelledImages, load_labelled_images, make_pictures
 from .image_localizer_anchornet import LocalizedImages
 from .image_processing_anchornet import Box
 from .localization_image import localize_images
@@ -215,14 +215,9 @@ def make_readings(
     device: torch.device | str = "cpu",
 ) -> Readings:
     """What the classifier reads of each row of a split."""
-    targets = number_labels(rows, data.label_column, labels)
-    images = LabelledImages(rows, data.image_column, targets, prepare=_keep)
+    images = make_pictures(rows, data, labels)
     files = images.files[data.image_column]
     return Readings(images, choose_boxes(options, files, device), read)
-
-
-def _keep(picture: Image.Image) -> Image.Image:
-    return picture
 
 
 def collate_readings(processor: Any, items: Sequence[dict[str, Any]]) -> dict[str, Tensor]:

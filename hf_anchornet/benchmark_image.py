@@ -22,8 +22,8 @@ from .benchmark import (
     to_probs,
 )
 from .boxes_anchornet import select_centre_box, select_random_boxes
-from .data import DataOptions, load_split, number_labels
-from .data_image import LabelledImages
+from .data import DataOptions, load_split
+from .data_image import make_pictures
 from .image_localizer_anchornet import ImageLocalizer, LocalizedImages
 from .image_processing_anchornet import Box
 
@@ -53,10 +53,9 @@ def load_pictures(
     data: DataOptions, split: str, labels: Sequence[str]
 ) -> tuple[list[Image.Image], list[int]]:
     """Pictures of a split, decoded, and targets."""
-    rows = load_split(data, split, data.image_column)
-    targets = number_labels(rows, data.label_column, labels)
-    images = LabelledImages(rows, data.image_column, targets, prepare=lambda picture: picture)
-    return [images[row]["pixel_values"] for row in range(len(targets))], targets
+    images = make_pictures(load_split(data, split, data.image_column), data, labels)
+    pictures = [images[row]["pixel_values"] for row in range(len(images))]
+    return pictures, list(images.targets)
 
 
 def make_image_methods(options: ImageMethods, labels: Sequence[str]) -> dict[str, Method]:

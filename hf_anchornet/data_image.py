@@ -112,6 +112,16 @@ def make_whole_images(
     return LabelledImages(rows, options.image_column, targets, prepare)
 
 
+def make_pictures(rows: Dataset, options: DataOptions, labels: Sequence[str]) -> LabelledImages:
+    """Each image as a picture, upright and RGB."""
+    targets = number_labels(rows, options.label_column, labels)
+    return LabelledImages(rows, options.image_column, targets, prepare=_keep)
+
+
+def _keep(picture: Image.Image) -> Image.Image:
+    return picture
+
+
 def collate_images(processor: AnchorNetImageProcessor, items: Sequence[Item]) -> dict[str, Tensor]:
     """A batch, padded to the largest image, with the channels last in memory.
 
