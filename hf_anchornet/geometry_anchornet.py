@@ -105,13 +105,12 @@ def spread_evidence(evidence: Tensor, window: Window, lengths: Tensor, length: i
         length: Number of units to return, at least the largest of `lengths`.
     """
     batch, positions, labels = evidence.shape
-    starts = window_starts(window, positions, evidence.device)
     share = evidence.double() / lengths.clamp(min=1, max=window.size)[:, None, None]
     # +share where a window starts, -share where it ends; the running sum is the attribution.
-    last = max(length, window.length(positions))
-    steps = share.new_zeros(batch, last + 1, labels)
-    steps.index_add_(1, starts, share)
-    steps.index_add_(1, starts + window.size, -share)
+    covered = window.length(positions)
+    steps = share.new_zeros(batch, max(length, covered) + 1, labels)
+    steps[:, : covered - window.size + 1 : window.stride] += share
+    steps[:, window.size : covered + 1 : window.stride] -= share
     attribution = steps.cumsum(dim=1)[:, :length]
     real = torch.arange(length, device=evidence.device) < lengths[:, None]  # (batch, length)
     return attribution * real[..., None]
