@@ -254,9 +254,17 @@ def train_and_judge(
         splits: Training and validation split.
         labels: Names of the labels, in the order of the localizer.
         scales: Sizes of the windows, in the localizer's tokens.
+
+    Raises:
+        ValueError: if the idea needs a separator that the tokenizer does not have.
     """
     start = ClassifierOptions(localizer=options.localizer, classifier=options.classifier)
     model, tokenizer = make_classifier(start, [], labels)
+    if idea.separated and tokenizer.sep_token is None:
+        raise ValueError(
+            '`ideas` must leave out "separated" for a classifier whose tokenizer has no separator, '
+            f"got {options.ideas} and {options.classifier}."
+        )
     reader = SpanReader(model, tokenizer)
     train_set, validation_set = (
         split.encode(idea, reader, options.max_tokens, scales) for split in splits

@@ -111,6 +111,7 @@ MAY_IMPORT = {
     "training_image": RING | TRAINING | IMAGE_TRAINING | {"evaluation_image"},
     "controls": RING,
     "adaptation": RING | TRAINING | {"controls"},
+    "ablation": RING | TRAINING | {"adaptation", "temperature"},
     "measurement": RING | TRAINING | {"adaptation"},
     "adaptation_image": RING | TRAINING | IMAGE_TRAINING,
     "measurement_image": RING
