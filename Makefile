@@ -69,10 +69,14 @@ bench-speed: $(VENV)/.installed  ## compare what MiniLM and EfficientNet-Lite0 m
 		--localizer hf_anchornet/default/image_localizer --output results/speed_fod_a.json \
 		--classifiers $(foreach reading,full patches,$(reading)=$(RUNS)/lite0_$(reading))
 
-bench-quick: $(VENV)/.installed  ## the same on few reviews with the shipped models, minutes (DATA=)
-	$(BENCHMARK) --dataset $(DATA)/text/imdb --max_rows 300 --num_counted 50 --num_timed 8 --rounds 3 \
-		--localizer hf_anchornet/default/text_localizer --output $(RUNS)/speed_quick.json \
+QUICK = --num_counted 50 --num_timed 8 --rounds 3
+bench-quick: $(VENV)/.installed  ## the same on few rows with the shipped models, minutes (DATA=)
+	$(BENCHMARK) --dataset $(DATA)/text/imdb --max_rows 200 $(QUICK) \
+		--localizer hf_anchornet/default/text_localizer --output $(RUNS)/quick_imdb.json \
 		--classifiers full=hf_anchornet/default/text_classifier
+	$(BENCHMARK) --dataset $(DATA)/image/fod_a --max_rows 100 $(QUICK) \
+		--localizer hf_anchornet/default/image_localizer --output $(RUNS)/quick_fod_a.json \
+		--classifiers full=hf_anchornet/default/image_classifier
 
 models: models-text models-image  ## train the shipped models (DATA=folder of the sets, RUNS=runs)
 

@@ -20,8 +20,8 @@ from .timing import compare_times, count_work, time_interleaved
 Probs = NDArray[np.floating[Any]]
 """Probabilities of the labels: (inputs, labels)."""
 
-BASELINE = "full"
-"""The method that the others are compared with."""
+FULL_READING = "full"
+"""The reading that each set of classifiers must hold: full inputs."""
 
 
 class Method(Protocol):
@@ -118,6 +118,7 @@ class BenchmarkOptions:
         num_timed: Inputs that are timed, the first ones.
         num_counted: Inputs whose multiply-adds are counted, the first ones.
         rounds: How often each method runs, in turn with the others.
+        baseline: The method that the speed of the others is compared with.
     """
 
     batch_sizes: list[int] = field(default_factory=lambda: [1, 32])
@@ -125,6 +126,7 @@ class BenchmarkOptions:
     num_timed: int = 32
     num_counted: int = 200
     rounds: int = 7
+    baseline: str = FULL_READING
 
     def __post_init__(self) -> None:
         """Check that there is something to measure."""
@@ -146,7 +148,7 @@ def run_benchmark(
     """The numbers of each method, ready for JSON.
 
     Args:
-        methods: By name, `BASELINE` among them.
+        methods: By name, the baseline among them.
         inputs: In any order; batches are made of neighbours.
         targets: Number of the right label of each input.
         options: How much is measured.
@@ -158,10 +160,10 @@ def run_benchmark(
     Raises:
         ValueError: if the baseline is missing.
     """
-    if BASELINE not in methods:
+    if options.baseline not in methods:
         raise ValueError(
-            f"`methods` must hold {BASELINE!r}, which the others are compared with, got "
-            f"{sorted(methods)}; add a classifier that reads full inputs."
+            f"`baseline` must be one of the methods {sorted(methods)}, which the others are "
+            f"compared with, got {options.baseline!r}."
         )
     rng = np.random.default_rng(0)
     drawn = [inputs[row] for row in rng.permutation(len(inputs))[: options.num_counted]]
@@ -215,7 +217,7 @@ def time_methods(
 ) -> dict[str, dict[str, Any]]:
     """Of each method the median milliseconds an input, and how many times faster it is.
 
-    The speed-up over `BASELINE` is taken round by round: its median, minimum and maximum.
+    The speed-up over the baseline is taken round by round: its median, minimum and maximum.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(threads or os.cpu_count() or 1)
@@ -231,7 +233,7 @@ def time_methods(
             "threads": threads,
             "batch_size": batch_size,
             "milliseconds": 1000 * median(rounds) / len(inputs),
-            "speed_up": compare_times(seconds[BASELINE], rounds),
+            "speed_up": compare_times(seconds[options.baseline], rounds),
         }
         for name, rounds in seconds.items()
     }
@@ -258,7 +260,7 @@ def parse_folders(classifiers: Sequence[str]) -> dict[str, str]:
         ValueError: if one is not of this form, or none reads full inputs.
     """
     folders = dict(item.split("=", 1) for item in classifiers if "=" in item)
-    if len(folders) < len(classifiers) or BASELINE not in folders:
+    if len(folders) < len(classifiers) or FULL_READING not in folders:
         raise ValueError(
             "`classifiers` must be given as reading=folder, each reading once, the full one among "
             f"them, got {list(classifiers)}."
@@ -268,7 +270,7 @@ def parse_folders(classifiers: Sequence[str]) -> dict[str, str]:
 
 def find_folder(folders: Mapping[str, str], reading: str) -> str:
     """The classifier of a reading: its own, else one trained on a mix, else that of full inputs."""
-    return next(folders[name] for name in (reading, "mix", BASELINE) if name in folders)
+    return next(folders[name] for name in (reading, "mix", FULL_READING) if name in folders)
 
 
 def order_labels(model: Any, labels: Sequence[str]) -> list[int]:

@@ -1,11 +1,27 @@
 """The numbers of a benchmark as a table in Markdown and as a picture."""
 
+import os
+import platform
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 Report = Mapping[str, Mapping[str, Any]]
 """What `benchmark.run_benchmark` gives: the numbers of each method."""
+
+
+def describe_machine() -> dict[str, Any]:
+    """Where and with what the times were taken, ready for JSON."""
+    import torch
+    import transformers
+
+    return {
+        "architecture": platform.machine(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "processors": os.cpu_count(),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+    }
 
 
 def format_report(report: Report) -> str:
@@ -28,9 +44,9 @@ def format_report(report: Report) -> str:
 
 
 def format_stages(report: Report) -> str:
-    """A line for each method of several steps: the share of the time that each takes."""
+    """A list of the methods of several steps: the share of the time that each step takes."""
     return "".join(
-        f"{name}: "
+        f"- {name.replace('_', ' ')}: "
         + ", ".join(f"{step} {share:.2f}" for step, share in row["stages"].items())
         + "\n"
         for name, row in report.items()

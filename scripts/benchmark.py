@@ -1,6 +1,6 @@
 """Compare what people would read with what a localizer selects: see `--help`.
 
-Writes a JSON of all numbers and a picture beside it, and prints the table.
+Writes a JSON of all numbers, a table and a picture beside it, and prints the table.
 """
 
 import sys
@@ -11,7 +11,12 @@ from transformers import HfArgumentParser
 
 from hf_anchornet.benchmark import BenchmarkOptions, CascadeMethod, run_benchmark
 from hf_anchornet.benchmark_image import ImageMethods, load_pictures, make_image_methods
-from hf_anchornet.benchmark_report import format_report, format_stages, plot_report
+from hf_anchornet.benchmark_report import (
+    describe_machine,
+    format_report,
+    format_stages,
+    plot_report,
+)
 from hf_anchornet.benchmark_text import TextMethods, load_texts, make_text_methods
 from hf_anchornet.data import DataOptions, find_labels, find_modality, load_split
 from hf_anchornet.training import write_json
@@ -29,7 +34,7 @@ class Output:
     Attributes:
         split: Split to report on.
         cascades: Cascades to compare, too, as name=folder.
-        output: JSON file to write; the picture has its name with .png.
+        output: JSON file to write; the table has its name with .md, the picture with .png.
     """
 
     split: str = "test"
@@ -63,11 +68,13 @@ def main() -> None:
         methods[name] = CascadeMethod(folder, labels)
     report = run_benchmark(methods, inputs, targets, options)
     settings = {**asdict(data), **asdict(chosen), **asdict(options), **asdict(output)}
-    write_json(
-        Path(output.output), {"settings": settings, "num_rows": len(inputs), "methods": report}
-    )
-    plot_report(report, Path(output.output).with_suffix(".png"))
-    print(format_report(report), format_stages(report), sep="\n")
+    path = Path(output.output)
+    numbers = {"num_rows": len(inputs), "machine": describe_machine(), "methods": report}
+    write_json(path, {"settings": settings, **numbers})
+    table = f"{format_report(report)}\n{format_stages(report)}"
+    path.with_suffix(".md").write_text(table, encoding="utf-8")
+    plot_report(report, path.with_suffix(".png"))
+    print(table)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """Methods side by side: what is measured of each, with methods made of plain functions."""
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -83,9 +85,27 @@ def test_a_localizer_and_a_classifier_answer_alone_and_together():
     assert list(methods["spans"].steps) == ["localize", "select", "classify"]
 
 
-def test_a_benchmark_without_a_full_input_is_refused():
-    with pytest.raises(ValueError, match=r"`methods` must hold 'full'.*got \['head'\]"):
+def test_a_benchmark_without_its_baseline_is_refused():
+    with pytest.raises(ValueError, match=r"`baseline` must be one of .*'head'.*got 'full'"):
         run_benchmark({"head": Guess()}, [0], [0], FEW)
+
+
+def test_any_method_may_be_the_baseline():
+    options = BenchmarkOptions([1], [1], num_timed=1, num_counted=1, rounds=3, baseline="slow")
+
+    def spend(seconds):
+        end = time.process_time() + seconds
+        while time.process_time() < end:
+            pass
+        return one_hot([0])
+
+    methods = {
+        "full": Steps({"spend": lambda inputs: spend(0.002)}),
+        "slow": Steps({"spend": lambda inputs: spend(0.02)}),
+    }
+    report = run_benchmark(methods, [0], [0], options)
+    assert report["slow"]["times"][0]["speed_up"]["median"] == 1
+    assert report["full"]["times"][0]["speed_up"]["median"] == pytest.approx(10, rel=0.5)
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def test_the_table_has_a_row_for_each_method():
 
 
 def test_stages_are_told_of_methods_that_have_several():
-    assert format_stages(REPORT) == "head_and_tail: select 0.25, classify 0.75\n"
+    assert format_stages(REPORT) == "- head and tail: select 0.25, classify 0.75\n"
 
 
 def test_the_picture_is_written(tmp_path):
