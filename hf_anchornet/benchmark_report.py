@@ -2,9 +2,19 @@
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+METHODS = {
+    "full": "full input",
+    "windows": "all windows of 512 tokens",
+    "localizer": "localizer alone",
+    "spans_and_localizer": "localizer, then selected spans",
+    "patches_and_localizer": "localizer, then best patch",
+    "cascade": "cascade with exits",
+}
+CONTROLS = ("head", "head_and_tail", "random", "textrank", "tfidf", "small", "centre")
 
 Report = Mapping[str, Mapping[str, Any]]
 """What `benchmark.run_benchmark` gives: the numbers of each method."""
@@ -31,7 +41,7 @@ def format_report(report: Report) -> str:
     for threads, batch_size in timed:
         where = f"batch {batch_size}, {_count_threads(threads)}"
         head += [f"ms, {where}", f"times faster, {where}"]
-    rows = [head, ["---", *["---:"] * (len(head) - 1)]]
+    rows = []
     for name, numbers in report.items():
         row = [name.replace("_", " "), f"{numbers['accuracy']:.4f}", f"{numbers['macro_f1']:.4f}"]
         row.append(f"{numbers['multiply_adds'] / 1e6:,.1f}")
@@ -40,7 +50,38 @@ def format_report(report: Report) -> str:
             spread = f"({ratio['min']:.1f} to {ratio['max']:.1f})"
             row += [f"{times['milliseconds']:.2f}", f"{ratio['median']:.1f} {spread}"]
         rows.append(row)
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    return format_table(head, rows)
+
+
+def format_sets(reports: Mapping[str, Mapping[str, Any]]) -> str:
+    """A table of several sets: what people would read, the best control, and ours.
+
+    Args:
+        reports: What `scripts/benchmark.py` wrote, by the name to show; times of one thread.
+    """
+    rows = []
+    for name, report in reports.items():
+        methods, baseline = report["methods"], report["settings"]["baseline"]
+        controls = [control for control in CONTROLS if control in methods]
+        best = max(controls, key=lambda control: methods[control]["accuracy"])
+        shown = {baseline: METHODS[baseline], best: f"best control: {best.replace('_', ' ')}"}
+        left_out = {"full", "windows"} - {baseline}
+        for method, what in (shown | METHODS).items():
+            if method in methods and method not in left_out:
+                row = methods[method]
+                times = [t["speed_up"]["median"] for t in row["times"] if t["threads"] == 1]
+                faster = " / ".join(f"{ratio:.1f}" for ratio in times)
+                cost = f"{row['multiply_adds'] / 1e6:.1f}"
+                rows.append([name, what, f"{row['accuracy']:.3f}", cost, faster])
+    sizes = [t["batch_size"] for t in next(iter(methods.values()))["times"] if t["threads"] == 1]
+    speed = f"times faster, batch {' / '.join(map(str, sizes))}"
+    return format_table(["set", "what is read", "accuracy", "M multiply-adds", speed], rows)
+
+
+def format_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def format_stages(report: Report) -> str:

@@ -46,12 +46,34 @@ def select_best_spans(
     order = np.argsort(bounds[:, 1], kind="stable")
     bounds, worth, price = bounds[order], worth[order], price[order]
     before = np.searchsorted(bounds[:, 1], bounds[:, 0], side="right")  # spans that end earlier
-    best = np.zeros((budget + 1, len(bounds) + 1))  # best[b, i]: the first i spans at cost b
-    for spent in range(1, budget + 1):
-        left = spent - price
-        with_span = np.where(left >= 0, worth + best[np.maximum(left, 0), before], 0.0)
-        np.maximum.accumulate(with_span, out=best[spent, 1:])
+    best = _fill_table(worth, price, before, budget)
     return merge_spans(_trace_back(best, bounds, price, before))
+
+
+def _fill_table(
+    worth: NDArray[np.float64], price: NDArray[np.int64], before: NDArray[np.int64], budget: int
+) -> NDArray[np.float64]:
+    """The most that the first spans are worth at each cost: (1 + budget, 1 + spans).
+
+    Args:
+        worth: (spans,), positive.
+        price: (spans,), int64, in [1, budget].
+        before: (spans,), int64, how many spans end where each one starts, or earlier.
+        budget: Tokens to spend.
+    """
+    count, most = len(worth), int(price.max(initial=0))
+    # Rows above that of cost 0 stand for costs below it: no choice leads there.
+    table = np.full((most + budget + 1, count + 1), -np.inf)
+    best = table[most:]
+    best[0] = 0
+    cells, row = table.ravel(), np.zeros(count + 1)
+    source = (most - price) * (count + 1) + before  # where `cells` has what is left of a cost
+    for spent in range(1, budget + 1):
+        source += count + 1
+        np.take(cells, source, out=row[1:])
+        row[1:] += worth
+        np.maximum.accumulate(row, out=best[spent])
+    return best
 
 
 def _sum_spans(values: NDArray[Any], bounds: NDArray[np.int64]) -> NDArray[Any]:

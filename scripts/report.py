@@ -1,27 +1,52 @@
-"""Write the numbers of results/*.json into README's results."""
+"""Write the numbers of results/*.json into README and into results/README.md."""
 
 import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from hf_anchornet.benchmark_report import format_sets, format_table
+
 ROOT = Path(__file__).parent.parent
 MARKS = ("<!-- results: make bench -->\n", "<!-- end of results -->\n")
+SETS = {
+    "imdb": "IMDb reviews",
+    "movie_rationales": "long movie reviews",
+    "newsgroups20": "20 newsgroups",
+    "cuad_windows": "contract passages",
+    "fod_a": "photos (FOD-A)",
+}
 
 
 def main() -> None:
-    """Read the JSON files; write README's results."""
+    """Read the JSON files; write README's results and the page of all results."""
     reports = {
         name: json.loads((ROOT / f"results/{name}.json").read_text(encoding="utf-8"))
         for name in ("text", "image", "reference")
     }
-    results = (
+    page = (
+        f"# Results\n\nWritten by `scripts/report.py` from the JSON files beside it.\n\n"
         f"{make_text_table(reports['text'])}\n{make_image_table(reports['image'])}"
         f"{describe_reference(reports['reference'])}"
     )
+    speed = read_speed()
+    for name, report in speed.items():
+        where = ", ".join(f"{key} {value}" for key, value in report["machine"].items())
+        table = (ROOT / f"results/speed_{name}.md").read_text(encoding="utf-8")
+        page += f"\n## {SETS[name]}, {report['num_rows']:,} of the test split\n\n{where}\n\n{table}"
+        page += f"\n![Accuracy and milliseconds of each method](speed_{name}.png)\n"
+    speed = {SETS[name]: report for name, report in speed.items()}
+    (ROOT / "results/README.md").write_text(page, encoding="utf-8")
     readme = ROOT / "README.md"
     before, rest = readme.read_text(encoding="utf-8").split(MARKS[0])
     after = rest.split(MARKS[1])[1]
-    readme.write_text(before + MARKS[0] + results + MARKS[1] + after, encoding="utf-8")
+    readme.write_text(before + MARKS[0] + format_sets(speed) + MARKS[1] + after, encoding="utf-8")
+
+
+def read_speed() -> dict[str, dict]:
+    """The benchmark of each set that has been measured, by its short name."""
+    paths = {name: ROOT / f"results/speed_{name}.json" for name in SETS}
+    found = {name: path for name, path in paths.items() if path.exists()}
+    return {name: json.loads(path.read_text(encoding="utf-8")) for name, path in found.items()}
 
 
 def make_text_table(report: dict) -> str:
@@ -91,12 +116,6 @@ time over EfficientNet-Lite0's: our trunk {plain} ({folded} if that is folded to
 def join(values: Iterable[str]) -> str:
     """The values in one cell."""
     return " / ".join(values)
-
-
-def format_table(head: tuple, rows: list) -> str:
-    """A table in Markdown."""
-    lines = [f"| {' | '.join(line)} |\n" for line in (head, *rows)]
-    return lines[0] + "|" + "---|" * len(head) + "\n" + "".join(lines[1:])
 
 
 if __name__ == "__main__":
