@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hf_anchornet.benchmark_report import format_sets, format_table
 
-ROOT = Path(__file__).parent.parent
+FOLDER = Path(__file__).parent.parent / "results"
 MARKS = ("<!-- results: make bench -->\n", "<!-- end of results -->\n")
 SETS = {
     "imdb": "IMDb reviews",
@@ -19,34 +19,23 @@ SETS = {
 
 def main() -> None:
     """Read the JSON files; write README's results and the page of all results."""
-    reports = {
-        name: json.loads((ROOT / f"results/{name}.json").read_text(encoding="utf-8"))
-        for name in ("text", "image", "reference")
-    }
-    page = (
-        f"# Results\n\nWritten by `scripts/report.py` from the JSON files beside it.\n\n"
-        f"{make_text_table(reports['text'])}\n{make_image_table(reports['image'])}"
-        f"{describe_reference(reports['reference'])}"
-    )
-    speed = read_speed()
-    for name, report in speed.items():
-        where = ", ".join(f"{key} {value}" for key, value in report["machine"].items())
-        table = (ROOT / f"results/speed_{name}.md").read_text(encoding="utf-8")
-        page += f"\n## {SETS[name]}, {report['num_rows']:,} of the test split\n\n{where}\n\n{table}"
-        page += f"\n![Accuracy and milliseconds of each method](speed_{name}.png)\n"
-    speed = {SETS[name]: report for name, report in speed.items()}
-    (ROOT / "results/README.md").write_text(page, encoding="utf-8")
-    readme = ROOT / "README.md"
-    before, rest = readme.read_text(encoding="utf-8").split(MARKS[0])
+    found = {path.stem: json.loads(path.read_text("utf-8")) for path in FOLDER.glob("*.json")}
+    page = "# Results\n\nWritten by `scripts/report.py` from the JSON files beside it.\n\n"
+    page += f"{make_text_table(found['text'])}\n{make_image_table(found['image'])}"
+    page += describe_reference(found["reference"])
+    speed = {}
+    for name, shown in SETS.items():
+        if f"speed_{name}" in found:
+            speed[shown] = report = found[f"speed_{name}"]
+            where = ", ".join(f"{key} {value}" for key, value in report["machine"].items())
+            table = (FOLDER / f"speed_{name}.md").read_text("utf-8")
+            page += f"\n## {shown}: {report['num_rows']:,} rows of the test split\n\n{where}\n\n"
+            page += f"{table}\n![Accuracy and milliseconds of each method](speed_{name}.png)\n"
+    (FOLDER / "README.md").write_text(page, "utf-8")
+    readme = FOLDER.parent / "README.md"
+    before, rest = readme.read_text("utf-8").split(MARKS[0])
     after = rest.split(MARKS[1])[1]
-    readme.write_text(before + MARKS[0] + format_sets(speed) + MARKS[1] + after, encoding="utf-8")
-
-
-def read_speed() -> dict[str, dict]:
-    """The benchmark of each set that has been measured, by its short name."""
-    paths = {name: ROOT / f"results/speed_{name}.json" for name in SETS}
-    found = {name: path for name, path in paths.items() if path.exists()}
-    return {name: json.loads(path.read_text(encoding="utf-8")) for name, path in found.items()}
+    readme.write_text(before + MARKS[0] + format_sets(speed) + MARKS[1] + after, "utf-8")
 
 
 def make_text_table(report: dict) -> str:
