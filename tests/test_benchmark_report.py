@@ -54,7 +54,7 @@ def test_several_sets_show_the_baseline_the_best_control_and_ours():
         "letters": {"methods": methods, "settings": {"baseline": "windows"}},
     }
     lines = format_sets(reports).splitlines()
-    assert lines[0].endswith("| times faster, batch 1 |")
+    assert lines[0].endswith("| times faster, batch 1 / 32 |")
     assert [line.split(" | ")[1] for line in lines[2:]] == [
         "full input",
         "best control: head and tail",
