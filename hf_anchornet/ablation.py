@@ -23,37 +23,43 @@ from .evaluation import Localization, localize
 from .span_reader_anchornet import SpanReader
 from .temperature import fit_temperature
 from .training import TrainingOptions, make_accelerator, make_loader, train_on_batches
-from .words_anchornet import LocatedText, Span, encodable
+from .words_anchornet import Span, encodable
 
 _CLAUSE_END = re.compile(r"[.!?,;:]+[\"')\]]*\s+|\n")
+
+
+def split_windows(view: Localization) -> Sequence[Span]:
+    """Windows of the size that the localizer wants read."""
+    return view.located.spans(view.scales)
+
+
+def split_clauses(view: Localization) -> Sequence[Span]:
+    """Parts of the text between punctuation marks."""
+    words = view.located.words
+    ends = [match.end() for match in _CLAUSE_END.finditer(words.text)]
+    inner = np.searchsorted(words.starts, ends).tolist()
+    return list(pairwise(sorted({0, *inner, len(words)})))
+
+
+def split_sentences(view: Localization) -> Sequence[Span]:
+    """Whole sentences."""
+    return view.located.words.sentences()
 
 
 class Idea(NamedTuple):
     """One way to make a shorter text of a long one; the defaults are what the package does.
 
     Attributes:
-        split: From a text and the sizes of the windows to what may be chosen: ranges of words.
+        split: From a text to what may be chosen of it: ranges of words.
         neutral: Whether words count that speak for any label, or only for the predicted one.
         separated: Whether the classifier's separator stands between the parts.
         keeps_positions: Whether each token keeps the position that it has in the full text.
     """
 
-    split: Callable[[LocatedText, Sequence[int]], Sequence[Span]] = LocatedText.spans
+    split: Callable[[Localization], Sequence[Span]] = split_windows
     neutral: bool = True
     separated: bool = False
     keeps_positions: bool = False
-
-
-def split_clauses(located: LocatedText, scales: Sequence[int]) -> list[Span]:
-    """Parts of the text between punctuation marks, as ranges of words."""
-    ends = [match.end() for match in _CLAUSE_END.finditer(located.words.text)]
-    inner = np.searchsorted(located.words.starts, ends).tolist()
-    return list(pairwise(sorted({0, *inner, len(located.words)})))
-
-
-def split_sentences(located: LocatedText, scales: Sequence[int]) -> list[Span]:
-    """Whole sentences, as ranges of words."""
-    return located.words.sentences()
 
 
 IDEAS = {
@@ -92,7 +98,7 @@ class AblationOptions:
 
 
 def select_spans(
-    idea: Idea, view: Localization, costs: NDArray[np.int64], budget: int, scales: Sequence[int]
+    idea: Idea, view: Localization, costs: NDArray[np.int64], budget: int
 ) -> list[Span]:
     """What an idea takes of a text under a budget, in reading order.
 
@@ -103,14 +109,13 @@ def select_spans(
         view: The text and what the localizer says about it.
         costs: (words,), int64, the classifier's tokens of each word.
         budget: The classifier's tokens to spend.
-        scales: Sizes of the windows, in the localizer's tokens.
     """
     located = view.located
     if idea.neutral:
         values = np.abs(located.attribution).max(axis=-1, initial=0.0)
     else:
         values = located.attribution[:, int(view.logits.argmax())]
-    for spans in (idea.split(located, scales), located.spans(scales), located.spans([1])):
+    for spans in (idea.split(view), split_windows(view), located.spans([1])):
         chosen = select_best_spans(spans, values, costs, budget)
         if chosen:
             return chosen
@@ -118,14 +123,14 @@ def select_spans(
 
 
 def encode(
-    idea: Idea, reader: SpanReader, view: Localization, max_tokens: int, scales: Sequence[int]
+    idea: Idea, reader: SpanReader, view: Localization, max_tokens: int
 ) -> dict[str, list[int]]:
     """`input_ids` and `position_ids` of what an idea takes of a text, at most `max_tokens` each."""
     words, costs = view.located.words, reader.count(view.located.words)
     between = f" {reader.tokenizer.sep_token} " if idea.separated else " "
     budget = max_tokens - reader.num_special_tokens
     while True:
-        spans = select_spans(idea, view, costs, budget, scales)
+        spans = select_spans(idea, view, costs, budget)
         text = between.join(words.text[slice(*words.span(*span))] for span in spans)
         ids: list[int] = reader.tokenizer(encodable(text))["input_ids"]
         if len(ids) <= max_tokens:
@@ -193,11 +198,9 @@ class Split:
     views: Sequence[Localization]
     targets: Sequence[int]
 
-    def encode(
-        self, idea: Idea, reader: SpanReader, max_tokens: int, scales: Sequence[int]
-    ) -> Dataset:
+    def encode(self, idea: Idea, reader: SpanReader, max_tokens: int) -> Dataset:
         """What an idea takes: columns `input_ids`, `position_ids`, `length` and `labels`."""
-        rows = [encode(idea, reader, view, max_tokens, scales) for view in self.views]
+        rows = [encode(idea, reader, view, max_tokens) for view in self.views]
         columns = {name: [row[name] for row in rows] for name in ("input_ids", "position_ids")}
         lengths = [len(row["input_ids"]) for row in rows]
         return Dataset.from_dict({**columns, "length": lengths, "labels": list(self.targets)})
@@ -215,7 +218,7 @@ def compare_ideas(
     train_rows, validation_rows, _ = load_labelled(data)
     localizer = AutoModelForSequenceClassification.from_pretrained(options.localizer)
     tokenizer = AutoTokenizer.from_pretrained(options.localizer)
-    labels, scales = label_names(localizer), localizer.reading_scales
+    labels = label_names(localizer)
     splits = [
         Split(
             list(localize(localizer, tokenizer, rows[data.text_column])),
@@ -230,7 +233,7 @@ def compare_ideas(
             run = replace(
                 training, seed=seed, output_dir=str(Path(training.output_dir, f"{name}_{seed}"))
             )
-            scores.append(train_and_judge(IDEAS[name], options, run, splits, labels, scales))
+            scores.append(train_and_judge(IDEAS[name], options, run, splits, labels))
         means = {key: float(np.mean([score[key] for score in scores])) for key in scores[0]}
         report[name] = {**means, "seeds": scores}
     settings = {"data": asdict(data), "ablation": asdict(options), "training": asdict(training)}
@@ -243,7 +246,6 @@ def train_and_judge(
     training: TrainingOptions,
     splits: Sequence[Split],
     labels: Sequence[str],
-    scales: Sequence[int],
 ) -> dict[str, float]:
     """Train a classifier on what an idea takes; what `judge` finds on the validation split.
 
@@ -253,7 +255,6 @@ def train_and_judge(
         training: How it is trained; the best checkpoint is judged.
         splits: Training and validation split.
         labels: Names of the labels, in the order of the localizer.
-        scales: Sizes of the windows, in the localizer's tokens.
 
     Raises:
         ValueError: if the idea needs a separator that the tokenizer does not have.
@@ -266,9 +267,7 @@ def train_and_judge(
             f"got {options.ideas} and {options.classifier}."
         )
     reader = SpanReader(model, tokenizer)
-    train_set, validation_set = (
-        split.encode(idea, reader, options.max_tokens, scales) for split in splits
-    )
+    train_set, validation_set = (split.encode(idea, reader, options.max_tokens) for split in splits)
     accelerator = make_accelerator(training)
     train_on_batches(
         model,

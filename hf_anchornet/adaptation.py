@@ -1,6 +1,6 @@
 """Train a classifier on what it will read: selected spans, a control, or the full text."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,8 +20,9 @@ from .budget_anchornet import select_random_spans
 from .classifier_anchornet import count_readable_tokens
 from .controls import CONTROLS
 from .data import DataOptions, check_texts, label_fields, load_labelled, number_labels
-from .evaluation import localize
+from .evaluation import Localization, localize
 from .span_reader_anchornet import SpanReader, join_spans
+from .text_localizer_anchornet import TextLocalizer
 from .training import TrainingOptions, make_accelerator, train_classifier
 from .vocabulary import embed_vocabulary, train_tokenizer
 from .words_anchornet import Words, encodable
@@ -85,34 +86,58 @@ class ClassifierOptions:
         ]
 
 
-def choose_texts(options: ClassifierOptions, reader: SpanReader, texts: Sequence[str]) -> list[str]:
-    """What the classifier reads of each text, under the same budget for all but the full text.
+def choose_texts(
+    options: ClassifierOptions, reader: SpanReader, texts: Sequence[str]
+) -> list[list[str]]:
+    """What the classifier reads of all texts, a list for each of `options.split_mix()`.
+
+    Each text is localized once, whatever is read of it.
 
     Raises:
-        ValueError: if `options.max_tokens` leaves no room for text.
+        ValueError: if a reading's `max_tokens` leaves no room for text.
+    """
+    readings = options.split_mix()
+    for reading in readings:
+        if reading.reading != "full":
+            reader.check_budget(reading.max_tokens)
+    views: Iterable[Localization | None] = [None] * len(texts)
+    if any(reading.reading in ("spans", "random") for reading in readings):
+        assert options.localizer is not None
+        localizer = TextLocalizer.load(options.localizer)
+        views = localize(localizer.model, localizer.tokenizer, texts)
+    progress = tqdm(zip(texts, views, strict=True), "selecting", len(texts), mininterval=5)
+    chosen: list[list[str]] = [[] for _ in readings]
+    for row, (text, view) in enumerate(progress):
+        for reading, kept in zip(readings, chosen, strict=True):
+            kept.append(choose_text(reading, reader, text, view, row))
+    return chosen
+
+
+def choose_text(
+    options: ClassifierOptions, reader: SpanReader, text: str, view: Localization | None, seed: int
+) -> str:
+    """What the classifier reads of one text.
+
+    Args:
+        options: Its reading, neither a mix nor crops, and how much.
+        reader: The classifier.
+        text: The text.
+        view: What the localizer says about it, for spans and random spans.
+        seed: Decides random spans.
     """
     if options.reading == "full":
-        return list(texts)
-    reader.check_budget(options.max_tokens)
-    budget = options.max_tokens - reader.num_special_tokens
-    progress = tqdm(texts, desc="selecting", mininterval=5)
+        return text
+    words = Words.split(text) if view is None else view.located.words
+    costs, budget = reader.count(words), options.max_tokens - reader.num_special_tokens
     if options.reading in CONTROLS:
-        select, split = CONTROLS[options.reading], map(Words.split, progress)
-        return [join_spans(words, select(words, reader.count(words), budget)) for words in split]
-    assert options.localizer is not None
-    localizer = AutoModelForSequenceClassification.from_pretrained(options.localizer)
-    tokenizer = AutoTokenizer.from_pretrained(options.localizer)
-    scales = localizer.reading_scales
-    chosen = []
-    for seed, view in enumerate(localize(localizer, tokenizer, texts)):
-        located, costs = view.located, reader.count(view.located.words)
+        spans = CONTROLS[options.reading](words, costs, budget)
+    else:
+        assert view is not None
         if options.reading == "spans":
-            spans = reader.select(located, costs, options.max_tokens, scales)
+            spans = reader.select(view.located, costs, options.max_tokens, view.scales)
         else:
-            spans = select_random_spans(located.spans(scales), costs, budget, seed)
-        chosen.append(join_spans(located.words, spans))
-        progress.update()
-    return chosen
+            spans = select_random_spans(view.located.spans(view.scales), costs, budget, seed)
+    return join_spans(words, spans)
 
 
 def make_classifier(
@@ -158,8 +183,8 @@ def encode_readings(
     check_texts(rows, data.text_column)
     reader, targets = SpanReader(model, tokenizer), number_labels(rows, data.label_column, labels)
     readings, ids = options.split_mix(), list[list[int]]()
-    for reading in readings:
-        texts = choose_texts(reading, reader, rows[data.text_column])
+    chosen = choose_texts(options, reader, rows[data.text_column])
+    for reading, texts in zip(readings, chosen, strict=True):
         limit = FULL_TOKENS if reading.reading == "full" else reading.max_tokens
         limit = count_readable_tokens(model, tokenizer, limit)
         inputs = [encodable(text) for text in texts]

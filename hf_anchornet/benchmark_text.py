@@ -101,7 +101,7 @@ def make_text_methods(options: TextMethods, labels: Sequence[str]) -> dict[str, 
     methods["random"] = read_parts("random", partial(_choose_random, scales=localizer.scales))
     methods["localizer"] = Steps({"localize": localizer.predict})
     spans = load(find_folder(options.folders, "spans"))
-    choose = partial(spans.choose_spans, scales=localizer.scales, max_tokens=options.max_tokens)
+    choose = partial(spans.choose_spans, max_tokens=options.max_tokens)
     return methods | combine_steps("spans", localizer, localizer.rate, choose, spans)
 
 
@@ -210,15 +210,13 @@ class Classify:
             join_spans(words, choose(words, self.reader.count(words), budget)) for words in split
         ]
 
-    def choose_spans(
-        self, views: Sequence[Localization], scales: Sequence[int], max_tokens: int
-    ) -> list[str]:
+    def choose_spans(self, views: Sequence[Localization], max_tokens: int) -> list[str]:
         """The spans that the localizer selects."""
         chosen = []
-        for located in (view.located for view in views):
-            costs = self.reader.count(located.words)
-            spans = self.reader.select(located, costs, max_tokens, scales)
-            chosen.append(join_spans(located.words, spans))
+        for view in views:
+            costs = self.reader.count(view.located.words)
+            spans = self.reader.select(view.located, costs, max_tokens, view.scales)
+            chosen.append(join_spans(view.located.words, spans))
         return chosen
 
     def quantize(self) -> "Classify":

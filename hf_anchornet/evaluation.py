@@ -48,10 +48,12 @@ class Localization:
     Attributes:
         located: The text's words and their attribution, as it is shown.
         logits: (labels,), float32.
+        scales: Sizes of the spans, in its tokens, that a classifier should be given to read.
     """
 
     located: LocatedText
     logits: NDArray[np.float32]
+    scales: Sequence[int]
 
 
 def localize(
@@ -64,7 +66,8 @@ def localize(
     localizer = TextLocalizer(model, tokenizer)
     for start in range(0, len(texts), batch_size):
         batch = localizer.read(list(texts[start : start + batch_size]))
-        yield from map(Localization, batch.locate(), batch.logits.cpu().numpy())
+        for located, logits in zip(batch.locate(), batch.logits.cpu().numpy(), strict=True):
+            yield Localization(located, logits, localizer.reading_scales)
 
 
 def evaluate_plausibility(

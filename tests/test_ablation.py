@@ -28,12 +28,8 @@ TEXT = (
 
 
 @pytest.fixture(scope="module")
-def localizer():
-    return AutoModelForSequenceClassification.from_pretrained(DEFAULT_TEXT_LOCALIZER)
-
-
-@pytest.fixture(scope="module")
-def view(localizer):
+def view():
+    localizer = AutoModelForSequenceClassification.from_pretrained(DEFAULT_TEXT_LOCALIZER)
     tokenizer = AutoTokenizer.from_pretrained(DEFAULT_TEXT_LOCALIZER)
     return next(localize(localizer, tokenizer, [TEXT]))
 
@@ -44,11 +40,11 @@ def reader():
 
 
 @pytest.fixture
-def read(localizer, view, reader):
+def read(view, reader):
     """The text that an idea makes of `TEXT`, special tokens included."""
 
     def read(name, max_tokens=16):
-        row = encode(IDEAS[name], reader, view, max_tokens, localizer.reading_scales)
+        row = encode(IDEAS[name], reader, view, max_tokens)
         return reader.tokenizer.decode(row["input_ids"])
 
     return read
@@ -56,8 +52,8 @@ def read(localizer, view, reader):
 
 @pytest.mark.parametrize("name", IDEAS)
 @pytest.mark.parametrize("max_tokens", [3, 8, 16, 400])
-def test_an_idea_stays_within_the_budget(name, max_tokens, localizer, view, reader):
-    row = encode(IDEAS[name], reader, view, max_tokens, localizer.reading_scales)
+def test_an_idea_stays_within_the_budget(name, max_tokens, view, reader):
+    row = encode(IDEAS[name], reader, view, max_tokens)
     assert 2 < len(row["input_ids"]) <= max_tokens
     assert len(row["position_ids"]) == len(row["input_ids"])
 
@@ -86,26 +82,23 @@ def test_the_separator_stands_between_parts_only(read, reader):
     assert sep not in read("windows").removesuffix(sep)
 
 
-def test_kept_positions_are_those_of_the_full_text(localizer, view, reader):
+def test_kept_positions_are_those_of_the_full_text(view, reader):
     full = reader.tokenizer(TEXT)["input_ids"]
-    row = encode(IDEAS["positions"], reader, view, 16, localizer.reading_scales)
+    row = encode(IDEAS["positions"], reader, view, 16)
     own = list(zip(row["position_ids"], row["input_ids"], strict=True))
     assert own[0][0] == 0
     assert all(full[place] == token for place, token in own[:-1])
     assert own[-1][0] == own[-2][0] + 1
 
 
-def test_positions_count_from_zero_without_gaps_unless_kept(localizer, view, reader):
-    row = encode(IDEAS["windows"], reader, view, 16, localizer.reading_scales)
+def test_positions_count_from_zero_without_gaps_unless_kept(view, reader):
+    row = encode(IDEAS["windows"], reader, view, 16)
     assert row["position_ids"] == list(range(len(row["input_ids"])))
 
 
-def test_padding_changes_no_logits(localizer, view, reader):
+def test_padding_changes_no_logits(view, reader):
     rows = Dataset.from_list(
-        [
-            encode(IDEAS["positions"], reader, view, size, localizer.reading_scales) | {"labels": 0}
-            for size in (8, 32)
-        ]
+        [encode(IDEAS["positions"], reader, view, size) | {"labels": 0} for size in (8, 32)]
     )
     together = compute_logits(reader.model, rows)
     alone = torch.cat([compute_logits(reader.model, rows.select([row])) for row in range(2)])

@@ -48,7 +48,7 @@ def encode(reader, localizer, texts, **options):
 def test_each_reading_keeps_the_budget(reader, localizer, reading, max_tokens):
     options = ClassifierOptions(localizer, reading=reading, max_tokens=max_tokens)
     texts = [LONG, "good", "", " \t", "unhappy " * 50]
-    read = choose_texts(options, reader, texts)
+    (read,) = choose_texts(options, reader, texts)
     lengths = [len(ids) for ids in reader.tokenizer(read).input_ids]
     assert all(length <= max_tokens for length in lengths)
     assert read[1] == "good"
@@ -59,7 +59,7 @@ def test_each_reading_keeps_the_budget(reader, localizer, reading, max_tokens):
 
 def test_the_spans_are_those_with_the_evidence(reader, localizer):
     options = ClassifierOptions(localizer, max_tokens=8)
-    (read,) = choose_texts(options, reader, [LONG])
+    ((read,),) = choose_texts(options, reader, [LONG])
     assert {"good", "bad"} <= set(read.split())
 
 
@@ -68,7 +68,7 @@ def test_the_controls_read_where_they_say(reader, localizer):
 
     def read(reading):
         options = ClassifierOptions(localizer, reading=reading, max_tokens=6)
-        return choose_texts(options, reader, [text])[0]
+        return choose_texts(options, reader, [text])[0][0]
 
     assert read("head") == "the film was a"
     assert read("head_and_tail") == "the film bad ."
@@ -77,7 +77,7 @@ def test_the_controls_read_where_they_say(reader, localizer):
 
 def test_a_mix_reads_each_text_under_each_budget(reader, localizer):
     options = ClassifierOptions(localizer, reading="mix", budgets=[4, 8, 512])
-    (small,), (large,) = (
+    ((small,),), ((large,),) = (
         choose_texts(ClassifierOptions(localizer, max_tokens=size), reader, [LONG])
         for size in (4, 8)
     )
@@ -104,9 +104,9 @@ def test_a_mix_of_nothing_is_refused():
 
 def test_random_spans_differ_between_texts_and_stay_the_same_each_time(reader, localizer):
     options = ClassifierOptions(localizer, reading="random", max_tokens=12)
-    first, second = choose_texts(options, reader, [LONG, LONG])
+    ((first, second),) = choose_texts(options, reader, [LONG, LONG])
     assert first != second
-    assert choose_texts(options, reader, [LONG, LONG]) == [first, second]
+    assert choose_texts(options, reader, [LONG, LONG]) == [[first, second]]
 
 
 def test_a_full_text_is_cut_to_what_the_classifier_can_read(reader, localizer):
@@ -165,7 +165,7 @@ def test_a_classifier_learns_from_the_spans(localizer, tmp_path):
     written = json.loads((tmp_path / "run" / "training.json").read_text("utf-8"))
     model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "run")
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "run")
-    (read,) = choose_texts(options, SpanReader(model, tokenizer), texts[:1])
+    ((read,),) = choose_texts(options, SpanReader(model, tokenizer), texts[:1])
     logits = model(**tokenizer(read, return_tensors="pt")).logits
     assert written == report
     assert report["best"]["accuracy"] == 1.0
