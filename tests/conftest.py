@@ -36,6 +36,8 @@ from hf_anchornet import (
     PatchReader,
     SpanLocalizationPipeline,
     SpanReader,
+    backend_anchornet,
+    export_anchornet,
 )
 from hf_anchornet.exit_rule_anchornet import ExitRule
 from hf_anchornet.image_localizer_anchornet import ImageLocalizer
@@ -286,6 +288,28 @@ def image_cascade(
     relabel(reader.model, ["warm", "cold"])
     rule = ExitRule.make([1, 2, "full"], [0.9, 1.0, 1.0])
     return Cascade(ImageLocalizer(planted_image_model, image_processor), reader, rule)
+
+
+@pytest.fixture(scope="session")
+def graphs() -> dict[str, Any]:
+    """ONNX graphs of models by their fingerprints: to make one takes seconds."""
+    return {}
+
+
+@pytest.fixture
+def trace_once(graphs: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], Any]:
+    """`trace_graph`, which remembers what it traced before, in the package too."""
+    trace = export_anchornet.trace_graph
+
+    def trace_once(model: Any) -> Any:
+        key = export_anchornet.fingerprint(model)
+        if key not in graphs:
+            graphs[key] = trace(model)
+        return graphs[key]
+
+    for module in (backend_anchornet, export_anchornet):
+        monkeypatch.setattr(module, "trace_graph", trace_once)
+    return trace_once
 
 
 @pytest.fixture
