@@ -136,11 +136,13 @@ class _Traced(nn.Module):
 
     def __init__(self, model: PreTrainedModel, input_names: Sequence[str]) -> None:
         super().__init__()
-        self.model = deepcopy(model).cpu().float().eval()
+        self.model: Any = deepcopy(model).cpu().float().eval()
         self.input_names = input_names
         self.is_localizer = hasattr(model, "windows")
-        if hasattr(model.config, "chunk_size"):
+        if self.is_localizer and model.main_input_name == "input_ids":
             self.model.config.chunk_size = None
+        elif self.is_localizer:
+            self.model = self.model.fuse()
 
     def forward(self, values: Tensor, mask: Tensor | None = None) -> tuple[Tensor, ...]:
         """Logits and, of a localizer, bias, evidence and masks of all branches."""

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -262,6 +263,30 @@ def image_localizer_folder(
 
 
 @pytest.fixture
+def random_folder(
+    model: AnchorNetTextForSequenceClassification,
+    tokenizer: PreTrainedTokenizerFast,
+    tmp_path: Path,
+) -> str:
+    """`model`, for which every token counts, saved with its tokenizer."""
+    model.save_pretrained(tmp_path / "random")
+    tokenizer.save_pretrained(tmp_path / "random")
+    return str(tmp_path / "random")
+
+
+@pytest.fixture
+def random_image_folder(
+    image_model: AnchorNetForImageClassification,
+    image_processor: AnchorNetImageProcessor,
+    tmp_path: Path,
+) -> str:
+    """`image_model`, saved with its image processor."""
+    image_model.save_pretrained(tmp_path / "random_image")
+    image_processor.save_pretrained(tmp_path / "random_image")
+    return str(tmp_path / "random_image")
+
+
+@pytest.fixture
 def text_cascade(
     planted: AnchorNetTextForSequenceClassification,
     tokenizer: PreTrainedTokenizerFast,
@@ -310,6 +335,13 @@ def trace_once(graphs: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Calla
     for module in (backend_anchornet, export_anchornet):
         monkeypatch.setattr(module, "trace_graph", trace_once)
     return trace_once
+
+
+@pytest.fixture
+def trace_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`torch.compile` as it is but for the C++ compiler, which takes half a minute."""
+    torch.compiler.reset()
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
 
 
 @pytest.fixture
