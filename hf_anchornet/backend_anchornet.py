@@ -140,7 +140,7 @@ def make_network(
         )
     if backend == ONNX:
         return open_graph(model, subfolder)
-    network = fused or model
+    network = model if fused is None else fused
     return torch.compile(network, dynamic=True) if backend == COMPILE else network
 
 
@@ -170,7 +170,7 @@ def open_graph(model: PreTrainedModel, subfolder: str = "") -> OnnxNetwork:
             return network
         logger.warning("%s is not of the weights and settings of this model: left out", file)
     logger.warning(
-        "exporting %s to ONNX; `export_onnx(model, folder)` writes the graph for good",
+        "exporting %s to ONNX; `hf_anchornet.export_onnx(model, folder)` writes a graph for good",
         Path(model.name_or_path, subfolder) if model.name_or_path else type(model).__name__,
     )
     return OnnxNetwork(trace_graph(model).SerializeToString())
