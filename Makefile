@@ -17,11 +17,11 @@ OMP_NUM_THREADS ?= 1
 export OMP_NUM_THREADS
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench bench-text bench-image bench-speed bench-quick models models-text \
-	models-image models-speed check-reference test-lowest
+.PHONY: help demo test lint bench bench-text bench-image bench-speed bench-quick bench-backends \
+	models models-text models-image models-speed check-reference test-lowest
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.installed  ## show which words of a review and which patches of a photo decided
 	$(VENV)/bin/python -m hf_anchornet demo
@@ -92,6 +92,10 @@ bench-quick: $(VENV)/.installed  ## the same on few rows with the shipped models
 	$(BENCHMARK) --dataset $(DATA)/image/fod_a --max_rows 100 $(QUICK) \
 		--localizer hf_anchornet/default/image_localizer --output $(RUNS)/quick_fod_a.json \
 		--classifiers full=hf_anchornet/default/image_classifier
+
+bench-backends: $(VENV)/.installed  ## compare eager, compiled and ONNX localizers, minutes
+	$(KEEP_MEMORY) $(VENV)/bin/python scripts/benchmark_backends.py --rounds $(or $(ROUNDS),20) \
+		--note "$(NOTE)"
 
 models: models-text models-image  ## train the shipped models (DATA=folder of the sets, RUNS=runs)
 

@@ -6,6 +6,7 @@ transformers, for the command line's `--help` too: transformers has no way to re
 
 from .cascade_anchornet import Cascade
 from .configuration_anchornet import AnchorNetImageConfig, AnchorNetTextConfig
+from .export_anchornet import export_onnx
 from .hub import (
     DEFAULT_IMAGE_CLASSIFIER,
     DEFAULT_IMAGE_LOCALIZER,
@@ -50,4 +51,5 @@ __all__ = [
     "SpanReader",
     "SpanView",
     "__version__",
+    "export_onnx",
 ]

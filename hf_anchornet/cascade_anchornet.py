@@ -12,6 +12,7 @@ import torch
 from transformers import AutoConfig
 from transformers.utils import PushToHubMixin, cached_file
 
+from .backend_anchornet import EAGER
 from .classifier_anchornet import Classifier, is_multi_label, label_names, match_labels
 from .exit_rule_anchornet import DEFAULT_THRESHOLD, ExitRule, Stage
 from .image_localizer_anchornet import ImageLocalizer
@@ -92,6 +93,7 @@ class Cascade(PushToHubMixin):
         exit_threshold: float | Sequence[float] = DEFAULT_THRESHOLD,
         full_size: int | None = None,
         device: torch.device | None = None,
+        backend: str = EAGER,
     ) -> "Cascade":
         """A cascade of two models that is not calibrated yet: all temperatures are 1.
 
@@ -103,19 +105,20 @@ class Cascade(PushToHubMixin):
             full_size: Tokens that a full text is cut to, or pixels of a side that a whole image
                 is scaled to; default: what the classifier can read, as its processor scales.
             device: Where to put the models that are loaded here.
+            backend: What computes both, "eager", "compile" or "onnx"; see `make_network`.
         """
         rule = ExitRule.make(stages, exit_threshold)
-        first = load_localizer(localizer, device)
+        first = load_localizer(localizer, device, backend)
         reader = READERS[first.model.config.model_type].load(
-            classifier, device, full_size=full_size
+            classifier, device, full_size=full_size, backend=backend
         )
         return cls(first, reader, rule)
 
     @classmethod
     def from_pretrained(
-        cls, source: str | PathLike[str], device: torch.device | None = None
+        cls, source: str | PathLike[str], device: torch.device | None = None, backend: str = EAGER
     ) -> "Cascade":
-        """The cascade of a folder or Hub id that `save_pretrained` or `push_to_hub` wrote.
+        """The cascade of a folder or Hub id, on a device and by a backend as `load` takes them.
 
         Raises:
             OSError: if there is no cascade or its classifier is missing.
@@ -125,7 +128,7 @@ class Cascade(PushToHubMixin):
                 f"`source` must be the Hub id or folder of a cascade, got {str(source)!r}, which "
                 f"has no {CASCADE_FILE}; write one with `Cascade.save_pretrained`."
             )
-        return cls.attach(source, load_localizer(source, device), device)
+        return cls.attach(source, load_localizer(source, device, backend), device, backend)
 
     @classmethod
     def attach(
@@ -133,8 +136,9 @@ class Cascade(PushToHubMixin):
         source: str | PathLike[str],
         localizer: Localizer,
         device: torch.device | None = None,
+        backend: str = EAGER,
     ) -> "Cascade":
-        """The cascade of a folder or Hub id behind a localizer that is loaded already."""
+        """As `from_pretrained`, behind a localizer that is loaded already."""
         saved = json.loads(Path(str(find_cascade(source))).read_text("utf-8"))
         copied = saved["classifier"] is None
         reader = READERS[localizer.model.config.model_type].load(
@@ -142,6 +146,7 @@ class Cascade(PushToHubMixin):
             device,
             CLASSIFIER_FOLDER if copied else "",
             saved["full_size"],
+            backend,
         )
         rule = ExitRule.make(saved["stages"], saved["thresholds"], saved["temperatures"])
         return cls(localizer, reader, rule, saved["calibration"])
@@ -251,7 +256,9 @@ class Cascade(PushToHubMixin):
         ]
 
 
-def load_localizer(source: str | PathLike[str], device: torch.device | None = None) -> Localizer:
+def load_localizer(
+    source: str | PathLike[str], device: torch.device | None = None, backend: str = EAGER
+) -> Localizer:
     """The localizer of a folder or Hub id, of either modality.
 
     Raises:
@@ -263,7 +270,7 @@ def load_localizer(source: str | PathLike[str], device: torch.device | None = No
             f"`localizer` must be of type {' or '.join(sorted(LOCALIZERS))}, got {kind} in "
             f"{source}; choose an AnchorNet."
         )
-    localizer: Localizer = LOCALIZERS[kind].load(source, device)
+    localizer: Localizer = LOCALIZERS[kind].load(source, device, backend)
     return localizer
 
 
@@ -277,7 +284,9 @@ def find_cascade(source: Any) -> str | None:
         return None
 
 
-def attach_cascade(classifier: Any, localizer: Localizer, device: torch.device) -> Cascade | None:
+def attach_cascade(
+    classifier: Any, localizer: Localizer, device: torch.device, backend: str
+) -> Cascade | None:
     """The cascade that `classifier` is, or is the folder or Hub id of, behind this localizer.
 
     `None`: it is a plain classifier.
@@ -286,4 +295,4 @@ def attach_cascade(classifier: Any, localizer: Localizer, device: torch.device) 
         return Cascade(localizer, classifier.reader, classifier.rule, classifier.record)
     if find_cascade(classifier) is None:
         return None
-    return Cascade.attach(classifier, localizer, device)
+    return Cascade.attach(classifier, localizer, device, backend)

@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 from transformers import AutoImageProcessor, AutoModelForImageClassification, PreTrainedModel
 
+from .backend_anchornet import EAGER, make_network
 from .boxes_anchornet import DEFAULT_OVERLAP, LocatedImages, RankedBoxes
 from .classifier_anchornet import is_multi_label
 from .geometry_anchornet import Window, show_evidence
@@ -147,22 +148,29 @@ class ImageLocalizer:
     Args:
         model: An `AnchorNetForImageClassification`.
         processor: The `AnchorNetImageProcessor` that it was trained with.
+        backend: What computes: "eager", "compile" or "onnx"; see `make_network`.
+
+    Raises:
+        ImportError: if the extra `onnx` is needed and not installed.
+        ValueError: if there is no such backend or it cannot run the model.
     """
 
-    def __init__(self, model: PreTrainedModel, processor: Any) -> None:
+    def __init__(self, model: PreTrainedModel, processor: Any, backend: str = EAGER) -> None:
         self.model = model
         self.processor = processor
-        self.network: Any = model.fuse()  # type: ignore[operator]
+        fused: Any = model.fuse()  # type: ignore[operator]
+        self.network = make_network(model, backend, fused=fused)
         self.windows = cast(tuple[Window, ...], model.windows)
-        self.costs = ShapeCosts(self.network, self.network.dtype)
+        self.costs = ShapeCosts(fused, fused.dtype)
 
     @classmethod
     def load(
-        cls, source: str | PathLike[str], device: torch.device | None = None
+        cls, source: str | PathLike[str], device: torch.device | None = None, backend: str = EAGER
     ) -> "ImageLocalizer":
-        """The localizer of a folder or Hub id."""
+        """The localizer of a folder or Hub id; see the class."""
         model = AutoModelForImageClassification.from_pretrained(source)
-        return cls(model.to(device or "cpu"), AutoImageProcessor.from_pretrained(source))
+        processor = AutoImageProcessor.from_pretrained(source)
+        return cls(model.to(device or "cpu"), processor, backend)
 
     def save_pretrained(self, folder: str | PathLike[str], **kwargs: Any) -> None:
         """Write the model and its image processor."""
@@ -192,8 +200,8 @@ class ImageLocalizer:
             images: The originals, upright, RGB.
             pixels: The model's input for each image, not padded: (channels, height, width).
         """
-        inputs = self.processor.collate(pixels).to(self.network.device)
-        values = inputs["pixel_values"].to(self.network.dtype)
+        inputs = self.processor.collate(pixels).to(self.model.device)
+        values = inputs["pixel_values"].to(self.model.dtype)
         output = self.network(values, inputs["pixel_mask"], output_evidence=True)
         evidence = show_evidence(output.evidence, is_multi_label(self.model))
         sizes = torch.tensor([image.shape[1:] for image in pixels], device=output.logits.device)

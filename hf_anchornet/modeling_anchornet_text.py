@@ -290,7 +290,8 @@ def _align_left(
         mask = attention_mask.bool()
         if length > 0:
             first = mask.int().argmax(dim=1, keepdim=True)  # (batch, 1)
-            order = (torch.arange(length, device=mask.device) + first) % length
+            order = torch.arange(length, device=mask.device) + first
+            order = torch.where(order < length, order, order - length)  # round the end
             input_ids, mask = input_ids.gather(1, order), mask.gather(1, order)
     missing = max(0, min_length - length)
     return nn.functional.pad(input_ids, (0, missing)), nn.functional.pad(mask, (0, missing))

@@ -14,6 +14,7 @@ from transformers import (
     PreTrainedModel,
 )
 
+from .backend_anchornet import EAGER, make_network
 from .classifier_anchornet import Classifier, ClassifierKind, load_classifier, name_predictions
 from .exit_rule_anchornet import FULL, Stage
 from .image_localizer_anchornet import LocalizedImages
@@ -49,12 +50,24 @@ class PatchReader:
         model: An image classification model.
         processor: Its image processor.
         full_size: Side in pixels that a whole image is scaled to; default: as the processor does.
+        backend: What computes: "eager", "compile" or "onnx"; see `make_network`.
+        subfolder: Where in its folder or repository the model is.
+
+    Raises:
+        ImportError: if the extra `onnx` is needed and not installed.
+        ValueError: if there is no such backend or it cannot run the model.
     """
 
     def __init__(
-        self, model: PreTrainedModel, processor: Any, full_size: int | None = None
+        self,
+        model: PreTrainedModel,
+        processor: Any,
+        full_size: int | None = None,
+        backend: str = EAGER,
+        subfolder: str = "",
     ) -> None:
         self.model = model.eval()
+        self.network = make_network(model, backend, subfolder)
         self.processor = processor
         self.full_size = full_size
         self.costs = ShapeCosts(model, model.dtype)
@@ -67,9 +80,11 @@ class PatchReader:
         device: torch.device | None = None,
         subfolder: str = "",
         full_size: int | None = None,
+        backend: str = EAGER,
     ) -> "PatchReader":
         """Take a classifier in any of its forms; see `load_classifier` and the class."""
-        return cls(*load_classifier(classifier, IMAGE_CLASSIFIER, device, subfolder), full_size)
+        loaded = load_classifier(classifier, IMAGE_CLASSIFIER, device, subfolder)
+        return cls(*loaded, full_size, backend, subfolder)
 
     def read(
         self, images: Sequence[Image.Image], boxes: Sequence[Sequence[Box]]
@@ -167,7 +182,7 @@ class PatchReader:
     @torch.no_grad()
     def _compute(self, inputs: dict[str, Tensor]) -> Tensor:
         """Logits: (images, labels)."""
-        logits: Tensor = self.model(**inputs).logits
+        logits: Tensor = self.network(**inputs).logits
         return logits
 
 

@@ -69,14 +69,14 @@ class LocalizationPipeline(Pipeline):
         self.windows = cast(tuple[Window, ...], self.model.windows)
         self.labels = label_names(self.model)
 
-    def _attach(self, classifier: Any, reader_class: Any) -> None:
+    def _attach(self, classifier: Any, reader_class: Any, backend: str) -> None:
         """Take a classifier, or a cascade whose classifier reads for this localizer."""
         self.reader: Any = None
-        self.cascade = attach_cascade(classifier, self.localizer, self.device)
+        self.cascade = attach_cascade(classifier, self.localizer, self.device, backend)
         if self.cascade is not None:
             self.reader = self.cascade.reader
         elif classifier is not None:
-            self.reader = reader_class.load(classifier, self.device)
+            self.reader = reader_class.load(classifier, self.device, backend=backend)
         self._check_options()
 
     def _list_stages(self, options: Any) -> Sequence[Stage]:
@@ -126,7 +126,8 @@ class LocalizationPipeline(Pipeline):
         if unknown:
             raise TypeError(
                 f"`{unknown[0]}` is not an option of the {self.task_name} pipeline; it knows "
-                f"{', '.join(f'`{name}`' for name in known)} and, when it is made, `classifier`."
+                f"{', '.join(f'`{name}`' for name in known)} and, when it is made, "
+                "`classifier` and `backend`."
             )
         for name in ("scales", "labels"):
             value = options.get(name)

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from .backend_anchornet import EAGER
 from .boxes_anchornet import DEFAULT_OVERLAP, pool_cells
 from .cascade_anchornet import Cascade
 from .classifier_anchornet import Classifier, predict_probs
@@ -81,6 +82,8 @@ class PatchLocalizationPipeline(LocalizationPipeline):
         max_patches: Most patches that a classifier reads (default 1).
         exit_threshold: With a classifier: read only what is in doubt, see `ExitRule`; for a
             cascade, instead of its own thresholds.
+        backend: What computes the localizer and a classifier that is no `Cascade` object: "eager",
+            "compile" or "onnx", see `make_network`.
         return_maps: Whether to add `maps`: for each label explained the evidence of every cell of
             the image, rows of columns, cells as wide as the model's stride.
     """
@@ -104,7 +107,11 @@ class PatchLocalizationPipeline(LocalizationPipeline):
     _load_image_processor: Any = True
 
     def __init__(
-        self, *args: Any, classifier: Classifier | Cascade | None = None, **kwargs: Any
+        self,
+        *args: Any,
+        classifier: Classifier | Cascade | None = None,
+        backend: str = EAGER,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         if self.image_processor is None or not hasattr(self.image_processor, "collate"):
@@ -113,8 +120,8 @@ class PatchLocalizationPipeline(LocalizationPipeline):
                 f"AnchorNetImageProcessor, got {type(self.image_processor).__name__}; pass the one "
                 "that the model was trained with."
             )
-        self.localizer: ImageLocalizer = ImageLocalizer(self.model, self.image_processor)
-        self._attach(classifier, PatchReader)
+        self.localizer: ImageLocalizer = ImageLocalizer(self.model, self.image_processor, backend)
+        self._attach(classifier, PatchReader, backend)
 
     def check_input(self, item: Any, name: str) -> dict[str, Any]:
         """The picture, upright and RGB, with its name for errors."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from .backend_anchornet import EAGER
 from .cascade_anchornet import Cascade
 from .classifier_anchornet import Classifier, predict_probs
 from .exit_rule_anchornet import Stage
@@ -72,6 +73,8 @@ class SpanLocalizationPipeline(LocalizationPipeline):
         labels: Labels to explain (default: the predicted one).
         exit_threshold: With a classifier: read only what is in doubt, see `ExitRule`; for a
             cascade, instead of its own thresholds.
+        backend: What computes the localizer and a classifier that is no `Cascade` object: "eager",
+            "compile" or "onnx", see `make_network`.
     """
 
     task_name: ClassVar[str] = "span-localization"
@@ -83,7 +86,11 @@ class SpanLocalizationPipeline(LocalizationPipeline):
     _load_tokenizer: Any = True
 
     def __init__(
-        self, *args: Any, classifier: Classifier | Cascade | None = None, **kwargs: Any
+        self,
+        *args: Any,
+        classifier: Classifier | Cascade | None = None,
+        backend: str = EAGER,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         if self.tokenizer is None or not self.tokenizer.is_fast:
@@ -91,8 +98,8 @@ class SpanLocalizationPipeline(LocalizationPipeline):
                 "`tokenizer` of the span-localization pipeline must be a fast one, got "
                 f"{type(self.tokenizer).__name__}; pass the one that the model was trained with."
             )
-        self.localizer: TextLocalizer = TextLocalizer(self.model, self.tokenizer)
-        self._attach(classifier, SpanReader)
+        self.localizer: TextLocalizer = TextLocalizer(self.model, self.tokenizer, backend)
+        self._attach(classifier, SpanReader, backend)
 
     def _check_options(self, **options: Any) -> SpanOptions:
         chosen: SpanOptions = super()._check_options(**options)

@@ -17,6 +17,7 @@ from transformers import (
     TextClassificationPipeline,
 )
 
+from .backend_anchornet import EAGER, make_network
 from .budget_anchornet import select_best_spans
 from .classifier_anchornet import (
     Classifier,
@@ -87,9 +88,13 @@ class SpanReader:
         model: A sequence classification model.
         tokenizer: Its fast tokenizer.
         full_size: Tokens that a full text is cut to; default: what the model can read.
+        backend: What computes: "eager", "compile" or "onnx"; see `make_network`.
+        subfolder: Where in its folder or repository the model is.
 
     Raises:
-        ValueError: if the tokenizer is not a fast one.
+        ImportError: if the extra `onnx` is needed and not installed.
+        ValueError: if the tokenizer is not a fast one, if there is no such backend or if it cannot
+            run the model.
     """
 
     def __init__(
@@ -97,6 +102,8 @@ class SpanReader:
         model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
         full_size: int | None = None,
+        backend: str = EAGER,
+        subfolder: str = "",
     ) -> None:
         if not tokenizer.is_fast:
             raise ValueError(
@@ -104,6 +111,7 @@ class SpanReader:
                 "it or choose a checkpoint with a tokenizer.json."
             )
         self.model = model.eval()
+        self.network = make_network(model, backend, subfolder)
         self.tokenizer = tokenizer
         self.num_special_tokens = tokenizer.num_special_tokens_to_add()
         self.full_size = full_size
@@ -116,9 +124,11 @@ class SpanReader:
         device: torch.device | None = None,
         subfolder: str = "",
         full_size: int | None = None,
+        backend: str = EAGER,
     ) -> "SpanReader":
         """Take a classifier in any of its forms; see `load_classifier` and the class."""
-        return cls(*load_classifier(classifier, TEXT_CLASSIFIER, device, subfolder), full_size)
+        loaded = load_classifier(classifier, TEXT_CLASSIFIER, device, subfolder)
+        return cls(*loaded, full_size, backend, subfolder)
 
     @cached_property
     def most_tokens(self) -> int:
@@ -265,7 +275,7 @@ class SpanReader:
             return_tensors="pt",
         )
         tokens = inputs["attention_mask"].sum(dim=1).tolist()
-        return self.model(**inputs.to(self.model.device)).logits, tokens
+        return self.network(**inputs.to(self.model.device)).logits, tokens
 
     def save_pretrained(self, folder: str | PathLike[str], **kwargs: Any) -> None:
         """Write the model and its tokenizer."""

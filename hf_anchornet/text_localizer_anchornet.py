@@ -14,6 +14,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from .backend_anchornet import EAGER, make_network
 from .classifier_anchornet import is_multi_label
 from .geometry_anchornet import Window, show_evidence
 from .spans_anchornet import locate_texts
@@ -75,10 +76,18 @@ class TextLocalizer:
     Args:
         model: An `AnchorNetTextForSequenceClassification`.
         tokenizer: The fast tokenizer that it was trained with.
+        backend: What computes: "eager", "compile" or "onnx"; see `make_network`.
+
+    Raises:
+        ImportError: if the extra `onnx` is needed and not installed.
+        ValueError: if there is no such backend or it cannot run the model.
     """
 
-    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    def __init__(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, backend: str = EAGER
+    ) -> None:
         self.model = model.eval()
+        self.network = make_network(model, backend)
         self.tokenizer = tokenizer
         self.windows = cast(tuple[Window, ...], model.windows)
         self.reading_scales = cast(list[int], model.reading_scales)
@@ -86,11 +95,11 @@ class TextLocalizer:
 
     @classmethod
     def load(
-        cls, source: str | PathLike[str], device: torch.device | None = None
+        cls, source: str | PathLike[str], device: torch.device | None = None, backend: str = EAGER
     ) -> "TextLocalizer":
-        """The localizer of a folder or Hub id."""
+        """The localizer of a folder or Hub id; see the class."""
         model = AutoModelForSequenceClassification.from_pretrained(source)
-        return cls(model.to(device or "cpu"), AutoTokenizer.from_pretrained(source))
+        return cls(model.to(device or "cpu"), AutoTokenizer.from_pretrained(source), backend)
 
     def save_pretrained(self, folder: str | PathLike[str], **kwargs: Any) -> None:
         """Write the model and its tokenizer."""
@@ -143,6 +152,6 @@ class TextLocalizer:
             ids: (batch, tokens), int64.
             mask: (batch, tokens), True or 1 = a token.
         """
-        output: Any = self.model(ids, mask, output_evidence=True)
+        output = self.network(ids, mask, output_evidence=True)
         evidence = show_evidence(output.evidence, is_multi_label(self.model))
         return LocalizedTexts(texts, offsets, evidence, output.logits, self)

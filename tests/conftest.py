@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,8 @@ from hf_anchornet import (
     PatchReader,
     SpanLocalizationPipeline,
     SpanReader,
+    backend_anchornet,
+    export_anchornet,
 )
 from hf_anchornet.exit_rule_anchornet import ExitRule
 from hf_anchornet.image_localizer_anchornet import ImageLocalizer
@@ -260,6 +263,30 @@ def image_localizer_folder(
 
 
 @pytest.fixture
+def random_folder(
+    model: AnchorNetTextForSequenceClassification,
+    tokenizer: PreTrainedTokenizerFast,
+    tmp_path: Path,
+) -> str:
+    """`model`, for which every token counts, saved with its tokenizer."""
+    model.save_pretrained(tmp_path / "random")
+    tokenizer.save_pretrained(tmp_path / "random")
+    return str(tmp_path / "random")
+
+
+@pytest.fixture
+def random_image_folder(
+    image_model: AnchorNetForImageClassification,
+    image_processor: AnchorNetImageProcessor,
+    tmp_path: Path,
+) -> str:
+    """`image_model`, saved with its image processor."""
+    image_model.save_pretrained(tmp_path / "random_image")
+    image_processor.save_pretrained(tmp_path / "random_image")
+    return str(tmp_path / "random_image")
+
+
+@pytest.fixture
 def text_cascade(
     planted: AnchorNetTextForSequenceClassification,
     tokenizer: PreTrainedTokenizerFast,
@@ -286,6 +313,35 @@ def image_cascade(
     relabel(reader.model, ["warm", "cold"])
     rule = ExitRule.make([1, 2, "full"], [0.9, 1.0, 1.0])
     return Cascade(ImageLocalizer(planted_image_model, image_processor), reader, rule)
+
+
+@pytest.fixture(scope="session")
+def graphs() -> dict[str, Any]:
+    """ONNX graphs of models by their fingerprints: to make one takes seconds."""
+    return {}
+
+
+@pytest.fixture
+def trace_once(graphs: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], Any]:
+    """`trace_graph`, which remembers what it traced before, in the package too."""
+    trace = export_anchornet.trace_graph
+
+    def trace_once(model: Any) -> Any:
+        key = export_anchornet.fingerprint(model)
+        if key not in graphs:
+            graphs[key] = trace(model)
+        return graphs[key]
+
+    for module in (backend_anchornet, export_anchornet):
+        monkeypatch.setattr(module, "trace_graph", trace_once)
+    return trace_once
+
+
+@pytest.fixture
+def trace_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`torch.compile` as it is but for the C++ compiler, which takes half a minute."""
+    torch.compiler.reset()
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
 
 
 @pytest.fixture

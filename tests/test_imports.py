@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from transformers.dynamic_module_utils import get_imports
 
 import hf_anchornet
 
@@ -26,6 +27,8 @@ RING = {
     "boxes_anchornet",
     "image_processing_anchornet",
     "timing",
+    "export_anchornet",
+    "backend_anchornet",
     "classifier_anchornet",
     "text_localizer_anchornet",
     "image_localizer_anchornet",
@@ -39,9 +42,10 @@ RING = {
     "pipeline_anchornet_image",
 }
 MODELING = {"configuration_anchornet", "geometry_anchornet", "modeling_anchornet"}
-LOCALIZING = {"classifier_anchornet", "geometry_anchornet", "timing"}
-READING = {"classifier_anchornet", "exit_rule_anchornet", "timing"}
+LOCALIZING = {"backend_anchornet", "classifier_anchornet", "geometry_anchornet", "timing"}
+READING = {"backend_anchornet", "classifier_anchornet", "exit_rule_anchornet", "timing"}
 CASCADING = {
+    "backend_anchornet",
     "cascade_anchornet",
     "classifier_anchornet",
     "exit_rule_anchornet",
@@ -63,6 +67,8 @@ MAY_IMPORT = {
     "boxes_anchornet": SELECTION,
     "image_processing_anchornet": set(),
     "timing": set(),
+    "export_anchornet": set(),
+    "backend_anchornet": {"export_anchornet"},
     "classifier_anchornet": set(),
     "text_localizer_anchornet": LOCALIZING | {"spans_anchornet", "words_anchornet"},
     "image_localizer_anchornet": LOCALIZING
@@ -73,6 +79,7 @@ MAY_IMPORT = {
     "patch_reader_anchornet": READING | {"image_localizer_anchornet", "image_processing_anchornet"},
     "trace_anchornet": {"exit_rule_anchornet"},
     "cascade_anchornet": {
+        "backend_anchornet",
         "classifier_anchornet",
         "exit_rule_anchornet",
         "image_localizer_anchornet",
@@ -121,7 +128,9 @@ MAY_IMPORT = {
     "exit_search": RING,
     "temperature": RING,
     "calibration": RING | {"data", "exit_search", "temperature"},
+    "agreement": RING | {"data", "data_image"},
     "benchmark": RING,
+    "benchmark_backends": RING,
     "benchmark_text": RING | TRAINING | {"adaptation", "benchmark", "controls"},
     "benchmark_image": RING | TRAINING | IMAGE_TRAINING | {"adaptation_image", "benchmark"},
     "benchmark_report": set(),
@@ -141,6 +150,7 @@ MAY_IMPORT = {
     **{name: set() for name in METRICS},
 }
 RING_LIBRARIES = {"numpy", "PIL", "torch", "transformers", "huggingface_hub"}
+OPTIONAL_LIBRARIES = {"onnx", "onnxruntime", "onnxscript"}
 
 
 def imports(path):
@@ -177,8 +187,13 @@ def test_ring_files_import_only_what_every_user_of_remote_code_has(name):
             assert module in RING
         else:
             root = module.partition(".")[0]
-            assert root in RING_LIBRARIES or root in sys.stdlib_module_names
+            assert root in RING_LIBRARIES | OPTIONAL_LIBRARIES | sys.stdlib_module_names
             assert root != "huggingface_hub" or module == "huggingface_hub.dataclasses"
+
+
+@pytest.mark.parametrize("name", sorted(RING))
+def test_ring_files_need_no_optional_library(name):
+    assert not set(get_imports(FILES[name])) & OPTIONAL_LIBRARIES
 
 
 @pytest.mark.parametrize("name", sorted(RING))

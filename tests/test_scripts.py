@@ -10,6 +10,8 @@ SCRIPTS = Path(__file__).parent.parent / "scripts"
 OPTIONS = {
     "train.py": ["--dataset", "--output_dir", "--teacher", "--learning_rate", "--crop_size"],
     "adapt_classifier.py": ["--dataset", "--localizer", "--reading", "--budgets", "--turn"],
+    "benchmark_backends.py": ["--text_localizer", "--image_localizer", "--rounds", "--output"],
+    "export_onnx.py": ["--model", "--output", "--int8", "--dataset", "--split"],
     "benchmark.py": ["--dataset", "--localizer", "--classifiers", "--rounds", "--precision"],
     "convert_efficientnet_lite.py": ["--source", "--target"],
     "measure_image.py": ["--localizer", "--other_sets", "--classifiers", "--boxes_column"],

@@ -1,0 +1,229 @@
+"""Classifiers as ONNX graphs, a localizer's with the evidence of every branch."""
+
+import hashlib
+import json
+import warnings
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from os import PathLike
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim
+from torch.overrides import TorchFunctionMode
+from transformers import PreTrainedModel
+
+GRAPH_FILE = "onnx/model.onnx"
+"""Where a graph is in a model's folder or repository; Optimum looks there, too."""
+FINGERPRINT = "anchornet_fingerprint"
+WINDOWS = "anchornet_windows"
+"""Keys of a graph's metadata: what it was made from; JSON of [size, stride] of each branch."""
+DEFAULT_SIDE = 224  # pixels of the example that is traced, where a config names no size
+NOT_IN_GRAPH = {
+    "_name_or_path",
+    "architectures",
+    "auto_map",
+    "chunk_size",
+    "custom_pipelines",
+    "dtype",
+    "id2label",
+    "label2id",
+    "output_evidence",
+    "problem_type",
+    "reading_scales",
+    "transformers_version",
+}
+"""Fields of configs that change nothing in a graph."""
+
+
+def export_onnx(model: PreTrainedModel, path: str | PathLike[str], int8: bool = False) -> Path:
+    """Write a classifier as an ONNX graph of one file; returns the file's path.
+
+    Inputs: `input_ids` and `attention_mask`, (batch, tokens), int64, 1 = real token; or
+    `pixel_values`, (batch, channels, height, width), float32, and for a localizer `pixel_mask`,
+    (batch, height, width), int64, 1 = real pixel. Each axis may be as long as the model takes it,
+    but there must be a token, maybe a masked one; a model of one image size keeps it.
+
+    Outputs: `logits`, (batch, labels); of a localizer also `bias`, (batch, labels), and for each
+    branch `evidence_0`, ..., (batch, positions, labels) or (batch, rows, columns, labels), and
+    `mask_0`, ..., bool, the same without labels. `logits` is `bias` plus the sum of all evidence.
+    The metadata hold the window of each branch as JSON, [size, stride].
+
+    Left out are the choice of spans or boxes, a search of varying length, and the pieces of long
+    texts (`chunk_size`): the results are the same, but memory grows with the text. Everything is
+    computed in float32, whatever the type of the model's weights.
+
+    Args:
+        model: A localizer or any other classifier of texts or images.
+        path: File to write (`.onnx`), or the model's folder, where it becomes `onnx/model.onnx`:
+            `backend="onnx"` finds it there.
+        int8: Whether to keep the weights of embeddings and matrix products in 8 bits: a smaller
+            file that answers differently, `scripts/export_onnx.py` measures how much. Convolutions
+            stay as they are: ONNX Runtime computes them several times slower in 8 bits.
+
+    Raises:
+        ImportError: if onnx, onnxscript or, for `int8`, onnxruntime is missing.
+        ValueError: if the model reads neither texts nor images.
+    """
+    graph = trace_graph(model)
+    if int8:
+        graph = _quantize(graph)
+    file = Path(path) if Path(path).suffix == ".onnx" else Path(path, GRAPH_FILE)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(graph.SerializeToString())
+    return file
+
+
+def trace_graph(model: PreTrainedModel) -> Any:
+    """The graph of a classifier, an `onnx.ModelProto`; see `export_onnx`."""
+    try:
+        import onnx  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise name_extra("onnx and onnxscript", error) from error
+    inputs = _make_example(model)
+    windows = [[window.size, window.stride] for window in getattr(model, "windows", ())]
+    outputs = ["logits"] + ["bias"] * bool(windows)
+    outputs += [f"{kind}_{i}" for kind in ("evidence", "mask") for i in range(len(windows))]
+    with warnings.catch_warnings():
+        # torch's exporter copies trees of a kind that torch itself has deprecated.
+        warnings.filterwarnings("ignore", ".*LeafSpec.* is deprecated", FutureWarning)
+        program = torch.export.export(
+            _Traced(model, [*inputs]),
+            tuple(inputs.values()),
+            dynamic_shapes=tuple(_free_axes(value) for value in inputs.values()),
+            strict=False,
+        )
+        exported: Any = torch.onnx.export(
+            program,
+            dynamo=True,
+            input_names=[*inputs],
+            output_names=outputs,
+            external_data=False,
+            verbose=False,
+        )
+    graph = exported.model_proto
+    for key, value in ((FINGERPRINT, fingerprint(model)), (WINDOWS, json.dumps(windows))):
+        graph.metadata_props.add(key=key, value=value)
+    return graph
+
+
+@torch.no_grad()
+def fingerprint(model: PreTrainedModel) -> str:
+    """A hash of the weights and settings that a graph of a model depends on."""
+    fields = model.config.to_diff_dict()
+    settings = {key: value for key, value in fields.items() if key not in NOT_IN_GRAPH}
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
+    for name, value in sorted(model.state_dict().items()):
+        plain = value.float() if value.is_floating_point() else value
+        digest.update(f"{name} {tuple(plain.shape)} {plain.dtype}".encode())
+        digest.update(plain.contiguous().numpy(force=True).tobytes())
+    return digest.hexdigest()
+
+
+def name_extra(missing: str, error: ImportError) -> ImportError:
+    """The error for a missing package of the extra `onnx`."""
+    return ImportError(
+        f'ONNX needs {missing} ({error}); install them with `pip install "hf-anchornet[onnx]"`.'
+    )
+
+
+class _Traced(nn.Module):
+    """A float32 copy of a model, from tensors to the tensors that its graph gives."""
+
+    def __init__(self, model: PreTrainedModel, input_names: Sequence[str]) -> None:
+        super().__init__()
+        self.model: Any = deepcopy(model).cpu().float().eval()
+        self.input_names = input_names
+        self.is_localizer = hasattr(model, "windows")
+        if self.is_localizer and model.main_input_name == "input_ids":
+            self.model.config.chunk_size = None
+        elif self.is_localizer:
+            self.model = self.model.fuse()
+
+    def forward(self, values: Tensor, mask: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Logits and, of a localizer, bias, evidence and masks of all branches."""
+        # An image classifier has one input.
+        inputs = dict(zip(self.input_names, (values, mask), strict=False))
+        if not self.is_localizer:
+            return (self.model(**inputs).logits,)
+        with _SearchByHalves():
+            output = self.model(**inputs, output_evidence=True)
+        return (output.logits, output.bias, *output.evidence, *output.masks)
+
+
+class _SearchByHalves(TorchFunctionMode):
+    """ONNX has no `searchsorted`: within, it is made of steps that ONNX has."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        """Call `func`, or what stands in for it."""
+        if func is torch.searchsorted:
+            return search_by_halves(*args)
+        return func(*args, **kwargs or {})
+
+
+def search_by_halves(known: Tensor, values: Tensor) -> Tensor:
+    """As `torch.searchsorted(known, values)`: how many of `known` are less than each value.
+
+    Args:
+        known: (count,), sorted integers.
+        values: (batch, positions), integers of the same type, below its largest.
+    """
+    depth = len(known).bit_length()
+    largest = torch.iinfo(known.dtype).max
+    filled = torch.cat([known, known.new_full((2**depth - len(known),), largest)])
+    place = torch.zeros_like(values, dtype=torch.long)
+    for level in reversed(range(depth)):
+        half = 2**level
+        place = torch.where(filled[place + (half - 1)] < values, place + half, place)
+    return place
+
+
+def _make_example(model: PreTrainedModel) -> dict[str, Tensor]:
+    """Inputs of any valid size, by name; no two axes are alike by chance.
+
+    Raises:
+        ValueError: if the model reads neither texts nor images.
+    """
+    name, config = model.main_input_name, model.config
+    largest = max((window.size for window in getattr(model, "windows", ())), default=0)
+    if name == "input_ids":
+        ids = torch.zeros(2, largest + 7, dtype=torch.long)
+        return {name: ids, "attention_mask": torch.ones_like(ids)}
+    if name != "pixel_values":
+        raise ValueError(
+            f"`model` must read `input_ids` or `pixel_values`, got a {type(model).__name__}, which "
+            f"reads `{name}`; choose a classifier of texts or images."
+        )
+    side = largest + 9 if largest else getattr(config, "image_size", DEFAULT_SIDE)
+    height, width = (side, side) if isinstance(side, int) else side
+    pixels = torch.zeros(2, getattr(config, "num_channels", 3), height, width)
+    if not largest:
+        return {name: pixels}
+    return {name: pixels, "pixel_mask": torch.ones_like(pixels[:, 0], dtype=torch.long)}
+
+
+def _free_axes(value: Tensor) -> dict[int, Any]:
+    """What `torch.export` takes as axes of any length: all but the channels of images."""
+    return {axis: Dim.AUTO for axis in range(value.ndim) if value.ndim < 4 or axis != 1}
+
+
+def _quantize(graph: Any) -> Any:
+    """The graph with 8-bit weights where that saves time or much space."""
+    try:
+        import onnx
+        from onnxruntime.quantization import quantize_dynamic
+    except ImportError as error:
+        raise name_extra("onnxruntime", error) from error
+    with TemporaryDirectory() as folder:
+        file = Path(folder, "int8.onnx")
+        quantize_dynamic(graph, file, op_types_to_quantize=["Gather", "Gemm", "MatMul"])
+        smaller = onnx.load(file)
+    del smaller.metadata_props[:]
+    smaller.metadata_props.extend(graph.metadata_props)
+    return smaller
