@@ -158,11 +158,11 @@ class ImageLocalizer:
 
     @classmethod
     def load(
-        cls, source: str | PathLike[str], device: torch.device | None = None
+        cls, source: str | PathLike[str], device: torch.device | None = None, **hub: Any
     ) -> "ImageLocalizer":
-        """The localizer of a folder or Hub id."""
-        model = AutoModelForImageClassification.from_pretrained(source)
-        return cls(model.to(device or "cpu"), AutoImageProcessor.from_pretrained(source))
+        """The localizer of a folder or Hub id; `hub` is for `from_pretrained`."""
+        model = AutoModelForImageClassification.from_pretrained(source, **hub)
+        return cls(model.to(device or "cpu"), AutoImageProcessor.from_pretrained(source, **hub))
 
     def save_pretrained(self, folder: str | PathLike[str], **kwargs: Any) -> None:
         """Write the model and its image processor."""

@@ -67,9 +67,11 @@ class PatchReader:
         device: torch.device | None = None,
         subfolder: str = "",
         full_size: int | None = None,
+        **hub: Any,
     ) -> "PatchReader":
         """Take a classifier in any of its forms; see `load_classifier` and the class."""
-        return cls(*load_classifier(classifier, IMAGE_CLASSIFIER, device, subfolder), full_size)
+        kind = IMAGE_CLASSIFIER
+        return cls(*load_classifier(classifier, kind, device, subfolder, **hub), full_size)
 
     def read(
         self, images: Sequence[Image.Image], boxes: Sequence[Sequence[Box]]

@@ -116,9 +116,11 @@ class SpanReader:
         device: torch.device | None = None,
         subfolder: str = "",
         full_size: int | None = None,
+        **hub: Any,
     ) -> "SpanReader":
         """Take a classifier in any of its forms; see `load_classifier` and the class."""
-        return cls(*load_classifier(classifier, TEXT_CLASSIFIER, device, subfolder), full_size)
+        kind = TEXT_CLASSIFIER
+        return cls(*load_classifier(classifier, kind, device, subfolder, **hub), full_size)
 
     @cached_property
     def most_tokens(self) -> int:
