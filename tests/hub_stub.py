@@ -86,14 +86,14 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: HubStub
 
-    def answer(self) -> None:
+    def answer(self):
         content = self.read_body()
         path = unquote(self.path.partition("?")[0])
         request = f"{self.command} {path}"
         self.server.requests.append(request)
         if self.server.broken and re.search(self.server.broken, request):
-            self.close_connection = True  # and no answer: the network is gone
-            return
+            self.close_connection = True
+            return None  # no answer: the network is gone
         try:
             for pattern, route in ROUTES:
                 if found := re.fullmatch(pattern, request):
