@@ -41,13 +41,14 @@ def upload_folder(
 
     Raises:
         PermissionError: without a token, with a wrong one or one that may not write there.
-        ConnectionError: if the network goes; nothing of it is to be seen on the Hub then.
+        ConnectionError: if the network goes; the Hub never shows a part of it.
         ValueError: if the repository is public and should be private.
     """
     api = api or HfApi()
     with _explained_errors(repo_id):
         api.whoami()
-        api.create_repo(repo_id, private=private or None, exist_ok=True)
+        if not api.repo_exists(repo_id):
+            api.create_repo(repo_id, private=private or None, exist_ok=True)
         if private and not api.model_info(repo_id).private:
             raise ValueError(
                 f"`private` must be False for {repo_id}, which exists and is public, got True; "
@@ -105,12 +106,14 @@ def _explained_errors(repo_id: str) -> Iterator[None]:
                 f"`repo_id` must be a repository that you may write to, got {repo_id!r}; choose "
                 f"one under your own name or ask its owner, and use a token that may write. {error}"
             ) from error
-        raise ConnectionError(
-            f"the Hub failed while {repo_id} was uploaded; nothing was published. Run the same "
-            f"command again: it goes on where it stopped. {error}"
-        ) from error
-    except TransportError as error:
-        raise ConnectionError(
-            f"the network failed while {repo_id} was uploaded; nothing was published. Run the same "
-            f"command again: it goes on where it stopped. {error}"
-        ) from error
+        raise _report_interruption(repo_id, error) from error
+    # The last comes from uploads of large files and wraps what happened.
+    except (TransportError, ConnectionError, TimeoutError, RuntimeError) as error:
+        raise _report_interruption(repo_id, error.__cause__ or error) from error
+
+
+def _report_interruption(repo_id: str, error: BaseException) -> ConnectionError:
+    return ConnectionError(
+        f"the upload to {repo_id} was interrupted: the Hub shows what it showed before, or all of "
+        f"it. Run the same command again: it goes on where it stopped. {error}"
+    )

@@ -43,7 +43,11 @@ class Refusal(Exception):
 
 
 class HubStub(ThreadingHTTPServer):
-    """Holds everything in memory; `broken` is a pattern of "METHOD path": connections cut there."""
+    """Holds everything in memory.
+
+    `broken` is a pattern of "METHOD path" at which connections are cut, `loses` one of requests
+    that are done but not answered.
+    """
 
     daemon_threads = True
 
@@ -54,6 +58,7 @@ class HubStub(ThreadingHTTPServer):
         self.blobs: dict[str, bytes] = {}
         self.requests: list[str] = []
         self.broken: str | None = None
+        self.loses: str | None = None
 
     def environment(self, home: object, token: str | None = "token-of-user") -> dict[str, str]:
         """What a client's process must have in its environment before it imports anything."""
@@ -98,6 +103,9 @@ class Handler(BaseHTTPRequestHandler):
             for pattern, route in ROUTES:
                 if found := re.fullmatch(pattern, request):
                     body, headers = route(self, content, **found.groupdict())
+                    if self.server.loses and re.search(self.server.loses, request):
+                        self.close_connection = True
+                        return None
                     return self.send(200, body, headers)
             raise Refusal(404, "EntryNotFound")
         except Refusal as refusal:
