@@ -23,6 +23,7 @@ from .data import DataOptions, check_texts, label_fields, load_labelled, number_
 from .evaluation import localize
 from .span_reader_anchornet import SpanReader, join_spans
 from .training import TrainingOptions, make_accelerator, train_classifier
+from .training_card import document_training
 from .vocabulary import embed_vocabulary, train_tokenizer
 from .words_anchornet import Words, encodable
 
@@ -185,4 +186,5 @@ def adapt_classifier(
         validation_set = encode_readings(
             classifier, model, tokenizer, validation_rows, data, labels
         )
-    return train_classifier(model, tokenizer, train_set, validation_set, options, accelerator)
+    report = train_classifier(model, tokenizer, train_set, validation_set, options, accelerator)
+    return document_training(report, data, train_rows, accelerator, classifier.reading)

@@ -61,6 +61,7 @@ class CardSources:
         results: JSON of `scripts/measure_text.py` or `scripts/measure_image.py`.
         reading: The model's name among the classifiers of `results`; "": it is the localizer.
         speed: JSON of `scripts/benchmark.py`.
+        card: Path of a card to take as it is; default: the folder's own, else a new one.
         picture: Name of a picture in the folder.
         license: Identifier of the weights' licence.
     """
@@ -69,6 +70,7 @@ class CardSources:
     results: Mapping[str, Any] = field(default_factory=dict)
     reading: str = ""
     speed: Mapping[str, Any] = field(default_factory=dict)
+    card: str = ""
     picture: str = ""
     license: str = ""
 
@@ -184,8 +186,8 @@ def _describe_model(config: Any, modality: str, cascades: bool) -> str:
     parts, units = PARTS[modality]
     if config.model_type not in MODELS:
         return (
-            f"A classifier of {modality}s ({labels}), a {config.architectures[0]}, made to read "
-            f"the {parts} that an AnchorNet localizer selects."
+            f"A classifier of {modality}s ({labels}), a {config.architectures[0]}. It can stand "
+            f"behind an AnchorNet localizer, which selects the {parts} that it reads."
         )
     what = (
         f"A classifier of {modality}s ({labels}) whose logits are an exact sum over windows of "
@@ -202,7 +204,8 @@ def _describe_data(data: Mapping[str, Any]) -> str:
     splits = f"split `{data['train_split']}`, {data['num_rows']:,} rows"
     chosen = f"best epoch by its score on split `{data['validation_split']}`"
     return (
-        f"{data['dataset']} ({splits}); {chosen}. Licence of the data: "
+        f"{data['dataset']} ({splits}); read of each: {data['reading']}; {chosen}. Licence of the "
+        f"data: "
         f"{data['license'] or 'not stated in the data set'}."
     )
 

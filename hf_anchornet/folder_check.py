@@ -79,6 +79,7 @@ def _check_weights(folder: Path, model_class: Any) -> None:
         model, info = model_class.from_pretrained(
             folder,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are told below, by name
             local_files_only=True,
             trust_remote_code=False,
             use_safetensors=True,

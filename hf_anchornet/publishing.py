@@ -52,7 +52,7 @@ def build_folder(
     Args:
         source: Folder of a localizer, a cascade or a classifier.
         target: Folder to write, a new or an empty one.
-        sources: What the card tells; `sources.picture` may be a path.
+        sources: What the card tells; `sources.picture` is the path of a file to copy.
 
     Returns:
         The files, relative to `target`.
@@ -70,6 +70,8 @@ def build_folder(
     if (source / CASCADE_FILE).exists() and (source / CLASSIFIER_FOLDER).is_dir():
         _copy_files(source / CLASSIFIER_FOLDER, target / CLASSIFIER_FOLDER, MODEL_FILES)
     _add_remote_code(target)
+    if sources.card:
+        shutil.copyfile(sources.card, target / "README.md")
     if sources.picture:
         shutil.copy(sources.picture, target)
         sources.picture = Path(sources.picture).name

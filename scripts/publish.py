@@ -30,6 +30,7 @@ class Publication:
         results: JSON of measurements for the card.
         reading: The model's name among the classifiers of the results; default: the localizer.
         speed: JSON of scripts/benchmark.py for the card.
+        card: A card to take instead of the folder's own or a new one.
         picture: A .png or .jpg for the card.
         license: Licence of the weights, as the Hub abbreviates it.
     """
@@ -43,6 +44,7 @@ class Publication:
     results: str | None = None
     reading: str = ""
     speed: str | None = None
+    card: str = ""
     picture: str = ""
     license: str = ""
 
@@ -59,6 +61,7 @@ def publish(chosen: Publication, target: str) -> None:
         results=read_json(chosen.results),
         reading=chosen.reading,
         speed=read_json(chosen.speed),
+        card=chosen.card,
         picture=chosen.picture,
         license=chosen.license,
     )

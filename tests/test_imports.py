@@ -48,7 +48,7 @@ CASCADING = {
     "selection_anchornet",
 }
 SELECTION = {"geometry_anchornet", "selection_anchornet"}
-TRAINING = {"data", "vocabulary", "evaluation", "training", *METRICS}
+TRAINING = {"data", "vocabulary", "evaluation", "training", "training_card", *METRICS}
 IMAGE_TRAINING = {"augmentation", "data_image", "localization_image"}
 MAY_IMPORT = {
     "configuration_anchornet": set(),
@@ -105,7 +105,8 @@ MAY_IMPORT = {
     "evaluation": RING | {"data", *METRICS},
     "localization_image": RING,
     "evaluation_image": RING | {"data", "localization_image", *METRICS},
-    "training": RING | {"data", "evaluation", *METRICS},
+    "training": RING | {"cards", "data", "evaluation", *METRICS},
+    "training_card": {"cards", "data", "training"},
     "distillation": RING | {"data"},
     "training_text": RING | TRAINING | {"distillation"},
     "training_image": RING | TRAINING | IMAGE_TRAINING | {"evaluation_image"},
