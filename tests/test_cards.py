@@ -62,12 +62,13 @@ def collect_numbers(value):
         return {shown for item in value for shown in collect_numbers(item)}
     if isinstance(value, bool) or not isinstance(value, int | float):
         return set()
-    shown = {f"{value:.{digits}f}" for digits in range(5)} | {f"{value:,}", f"{value:.1e}"}
+    shown = {f"{value:.{digits}f}" for digits in range(5)} | {f"{value:,.0f}", f"{value:.1e}"}
     return shown | {str(round(value, 4)), f"{value / 1e6:.1f}"}
 
 
 def find_numbers(text):
-    return set(re.findall(r"(?<![\w.:])(?<![A-Za-z]-)\d[\d,]*(?:\.\d+)?(?:e-\d+)?(?![\w])", text))
+    number = r"(?<![\w.:,])(?<![A-Za-z]-)(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e-\d+)?(?!\w)"
+    return set(re.findall(number, text))
 
 
 def test_there_is_a_card_for_each_shipped_model():
