@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatch
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
+
+from .cascade_anchornet import CLASSIFIER_FOLDER
 
 try:
     from httpx2 import TransportError
@@ -48,7 +50,7 @@ def upload_folder(
     with _explained_errors(repo_id):
         api.whoami()
         if not api.repo_exists(repo_id):
-            api.create_repo(repo_id, private=private or None, exist_ok=True)
+            repo_id = api.create_repo(repo_id, private=private or None, exist_ok=True).repo_id
         if private and not api.model_info(repo_id).private:
             raise ValueError(
                 f"`private` must be False for {repo_id}, which exists and is public, got True; "
@@ -65,7 +67,7 @@ def upload_folder(
         deletes = [
             CommitOperationDelete(name)
             for name in api.list_repo_files(repo_id, revision=revision)
-            if name not in files and any(fnmatch(name, pattern) for pattern in STALE_FILES)
+            if name not in files and _is_stale(name)
         ]
         commit = api.create_commit(
             repo_id, [*deletes, *adds], commit_message="Publish the model", revision=revision
@@ -74,6 +76,12 @@ def upload_folder(
             api, repo_id, commit.oid, {name: p.stat().st_size for name, p in files.items()}
         )
     return commit.commit_url
+
+
+def _is_stale(name: str) -> bool:
+    path = PurePosixPath(name)
+    of_models = path.parent.as_posix() in (".", CLASSIFIER_FOLDER)
+    return of_models and any(fnmatch(path.name, pattern) for pattern in STALE_FILES)
 
 
 def _check_upload(api: HfApi, repo_id: str, commit: str, sizes: dict[str, int]) -> None:

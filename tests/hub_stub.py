@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote
 
 TOKENS = {"token-of-user": "user", "token-of-other": "other"}
-REPO = r"(?P<repo>[\w.-]+/[\w.-]+)"
+REPO = r"(?P<repo>[\w.-]+(?:/[\w.-]+)?)"
 WEIGHTS = (".safetensors", ".png")  # what goes to the large file storage
 
 

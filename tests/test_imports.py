@@ -136,7 +136,7 @@ MAY_IMPORT = {
     "cards": RING | {"card_results"},
     "folder_check": RING | {"hub"},
     "publishing": RING | {"cards", "folder_check"},
-    "uploading": set(),
+    "uploading": {"cascade_anchornet"},
     "cli_shared": {"hub", "visualization"},
     "cli_text": {"cli_shared", "hub", "visualization", "visualization_text"},
     "cli_image": {"cli_shared", "hub", "visualization", "visualization_image"},

@@ -61,12 +61,23 @@ def test_a_new_version_leaves_no_weights_or_code_of_the_old_one(hub, api, folder
     for name in ("model-00001-of-00002.safetensors", "model.safetensors.index.json", "old.py"):
         (folder / name).write_text("old")
     (folder / "notes.txt").write_text("kept")
+    (folder / "demo").mkdir()
+    (folder / "demo" / "app.py").write_text("kept")
     upload_folder(folder, "user/model", api=api)
     for name in ("model-00001-of-00002.safetensors", "model.safetensors.index.json", "old.py"):
         (folder / name).unlink()
     (folder / "notes.txt").unlink()
+    (folder / "demo" / "app.py").unlink()
     upload_folder(folder, "user/model", api=api)
-    assert read_hub(hub) == read_files(folder) | {"notes.txt": b"kept"}
+    assert read_hub(hub) == read_files(folder) | {
+        "notes.txt": b"kept",
+        "demo/app.py": b"kept",
+    }
+
+
+def test_a_name_alone_is_a_repository_of_the_user(hub, api, folder):
+    upload_folder(folder, "model", api=api)
+    assert read_hub(hub) == read_files(folder)
 
 
 def test_a_revision_is_a_branch_of_its_own(hub, api, folder):
