@@ -30,7 +30,7 @@ test: lint  ## run every check: lint and the default tests
 	$(VENV)/bin/python -m pytest
 
 test-all: lint  ## run every check and the slow tests, too
-	$(VENV)/bin/python -m pytest -m "not gpu"
+	$(VENV)/bin/python -m pytest -m "not gpu and not hub"
 
 lint: $(VENV)/.installed  ## check style, format and types
 	$(VENV)/bin/ruff check
@@ -71,6 +71,7 @@ bench-speed: $(VENV)/.installed  ## compare what MiniLM and EfficientNet-Lite0 m
 	$(BENCHMARK) --dataset $(DATA)/image/fod_a \
 		--localizer hf_anchornet/default/image_localizer --output results/speed_fod_a.json \
 		--classifiers $(foreach reading,full patches,$(reading)=$(RUNS)/lite0_$(reading))
+	$(VENV)/bin/python scripts/fill_cards.py
 
 bench-quick: $(VENV)/.installed  ## the same on few reviews with the shipped models, minutes (DATA=)
 	$(BENCHMARK) --dataset $(DATA)/text/imdb --max_rows 300 --num_counted 50 --num_timed 8 --rounds 3 \

@@ -1,5 +1,8 @@
 """The numbers of a benchmark as a table in Markdown and as a picture."""
 
+import os
+import platform
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -36,6 +39,18 @@ def format_stages(report: Report) -> str:
         for name, row in report.items()
         if len(row["stages"]) > 1
     )
+
+
+def describe_hardware(source: str | Path = "/proc/cpuinfo") -> str:
+    """The processor's name and how many of it torch may use, as times are worth nothing without.
+
+    Args:
+        source: Where Linux tells the name; elsewhere Python is asked.
+    """
+    told = Path(source).read_text("utf-8") if Path(source).exists() else ""
+    found = re.search(r"model name\s*: (.+)", told)
+    name = found[1] if found else platform.processor() or platform.machine()
+    return f"{name}, {os.cpu_count()} processors"
 
 
 def _count_threads(threads: int) -> str:

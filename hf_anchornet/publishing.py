@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,7 @@ def build_folder(
         shutil.copyfile(sources.card, target / "README.md")
     if sources.picture:
         shutil.copy(sources.picture, target)
-        sources.picture = Path(sources.picture).name
+        sources = replace(sources, picture=Path(sources.picture).name)
     write_card(target, sources)
     return sorted(path.relative_to(target) for path in target.rglob("*") if path.is_file())
 

@@ -11,7 +11,12 @@ from transformers import HfArgumentParser
 
 from hf_anchornet.benchmark import BenchmarkOptions, CascadeMethod, run_benchmark
 from hf_anchornet.benchmark_image import ImageMethods, load_pictures, make_image_methods
-from hf_anchornet.benchmark_report import format_report, format_stages, plot_report
+from hf_anchornet.benchmark_report import (
+    describe_hardware,
+    format_report,
+    format_stages,
+    plot_report,
+)
 from hf_anchornet.benchmark_text import TextMethods, load_texts, make_text_methods
 from hf_anchornet.data import DataOptions, find_labels, find_modality, load_split
 from hf_anchornet.training import write_json
@@ -63,9 +68,8 @@ def main() -> None:
         methods[name] = CascadeMethod(folder, labels)
     report = run_benchmark(methods, inputs, targets, options)
     settings = {**asdict(data), **asdict(chosen), **asdict(options), **asdict(output)}
-    write_json(
-        Path(output.output), {"settings": settings, "num_rows": len(inputs), "methods": report}
-    )
+    measured = {"num_rows": len(inputs), "hardware": describe_hardware(), "methods": report}
+    write_json(Path(output.output), {"settings": settings, **measured})
     plot_report(report, Path(output.output).with_suffix(".png"))
     print(format_report(report), format_stages(report), sep="\n")
 

@@ -2,7 +2,12 @@
 
 from PIL import Image
 
-from hf_anchornet.benchmark_report import format_report, format_stages, plot_report
+from hf_anchornet.benchmark_report import (
+    describe_hardware,
+    format_report,
+    format_stages,
+    plot_report,
+)
 
 
 def make_row(accuracy, milliseconds, stages):
@@ -40,3 +45,9 @@ def test_the_picture_is_written(tmp_path):
     with Image.open(tmp_path / "plot.png") as picture:
         assert picture.size[0] > 500
         assert len(picture.convert("L").getcolors()) > 10
+
+
+def test_the_hardware_is_named_wherever_this_runs(tmp_path):
+    (tmp_path / "cpuinfo").write_text("processor\t: 0\nmodel name\t: Fast One\ncpu MHz\t: 1\n")
+    assert describe_hardware(tmp_path / "cpuinfo").startswith("Fast One, ")
+    assert describe_hardware(tmp_path / "missing").endswith(" processors")
