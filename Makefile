@@ -17,7 +17,7 @@ OMP_NUM_THREADS ?= 1
 export OMP_NUM_THREADS
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench bench-text bench-image bench-speed bench-quick bench-backends \
+.PHONY: help demo test test-all lint bench bench-text bench-image bench-speed bench-quick bench-backends \
 	models models-text models-image models-speed check-reference test-lowest
 
 help:  ## list the targets
@@ -28,6 +28,9 @@ demo: $(VENV)/.installed  ## show which words of a review and which patches of a
 
 test: lint  ## run every check: lint and the default tests
 	$(VENV)/bin/python -m pytest
+
+test-all: lint  ## run every check and the slow tests, too
+	$(VENV)/bin/python -m pytest -m "not gpu and not hub"
 
 lint: $(VENV)/.installed  ## check style, format and types
 	$(VENV)/bin/ruff check

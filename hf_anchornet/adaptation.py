@@ -24,6 +24,7 @@ from .evaluation import Localization, localize
 from .span_reader_anchornet import SpanReader, join_spans
 from .text_localizer_anchornet import TextLocalizer
 from .training import TrainingOptions, make_accelerator, train_classifier
+from .training_card import document_training
 from .vocabulary import embed_vocabulary, train_tokenizer
 from .words_anchornet import Words, encodable
 
@@ -210,4 +211,5 @@ def adapt_classifier(
         validation_set = encode_readings(
             classifier, model, tokenizer, validation_rows, data, labels
         )
-    return train_classifier(model, tokenizer, train_set, validation_set, options, accelerator)
+    report = train_classifier(model, tokenizer, train_set, validation_set, options, accelerator)
+    return document_training(report, data, train_rows, accelerator, classifier.reading)

@@ -30,6 +30,7 @@ from .image_processing_anchornet import Box
 from .localization_image import localize_images
 from .patch_reader_anchornet import cut_square
 from .training import TrainingOptions, make_accelerator, train_on_batches
+from .training_card import document_training
 
 READINGS = ("patches", "mix", "full", "small", "centre", "random")
 
@@ -262,7 +263,7 @@ def adapt_patch_classifier(
         persistent_workers=options.num_workers > 0,
     )
     generator = torch.Generator().manual_seed(options.seed)
-    return train_on_batches(
+    report = train_on_batches(
         model,
         processor,
         load(train_set, shuffle=True, generator=generator),
@@ -270,6 +271,7 @@ def adapt_patch_classifier(
         options,
         accelerator,
     )
+    return document_training(report, data, train_rows, accelerator, classifier.reading)
 
 
 def find_side(processor: Any) -> int:

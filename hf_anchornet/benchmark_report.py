@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,20 +20,6 @@ CONTROLS = ("head", "head_and_tail", "random", "textrank", "tfidf", "small", "ce
 
 Report = Mapping[str, Mapping[str, Any]]
 """What `benchmark.run_benchmark` gives: the numbers of each method."""
-
-
-def describe_machine() -> dict[str, Any]:
-    """Where and with what the times were taken, ready for JSON."""
-    import torch
-    import transformers
-
-    return {
-        "architecture": platform.machine(),
-        "instructions": torch.backends.cpu.get_cpu_capability(),
-        "processors": os.cpu_count(),
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-    }
 
 
 def format_report(report: Report) -> str:
@@ -93,6 +80,18 @@ def format_stages(report: Report) -> str:
         for name, row in report.items()
         if len(row["stages"]) > 1
     )
+
+
+def describe_hardware(source: str | Path = "/proc/cpuinfo") -> str:
+    """The processor's name and how many of it torch may use, as times are worth nothing without.
+
+    Args:
+        source: Where Linux tells the name; elsewhere Python is asked.
+    """
+    told = Path(source).read_text("utf-8") if Path(source).exists() else ""
+    found = re.search(r"model name\s*: (.+)", told)
+    name = found[1] if found else platform.processor() or platform.machine()
+    return f"{name}, {os.cpu_count()} processors"
 
 
 def _count_threads(threads: int) -> str:

@@ -116,19 +116,32 @@ class Cascade(PushToHubMixin):
 
     @classmethod
     def from_pretrained(
-        cls, source: str | PathLike[str], device: torch.device | None = None, backend: str = EAGER
+        cls,
+        source: str | PathLike[str],
+        device: torch.device | None = None,
+        backend: str = EAGER,
+        **hub: Any,
     ) -> "Cascade":
-        """The cascade of a folder or Hub id, on a device and by a backend as `load` takes them.
+        """The cascade of a folder or Hub id that `save_pretrained` or `push_to_hub` wrote.
+
+        Args:
+            source: Folder or Hub id.
+            device: Where to put the models.
+            backend: As `load` takes it.
+            hub: As for every `from_pretrained`: `revision`, `token`, `cache_dir`.
 
         Raises:
-            OSError: if there is no cascade or its classifier is missing.
+            OSError: if there is no cascade, it may not be read or its classifier is missing.
         """
-        if find_cascade(source) is None:
+        try:
+            cached_file(source, CASCADE_FILE, **hub)
+        except OSError as error:
             raise OSError(
-                f"`source` must be the Hub id or folder of a cascade, got {str(source)!r}, which "
-                f"has no {CASCADE_FILE}; write one with `Cascade.save_pretrained`."
-            )
-        return cls.attach(source, load_localizer(source, device, backend), device, backend)
+                f"`source` must be the Hub id or folder of a cascade, got {str(source)!r}; write "
+                f"one with `Cascade.save_pretrained` or check id and token. {error}"
+            ) from error
+        localizer = load_localizer(source, device, backend, **hub)
+        return cls.attach(source, localizer, device, backend, **hub)
 
     @classmethod
     def attach(
@@ -137,16 +150,19 @@ class Cascade(PushToHubMixin):
         localizer: Localizer,
         device: torch.device | None = None,
         backend: str = EAGER,
+        **hub: Any,
     ) -> "Cascade":
         """As `from_pretrained`, behind a localizer that is loaded already."""
-        saved = json.loads(Path(str(find_cascade(source))).read_text("utf-8"))
+        saved = json.loads(Path(str(cached_file(source, CASCADE_FILE, **hub))).read_text("utf-8"))
         copied = saved["classifier"] is None
+        hub = hub if copied else hub | {"revision": None}  # a revision of this repository
         reader = READERS[localizer.model.config.model_type].load(
             source if copied else saved["classifier"],
             device,
             CLASSIFIER_FOLDER if copied else "",
             saved["full_size"],
             backend,
+            **hub,
         )
         rule = ExitRule.make(saved["stages"], saved["thresholds"], saved["temperatures"])
         return cls(localizer, reader, rule, saved["calibration"])
@@ -257,20 +273,23 @@ class Cascade(PushToHubMixin):
 
 
 def load_localizer(
-    source: str | PathLike[str], device: torch.device | None = None, backend: str = EAGER
+    source: str | PathLike[str],
+    device: torch.device | None = None,
+    backend: str = EAGER,
+    **hub: Any,
 ) -> Localizer:
     """The localizer of a folder or Hub id, of either modality.
 
     Raises:
         ValueError: if there is another kind of model.
     """
-    kind = AutoConfig.from_pretrained(source).model_type
+    kind = AutoConfig.from_pretrained(source, **hub).model_type
     if kind not in LOCALIZERS:
         raise ValueError(
             f"`localizer` must be of type {' or '.join(sorted(LOCALIZERS))}, got {kind} in "
             f"{source}; choose an AnchorNet."
         )
-    localizer: Localizer = LOCALIZERS[kind].load(source, device, backend)
+    localizer: Localizer = LOCALIZERS[kind].load(source, device, backend, **hub)
     return localizer
 
 

@@ -39,6 +39,7 @@ def load_classifier(
     kind: ClassifierKind,
     device: torch.device | None = None,
     subfolder: str = "",
+    **hub: Any,
 ) -> tuple[PreTrainedModel, Any]:
     """A classifier and what makes its input.
 
@@ -47,6 +48,7 @@ def load_classifier(
         kind: What makes a classifier of its modality.
         device: Where to put one that is loaded here.
         subfolder: Where in its repository or folder one is that is loaded here.
+        hub: For the `from_pretrained` of one that is loaded here: `revision`, `token`.
 
     Raises:
         TypeError: if `classifier` is something else.
@@ -75,8 +77,8 @@ def load_classifier(
             f"{type(classifier).__name__}; load it first."
         )
     try:
-        model = kind.model_class.from_pretrained(classifier, subfolder=subfolder)
-        processor = kind.processor_class.from_pretrained(classifier, subfolder=subfolder)
+        model = kind.model_class.from_pretrained(classifier, subfolder=subfolder, **hub)
+        processor = kind.processor_class.from_pretrained(classifier, subfolder=subfolder, **hub)
     except (OSError, ValueError) as error:
         raise OSError(
             f"`classifier` must be the Hub id or folder of a model for {kind.task} with its "

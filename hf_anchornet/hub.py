@@ -89,15 +89,11 @@ def _register_pipeline(
     pipeline_class._registered_impl = {task: published}  # type: ignore[attr-defined]
 
 
-def save_half(source: str, target: str | Path) -> None:
-    """Copy a classifier and its processor with float16 weights that load as float32.
-
-    Half the size on disk; a float16 model would be slow on a processor. The weights are rounded
-    once (relative error 5e-4).
+def find_classes(source: str) -> tuple[Any, Any]:
+    """The Auto classes of a classifier and of its processor.
 
     Args:
         source: Hub id or folder of a text or image classifier.
-        target: Folder to write.
 
     Raises:
         ValueError: if `source` holds another kind of model.
@@ -113,7 +109,23 @@ def save_half(source: str, target: str | Path) -> None:
             f"`source` must be a text or image classifier, got {architecture or 'no architecture'} "
             f"in {source}; save a model with its head there."
         )
-    model_class, processor_class = found[0]
+    return found[0]
+
+
+def save_half(source: str, target: str | Path) -> None:
+    """Copy a classifier and its processor with float16 weights that load as float32.
+
+    Half the size on disk; a float16 model would be slow on a processor. The weights are rounded
+    once (relative error 5e-4).
+
+    Args:
+        source: Hub id or folder of a text or image classifier.
+        target: Folder to write.
+
+    Raises:
+        ValueError: if `source` holds another kind of model.
+    """
+    model_class, processor_class = find_classes(source)
     model = model_class.from_pretrained(source).half()
     model.save_pretrained(target)
     config = model.config

@@ -165,11 +165,15 @@ class ImageLocalizer:
 
     @classmethod
     def load(
-        cls, source: str | PathLike[str], device: torch.device | None = None, backend: str = EAGER
+        cls,
+        source: str | PathLike[str],
+        device: torch.device | None = None,
+        backend: str = EAGER,
+        **hub: Any,
     ) -> "ImageLocalizer":
-        """The localizer of a folder or Hub id; see the class."""
-        model = AutoModelForImageClassification.from_pretrained(source)
-        processor = AutoImageProcessor.from_pretrained(source)
+        """The localizer of a folder or Hub id; `hub` is for `from_pretrained`; see the class."""
+        model = AutoModelForImageClassification.from_pretrained(source, **hub)
+        processor = AutoImageProcessor.from_pretrained(source, **hub)
         return cls(model.to(device or "cpu"), processor, backend)
 
     def save_pretrained(self, folder: str | PathLike[str], **kwargs: Any) -> None:

@@ -81,9 +81,10 @@ class PatchReader:
         subfolder: str = "",
         full_size: int | None = None,
         backend: str = EAGER,
+        **hub: Any,
     ) -> "PatchReader":
         """Take a classifier in any of its forms; see `load_classifier` and the class."""
-        loaded = load_classifier(classifier, IMAGE_CLASSIFIER, device, subfolder)
+        loaded = load_classifier(classifier, IMAGE_CLASSIFIER, device, subfolder, **hub)
         return cls(*loaded, full_size, backend, subfolder)
 
     def read(

@@ -125,9 +125,10 @@ class SpanReader:
         subfolder: str = "",
         full_size: int | None = None,
         backend: str = EAGER,
+        **hub: Any,
     ) -> "SpanReader":
         """Take a classifier in any of its forms; see `load_classifier` and the class."""
-        loaded = load_classifier(classifier, TEXT_CLASSIFIER, device, subfolder)
+        loaded = load_classifier(classifier, TEXT_CLASSIFIER, device, subfolder, **hub)
         return cls(*loaded, full_size, backend, subfolder)
 
     @cached_property

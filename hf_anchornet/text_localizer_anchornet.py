@@ -95,11 +95,16 @@ class TextLocalizer:
 
     @classmethod
     def load(
-        cls, source: str | PathLike[str], device: torch.device | None = None, backend: str = EAGER
+        cls,
+        source: str | PathLike[str],
+        device: torch.device | None = None,
+        backend: str = EAGER,
+        **hub: Any,
     ) -> "TextLocalizer":
-        """The localizer of a folder or Hub id; see the class."""
-        model = AutoModelForSequenceClassification.from_pretrained(source)
-        return cls(model.to(device or "cpu"), AutoTokenizer.from_pretrained(source), backend)
+        """The localizer of a folder or Hub id; `hub` is for `from_pretrained`; see the class."""
+        model = AutoModelForSequenceClassification.from_pretrained(source, **hub)
+        tokenizer = AutoTokenizer.from_pretrained(source, **hub)
+        return cls(model.to(device or "cpu"), tokenizer, backend)
 
     def save_pretrained(self, folder: str | PathLike[str], **kwargs: Any) -> None:
         """Write the model and its tokenizer."""

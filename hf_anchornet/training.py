@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_linear_schedule_with_warmup
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
+from .cards import TRAINING_FILE
 from .data import make_collator
 from .evaluation import evaluate_accuracy
 
@@ -251,7 +252,7 @@ def train(
         "best": max(history, key=lambda scores: scores[metric]),
     }
     if accelerator.is_main_process:
-        write_json(Path(options.output_dir) / "training.json", report)
+        write_json(Path(options.output_dir) / TRAINING_FILE, report)
     accelerator.wait_for_everyone()
     return report
 

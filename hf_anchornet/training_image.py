@@ -23,6 +23,7 @@ from .evaluation_image import measure_pointing, read_boxes
 from .image_processing_anchornet import AnchorNetImageProcessor
 from .modeling_anchornet_image import AnchorNetForImageClassification
 from .training import TrainingOptions, make_accelerator, train_on_batches
+from .training_card import document_training
 
 DEFAULT = AnchorNetImageConfig()
 
@@ -89,7 +90,7 @@ def train_image_localizer(
     pointing = options.metric_for_best_model == "pointing"
     if pointing:
         read_boxes(validation_rows, data.boxes_column)
-    return train_on_batches(
+    report = train_on_batches(
         model,
         processor,
         make_image_loader(train_set, processor, options, shuffle=True),
@@ -98,6 +99,7 @@ def train_image_localizer(
         accelerator,
         point if pointing else None,
     )
+    return document_training(report, data, train_rows, accelerator)
 
 
 def _check_sides(largest: int, **sides: int) -> None:

@@ -15,6 +15,7 @@ from .data import DataOptions, label_fields, load_labelled, tokenize
 from .distillation import add_taught_pieces
 from .modeling_anchornet_text import AnchorNetTextForSequenceClassification
 from .training import TrainingOptions, make_accelerator, train_classifier
+from .training_card import document_training
 from .vocabulary import (
     count_ngrams,
     embed_vocabulary,
@@ -99,9 +100,10 @@ def train_localizer(
                 localizer.distillation_weight,
                 accelerator,
             )
-    return train_classifier(
+    report = train_classifier(
         model, tokenizer, train_set, validation_set, options, accelerator, localizer.crop_tokens
     )
+    return document_training(report, data, train_rows, accelerator)
 
 
 def make_tokenizer(localizer: LocalizerOptions, texts: Sequence[str]) -> PreTrainedTokenizerBase:

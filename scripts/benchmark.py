@@ -12,7 +12,7 @@ from transformers import HfArgumentParser
 from hf_anchornet.benchmark import BenchmarkOptions, CascadeMethod, run_benchmark
 from hf_anchornet.benchmark_image import ImageMethods, load_pictures, make_image_methods
 from hf_anchornet.benchmark_report import (
-    describe_machine,
+    describe_hardware,
     format_report,
     format_stages,
     plot_report,
@@ -69,7 +69,7 @@ def main() -> None:
     report = run_benchmark(methods, inputs, targets, options)
     settings = {**asdict(data), **asdict(chosen), **asdict(options), **asdict(output)}
     path = Path(output.output)
-    numbers = {"num_rows": len(inputs), "machine": describe_machine(), "methods": report}
+    numbers = {"num_rows": len(inputs), "hardware": describe_hardware(), "methods": report}
     write_json(path, {"settings": settings, **numbers})
     table = f"{format_report(report)}\n{format_stages(report)}"
     path.with_suffix(".md").write_text(table, encoding="utf-8")

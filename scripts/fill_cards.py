@@ -1,46 +1,46 @@
-"""Write the numbers of results/*.json into the model cards."""
+"""Write the numbers of results/*.json into the cards of the shipped models."""
 
 import json
 from pathlib import Path
 
-from huggingface_hub import ModelCard, ModelCardData
-from transformers import AutoModelForImageClassification, AutoModelForSequenceClassification
+from huggingface_hub import ModelCard
 
-from hf_anchornet.hub import DEFAULT_IMAGE_LOCALIZER, DEFAULT_TEXT_LOCALIZER
+from hf_anchornet.card_results import list_results, list_speed_ups, name_gaps
+from hf_anchornet.cards import CITATION, READING, make_data
+from hf_anchornet.hub import DEFAULTS, find_classes
 
 ROOT = Path(__file__).parent.parent
-LOCALIZERS = {
-    "text": (AutoModelForSequenceClassification, DEFAULT_TEXT_LOCALIZER),
-    "image": (AutoModelForImageClassification, DEFAULT_IMAGE_LOCALIZER),
-}
-PIPELINES = {"text": "span-localization", "image": "patch-localization"}
+SETS = {"text": ("span-localization", "imdb", "en"), "image": ("patch-localization", "fod_a", None)}
+READINGS = {"text": "spans", "image": "patches"}
 
 
 def main() -> None:
-    """Read the JSON of each modality; write its cards."""
-    for modality in LOCALIZERS:
-        source = ROOT / f"results/{modality}.json"
-        write_cards(modality, json.loads(source.read_text(encoding="utf-8")))
+    """Read the JSON files of each modality; write its two cards."""
+    for modality, (task, dataset, language) in SETS.items():
+        report, speed = read_results(modality), read_results(f"speed_{dataset}")
+        folder = DEFAULTS[task][0]
+        windows = find_classes(str(folder))[0].from_pretrained(folder).windows
+        for kind, reading in (("localizer", ""), ("classifier", READINGS[modality])):
+            results = list_results(modality, report, reading, dataset)
+            speed_ups = list_speed_ups(modality, speed) if speed and not reading else []
+            name = f"anchornet-{modality}-{kind}"
+            card = ModelCard.from_template(
+                make_data(modality, name, results + speed_ups, "apache-2.0", language),
+                template_path=str(ROOT / f"model_cards/{modality}_{kind}_template.md"),
+                windows=", ".join(map(str, sorted({window.size for window in windows}))),
+                speed_ups=speed_ups,
+                gaps=name_gaps(results + speed_ups),
+                reading=READING,
+                citation=CITATION,
+                **report,
+            )
+            card.save(ROOT / f"model_cards/{modality}_{kind}.md")
 
 
-def write_cards(modality: str, report: dict) -> None:
-    """Fill the templates of a modality's localizer and classifier."""
-    model_class, folder = LOCALIZERS[modality]
-    windows = model_class.from_pretrained(folder).windows
-    for kind in ("localizer", "classifier"):
-        card = ModelCard.from_template(
-            ModelCardData(
-                language="en" if modality == "text" else None,
-                license="apache-2.0",
-                library_name="transformers",
-                pipeline_tag=f"{modality}-classification",
-                tags=["anchornet", PIPELINES[modality], "interpretability"],
-            ),
-            template_path=str(ROOT / f"model_cards/{modality}_{kind}_template.md"),
-            windows=", ".join(map(str, sorted({window.size for window in windows}))),
-            **report,
-        )
-        card.save(ROOT / f"model_cards/{modality}_{kind}.md")
+def read_results(name: str) -> dict:
+    """The content of a file in results/; {}: nobody measured it yet."""
+    path = ROOT / f"results/{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 if __name__ == "__main__":

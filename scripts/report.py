@@ -43,9 +43,9 @@ def main() -> None:
     for name, shown in SETS.items():
         if f"speed_{name}" in found:
             speed[shown] = report = found[f"speed_{name}"]
-            where = ", ".join(f"{key} {value}" for key, value in report["machine"].items())
             table = (FOLDER / f"speed_{name}.md").read_text("utf-8")
-            page += f"\n## {shown}: {report['num_rows']:,} rows of the test split\n\n{where}\n\n"
+            page += f"\n## {shown}: {report['num_rows']:,} rows of the test split\n\n"
+            page += f"{report['hardware']}\n\n"
             page += f"{table}\n![Accuracy and milliseconds of each method](speed_{name}.png)\n"
     (FOLDER / "README.md").write_text(page, "utf-8")
     readme = FOLDER.parent / "README.md"

@@ -17,6 +17,7 @@ import datasets
 import pytest
 import torch
 from accelerate.state import AcceleratorState
+from hub_stub import HubStub, running_stub
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import (
     BertConfig,
@@ -57,6 +58,15 @@ def _same_seed_everywhere() -> None:
 def cache_nothing_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Data sets are cached in the test's own folder."""
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubStub]:
+    """A Hub on loopback that knows nothing yet; this process may speak to it."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
+    with running_stub() as stub:
+        yield stub
 
 
 @pytest.fixture

@@ -2,7 +2,13 @@
 
 from PIL import Image
 
-from hf_anchornet.benchmark_report import format_report, format_sets, format_stages, plot_report
+from hf_anchornet.benchmark_report import (
+    describe_hardware,
+    format_report,
+    format_sets,
+    format_stages,
+    plot_report,
+)
 
 
 def make_row(accuracy, milliseconds, stages):
@@ -64,3 +70,9 @@ def test_several_sets_show_the_baseline_the_best_control_and_ours():
         "cascade with exits",
     ]
     assert lines[4] == "| reviews | cascade with exits | 0.910 | 1.2 | 10.0 |"
+
+
+def test_the_hardware_is_named_wherever_this_runs(tmp_path):
+    (tmp_path / "cpuinfo").write_text("processor\t: 0\nmodel name\t: Fast One\ncpu MHz\t: 1\n")
+    assert describe_hardware(tmp_path / "cpuinfo").startswith("Fast One, ")
+    assert describe_hardware(tmp_path / "missing").endswith(" processors")

@@ -353,7 +353,9 @@ def test_a_missing_classifier_folder_is_named(case, tmp_path):
 
 
 def test_a_folder_without_a_cascade_is_refused(classifier_folder):
-    with pytest.raises(OSError, match=r"`source` must be .* of a cascade, got .*no cascade.json"):
+    with pytest.raises(
+        OSError, match=r"`source` must be .* of a cascade, got .*named cascade.json"
+    ):
         Cascade.from_pretrained(classifier_folder)
 
 

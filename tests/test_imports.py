@@ -52,7 +52,7 @@ CASCADING = {
     "selection_anchornet",
 }
 SELECTION = {"geometry_anchornet", "selection_anchornet"}
-TRAINING = {"data", "vocabulary", "evaluation", "training", *METRICS}
+TRAINING = {"data", "vocabulary", "evaluation", "training", "training_card", *METRICS}
 IMAGE_TRAINING = {"augmentation", "data_image", "localization_image"}
 MAY_IMPORT = {
     "configuration_anchornet": set(),
@@ -112,7 +112,8 @@ MAY_IMPORT = {
     "evaluation": RING | {"data", *METRICS},
     "localization_image": RING,
     "evaluation_image": RING | {"data", "localization_image", *METRICS},
-    "training": RING | {"data", "evaluation", *METRICS},
+    "training": RING | {"cards", "data", "evaluation", *METRICS},
+    "training_card": {"cards", "data", "training"},
     "distillation": RING | {"data"},
     "training_text": RING | TRAINING | {"distillation"},
     "training_image": RING | TRAINING | IMAGE_TRAINING | {"evaluation_image"},
@@ -141,6 +142,11 @@ MAY_IMPORT = {
     "visualization_text": {"visualization"},
     "visualization_image": {"image_processing_anchornet", "visualization"},
     "hub": RING | {"version"},
+    "card_results": set(),
+    "cards": RING | {"card_results"},
+    "folder_check": RING | {"hub"},
+    "publishing": RING | {"cards", "folder_check"},
+    "uploading": {"cascade_anchornet"},
     "cli_shared": {"hub", "visualization"},
     "cli_text": {"cli_shared", "hub", "visualization", "visualization_text"},
     "cli_image": {"cli_shared", "hub", "visualization", "visualization_image"},

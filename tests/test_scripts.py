@@ -19,6 +19,7 @@ OPTIONS = {
     "calibrate.py": ["--dataset", "--localizer", "--max_loss", "--max_cost", "--full_size"],
     "convert_reference_checkpoint.py": ["--source", "--target"],
     "check_reference.py": ["--reference", "--output", "--rounds", "--example"],
+    "publish.py": ["--folder", "--repo_id", "--dry_run", "--private", "--revision", "--results"],
     "shrink.py": ["--source", "--target"],
 }
 
