@@ -18,7 +18,7 @@ export OMP_NUM_THREADS
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all lint bench bench-text bench-image bench-speed bench-quick bench-backends \
-	models models-text models-image models-speed check-reference test-lowest
+	models models-text models-image models-speed ablation check-reference test-lowest
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -131,6 +131,7 @@ models-image: $(VENV)/.installed  ## train the shipped image models and their co
 # In bfloat16, several times faster where the processor has it (grep avx512_bf16 /proc/cpuinfo).
 # On reviews MiniLM first learns from crops of all of them; that model reads for the controls, and
 # the one for spans and the one for full texts start from it, on the same 8,000 reviews.
+CALIBRATE = $(VENV)/bin/python scripts/calibrate.py
 ADAPT = $(KEEP_MEMORY) $(LAUNCH) scripts/adapt_classifier.py
 MINILM = --mixed_precision bf16 --embedding_learning_rate 5e-5 --batch_size 16 --learning_rate
 models-speed: $(VENV)/.installed  ## adapt MiniLM and EfficientNet-Lite0 for bench-speed
@@ -158,7 +159,23 @@ models-speed: $(VENV)/.installed  ## adapt MiniLM and EfficientNet-Lite0 for ben
 			--mixed_precision bf16 --patch_size 96 --full_size 224 --learning_rate 1e-3 \
 			--reading $$reading --output_dir $(RUNS)/lite0_$${reading%% *} || exit 1; \
 	done
-	$(CALIBRATE)
+	$(CALIBRATE) --dataset $(DATA)/text/imdb --localizer $(TEXT_LOCALIZER) --max_cost 2.2e8 \
+		--classifier $(RUNS)/minilm_mix --full_size 512 --stages 32 64 128 \
+		--output_dir $(RUNS)/cascade_imdb
+	$(CALIBRATE) --dataset $(DATA)/text/movie_rationales --localizer $(TEXT_LOCALIZER) \
+		--classifier $(RUNS)/minilm_mix --full_size 512 --stages 32 64 128 --max_cost 6e8 \
+		--output_dir $(RUNS)/cascade_movie_rationales
+	for set in newsgroups20 cuad_windows; do \
+		$(CALIBRATE) --dataset $(DATA)/text/$$set --localizer $(RUNS)/localizer_$$set \
+			--classifier $(RUNS)/minilm_$$set --full_size 512 --output_dir $(RUNS)/cascade_$$set || exit 1; \
+	done
+	$(CALIBRATE) --dataset $(DATA)/image/fod_a --localizer $(IMAGE_LOCALIZER) --max_cost 9e7 \
+		--classifier $(RUNS)/lite0_patches --full_size 224 --stages 1 --output_dir $(RUNS)/cascade_fod_a
+
+ablation: $(VENV)/.installed  ## compare ways to make a shorter text of a long one (RUNS=runs)
+	$(KEEP_MEMORY) $(LAUNCH) scripts/ablate.py --dataset $(DATA)/text/imdb --max_rows 3000 \
+		--localizer $(TEXT_LOCALIZER) --classifier $(RUNS)/minilm_crops --num_epochs 1 \
+		$(MINILM) 5e-5 --output_dir $(RUNS)/ablation --output results/ablation.json
 
 check-reference: $(VENV)/.installed  ## compare with the authors' code (REFERENCE=their checkout)
 	$(VENV)/bin/python -m pip install --no-deps \
