@@ -47,11 +47,30 @@ def main() -> None:
             page += f"\n## {shown}: {report['num_rows']:,} rows of the test split\n\n"
             page += f"{report['hardware']}\n\n"
             page += f"{table}\n![Accuracy and milliseconds of each method](speed_{name}.png)\n"
+    page += make_ablation_table(found["ablation"])
     (FOLDER / "README.md").write_text(page, "utf-8")
     readme = FOLDER.parent / "README.md"
     before, rest = readme.read_text("utf-8").split(MARKS[0])
     after = rest.split(MARKS[1])[1]
     readme.write_text(before + MARKS[0] + format_sets(speed) + MARKS[1] + after, "utf-8")
+
+
+def make_ablation_table(report: dict) -> str:
+    """What a classifier should be given of a text, in Markdown."""
+    rows = [
+        (name, f"{scores['classifier']:.4f}", f"{scores['mean']:.4f}")
+        for name, scores in report["ideas"].items()
+    ]
+    first = next(iter(report["ideas"].values()))
+    head = ("what MiniLM reads", "its accuracy", "mean with the localizer")
+    return f"""
+## Ablation: {report["settings"]["ablation"]["max_tokens"]} tokens of IMDb validation reviews
+
+{report["num_rows"]:,} rows, one seed, a training of its own for each idea; the localizer alone has
+{first["localizer"]:.4f}. Spans are windows of five tokens chosen for what they say for or against
+any label, but in the second row for the predicted label only.
+
+{format_table(head, rows)}"""
 
 
 def make_text_table(report: dict) -> str:
