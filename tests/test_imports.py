@@ -135,6 +135,7 @@ MAY_IMPORT = {
     "benchmark_text": RING | TRAINING | {"adaptation", "benchmark", "controls"},
     "benchmark_image": RING | TRAINING | IMAGE_TRAINING | {"adaptation_image", "benchmark"},
     "benchmark_report": set(),
+    "result_tables": {"benchmark_report"},
     "conversion": RING,
     "conversion_efficientnet": set(),
     "reference": RING | {"conversion"},

@@ -1,0 +1,96 @@
+"""The numbers of results/*.json as tables and sentences in Markdown."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from .benchmark_report import format_table
+
+Report = Mapping[str, Any]
+"""The content of one of the JSON files."""
+
+
+def make_ablation_table(report: Report) -> str:
+    """What a classifier should be given of a text, in Markdown."""
+    rows = [
+        (name, f"{scores['classifier']:.4f}", f"{scores['mean']:.4f}")
+        for name, scores in report["ideas"].items()
+    ]
+    first = next(iter(report["ideas"].values()))
+    head = ("what MiniLM reads", "its accuracy", "mean with the localizer")
+    return f"""
+## Ablation: {report["settings"]["ablation"]["max_tokens"]} tokens of IMDb validation reviews
+
+{report["num_rows"]:,} rows, one seed, a training of its own for each idea; the localizer alone has
+{first["localizer"]:.4f}. Spans are windows of five tokens chosen for what they say for or against
+any label, but in the second row for the predicted label only.
+
+{format_table(head, rows)}"""
+
+
+def make_text_table(report: Report) -> str:
+    """README's table of texts, in Markdown."""
+    local, reads = report["localizer"], report["classifiers"]
+    errors = f"{local['additive_error']:.1e} / {local['chunked_error']:.1e}"
+    accuracy = f"localizer alone, IMDb test ({report['num_rows']:,} reviews): accuracy"
+    rows = [
+        (accuracy, f"{local['accuracy']:.4f}"),
+        ("its multiply-adds per token", f"{local['multiply_adds_per_token']:,.0f}"),
+        ("additive identity / chunked against whole, largest relative error, float32", errors),
+    ]
+    for name, row in report["plausibility"].items():
+        what = f"{name} test: best token in a human span / token AUPRC / smoothed"
+        shares = (row[x] for x in ("pointing", "token_auprc", "token_auprc_smoothed"))
+        rows.append(
+            (f"{what} (random {row['marked_share']:.3f})", join(f"{x:.3f}" for x in shares))
+        )
+    what = f"small BERT on {join(name.replace('_', ' ') for name in reads)}: accuracy"
+    rows.append((what, join(f"{row['accuracy']:.4f}" for row in reads.values())))
+    tokens = join(f"{row['tokens_read']:.0f}" for row in reads.values())
+    rows.append(("the tokens that it reads, on average", tokens))
+    return format_table(("what", "result"), rows)
+
+
+def make_image_table(report: Report) -> str:
+    """README's table of images and a sentence on costs, in Markdown; the card has more rows."""
+    local, rows = report["localizer"], []
+    for name, scores in report["sets"].items():
+        energy = f"{scores['energy']:.3f} ({scores['box_area']:.3f})"
+        own = {"localizer": (f"{scores['accuracy']:.3f}", energy)}
+        for source in ("localizer", "centre_box"):
+            shares = (scores[x][source] for x in ("pointing", "box_iou_recall", "max_box_acc_v2"))
+            accuracy, inside = own.get(source, ("", ""))
+            what = f"{name} ({scores['num_images']:,} images), {source.replace('_', ' ')}"
+            rows.append((what, accuracy, *(f"{share:.3f}" for share in shares), inside))
+    reads = report["classifiers"]
+    accuracy = join(f"{row['accuracy']:.3f}" for row in reads.values())
+    cost = join(f"{row['multiply_adds'] / 1e6:.1f}" for row in reads.values())
+    head = ("images", "accuracy", "pointing", "top-3 IoU >= 1/2", "MaxBoxAccV2", "energy (area)")
+    additive, padded = (f"{local[x]:.1e}" for x in ("additive_error", "padded_error"))
+    whole, trunk = (f"{local[x] / 1e6:.1f}" for x in ("multiply_adds", "trunk_multiply_adds"))
+    return f"""{format_table(head, rows)}
+ResNet on {join(reads)}: accuracy {accuracy}
+at {cost} M multiply-adds.
+Image localizer at 224 px: {whole} M multiply-adds, {trunk} M of them in the trunk; largest relative
+error of the additive identity {additive}, of padded batches {padded}.
+"""
+
+
+def describe_reference(report: Report) -> str:
+    """README's sentence on the published network and its authors' code."""
+    far = max(sizes["logits"]["difference"] for sizes in report["networks"].values())
+    times = [maps["times_faster"]["ours_with_their_rule"] for maps in report["boxes"].values()]
+    faster = [time["median"] for time in times]
+    plain, folded, theirs = (
+        f"{report['trunks']['time_ratio'][name]['median']:.3f}"
+        for name in ("default / efficientnet_lite0", "default / efficientnet_lite0_folded",
+                     "authors / efficientnet_lite0")
+    )  # fmt: skip
+    return f"""The published network, converted: logits within {far:.1e} of the authors' code; the
+same top-5 boxes of 256 maps, {min(faster):.1f} to {max(faster):.1f} times faster. One thread's
+time over EfficientNet-Lite0's: our trunk {plain} ({folded} if that is folded too), theirs {theirs}.
+"""
+
+
+def join(values: Iterable[str]) -> str:
+    """The values in one cell."""
+    return " / ".join(values)
