@@ -85,6 +85,7 @@ bench-speed: $(VENV)/.installed  ## compare what MiniLM and EfficientNet-Lite0 m
 	$(BENCHMARK) --dataset $(DATA)/image/fod_a --output results/speed_fod_a.json \
 		--localizer $(IMAGE_LOCALIZER) --cascades cascade=$(RUNS)/cascade_fod_a \
 		--classifiers $(foreach reading,full patches,$(reading)=$(RUNS)/lite0_$(reading))
+	$(VENV)/bin/python scripts/fill_cards.py
 	$(VENV)/bin/python scripts/report.py
 
 QUICK = --num_counted 50 --num_timed 8 --rounds 3
