@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,15 +12,16 @@ from datasets import Dataset
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
+from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from .adaptation import ClassifierOptions, make_classifier
 from .budget_anchornet import select_best_spans
 from .classifier_anchornet import label_names
-from .data import DataOptions, load_labelled, number_labels
+from .data import DataOptions, load_labelled, make_collator, number_labels
 from .evaluation import Localization, localize
-from .span_reader_anchornet import SpanReader
+from .span_reader_anchornet import SpanReader, join_spans
 from .temperature import fit_temperature
+from .text_localizer_anchornet import TextLocalizer
 from .training import TrainingOptions, make_accelerator, make_loader, train_on_batches
 from .words_anchornet import Span, encodable
 
@@ -35,10 +35,7 @@ def split_windows(view: Localization) -> Sequence[Span]:
 
 def split_clauses(view: Localization) -> Sequence[Span]:
     """Parts of the text between punctuation marks."""
-    words = view.located.words
-    ends = [match.end() for match in _CLAUSE_END.finditer(words.text)]
-    inner = np.searchsorted(words.starts, ends).tolist()
-    return list(pairwise(sorted({0, *inner, len(words)})))
+    return view.located.words.cut(_CLAUSE_END)
 
 
 def split_sentences(view: Localization) -> Sequence[Span]:
@@ -111,10 +108,8 @@ def select_spans(
         budget: The classifier's tokens to spend.
     """
     located = view.located
-    if idea.neutral:
-        values = np.abs(located.attribution).max(axis=-1, initial=0.0)
-    else:
-        values = located.attribution[:, int(view.logits.argmax())]
+    predicted = located.attribution[:, int(view.logits.argmax())]
+    values = located.strength if idea.neutral else predicted
     for spans in (idea.split(view), split_windows(view), located.spans([1])):
         chosen = select_best_spans(spans, values, costs, budget)
         if chosen:
@@ -131,8 +126,8 @@ def encode(
     budget = max_tokens - reader.num_special_tokens
     while True:
         spans = select_spans(idea, view, costs, budget)
-        text = between.join(words.text[slice(*words.span(*span))] for span in spans)
-        ids: list[int] = reader.tokenizer(encodable(text))["input_ids"]
+        text = encodable(join_spans(words, spans, between))
+        ids: list[int] = reader.tokenizer(text)["input_ids"]
         if len(ids) <= max_tokens:
             break
         budget -= len(ids) - max_tokens
@@ -148,15 +143,9 @@ def encode(
 
 def collate(rows: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
     """A padded batch of rows of `Split.encode`."""
-    ids, places = (
-        [torch.tensor(row[name]) for row in rows] for name in ("input_ids", "position_ids")
-    )
-    return {
-        "input_ids": pad_sequence(ids, batch_first=True),
-        "position_ids": pad_sequence(places, batch_first=True),
-        "attention_mask": pad_sequence([torch.ones_like(row) for row in ids], batch_first=True),
-        "labels": torch.tensor([row["labels"] for row in rows]),
-    }
+    places = [torch.tensor(row["position_ids"]) for row in rows]
+    batch = make_collator(pad_token_id=0)(list(rows))  # masked: any token will do
+    return batch | {"position_ids": pad_sequence(places, batch_first=True)}
 
 
 @torch.inference_mode()
@@ -216,12 +205,11 @@ def compare_ideas(
         `seeds`, the scores of each seed.
     """
     train_rows, validation_rows, _ = load_labelled(data)
-    localizer = AutoModelForSequenceClassification.from_pretrained(options.localizer)
-    tokenizer = AutoTokenizer.from_pretrained(options.localizer)
-    labels = label_names(localizer)
+    localizer = TextLocalizer.load(options.localizer)
+    labels = label_names(localizer.model)
     splits = [
         Split(
-            list(localize(localizer, tokenizer, rows[data.text_column])),
+            list(localize(localizer.model, localizer.tokenizer, rows[data.text_column])),
             number_labels(rows, data.label_column, labels),
         )
         for rows in (train_rows, validation_rows)

@@ -26,7 +26,7 @@ from .text_localizer_anchornet import TextLocalizer
 from .training import TrainingOptions, make_accelerator, train_classifier
 from .training_card import document_training
 from .vocabulary import embed_vocabulary, train_tokenizer
-from .words_anchornet import Words, encodable
+from .words_anchornet import Span, Words, encodable
 
 FULL_TOKENS = 512
 """What a full text is cut to, special tokens included; less if the classifier reads less."""
@@ -109,36 +109,46 @@ def choose_texts(
     progress = tqdm(zip(texts, views, strict=True), "selecting", len(texts), mininterval=5)
     chosen: list[list[str]] = [[] for _ in readings]
     for row, (text, view) in enumerate(progress):
-        for reading, kept in zip(readings, chosen, strict=True):
-            kept.append(choose_text(reading, reader, text, view, row))
+        parts = choose_parts(readings, reader, text, view, row)
+        for part, kept in zip(parts, chosen, strict=True):
+            kept.append(part)
     return chosen
 
 
-def choose_text(
-    options: ClassifierOptions, reader: SpanReader, text: str, view: Localization | None, seed: int
-) -> str:
-    """What the classifier reads of one text.
+def choose_parts(
+    readings: Sequence[ClassifierOptions],
+    reader: SpanReader,
+    text: str,
+    view: Localization | None,
+    seed: int,
+) -> list[str]:
+    """What the classifier reads of one text, by each reading.
 
     Args:
-        options: Its reading, neither a mix nor crops, and how much.
+        readings: Neither a mix nor crops.
         reader: The classifier.
         text: The text.
         view: What the localizer says about it, for spans and random spans.
         seed: Decides random spans.
     """
-    if options.reading == "full":
-        return text
+    if all(reading.reading == "full" for reading in readings):
+        return [text] * len(readings)
     words = Words.split(text) if view is None else view.located.words
-    costs, budget = reader.count(words), options.max_tokens - reader.num_special_tokens
-    if options.reading in CONTROLS:
-        spans = CONTROLS[options.reading](words, costs, budget)
-    else:
+    costs = reader.count(words)
+
+    def select(options: ClassifierOptions) -> list[Span]:
+        budget = options.max_tokens - reader.num_special_tokens
+        if options.reading in CONTROLS:
+            return CONTROLS[options.reading](words, costs, budget)
         assert view is not None
         if options.reading == "spans":
-            spans = reader.select(view.located, costs, options.max_tokens, view.scales)
-        else:
-            spans = select_random_spans(view.located.spans(view.scales), costs, budget, seed)
-    return join_spans(words, spans)
+            return reader.select(view.located, costs, options.max_tokens, view.scales)
+        return select_random_spans(view.located.spans(view.scales), costs, budget, seed)
+
+    return [
+        text if reading.reading == "full" else join_spans(words, select(reading))
+        for reading in readings
+    ]
 
 
 def make_classifier(

@@ -55,16 +55,16 @@ def select_readable_spans(
         budget: The classifier's tokens to spend.
         scales: Sizes of the candidate spans, in the localizer's tokens.
     """
-    values = np.abs(located.attribution).max(axis=-1, initial=0.0)
+    values = located.strength
     return select_best_spans(located.spans(scales), values, costs, budget) or select_best_spans(
         located.spans([1]), values, costs, budget
     )
 
 
-def join_spans(words: Words, spans: Sequence[Span]) -> str:
-    """The text of the spans in reading order, one blank between them."""
+def join_spans(words: Words, spans: Sequence[Span], between: str = " ") -> str:
+    """The text of the spans in reading order, by default with one blank between them."""
     cuts = [words.span(*span) for span in spans]
-    return " ".join(words.text[start:end] for start, end in cuts)
+    return between.join(words.text[start:end] for start, end in cuts)
 
 
 class ReadableText(NamedTuple):

@@ -56,7 +56,11 @@ class Words:
 
     def sentences(self) -> list[Span]:
         """The sentences in reading order; each word is in one of them."""
-        ends = [match.end() for match in _SENTENCE_END.finditer(self.text)]
+        return self.cut(_SENTENCE_END)
+
+    def cut(self, end: re.Pattern[str]) -> list[Span]:
+        """The parts of the text in reading order, each up to a match of `end`."""
+        ends = [match.end() for match in end.finditer(self.text)]
         inner = np.searchsorted(self.starts, ends).tolist()
         return list(pairwise(sorted({0, *inner, len(self)})))
 
@@ -120,6 +124,12 @@ class LocatedText:
             word = np.arange(len(token)) + np.repeat(low - np.cumsum(count) + count, count)
             np.add.at(by_word, word, (located.tokens / count[:, None])[token])
         return located
+
+    @property
+    def strength(self) -> NDArray[np.float64]:
+        """The largest absolute attribution of each word over the labels: (words,)."""
+        strength: NDArray[np.float64] = np.abs(self.attribution).max(axis=-1, initial=0.0)
+        return strength
 
     def snap(self, first: NDArray[np.int64], last: NDArray[np.int64]) -> list[Span]:
         """Ranges of tokens `[first, last)`, each widened to whole words; none for a blank text."""

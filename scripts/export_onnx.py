@@ -3,17 +3,12 @@
 import json
 from dataclasses import dataclass
 
-from transformers import (
-    AutoConfig,
-    AutoModelForImageClassification,
-    AutoModelForSequenceClassification,
-    HfArgumentParser,
-)
+from transformers import HfArgumentParser
 
-import hf_anchornet  # noqa: F401  (makes the localizers known)
 from hf_anchornet.agreement import measure_agreement
 from hf_anchornet.data import DataOptions
 from hf_anchornet.export_anchornet import export_onnx
+from hf_anchornet.hub import find_classes
 
 
 @dataclass
@@ -40,10 +35,8 @@ class Options:
 def main() -> None:
     """Parse the options, export, measure, print."""
     (options,) = HfArgumentParser(Options).parse_args_into_dataclasses()
-    (architecture,) = AutoConfig.from_pretrained(options.model).architectures or [""]
-    reads_images = architecture.endswith("ForImageClassification")
-    auto = AutoModelForImageClassification if reads_images else AutoModelForSequenceClassification
-    file = export_onnx(auto.from_pretrained(options.model), options.output, options.int8)
+    model_class, _ = find_classes(options.model)
+    file = export_onnx(model_class.from_pretrained(options.model), options.output, options.int8)
     print(file)
     if options.dataset:
         data = DataOptions(options.dataset, max_rows=options.max_rows)
