@@ -48,6 +48,19 @@ from hf_anchornet.text_localizer_anchornet import TextLocalizer
 ROOT = Path(__file__).parent.parent
 VOCABULARY = ["[PAD]", "[UNK]", "good", "bad", "film", "the", "a", "was", "not", ".", ",", "café"]
 
+BLOCK_THE_PACKAGE = """
+import sys
+from importlib.abc import MetaPathFinder
+
+class Blocker(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "hf_anchornet":
+            raise ImportError(f"{name} is blocked")
+
+sys.meta_path.insert(0, Blocker())
+"""
+"""A program's start, after which it cannot import the package."""
+
 
 @pytest.fixture(autouse=True)
 def _same_seed_everywhere() -> None:
@@ -247,6 +260,13 @@ def image_classifier_folder(tmp_path: Path) -> str:
     return folder
 
 
+def save_together(folder: Path, model: Any, processor: Any) -> str:
+    """Save a model and what makes its input; the folder."""
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return str(folder)
+
+
 @pytest.fixture
 def localizer_folder(
     planted: AnchorNetTextForSequenceClassification,
@@ -255,9 +275,7 @@ def localizer_folder(
 ) -> str:
     """`planted`, which hands spans of 3 tokens to a classifier, saved with its tokenizer."""
     planted.config.reading_scales = [3]
-    planted.save_pretrained(tmp_path / "localizer")
-    tokenizer.save_pretrained(tmp_path / "localizer")
-    return str(tmp_path / "localizer")
+    return save_together(tmp_path / "localizer", planted, tokenizer)
 
 
 @pytest.fixture
@@ -267,9 +285,7 @@ def image_localizer_folder(
     tmp_path: Path,
 ) -> str:
     """`planted_image_model`, for which red and blue decide, saved with its image processor."""
-    planted_image_model.save_pretrained(tmp_path / "localizer")
-    image_processor.save_pretrained(tmp_path / "localizer")
-    return str(tmp_path / "localizer")
+    return save_together(tmp_path / "localizer", planted_image_model, image_processor)
 
 
 @pytest.fixture
@@ -279,9 +295,7 @@ def random_folder(
     tmp_path: Path,
 ) -> str:
     """`model`, for which every token counts, saved with its tokenizer."""
-    model.save_pretrained(tmp_path / "random")
-    tokenizer.save_pretrained(tmp_path / "random")
-    return str(tmp_path / "random")
+    return save_together(tmp_path / "random", model, tokenizer)
 
 
 @pytest.fixture
@@ -291,9 +305,7 @@ def random_image_folder(
     tmp_path: Path,
 ) -> str:
     """`image_model`, saved with its image processor."""
-    image_model.save_pretrained(tmp_path / "random_image")
-    image_processor.save_pretrained(tmp_path / "random_image")
-    return str(tmp_path / "random_image")
+    return save_together(tmp_path / "random_image", image_model, image_processor)
 
 
 @pytest.fixture

@@ -23,22 +23,26 @@ def pictures():
     return [Image.effect_noise(size, 90).convert("RGB") for size in [(40, 40), (64, 40), (33, 50)]]
 
 
+def rename_labels(folder, auto_class, labels):
+    """The folder of a classifier, which now has these labels."""
+    classifier = auto_class.from_pretrained(folder)
+    relabel(classifier, labels)
+    classifier.save_pretrained(folder)
+    return folder
+
+
 @pytest.fixture
 def named_classifier(classifier_folder):
     """The folder of a BERT with the localizer's labels."""
-    bert = AutoModelForSequenceClassification.from_pretrained(classifier_folder)
-    relabel(bert, ["negative", "positive"])
-    bert.save_pretrained(classifier_folder)
-    return classifier_folder
+    labels = ["negative", "positive"]
+    return rename_labels(classifier_folder, AutoModelForSequenceClassification, labels)
 
 
 @pytest.fixture
 def named_image_classifier(image_classifier_folder):
     """The folder of a ViT with the localizer's labels."""
-    vit = AutoModelForImageClassification.from_pretrained(image_classifier_folder)
-    relabel(vit, ["cold", "warm"])
-    vit.save_pretrained(image_classifier_folder)
-    return image_classifier_folder
+    labels = ["cold", "warm"]
+    return rename_labels(image_classifier_folder, AutoModelForImageClassification, labels)
 
 
 def assert_same_answers(answers, others):

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import torch
+from conftest import BLOCK_THE_PACKAGE
 from PIL import Image
 
 from hf_anchornet import (
@@ -24,16 +25,9 @@ from hf_anchornet import (
 from hf_anchornet.text_localizer_anchornet import TextLocalizer
 
 TEXTS = ["the film was not good, a bad café film", "", "good \U0001f44d\U0001f3fd\r\nbad"]
-BLOCK_THE_PACKAGE = """
-import json, sys
-from importlib.abc import MetaPathFinder
-
-class Blocker(MetaPathFinder):
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] == "hf_anchornet":
-            raise ImportError(f"{name} is blocked")
-
-sys.meta_path.insert(0, Blocker())
+START = f"""
+{BLOCK_THE_PACKAGE}
+import json
 folder, inputs, out = sys.argv[1], json.loads(sys.argv[2]), sys.argv[3]
 """
 
@@ -77,7 +71,7 @@ def pictures(tmp_path):
 
 def run_without_the_package(code, folder, inputs):
     """What `code` puts into `answer`, in a fresh offline process that knows `folder`, `inputs`."""
-    code = f"{BLOCK_THE_PACKAGE}{code}\nopen(out, 'w').write(json.dumps(answer))"
+    code = f"{START}{code}\nopen(out, 'w').write(json.dumps(answer))"
     out = folder.parent / "answer.json"
     environment = os.environ | {"HF_HOME": str(folder.parent / "cache"), "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(

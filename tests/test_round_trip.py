@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import BLOCK_THE_PACKAGE
 from hub_stub import running_stub
 from transformers import AutoModelForImageClassification, AutoModelForSequenceClassification
 
@@ -35,17 +36,6 @@ from transformers import (
 )
 image, review, ids, pixels = {str(SAMPLE_IMAGE)!r}, open({str(SAMPLE_REVIEW)!r}).read(), \
 torch.tensor({IDS}), torch.linspace(-1, 1, 3 * 128 * 128).view(1, 3, 128, 128)
-"""
-BLOCK_THE_PACKAGE = """
-import sys
-from importlib.abc import MetaPathFinder
-
-class Blocker(MetaPathFinder):
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] == "hf_anchornet":
-            raise ImportError(f"{name} is blocked")
-
-sys.meta_path.insert(0, Blocker())
 """
 PUSH = f"""
 from hf_anchornet import *
