@@ -237,9 +237,18 @@ class AnchorNetTextForSequenceClassification(AnchorNetTextPreTrainedModel, Ancho
         largest = max(window.size for window in self.windows)
         input_ids, mask = _align_left(input_ids, attention_mask, largest)
         masks = tuple(valid_positions(mask, window) for window in self.windows)
-        chunk_size, length = self.config.chunk_size, input_ids.shape[1]
-        if self.training or chunk_size is None or length <= chunk_size:
+        chunk_size = self.config.chunk_size
+        if self.training or chunk_size is None or input_ids.shape[1] <= chunk_size:
             return self._score_piece(input_ids, mask, masks), masks
+        return self._score_in_pieces(input_ids, mask, masks, chunk_size), masks
+
+    # Compiled, it would be compiled anew for each length: only what it calls is.
+    @torch.compiler.disable(recursive=False)  # type: ignore[no-untyped-call, untyped-decorator]
+    def _score_in_pieces(
+        self, input_ids: Tensor, mask: Tensor, masks: tuple[Tensor, ...], chunk_size: int
+    ) -> tuple[Tensor, ...]:
+        """As `_score_piece` of the whole text, at constant memory."""
+        length, largest = input_ids.shape[1], max(window.size for window in self.windows)
         # A piece ends where a window of every stride ends, so that none is split or repeated.
         stride = math.lcm(*(window.stride for window in self.windows))
         size = -(-chunk_size // stride) * stride
@@ -254,7 +263,7 @@ class AnchorNetTextForSequenceClassification(AnchorNetTextPreTrainedModel, Ancho
                 for m, window in zip(masks, self.windows, strict=True)
             )
             pieces.append(self._score_piece(input_ids[:, tokens], mask[:, tokens], cut))
-        return tuple(torch.cat(branch, dim=1) for branch in zip(*pieces, strict=True)), masks
+        return tuple(torch.cat(branch, dim=1) for branch in zip(*pieces, strict=True))
 
     def _score_piece(
         self, input_ids: Tensor, mask: Tensor, masks: tuple[Tensor, ...]

@@ -363,6 +363,7 @@ def trace_once(graphs: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Calla
 def trace_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     """`torch.compile` as it is but for the C++ compiler, which takes half a minute."""
     torch.compiler.reset()
+    torch._dynamo.utils.counters.clear()
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
 
 

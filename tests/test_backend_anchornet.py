@@ -137,6 +137,18 @@ def test_images_are_the_same_compiled(image_model, image_processor, pictures, tr
         assert one.multiply_adds() == other.multiply_adds()
 
 
+def test_pieces_of_texts_are_not_compiled_for_each_length(model, trace_quickly):
+    model.config.chunk_size = 20
+    compiled = make_network(model, "compile")
+    with torch.no_grad():
+        for length in range(21, 300, 20):
+            ids = torch.randint(2, 60, (2, length))
+            assert_close(compiled(ids).logits, model(ids).logits)
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] < 8
+
+
+# torch's own compiler still imports modules that use what torch has deprecated.
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")
 @pytest.mark.slow
 def test_texts_are_the_same_compiled_to_machine_code(model, tokenizer):
     torch.compiler.reset()
