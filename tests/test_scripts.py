@@ -8,6 +8,7 @@ import pytest
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 OPTIONS = {
+    "app.py": ["--port", "--space"],
     "train.py": ["--dataset", "--output_dir", "--teacher", "--learning_rate", "--crop_size"],
     "adapt_classifier.py": ["--dataset", "--localizer", "--reading", "--budgets", "--turn"],
     "benchmark_backends.py": ["--text_localizer", "--image_localizer", "--rounds", "--output"],
