@@ -30,11 +30,12 @@ def load_models(task: str, localizer: str = "", classifier: str = "") -> DemoMod
 def warm_up() -> None:
     """Load the shipped models and ask them for inputs of each order of size: no click waits."""
     texts, photos = load_models("span-localization"), load_models("patch-localization")
+    options = DemoOptions(5, texts.sizes, BUDGETS["span-localization"])
     # Multiply-adds are counted once for each power of two of tokens.
     for length in (16, 40, 80, 160, 320, 640, 1280, 2560):
-        texts.ask("good " * length, DemoOptions(1, texts.sizes, BUDGETS["span-localization"]))
-    options = DemoOptions(1, photos.sizes, BUDGETS["patch-localization"])
-    photos.ask(open_upload(SAMPLE_IMAGE.read_bytes()), options)
+        show_text("good " * length, texts, options)
+    options = DemoOptions(5, photos.sizes, BUDGETS["patch-localization"])
+    show_image({"path": SAMPLE_IMAGE}, photos, options)
 
 
 def show_text(text: str, models: DemoModels, options: DemoOptions) -> tuple[str, str]:
@@ -56,7 +57,7 @@ def show_text(text: str, models: DemoModels, options: DemoOptions) -> tuple[str,
             "shorten it, or use the pipeline, which takes any length."
         )
     answer = models.ask(text, options)
-    cards = render_cards(answer, "on the full text")
+    cards = render_cards(answer, "the full text")
     return render_verdict(answer), cards + render_spans(text, answer)
 
 
@@ -79,7 +80,7 @@ def show_image(
     image = open_upload(Path(upload["path"]).read_bytes())
     answer = models.ask(image, options)
     remark = _LEARNED_FROM_PATCHES if models.shipped else ""
-    cards = render_cards(answer, "on the whole photo", remark)
+    cards = render_cards(answer, "the whole photo", remark)
     return render_verdict(answer), cards + render_boxes(image, answer)
 
 

@@ -33,10 +33,10 @@ CSS = """
   grid-template-columns: repeat(auto-fit, minmax(10rem, 1fr)); }
 .anchornet .card { border: 1px solid var(--border-color-primary); border-radius: .5rem;
   padding: .7rem .8rem; background: var(--block-background-fill); }
-.anchornet .card strong { display: block; font-size: 1.15rem; overflow-wrap: anywhere; }
-.anchornet dl { display: grid; grid-template-columns: auto auto; gap: .1rem .5rem;
-  margin: .5rem 0 0; font-size: .875rem; }
-.anchornet dd { margin: 0; text-align: right; font-variant-numeric: tabular-nums; }
+.anchornet .card strong { display: block; font-size: 1.15rem; margin-top: .5rem;
+  overflow-wrap: anywhere; }
+.anchornet .card p { font-size: .875rem; margin: .4rem 0 0; }
+.anchornet .card b { font-weight: 600; font-variant-numeric: tabular-nums; }
 .anchornet .bar { height: .4rem; border-radius: .2rem; margin-top: .6rem;
   background: var(--border-color-primary); }
 .anchornet .bar span { display: block; height: 100%; border-radius: .2rem;
@@ -102,9 +102,9 @@ def render_cards(answer: Answer, full_name: str, remark: str = "") -> str:
     full = comparison.full
     most = max(comparison.together.multiply_adds, full.multiply_adds if full else 0, 1)
     cards = [
-        _card("Localizer", "on everything", comparison.alone, most),
-        _card("Classifier", "on the selected parts", comparison.selected, most, "not asked"),
-        _card("Both together", "what the cascade answers", comparison.together, most),
+        _card("Localizer", "all of it", comparison.alone, most),
+        _card("Classifier", "the selected parts", comparison.selected, most, "not asked"),
+        _card("Both together", "the cascade", comparison.together, most),
         _card("Classifier", full_name, full, most, "nothing to read"),
     ]
     notes = "" if comparison.stage else f"<p>{_explain_exit(comparison)}</p>"
@@ -160,15 +160,12 @@ def _card(title: str, reads: str, reading: Reading | None, most: int, absent: st
     head = f"<h3>{title}</h3><small>{_escape(reads)}</small>"
     if reading is None:
         return f'<section class="card">{head}<strong>{absent}</strong></section>'
-    costs = {
-        "multiply-adds": f"{reading.multiply_adds / 1e6:,.1f} M",
-        "time": f"{reading.milliseconds:,.1f} ms",
-    }
-    rows = "".join(f"<dt>{name}</dt><dd>{cost}</dd>" for name, cost in costs.items())
+    adds, spent = f"{reading.multiply_adds / 1e6:,.1f} M", f"{reading.milliseconds:,.1f} ms"
+    costs = f"<p><b>{adds}</b> multiply-adds<br><b>{spent}</b></p>"
     width = f"{100 * reading.multiply_adds / most:.1f}%"
     bar = f'<div class="bar" aria-hidden="true"><span style="width:{width}"></span></div>'
-    saying = _say(reading.label, reading.score)
-    return f'<section class="card">{head}{saying}<dl>{rows}</dl>{bar}</section>'
+    saying = f"<strong>{_escape(reading.label)}</strong> {reading.score:.1%}"
+    return f'<section class="card">{head}{saying}{costs}{bar}</section>'
 
 
 def _explain_exit(comparison: Comparison) -> str:

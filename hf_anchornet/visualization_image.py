@@ -77,7 +77,8 @@ def draw_panels(image: Any, result: Record, longest_px: int | None = None) -> li
     picture = open_image(image)
     _check_boxes(picture, result["patches"])
     longest = max(picture.size)
-    stretch = min(max(longest, SMALLEST_SIDE_PX), longest_px or longest) / longest
+    drawn_px = max(longest, SMALLEST_SIDE_PX)
+    stretch = (drawn_px if longest_px is None else min(drawn_px, longest_px)) / longest
     large = picture.resize([round(side * stretch) for side in picture.size])
     panels = [draw_boxes(large, result["patches"], stretch)]
     heat = next(iter(result.get("maps", {}).values()), None)

@@ -96,7 +96,7 @@ def test_the_budget_holds(texts):
 def test_a_sure_localizer_leaves_the_classifier_unasked(texts):
     answer = texts.ask("good good", DemoOptions(5, [1], 8, exit_threshold=0.5))
     assert answer.comparison.selected is None
-    shown = render_cards(answer, "on the full text")
+    shown = render_cards(answer, "the full text")
     assert "not asked" in shown
     assert "more than the exit threshold of 50%" in shown
     assert "the localizer alone" in render_verdict(answer)
