@@ -17,7 +17,7 @@ OMP_NUM_THREADS ?= 1
 export OMP_NUM_THREADS
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint bench bench-text bench-image bench-speed bench-quick bench-backends \
+.PHONY: help demo test test-all lint bench bench-text bench-image bench-speed bench-quick bench-backends bench-demo \
 	models models-text models-image models-speed ablation check-reference test-lowest
 
 help:  ## list the targets
@@ -100,6 +100,9 @@ bench-quick: $(VENV)/.installed  ## the same on few rows with the shipped models
 bench-backends: $(VENV)/.installed  ## compare eager, compiled and ONNX localizers, minutes
 	$(KEEP_MEMORY) $(VENV)/bin/python scripts/benchmark_backends.py --rounds $(or $(ROUNDS),20) \
 		--note "$(NOTE)"
+
+bench-demo: $(VENV)/.installed  ## time the web demo in Chromium and take its picture
+	DEMO_RECORD=. $(VENV)/bin/python -m pytest -m slow tests/test_demo_app.py -k second
 
 models: models-text models-image  ## train the shipped models (DATA=folder of the sets, RUNS=runs)
 

@@ -35,7 +35,7 @@ CSS = """
   padding: .7rem .8rem; background: var(--block-background-fill); }
 .anchornet .card strong { display: block; font-size: 1.15rem; margin-top: .5rem;
   overflow-wrap: anywhere; }
-.anchornet .card p { font-size: .875rem; margin: .4rem 0 0; }
+.anchornet .card p { font-size: .8125rem; margin: .4rem 0 0; }
 .anchornet .card b { font-weight: 600; font-variant-numeric: tabular-nums; }
 .anchornet .bar { height: .4rem; border-radius: .2rem; margin-top: .6rem;
   background: var(--border-color-primary); }
@@ -161,7 +161,7 @@ def _card(title: str, reads: str, reading: Reading | None, most: int, absent: st
     if reading is None:
         return f'<section class="card">{head}<strong>{absent}</strong></section>'
     adds, spent = f"{reading.multiply_adds / 1e6:,.1f} M", f"{reading.milliseconds:,.1f} ms"
-    costs = f"<p><b>{adds}</b> multiply-adds<br><b>{spent}</b></p>"
+    costs = f"<p><b>{adds}</b> multiply&#8209;adds<br><b>{spent}</b></p>"
     width = f"{100 * reading.multiply_adds / most:.1f}%"
     bar = f'<div class="bar" aria-hidden="true"><span style="width:{width}"></span></div>'
     saying = f"<strong>{_escape(reading.label)}</strong> {reading.score:.1%}"

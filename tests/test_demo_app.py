@@ -102,6 +102,7 @@ def test_the_shipped_models_are_loaded_once():
     assert load_models("span-localization") is load_models("span-localization")
 
 
+@pytest.mark.slow
 def test_a_space_holds_the_app_and_what_it_needs(tmp_path):
     write_space(tmp_path / "space")
     readme = (tmp_path / "space" / "README.md").read_text("utf-8")
@@ -167,7 +168,7 @@ def page(served, tmp_path):
     with webdriver.Chrome(options=options, service=service) as driver:
         page = SimpleNamespace(driver=driver, address=served[0], server=served[1])
         driver.get(page.address)
-        page.find = lambda xpath, seconds=30: wait_for(driver, xpath, seconds)
+        page.find = lambda xpath, seconds=120: wait_for(driver, xpath, seconds)
         page.find(BUTTON)
         yield page
 
