@@ -57,6 +57,15 @@ def test_each_input_is_predicted_once_and_in_order():
     assert [32, 33] in [batch[:2] for batch in seen if len(batch) == 8]
 
 
+def test_models_are_opened_with_the_first_number_of_threads():
+    before = torch.get_num_threads()
+    try:
+        BenchmarkOptions(threads=[3], backend="onnx").set_threads()
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_the_number_of_threads_is_put_back():
     before = torch.get_num_threads()
     options = BenchmarkOptions([1], [before + 1], num_timed=1, num_counted=1, rounds=1)
@@ -115,6 +124,7 @@ def test_any_method_may_be_the_baseline():
         ({"num_timed": 0}, "`num_timed` must be at least 1, got 0"),
         ({"batch_sizes": []}, r"`batch_sizes` must be at least 1, got \[\]"),
         ({"threads": [-1]}, r"`threads` must be at least 0, got \[-1\]"),
+        ({"backend": "onnx"}, r'`threads` must be one number with `backend` "onnx", got \[1, 0\]'),
     ],
 )
 def test_bad_options_are_refused(options, message):
