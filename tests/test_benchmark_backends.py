@@ -1,5 +1,6 @@
 """Backends side by side."""
 
+import pytest
 import torch
 
 from hf_anchornet import SAMPLE_IMAGE, SAMPLE_REVIEW
