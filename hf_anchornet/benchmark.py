@@ -123,6 +123,8 @@ class BenchmarkOptions:
         baseline: The method that the speed of the others is compared with.
         backend: What computes all models, "eager", "compile" or "onnx", but those in int8; see
             `make_network`.
+        times_only: Whether to leave out all but times: for other threads or another backend, when
+            a run before has told how good the methods are.
     """
 
     batch_sizes: list[int] = field(default_factory=lambda: [1, 32])
@@ -132,6 +134,7 @@ class BenchmarkOptions:
     rounds: int = 7
     baseline: str = FULL_READING
     backend: str = EAGER
+    times_only: bool = False
 
     def __post_init__(self) -> None:
         """Check that there is something to measure."""
@@ -171,8 +174,9 @@ def run_benchmark(
             multiply-adds are torch's to count.
 
     Returns:
-        For each method `accuracy` and `macro_f1`, in [0, 1], `multiply_adds` an input, `times` for
-        each number of threads and batch size, and `stages`: the share of the time of each step.
+        For each method `accuracy` and `macro_f1`, in [0, 1], and `multiply_adds` an input, unless
+        only times are asked for; `times` for each number of threads and batch size; `stages`: the
+        share of the time of each step.
 
     Raises:
         ValueError: if the baseline is missing.
@@ -184,16 +188,16 @@ def run_benchmark(
         )
     rng = np.random.default_rng(0)
     drawn = [inputs[row] for row in rng.permutation(len(inputs))[: options.num_counted]]
-    report: dict[str, dict[str, Any]] = {}
-    for name, method in methods.items():
-        quality = score(predict_batches(method, inputs, 32), targets)
-        work = count_method((eager or methods).get(name, method), drawn) / len(drawn)
-        report[name] = quality | {"multiply_adds": work, "times": []}
+    report: dict[str, dict[str, Any]] = {name: {} for name in methods}
+    for name, method in methods.items() if not options.times_only else ():
+        report[name] |= score(predict_batches(method, inputs, 32), targets)
+        work = count_method((eager or methods).get(name, method), drawn)
+        report[name]["multiply_adds"] = work / len(drawn)
     for threads in options.threads:
         for batch_size in options.batch_sizes:
             times = time_methods(methods, drawn[: options.num_timed], batch_size, threads, options)
             for name, row in times.items():
-                report[name]["times"].append(row)
+                report[name].setdefault("times", []).append(row)
     for name, method in methods.items():
         report[name]["stages"] = share_stages(method, drawn[: options.num_timed])
     return report

@@ -68,7 +68,8 @@ def main() -> None:
     for item in output.cascades:
         name, folder = item.split("=", 1)
         methods[name] = CascadeMethod(folder, labels, options.backend)
-    eager = make_methods(chosen, labels) if options.backend != EAGER else None
+    counted = options.backend != EAGER and not options.times_only
+    eager = make_methods(chosen, labels) if counted else None
     report = run_benchmark(methods, inputs, targets, options, eager)
     settings = {**asdict(data), **asdict(chosen), **asdict(options), **asdict(output)}
     path = Path(output.output)
@@ -76,7 +77,8 @@ def main() -> None:
     write_json(path, {"settings": settings, **numbers})
     table = f"{format_report(report)}\n{format_stages(report)}"
     path.with_suffix(".md").write_text(table, encoding="utf-8")
-    plot_report(report, path.with_suffix(".png"))
+    if not options.times_only:
+        plot_report(report, path.with_suffix(".png"))
     print(table)
 
 

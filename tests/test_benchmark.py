@@ -49,6 +49,12 @@ def test_each_method_gets_its_numbers():
     assert report["full"]["times"][0]["speed_up"] == {"median": 1.0, "min": 1.0, "max": 1.0}
 
 
+def test_times_may_be_all_that_is_measured():
+    options = BenchmarkOptions([1], [1], num_timed=1, rounds=1, times_only=True)
+    report = run_benchmark({"full": Guess()}, [0, 1], [0, 1], options)
+    assert set(report["full"]) == {"times", "stages"}
+
+
 def test_each_input_is_predicted_once_and_in_order():
     seen = []
     keep = Steps({"keep": lambda inputs: seen.append(list(inputs)) or one_hot([0] * len(inputs))})
