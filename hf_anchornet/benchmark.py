@@ -125,6 +125,7 @@ class BenchmarkOptions:
             `make_network`.
         times_only: Whether to leave out all but times: for other threads or another backend, when
             a run before has told how good the methods are.
+        methods: The methods to measure, the baseline among them; default: all.
     """
 
     batch_sizes: list[int] = field(default_factory=lambda: [1, 32])
@@ -135,6 +136,7 @@ class BenchmarkOptions:
     baseline: str = FULL_READING
     backend: str = EAGER
     times_only: bool = False
+    methods: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Check that there is something to measure."""
@@ -179,13 +181,17 @@ def run_benchmark(
         share of the time of each step.
 
     Raises:
-        ValueError: if the baseline is missing.
+        ValueError: if the baseline or a method asked for is missing.
     """
-    if options.baseline not in methods:
+    wanted = options.methods or list(methods)
+    for name, value in (("methods", wanted), ("baseline", [options.baseline])):
+        if not set(value) <= set(methods):
+            raise ValueError(f"`{name}` must be of {sorted(methods)}, got {value}.")
+    if options.baseline not in wanted:
         raise ValueError(
-            f"`baseline` must be one of the methods {sorted(methods)}, which the others are "
-            f"compared with, got {options.baseline!r}."
+            f"`methods` must hold {options.baseline!r}, the baseline, got {wanted}; add it."
         )
+    methods = {name: methods[name] for name in wanted}
     rng = np.random.default_rng(0)
     drawn = [inputs[row] for row in rng.permutation(len(inputs))[: options.num_counted]]
     report: dict[str, dict[str, Any]] = {name: {} for name in methods}

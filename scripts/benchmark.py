@@ -3,6 +3,7 @@
 Writes a JSON of all numbers, a table and a picture beside it, and prints the table.
 """
 
+import json
 import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -36,11 +37,13 @@ class Output:
         split: Split to report on.
         cascades: Cascades to compare, too, as name=folder.
         output: JSON file to write; the table has its name with .md, the picture with .png.
+        update: Whether methods that the file has from before, and that are not measured now, stay.
     """
 
     split: str = "test"
     cascades: list[str] = field(default_factory=list)
     output: str = "results/benchmark.json"
+    update: bool = False
 
 
 def make_parser(modality: str) -> HfArgumentParser:
@@ -73,8 +76,12 @@ def main() -> None:
     report = run_benchmark(methods, inputs, targets, options, eager)
     settings = {**asdict(data), **asdict(chosen), **asdict(options), **asdict(output)}
     path = Path(output.output)
-    numbers = {"num_rows": len(inputs), "hardware": describe_hardware(), "methods": report}
-    write_json(path, {"settings": settings, **numbers})
+    numbers = {"num_rows": len(inputs), "hardware": describe_hardware(), "earlier": []}
+    if output.update:
+        before = json.loads(path.read_text("utf-8"))
+        report = before["methods"] | report
+        numbers["earlier"] = [*before.get("earlier", []), before["settings"]]
+    write_json(path, {"settings": settings, **numbers, "methods": report})
     table = f"{format_report(report)}\n{format_stages(report)}"
     path.with_suffix(".md").write_text(table, encoding="utf-8")
     if not options.times_only:

@@ -49,6 +49,19 @@ def test_each_method_gets_its_numbers():
     assert report["full"]["times"][0]["speed_up"] == {"median": 1.0, "min": 1.0, "max": 1.0}
 
 
+def test_only_the_methods_asked_for_are_measured():
+    methods = {"full": Guess(), "small": Guess(), "other": Guess()}
+    options = BenchmarkOptions([1], [1], 1, 1, 1, methods=["other", "full"])
+    assert list(run_benchmark(methods, [0, 1], [0, 1], options)) == ["other", "full"]
+    for wanted, message in (
+        (["full", "none"], r"`methods` must be of .*, got \['full', 'none'\]"),
+        (["other"], "`methods` must hold 'full', the baseline"),
+    ):
+        options = BenchmarkOptions(methods=wanted)
+        with pytest.raises(ValueError, match=message):
+            run_benchmark(methods, [0, 1], [0, 1], options)
+
+
 def test_times_may_be_all_that_is_measured():
     options = BenchmarkOptions([1], [1], num_timed=1, rounds=1, times_only=True)
     report = run_benchmark({"full": Guess()}, [0, 1], [0, 1], options)
@@ -101,7 +114,7 @@ def test_a_localizer_and_a_classifier_answer_alone_and_together():
 
 
 def test_a_benchmark_without_its_baseline_is_refused():
-    with pytest.raises(ValueError, match=r"`baseline` must be one of .*'head'.*got 'full'"):
+    with pytest.raises(ValueError, match=r"`baseline` must be of .*'head'.*got \['full'\]"):
         run_benchmark({"head": Guess()}, [0], [0], FEW)
 
 
