@@ -12,7 +12,7 @@ from transformers import AutoImageProcessor, AutoModelForImageClassification
 
 from .adaptation_image import PatchClassifierOptions, choose_from_view, cut
 from .backend_anchornet import EAGER, make_network
-from .benchmark import (
+from .benchmark_methods import (
     Method,
     Probs,
     Steps,

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from .adaptation import FULL_TOKENS
 from .backend_anchornet import EAGER
-from .benchmark import (
+from .benchmark_methods import (
     Method,
     Probs,
     Steps,

@@ -11,8 +11,9 @@ from pathlib import Path
 from transformers import HfArgumentParser
 
 from hf_anchornet.backend_anchornet import EAGER
-from hf_anchornet.benchmark import BenchmarkOptions, CascadeMethod, run_benchmark
+from hf_anchornet.benchmark import BenchmarkOptions, merge_reports, run_benchmark
 from hf_anchornet.benchmark_image import ImageMethods, load_pictures, make_image_methods
+from hf_anchornet.benchmark_methods import CascadeMethod
 from hf_anchornet.benchmark_report import (
     describe_hardware,
     format_report,
@@ -37,7 +38,7 @@ class Output:
         split: Split to report on.
         cascades: Cascades to compare, too, as name=folder.
         output: JSON file to write; the table has its name with .md, the picture with .png.
-        update: Whether methods that the file has from before, and that are not measured now, stay.
+        update: Whether what the file holds stays, where it is not measured again.
     """
 
     split: str = "test"
@@ -79,12 +80,12 @@ def main() -> None:
     numbers = {"num_rows": len(inputs), "hardware": describe_hardware(), "earlier": []}
     if output.update:
         before = json.loads(path.read_text("utf-8"))
-        report = before["methods"] | report
+        report = merge_reports(before["methods"], report)
         numbers["earlier"] = [*before.get("earlier", []), before["settings"]]
     write_json(path, {"settings": settings, **numbers, "methods": report})
     table = f"{format_report(report)}\n{format_stages(report)}"
     path.with_suffix(".md").write_text(table, encoding="utf-8")
-    if not options.times_only:
+    if not options.times_only or output.update:
         plot_report(report, path.with_suffix(".png"))
     print(table)
 

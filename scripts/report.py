@@ -20,8 +20,8 @@ SETS = {
     "cuad_windows": "contract passages",
     "fod_a": "photos (FOD-A)",
 }
-RUNS = {"": "", "_threads": "All threads: ", "_onnx": "On ONNX Runtime: "}
-"""The files of a set, by the end of the name: all numbers; times of other runs."""
+RUNS = {"": "", "_onnx": "On ONNX Runtime: "}
+"""The files of a set, by the end of the name: all numbers; times on another backend."""
 
 INTRODUCTION = """# Results
 

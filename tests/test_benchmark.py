@@ -6,15 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from hf_anchornet.benchmark import (
-    BenchmarkOptions,
+from hf_anchornet.benchmark import BenchmarkOptions, merge_reports, run_benchmark, score
+from hf_anchornet.benchmark_methods import (
     CascadeMethod,
     Steps,
     combine_steps,
     find_folder,
     parse_folders,
-    run_benchmark,
-    score,
 )
 
 FEW = BenchmarkOptions(batch_sizes=[1, 3], threads=[1], num_timed=4, num_counted=5, rounds=2)
@@ -60,6 +58,25 @@ def test_only_the_methods_asked_for_are_measured():
         options = BenchmarkOptions(methods=wanted)
         with pytest.raises(ValueError, match=message):
             run_benchmark(methods, [0, 1], [0, 1], options)
+
+
+def test_a_later_report_adds_to_an_earlier_one():
+    def run(**options):
+        return run_benchmark(
+            {"full": Guess(), "small": Guess()},
+            [0, 1],
+            [0, 1],
+            BenchmarkOptions(num_timed=1, num_counted=1, rounds=1, **options),
+        )
+
+    before = run(threads=[1], batch_sizes=[1, 2], methods=["full"])
+    now = run(threads=[1, 0], batch_sizes=[1], times_only=True)
+    merged = merge_reports(before, now)
+    assert merged["full"]["accuracy"] == 1
+    conditions = [(time["threads"], time["batch_size"]) for time in merged["full"]["times"]]
+    assert conditions == [(1, 1), (1, 2), (0, 1)]
+    assert merged["full"]["times"][0] == now["full"]["times"][0]
+    assert merged["small"] == now["small"]
 
 
 def test_times_may_be_all_that_is_measured():
