@@ -37,9 +37,9 @@ class BenchmarkOptions:
 
     batch_sizes: list[int] = field(default_factory=lambda: [1, 32])
     threads: list[int] = field(default_factory=lambda: [1, 0])
-    num_timed: int = 32
+    num_timed: int = 64
     num_counted: int = 200
-    rounds: int = 7
+    rounds: int = 5
     baseline: str = FULL_READING
     backend: str = EAGER
     times_only: bool = False
