@@ -7,18 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-METHODS = {
-    "full": "full input",
-    "windows": "all windows of 512 tokens",
-    "localizer": "localizer alone",
-    "spans_and_localizer": "localizer, then selected spans",
-    "patches_and_localizer": "localizer, then best patch",
-    "cascade": "cascade with exits",
-    "quick_cascade": "cascade with more exits",
-}
-SPEED = "times faster, batch 1 / 32"
-CONTROLS = ("head", "head_and_tail", "random", "textrank", "tfidf", "small", "centre")
-
 Report = Mapping[str, Mapping[str, Any]]
 """What `benchmark.run_benchmark` gives: the numbers of each method."""
 
@@ -45,44 +33,6 @@ def format_report(report: Report) -> str:
             row += [f"{times['milliseconds']:.2f}", f"{ratio['median']:.1f} {spread}"]
         rows.append(row)
     return format_table(head, rows)
-
-
-def format_sets(
-    reports: Mapping[str, Mapping[str, Any]], on_onnx: Mapping[str, Mapping[str, Any]]
-) -> str:
-    """A table of several sets: what people would read, the best cheaper control, and ours.
-
-    Args:
-        reports: What `scripts/benchmark.py` wrote, by the name to show. The times of one thread are
-            shown, and those of batches of 1 and 32 were taken.
-        on_onnx: The same of a run on ONNX Runtime, where there was one.
-    """
-    rows = []
-    for name, report in reports.items():
-        methods, baseline = report["methods"], report["settings"]["baseline"]
-        dear = methods[baseline]["multiply_adds"]
-        controls = [name for name in CONTROLS if name in methods]
-        cheaper = [name for name in controls if methods[name]["multiply_adds"] < dear]
-        shown = {baseline: METHODS[baseline]}
-        if cheaper:
-            best = max(cheaper, key=lambda control: methods[control]["accuracy"])
-            shown[best] = f"best control: {best.replace('_', ' ')}"
-        left_out = {"full", "windows"} - {baseline}
-        for method, what in (shown | METHODS).items():
-            if method in methods and method not in left_out:
-                row = methods[method]
-                cost = f"{row['multiply_adds'] / 1e6:,.1f}"
-                other = on_onnx.get(name, {"methods": {}})["methods"].get(method)
-                faster = [_join_ratios(row), _join_ratios(other) if other else "not measured"]
-                rows.append([name, what, f"{row['accuracy']:.3f}", cost, *faster])
-    head = ["set", "what is read", "accuracy", "M multiply-adds", SPEED, "the same on ONNX Runtime"]
-    return format_table(head, rows)
-
-
-def _join_ratios(row: Mapping[str, Any]) -> str:
-    """How many times faster a method is with one thread, for each size of a batch."""
-    ratios = [times["speed_up"]["median"] for times in row["times"] if times["threads"] == 1]
-    return " / ".join(f"{ratio:.1f}" for ratio in ratios)
 
 
 def format_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

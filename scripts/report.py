@@ -3,11 +3,11 @@
 import json
 from pathlib import Path
 
-from hf_anchornet.benchmark_report import format_sets
 from hf_anchornet.result_tables import (
     describe_reference,
     make_ablation_table,
     make_image_table,
+    make_speed_table,
     make_text_table,
 )
 
@@ -63,7 +63,7 @@ def main() -> None:
     on_onnx = {
         SETS[name]: found[f"speed_{name}_onnx"] for name in speed if f"speed_{name}_onnx" in found
     }
-    table = format_sets({SETS[name]: report for name, report in speed.items()}, on_onnx)
+    table = make_speed_table({SETS[name]: report for name, report in speed.items()}, on_onnx)
     readme.write_text(before + MARKS[0] + table + MARKS[1] + after, "utf-8")
 
 

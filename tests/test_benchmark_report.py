@@ -5,7 +5,6 @@ from PIL import Image
 from hf_anchornet.benchmark_report import (
     describe_hardware,
     format_report,
-    format_sets,
     format_stages,
     plot_report,
 )
@@ -55,33 +54,6 @@ def test_the_picture_is_written(tmp_path):
     with Image.open(tmp_path / "plot.png") as picture:
         assert picture.size[0] > 500
         assert len(picture.convert("L").getcolors()) > 10
-
-
-def test_several_sets_show_the_baseline_the_best_control_and_ours():
-    methods = {
-        **REPORT,
-        "head": make_row(0.7, 2.0, {}),
-        "windows": make_row(0.92, 20.0, {}, 5e6),
-        "full": make_row(0.9, 10.0, {}, 4e6),
-        "tfidf": make_row(0.99, 2.0, {}, 6e6),  # no control: it costs more
-        "cascade": make_row(0.91, 1.0, {}),
-    }
-    reports = {
-        "reviews": {"methods": methods, "settings": {"baseline": "full"}},
-        "letters": {"methods": methods, "settings": {"baseline": "windows"}},
-    }
-    lines = format_sets(reports, {"letters": {"methods": {"cascade": REPORT["full"]}}}).splitlines()
-    assert lines[0].endswith("| times faster, batch 1 / 32 | the same on ONNX Runtime |")
-    assert [line.split(" | ")[1] for line in lines[2:]] == [
-        "full input",
-        "best control: head and tail",
-        "cascade with exits",
-        "all windows of 512 tokens",
-        "best control: head and tail",
-        "cascade with exits",
-    ]
-    assert lines[4] == "| reviews | cascade with exits | 0.910 | 1.2 | 10.0 | not measured |"
-    assert lines[7] == "| letters | cascade with exits | 0.910 | 1.2 | 10.0 | 1.0 |"
 
 
 def test_the_hardware_is_named_wherever_this_runs(tmp_path):
