@@ -65,26 +65,32 @@ BENCHMARK = $(KEEP_MEMORY) $(VENV)/bin/python scripts/benchmark.py
 
 TEXT_LOCALIZER = hf_anchornet/default/text_localizer
 IMAGE_LOCALIZER = hf_anchornet/default/image_localizer
+REVIEWS = --localizer $(TEXT_LOCALIZER) \
+	--classifiers $(foreach reading,full mix,$(reading)=$(RUNS)/minilm_$(reading)) \
+		$(foreach reading,crop head tfidf textrank,$(reading)=$(RUNS)/minilm_crops)
+IMDB = $(REVIEWS) --dataset $(DATA)/text/imdb --max_rows 5000 \
+	--cascades cascade=$(RUNS)/cascade_imdb quick_cascade=$(RUNS)/cascade_imdb_quick
+PHOTOS = --dataset $(DATA)/image/fod_a --localizer $(IMAGE_LOCALIZER) \
+	--cascades cascade=$(RUNS)/cascade_fod_a \
+	--classifiers $(foreach reading,full patches small centre random,$(reading)=$(RUNS)/lite0_$(reading))
 # Long texts are compared with all their windows.
 LONG_TEXTS = --baseline windows --num_timed 16
+ON_ONNX = --backend onnx --threads 1 --times_only True
 
 bench-speed: $(VENV)/.installed  ## compare what MiniLM and EfficientNet-Lite0 may read (RUNS=runs)
-	$(BENCHMARK) --dataset $(DATA)/text/imdb --max_rows 5000 --output results/speed_imdb.json \
-		--localizer $(TEXT_LOCALIZER) --cascades cascade=$(RUNS)/cascade_imdb \
-		--classifiers $(foreach reading,full mix,$(reading)=$(RUNS)/minilm_$(reading)) \
-			$(foreach reading,crop head tfidf textrank,$(reading)=$(RUNS)/minilm_crops)
-	$(BENCHMARK) --dataset $(DATA)/text/movie_rationales --output results/speed_movie_rationales.json \
-		--localizer $(TEXT_LOCALIZER) --cascades cascade=$(RUNS)/cascade_movie_rationales $(LONG_TEXTS) \
-		--classifiers $(foreach reading,full mix,$(reading)=$(RUNS)/minilm_$(reading)) \
-			$(foreach reading,crop head tfidf textrank,$(reading)=$(RUNS)/minilm_crops)
+	$(BENCHMARK) $(IMDB) --output results/speed_imdb.json
+	$(BENCHMARK) $(IMDB) $(ON_ONNX) --output results/speed_imdb_onnx.json \
+		--methods full localizer spans_and_localizer cascade quick_cascade
+	$(BENCHMARK) $(REVIEWS) --dataset $(DATA)/text/movie_rationales $(LONG_TEXTS) \
+		--output results/speed_movie_rationales.json --cascades cascade=$(RUNS)/cascade_movie_rationales
 	for set in newsgroups20 cuad_windows; do \
-		$(BENCHMARK) --dataset $(DATA)/text/$$set --output results/speed_$$set.json $(LONG_TEXTS) \
-			--localizer $(RUNS)/localizer_$$set --cascades cascade=$(RUNS)/cascade_$$set \
+		$(BENCHMARK) --dataset $(DATA)/text/$$set --max_rows 2000 $(LONG_TEXTS) \
+			--output results/speed_$$set.json --localizer $(RUNS)/localizer_$$set \
+			--cascades cascade=$(RUNS)/cascade_$$set \
 			--classifiers full=$(RUNS)/minilm_$$set || exit 1; \
 	done
-	$(BENCHMARK) --dataset $(DATA)/image/fod_a --output results/speed_fod_a.json \
-		--localizer $(IMAGE_LOCALIZER) --cascades cascade=$(RUNS)/cascade_fod_a \
-		--classifiers $(foreach reading,full patches,$(reading)=$(RUNS)/lite0_$(reading))
+	$(BENCHMARK) $(PHOTOS) --output results/speed_fod_a.json
+	$(BENCHMARK) $(PHOTOS) $(ON_ONNX) --output results/speed_fod_a_onnx.json
 	$(VENV)/bin/python scripts/fill_cards.py
 	$(VENV)/bin/python scripts/report.py
 
@@ -158,14 +164,17 @@ models-speed: $(VENV)/.installed  ## adapt MiniLM and EfficientNet-Lite0 for ben
 			--output_dir $(RUNS)/minilm_$${set%% *} || exit 1; \
 	done
 	$(VENV)/bin/python scripts/convert_efficientnet_lite.py --target $(RUNS)/lite0
-	for reading in "patches --num_epochs 5" "full --num_epochs 3"; do \
+	for reading in "full --num_epochs 3" patches small centre random; do \
 		$(ADAPT) --dataset $(DATA)/image/fod_a --localizer $(IMAGE_LOCALIZER) --classifier $(RUNS)/lite0 \
-			--mixed_precision bf16 --patch_size 96 --full_size 224 --learning_rate 1e-3 \
+			--mixed_precision bf16 --patch_size 96 --full_size 224 --learning_rate 1e-3 --num_epochs 5 \
 			--reading $$reading --output_dir $(RUNS)/lite0_$${reading%% *} || exit 1; \
 	done
 	$(CALIBRATE) --dataset $(DATA)/text/imdb --localizer $(TEXT_LOCALIZER) --max_cost 2.2e8 \
 		--classifier $(RUNS)/minilm_mix --full_size 512 --stages 32 64 128 \
 		--output_dir $(RUNS)/cascade_imdb
+	$(CALIBRATE) --dataset $(DATA)/text/imdb --localizer $(TEXT_LOCALIZER) --max_cost 6e7 \
+		--classifier $(RUNS)/minilm_mix --full_size 512 --stages 32 64 128 \
+		--output_dir $(RUNS)/cascade_imdb_quick
 	$(CALIBRATE) --dataset $(DATA)/text/movie_rationales --localizer $(TEXT_LOCALIZER) \
 		--classifier $(RUNS)/minilm_mix --full_size 512 --stages 32 64 128 --max_cost 6e8 \
 		--output_dir $(RUNS)/cascade_movie_rationales

@@ -6,105 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from statistics import median
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
-from .cascade_anchornet import Cascade
-from .classifier_anchornet import label_names
+from .backend_anchornet import EAGER, ONNX
+from .benchmark_methods import FULL_READING, Method, Probs
 from .timing import compare_times, count_work, time_interleaved
-
-Probs = NDArray[np.floating[Any]]
-"""Probabilities of the labels: (inputs, labels)."""
-
-FULL_READING = "full"
-"""The reading that each set of classifiers must hold: full inputs."""
-
-
-class Method(Protocol):
-    """What is compared: anything that gives probabilities for a list of inputs."""
-
-    def predict(self, inputs: Sequence[Any], /) -> Probs:
-        """Probabilities of the labels, in the order of the benchmark's labels."""
-
-
-@dataclass
-class Steps:
-    """A method made of steps, so that each can be timed.
-
-    Attributes:
-        steps: By name; the first takes the inputs, each other what the one before it gave, and the
-            last gives the probabilities.
-        counted_as: The method whose multiply-adds are its own, where they cannot be counted.
-    """
-
-    steps: dict[str, Callable[[Any], Any]]
-    counted_as: Method | None = None
-
-    def predict(self, inputs: Sequence[Any], /) -> Probs:
-        """Run all steps."""
-        passed: Any = inputs
-        for step in self.steps.values():
-            passed = step(passed)
-        result: Probs = passed
-        return result
-
-
-class CascadeMethod:
-    """A cascade as a method; it counts its multiply-adds itself, as each input leaves elsewhere.
-
-    Args:
-        folder: Folder or Hub id of a cascade.
-        labels: Names of the labels in the order of the probabilities.
-    """
-
-    def __init__(self, folder: str, labels: Sequence[str]) -> None:
-        self.cascade = Cascade.from_pretrained(folder)
-        self.order = order_labels(self.cascade.localizer.model, labels)
-
-    def predict(self, inputs: Sequence[Any], /) -> Probs:
-        """The answers of the stages at which the inputs leave."""
-        traces = self.cascade.follow(self._open(inputs), len(inputs))
-        probs: Probs = torch.stack([trace.probs for trace in traces]).numpy()
-        return probs[:, self.order]
-
-    def count_work(self, inputs: Sequence[Any]) -> int:
-        """Multiply-adds of all inputs together."""
-        traces = self.cascade.follow(self._open(inputs))
-        return sum(t.localizer_multiply_adds + t.classifier_multiply_adds for t in traces)
-
-    def _open(self, inputs: Sequence[Any]) -> list[Any]:
-        check = self.cascade.localizer.check_input
-        return [check(item, f"input {index}") for index, item in enumerate(inputs)]
-
-
-def combine_steps(
-    part: str,
-    localize: Callable[[Any], Any],
-    rate: Callable[[Any], Probs],
-    choose: Callable[[Any], Any],
-    classify: Callable[[Any], Probs],
-) -> dict[str, Method]:
-    """The two methods of a localizer and a classifier that reads what it selects.
-
-    Args:
-        part: What is selected: the name of the method with the classifier's answer alone; the
-            other one takes the mean of both models' probabilities.
-        localize: From inputs to the localizer's views of them.
-        rate: From views to the localizer's probabilities.
-        choose: From views to what the classifier reads.
-        classify: From that to its probabilities.
-    """
-    first: dict[str, Callable[[Any], Any]] = {
-        "localize": localize,
-        "select": lambda views: (choose(views), rate(views)),
-    }
-    alone = {**first, "classify": lambda chosen: classify(chosen[0])}
-    both = {**first, "classify": lambda chosen: (classify(chosen[0]) + chosen[1]) / 2}
-    return {part: Steps(alone), f"{part}_and_localizer": Steps(both)}
 
 
 @dataclass
@@ -115,18 +24,26 @@ class BenchmarkOptions:
         batch_sizes: Inputs that a method gets at a time when it is timed.
         threads: Numbers of torch's threads; 0: all processors. One thread is timed in seconds of
             the processor, several are in seconds of the clock.
-        num_timed: Inputs that are timed, the first ones.
-        num_counted: Inputs whose multiply-adds are counted, the first ones.
+        num_timed: Inputs that are timed, drawn at random.
+        num_counted: Inputs whose multiply-adds are counted, drawn at random.
         rounds: How often each method runs, in turn with the others.
         baseline: The method that the speed of the others is compared with.
+        backend: What computes all models, "eager", "compile" or "onnx", but those in int8; see
+            `make_network`.
+        times_only: Whether to leave out all but times: for other threads or another backend, when
+            a run before has told how good the methods are.
+        methods: The methods to measure, the baseline among them; default: all.
     """
 
     batch_sizes: list[int] = field(default_factory=lambda: [1, 32])
     threads: list[int] = field(default_factory=lambda: [1, 0])
-    num_timed: int = 32
+    num_timed: int = 64
     num_counted: int = 200
-    rounds: int = 7
+    rounds: int = 5
     baseline: str = FULL_READING
+    backend: str = EAGER
+    times_only: bool = False
+    methods: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Check that there is something to measure."""
@@ -137,6 +54,15 @@ class BenchmarkOptions:
             raise ValueError(f"`batch_sizes` must be at least 1, got {self.batch_sizes}.")
         if not self.threads or min(self.threads) < 0:
             raise ValueError(f"`threads` must be at least 0, got {self.threads}.")
+        if self.backend == ONNX and len(self.threads) > 1:
+            raise ValueError(
+                f'`threads` must be one number with `backend` "onnx", got {self.threads}; a graph '
+                "keeps the threads that it was opened with: run once for each number."
+            )
+
+    def set_threads(self) -> None:
+        """Let torch, and the graphs opened from now on, have the first number of threads."""
+        set_threads(self.threads[0])
 
 
 def run_benchmark(
@@ -144,6 +70,7 @@ def run_benchmark(
     inputs: Sequence[Any],
     targets: Sequence[int],
     options: BenchmarkOptions,
+    eager: Mapping[str, Method] | None = None,
 ) -> dict[str, dict[str, Any]]:
     """The numbers of each method, ready for JSON.
 
@@ -152,34 +79,62 @@ def run_benchmark(
         inputs: In any order; batches are made of neighbours.
         targets: Number of the right label of each input.
         options: How much is measured.
+        eager: The same methods as torch computes them, needed where another backend does:
+            multiply-adds are torch's to count.
 
     Returns:
-        For each method `accuracy` and `macro_f1`, in [0, 1], `multiply_adds` an input, `times` for
-        each number of threads and batch size, and `stages`: the share of the time of each step.
+        For each method `accuracy` and `macro_f1`, in [0, 1], and `multiply_adds` an input, unless
+        only times are asked for; `times` for each number of threads and batch size; `stages`: the
+        share of the time of each step.
 
     Raises:
-        ValueError: if the baseline is missing.
+        ValueError: if the baseline or a method asked for is missing.
     """
-    if options.baseline not in methods:
+    wanted = options.methods or list(methods)
+    for name, value in (("methods", wanted), ("baseline", [options.baseline])):
+        if not set(value) <= set(methods):
+            raise ValueError(f"`{name}` must be of {sorted(methods)}, got {value}.")
+    if options.baseline not in wanted:
         raise ValueError(
-            f"`baseline` must be one of the methods {sorted(methods)}, which the others are "
-            f"compared with, got {options.baseline!r}."
+            f"`methods` must hold {options.baseline!r}, the baseline, got {wanted}; add it."
         )
-    rng = np.random.default_rng(0)
-    drawn = [inputs[row] for row in rng.permutation(len(inputs))[: options.num_counted]]
-    report: dict[str, dict[str, Any]] = {}
-    for name, method in methods.items():
-        quality = score(predict_batches(method, inputs, 32), targets)
-        work = count_method(method, drawn) / len(drawn)
-        report[name] = quality | {"multiply_adds": work, "times": []}
+    methods = {name: methods[name] for name in wanted}
+    drawn = _draw(inputs, options.num_counted)
+    timed = _draw(inputs, options.num_timed)
+    report: dict[str, dict[str, Any]] = {name: {} for name in methods}
+    for name, method in methods.items() if not options.times_only else ():
+        report[name] |= score(predict_batches(method, inputs, 32), targets)
+        work = count_method((eager or methods).get(name, method), drawn)
+        report[name]["multiply_adds"] = work / len(drawn)
     for threads in options.threads:
         for batch_size in options.batch_sizes:
-            times = time_methods(methods, drawn[: options.num_timed], batch_size, threads, options)
+            times = time_methods(methods, timed, batch_size, threads, options)
             for name, row in times.items():
-                report[name]["times"].append(row)
+                report[name].setdefault("times", []).append(row)
     for name, method in methods.items():
-        report[name]["stages"] = share_stages(method, drawn[: options.num_timed])
+        report[name]["stages"] = share_stages(method, timed)
     return report
+
+
+def merge_reports(
+    before: Mapping[str, Mapping[str, Any]], now: Mapping[str, Mapping[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """Two reports of `run_benchmark` as one; where both measured the same, the later stays."""
+    merged = {name: dict(row) for name, row in before.items()}
+    for name, row in now.items():
+        earlier = merged.get(name, {})
+        times = {
+            (time["threads"], time["batch_size"]): time
+            for time in [*earlier.get("times", []), *row["times"]]
+        }
+        merged[name] = {**earlier, **row, "times": list(times.values())}
+    return merged
+
+
+def _draw(inputs: Sequence[Any], count: int) -> list[Any]:
+    """So many of the inputs, at random and in their order: neighbours are alike."""
+    rows = np.random.default_rng(0).permutation(len(inputs))[:count]
+    return [inputs[row] for row in sorted(rows)]
 
 
 def count_method(method: Method, inputs: Sequence[Any]) -> int:
@@ -220,7 +175,7 @@ def time_methods(
     The speed-up over the baseline is taken round by round: its median, minimum and maximum.
     """
     before = torch.get_num_threads()
-    torch.set_num_threads(threads or os.cpu_count() or 1)
+    set_threads(threads)
     functions = {
         name: partial(predict_batches, method, inputs, batch_size)
         for name, method in methods.items()
@@ -239,6 +194,11 @@ def time_methods(
     }
 
 
+def set_threads(threads: int) -> None:
+    """Give torch so many threads; 0: all processors."""
+    torch.set_num_threads(threads or os.cpu_count() or 1)
+
+
 def share_stages(method: Method, inputs: Sequence[Any]) -> dict[str, float]:
     """The share of the processor's time of each step, one input at a time; {} without steps."""
     steps: Mapping[str, Callable[[Any], Any]] = getattr(method, "steps", {})
@@ -251,44 +211,3 @@ def share_stages(method: Method, inputs: Sequence[Any]) -> dict[str, float]:
             seconds[name] += time.process_time() - start
     total = sum(seconds.values())
     return {name: spent / total for name, spent in seconds.items()}
-
-
-def parse_folders(classifiers: Sequence[str]) -> dict[str, str]:
-    """Folders of classifiers by reading, from a list of reading=folder.
-
-    Raises:
-        ValueError: if one is not of this form, or none reads full inputs.
-    """
-    folders = dict(item.split("=", 1) for item in classifiers if "=" in item)
-    if len(folders) < len(classifiers) or FULL_READING not in folders:
-        raise ValueError(
-            "`classifiers` must be given as reading=folder, each reading once, the full one among "
-            f"them, got {list(classifiers)}."
-        )
-    return folders
-
-
-def find_folder(folders: Mapping[str, str], reading: str) -> str:
-    """The classifier of a reading: its own, else one trained on a mix, else that of full inputs."""
-    return next(folders[name] for name in (reading, "mix", FULL_READING) if name in folders)
-
-
-def order_labels(model: Any, labels: Sequence[str]) -> list[int]:
-    """Numbers of the labels in the model's own order.
-
-    Raises:
-        ValueError: if the model has other labels.
-    """
-    own = label_names(model)
-    if set(own) != set(labels):
-        raise ValueError(
-            f"a model has the labels {sorted(own)}, the set {sorted(labels)}; adapt a classifier "
-            "to this set first."
-        )
-    return [own.index(label) for label in labels]
-
-
-def to_probs(logits: Tensor, order: Sequence[int]) -> Probs:
-    """Probabilities of the labels in this order."""
-    probs: Probs = logits.float().softmax(dim=-1).numpy()[:, list(order)]
-    return probs

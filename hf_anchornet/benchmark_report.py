@@ -7,66 +7,32 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-METHODS = {
-    "full": "full input",
-    "windows": "all windows of 512 tokens",
-    "localizer": "localizer alone",
-    "spans_and_localizer": "localizer, then selected spans",
-    "patches_and_localizer": "localizer, then best patch",
-    "cascade": "cascade with exits",
-}
-SPEED = "times faster, batch 1 / 32"
-CONTROLS = ("head", "head_and_tail", "random", "textrank", "tfidf", "small", "centre")
-
 Report = Mapping[str, Mapping[str, Any]]
 """What `benchmark.run_benchmark` gives: the numbers of each method."""
 
 
 def format_report(report: Report) -> str:
     """A table with a row for each method: quality, cost, and speed for each way it was timed."""
-    timed = [(row["threads"], row["batch_size"]) for row in next(iter(report.values()))["times"]]
-    head = ["method", "accuracy", "macro F1", "M multiply-adds"]
+    first = next(iter(report.values()))
+    timed = [(row["threads"], row["batch_size"]) for row in first["times"]]
+    head = ["method"]
+    if "accuracy" in first:
+        head += ["accuracy", "macro F1", "M multiply-adds"]
     for threads, batch_size in timed:
         where = f"batch {batch_size}, {_count_threads(threads)}"
         head += [f"ms, {where}", f"times faster, {where}"]
     rows = []
     for name, numbers in report.items():
-        row = [name.replace("_", " "), f"{numbers['accuracy']:.4f}", f"{numbers['macro_f1']:.4f}"]
-        row.append(f"{numbers['multiply_adds'] / 1e6:,.1f}")
+        row = [name.replace("_", " ")]
+        if "accuracy" in first:
+            row += [f"{numbers[score]:.4f}" for score in ("accuracy", "macro_f1")]
+            row.append(f"{numbers['multiply_adds'] / 1e6:,.1f}")
         for times in numbers["times"]:
             ratio = times["speed_up"]
             spread = f"({ratio['min']:.1f} to {ratio['max']:.1f})"
             row += [f"{times['milliseconds']:.2f}", f"{ratio['median']:.1f} {spread}"]
         rows.append(row)
     return format_table(head, rows)
-
-
-def format_sets(reports: Mapping[str, Mapping[str, Any]]) -> str:
-    """A table of several sets: what people would read, the best cheaper control, and ours.
-
-    Args:
-        reports: What `scripts/benchmark.py` wrote, by the name to show. The times of one thread are
-            shown, and those of batches of 1 and 32 were taken.
-    """
-    rows = []
-    for name, report in reports.items():
-        methods, baseline = report["methods"], report["settings"]["baseline"]
-        dear = methods[baseline]["multiply_adds"]
-        controls = [name for name in CONTROLS if name in methods]
-        cheaper = [name for name in controls if methods[name]["multiply_adds"] < dear]
-        shown = {baseline: METHODS[baseline]}
-        if cheaper:
-            best = max(cheaper, key=lambda control: methods[control]["accuracy"])
-            shown[best] = f"best control: {best.replace('_', ' ')}"
-        left_out = {"full", "windows"} - {baseline}
-        for method, what in (shown | METHODS).items():
-            if method in methods and method not in left_out:
-                row = methods[method]
-                times = [t["speed_up"]["median"] for t in row["times"] if t["threads"] == 1]
-                faster = " / ".join(f"{ratio:.1f}" for ratio in times)
-                cost = f"{row['multiply_adds'] / 1e6:,.1f}"
-                rows.append([name, what, f"{row['accuracy']:.3f}", cost, faster])
-    return format_table(["set", "what is read", "accuracy", "M multiply-adds", SPEED], rows)
 
 
 def format_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -8,6 +8,51 @@ from .benchmark_report import format_table
 Report = Mapping[str, Any]
 """The content of one of the JSON files."""
 
+CONTROLS = ("head", "head_and_tail", "crop", "random", "textrank", "tfidf", "small", "centre")
+CASCADES = {"cascade": "", "quick_cascade": ", exits sooner"}
+"""The cascades of a set, and what is said of them."""
+
+
+def make_speed_table(reports: Mapping[str, Report], on_onnx: Mapping[str, Report]) -> str:
+    """README's table of cascades, in Markdown.
+
+    Args:
+        reports: What `scripts/benchmark.py` wrote, by the name to show, one thread timed with
+            batches of 1 and 32.
+        on_onnx: The same of runs on ONNX Runtime, as far as there were any.
+    """
+    rows = []
+    for name, report in reports.items():
+        methods, baseline = report["methods"], report["settings"]["baseline"]
+        full = methods[baseline]
+        fast = on_onnx.get(name, {"methods": {}})["methods"]
+        cheaper = [
+            (methods[control]["accuracy"], control.replace("_", " "))
+            for control in CONTROLS
+            if control in methods and methods[control]["multiply_adds"] < full["multiply_adds"]
+        ]
+        control = "{:.3f} ({})".format(*max(cheaper)) if cheaper else "not measured"
+        for cascade, remark in CASCADES.items():
+            if cascade in methods:
+                scores = [
+                    f"{methods[method]['accuracy']:.3f}"
+                    for method in (baseline, cascade, "localizer")
+                ]
+                work = f"{full['multiply_adds'] / methods[cascade]['multiply_adds']:.1f}"
+                faster = [
+                    join_ratios(times[cascade]) if cascade in times else "not measured"
+                    for times in (methods, fast)
+                ]
+                rows.append((name + remark, *scores, control, work, *faster))
+    accuracies = ("full input", "cascade", "localizer alone", "best control")
+    return format_table(("accuracy on", *accuracies, "less work", "faster", "on ONNX"), rows)
+
+
+def join_ratios(row: Mapping[str, Any]) -> str:
+    """How many times faster a method is with one thread, for each size of a batch."""
+    ratios = [times["speed_up"]["median"] for times in row["times"] if times["threads"] == 1]
+    return join(f"{ratio:.1f}" for ratio in ratios)
+
 
 def make_ablation_table(report: Report) -> str:
     """What a classifier should be given of a text, in Markdown."""

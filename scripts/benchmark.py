@@ -3,14 +3,17 @@
 Writes a JSON of all numbers, a table and a picture beside it, and prints the table.
 """
 
+import json
 import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from transformers import HfArgumentParser
 
-from hf_anchornet.benchmark import BenchmarkOptions, CascadeMethod, run_benchmark
+from hf_anchornet.backend_anchornet import EAGER
+from hf_anchornet.benchmark import BenchmarkOptions, merge_reports, run_benchmark
 from hf_anchornet.benchmark_image import ImageMethods, load_pictures, make_image_methods
+from hf_anchornet.benchmark_methods import CascadeMethod
 from hf_anchornet.benchmark_report import (
     describe_hardware,
     format_report,
@@ -35,11 +38,13 @@ class Output:
         split: Split to report on.
         cascades: Cascades to compare, too, as name=folder.
         output: JSON file to write; the table has its name with .md, the picture with .png.
+        update: Whether what the file holds stays, where it is not measured again.
     """
 
     split: str = "test"
     cascades: list[str] = field(default_factory=list)
     output: str = "results/benchmark.json"
+    update: bool = False
 
 
 def make_parser(modality: str) -> HfArgumentParser:
@@ -62,18 +67,26 @@ def main() -> None:
     inputs_column = data.text_column if modality == "text" else data.image_column
     labels = find_labels(load_split(data, output.split, inputs_column), data.label_column)
     inputs, targets = load(data, output.split, labels)
-    methods = make_methods(chosen, labels)
+    options.set_threads()
+    methods = make_methods(chosen, labels, options.backend)
     for item in output.cascades:
         name, folder = item.split("=", 1)
-        methods[name] = CascadeMethod(folder, labels)
-    report = run_benchmark(methods, inputs, targets, options)
+        methods[name] = CascadeMethod(folder, labels, options.backend)
+    counted = options.backend != EAGER and not options.times_only
+    eager = make_methods(chosen, labels) if counted else None
+    report = run_benchmark(methods, inputs, targets, options, eager)
     settings = {**asdict(data), **asdict(chosen), **asdict(options), **asdict(output)}
     path = Path(output.output)
-    numbers = {"num_rows": len(inputs), "hardware": describe_hardware(), "methods": report}
-    write_json(path, {"settings": settings, **numbers})
+    numbers = {"num_rows": len(inputs), "hardware": describe_hardware(), "earlier": []}
+    if output.update:
+        before = json.loads(path.read_text("utf-8"))
+        report = merge_reports(before["methods"], report)
+        numbers["earlier"] = [*before.get("earlier", []), before["settings"]]
+    write_json(path, {"settings": settings, **numbers, "methods": report})
     table = f"{format_report(report)}\n{format_stages(report)}"
     path.with_suffix(".md").write_text(table, encoding="utf-8")
-    plot_report(report, path.with_suffix(".png"))
+    if not options.times_only or output.update:
+        plot_report(report, path.with_suffix(".png"))
     print(table)
 
 

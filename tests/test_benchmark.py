@@ -6,15 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from hf_anchornet.benchmark import (
-    BenchmarkOptions,
+from hf_anchornet.benchmark import BenchmarkOptions, merge_reports, run_benchmark, score
+from hf_anchornet.benchmark_methods import (
     CascadeMethod,
     Steps,
     combine_steps,
     find_folder,
     parse_folders,
-    run_benchmark,
-    score,
 )
 
 FEW = BenchmarkOptions(batch_sizes=[1, 3], threads=[1], num_timed=4, num_counted=5, rounds=2)
@@ -49,12 +47,59 @@ def test_each_method_gets_its_numbers():
     assert report["full"]["times"][0]["speed_up"] == {"median": 1.0, "min": 1.0, "max": 1.0}
 
 
+def test_only_the_methods_asked_for_are_measured():
+    methods = {"full": Guess(), "small": Guess(), "other": Guess()}
+    options = BenchmarkOptions([1], [1], 1, 1, 1, methods=["other", "full"])
+    assert list(run_benchmark(methods, [0, 1], [0, 1], options)) == ["other", "full"]
+    for wanted, message in (
+        (["full", "none"], r"`methods` must be of .*, got \['full', 'none'\]"),
+        (["other"], "`methods` must hold 'full', the baseline"),
+    ):
+        options = BenchmarkOptions(methods=wanted)
+        with pytest.raises(ValueError, match=message):
+            run_benchmark(methods, [0, 1], [0, 1], options)
+
+
+def test_a_later_report_adds_to_an_earlier_one():
+    def run(**options):
+        return run_benchmark(
+            {"full": Guess(), "small": Guess()},
+            [0, 1],
+            [0, 1],
+            BenchmarkOptions(num_timed=1, num_counted=1, rounds=1, **options),
+        )
+
+    before = run(threads=[1], batch_sizes=[1, 2], methods=["full"])
+    now = run(threads=[1, 0], batch_sizes=[1], times_only=True)
+    merged = merge_reports(before, now)
+    assert merged["full"]["accuracy"] == 1
+    conditions = [(time["threads"], time["batch_size"]) for time in merged["full"]["times"]]
+    assert conditions == [(1, 1), (1, 2), (0, 1)]
+    assert merged["full"]["times"][0] == now["full"]["times"][0]
+    assert merged["small"] == now["small"]
+
+
+def test_times_may_be_all_that_is_measured():
+    options = BenchmarkOptions([1], [1], num_timed=1, rounds=1, times_only=True)
+    report = run_benchmark({"full": Guess()}, [0, 1], [0, 1], options)
+    assert set(report["full"]) == {"times", "stages"}
+
+
 def test_each_input_is_predicted_once_and_in_order():
     seen = []
     keep = Steps({"keep": lambda inputs: seen.append(list(inputs)) or one_hot([0] * len(inputs))})
     run_benchmark({"full": keep}, list(range(40)), [0] * 40, FEW)
     assert [0, 1, 2] in [batch[:3] for batch in seen if len(batch) == 32]
     assert [32, 33] in [batch[:2] for batch in seen if len(batch) == 8]
+
+
+def test_models_are_opened_with_the_first_number_of_threads():
+    before = torch.get_num_threads()
+    try:
+        BenchmarkOptions(threads=[3], backend="onnx").set_threads()
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_the_number_of_threads_is_put_back():
@@ -86,7 +131,7 @@ def test_a_localizer_and_a_classifier_answer_alone_and_together():
 
 
 def test_a_benchmark_without_its_baseline_is_refused():
-    with pytest.raises(ValueError, match=r"`baseline` must be one of .*'head'.*got 'full'"):
+    with pytest.raises(ValueError, match=r"`baseline` must be of .*'head'.*got \['full'\]"):
         run_benchmark({"head": Guess()}, [0], [0], FEW)
 
 
@@ -115,6 +160,7 @@ def test_any_method_may_be_the_baseline():
         ({"num_timed": 0}, "`num_timed` must be at least 1, got 0"),
         ({"batch_sizes": []}, r"`batch_sizes` must be at least 1, got \[\]"),
         ({"threads": [-1]}, r"`threads` must be at least 0, got \[-1\]"),
+        ({"backend": "onnx"}, r'`threads` must be one number with `backend` "onnx", got \[1, 0\]'),
     ],
 )
 def test_bad_options_are_refused(options, message):
