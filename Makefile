@@ -108,7 +108,7 @@ bench-backends: $(VENV)/.installed  ## compare eager, compiled and ONNX localize
 		--note "$(NOTE)"
 
 bench-demo: $(VENV)/.installed  ## time the web demo in Chromium and take its picture
-	DEMO_RECORD=. $(VENV)/bin/python -m pytest -m slow tests/test_demo_app.py -k second
+	DEMO_RECORD=. $(VENV)/bin/python -m pytest -m slow tests/test_demo_page.py -k second
 
 models: models-text models-image  ## train the shipped models (DATA=folder of the sets, RUNS=runs)
 

@@ -8,11 +8,12 @@ from typing import Any
 from transformers import pipeline
 from transformers.utils.logging import disable_progress_bar
 
-from .cascade_anchornet import READERS, Cascade, find_cascade
+from .backend_anchornet import EAGER
+from .cascade_anchornet import READERS, Cascade
 from .classifier_anchornet import name_predictions
 from .exit_rule_anchornet import FULL, ExitRule, Stage
 from .hub import DEFAULTS, register
-from .pipeline_anchornet import LocalizationPipeline
+from .pipeline_anchornet import LocalizationPipeline, attach_cascade, find_cascade
 from .trace_anchornet import Trace
 from .visualization import Record
 
@@ -73,8 +74,8 @@ class DemoModels:
         localize = _load_localizer(task, source)
         if not classifier:
             return cls(localize)
-        if find_cascade(classifier) is not None:
-            cascade = Cascade.attach(classifier, localize.localizer, localize.device)
+        cascade = attach_cascade(classifier, localize.localizer, localize.device, EAGER)
+        if cascade is not None:
             return cls(localize, cascade, calibrated=True)
         full_size = FULL_SIZES[task] if shipped else None
         reader = READERS[localize.model_type].load(classifier, localize.device, full_size=full_size)
