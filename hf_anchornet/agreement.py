@@ -11,11 +11,11 @@ from torch import Tensor
 from transformers import AutoConfig
 
 from .backend_anchornet import OnnxNetwork
-from .cascade_anchornet import LOCALIZERS, load_localizer
 from .classifier_anchornet import label_names
 from .data import DataOptions, load_split, number_labels
 from .data_image import make_pictures
 from .exit_rule_anchornet import FULL
+from .localizer_anchornet import LOCALIZERS, load_localizer
 from .patch_reader_anchornet import PatchReader, ReadableImage
 from .span_reader_anchornet import SpanReader
 

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .backend_anchornet import EAGER, ONNX
 from .cascade_anchornet import Cascade
 from .classifier_anchornet import label_names
 from .timing import compare_times, count_work, time_interleaved
@@ -59,10 +60,11 @@ class CascadeMethod:
     Args:
         folder: Folder or Hub id of a cascade.
         labels: Names of the labels in the order of the probabilities.
+        backend: What computes; see `make_network`.
     """
 
-    def __init__(self, folder: str, labels: Sequence[str]) -> None:
-        self.cascade = Cascade.from_pretrained(folder)
+    def __init__(self, folder: str, labels: Sequence[str], backend: str = EAGER) -> None:
+        self.cascade = Cascade.from_pretrained(folder, backend=backend)
         self.order = order_labels(self.cascade.localizer.model, labels)
 
     def predict(self, inputs: Sequence[Any], /) -> Probs:
@@ -119,6 +121,10 @@ class BenchmarkOptions:
         num_counted: Inputs whose multiply-adds are counted, the first ones.
         rounds: How often each method runs, in turn with the others.
         baseline: The method that the speed of the others is compared with.
+        backend: What computes all models, "eager", "compile" or "onnx", but those in int8; see
+            `make_network`.
+        times_only: Whether to leave out all but times: for other threads or another backend, when
+            a run before has told how good the methods are.
     """
 
     batch_sizes: list[int] = field(default_factory=lambda: [1, 32])
@@ -127,6 +133,8 @@ class BenchmarkOptions:
     num_counted: int = 200
     rounds: int = 7
     baseline: str = FULL_READING
+    backend: str = EAGER
+    times_only: bool = False
 
     def __post_init__(self) -> None:
         """Check that there is something to measure."""
@@ -137,6 +145,15 @@ class BenchmarkOptions:
             raise ValueError(f"`batch_sizes` must be at least 1, got {self.batch_sizes}.")
         if not self.threads or min(self.threads) < 0:
             raise ValueError(f"`threads` must be at least 0, got {self.threads}.")
+        if self.backend == ONNX and len(self.threads) > 1:
+            raise ValueError(
+                f'`threads` must be one number with `backend` "onnx", got {self.threads}; a graph '
+                "keeps the threads that it was opened with: run once for each number."
+            )
+
+    def set_threads(self) -> None:
+        """Let torch, and the graphs opened from now on, have the first number of threads."""
+        set_threads(self.threads[0])
 
 
 def run_benchmark(
@@ -144,6 +161,7 @@ def run_benchmark(
     inputs: Sequence[Any],
     targets: Sequence[int],
     options: BenchmarkOptions,
+    eager: Mapping[str, Method] | None = None,
 ) -> dict[str, dict[str, Any]]:
     """The numbers of each method, ready for JSON.
 
@@ -152,10 +170,13 @@ def run_benchmark(
         inputs: In any order; batches are made of neighbours.
         targets: Number of the right label of each input.
         options: How much is measured.
+        eager: The same methods as torch computes them, needed where another backend does:
+            multiply-adds are torch's to count.
 
     Returns:
-        For each method `accuracy` and `macro_f1`, in [0, 1], `multiply_adds` an input, `times` for
-        each number of threads and batch size, and `stages`: the share of the time of each step.
+        For each method `accuracy` and `macro_f1`, in [0, 1], and `multiply_adds` an input, unless
+        only times are asked for; `times` for each number of threads and batch size; `stages`: the
+        share of the time of each step.
 
     Raises:
         ValueError: if the baseline is missing.
@@ -167,16 +188,16 @@ def run_benchmark(
         )
     rng = np.random.default_rng(0)
     drawn = [inputs[row] for row in rng.permutation(len(inputs))[: options.num_counted]]
-    report: dict[str, dict[str, Any]] = {}
-    for name, method in methods.items():
-        quality = score(predict_batches(method, inputs, 32), targets)
-        work = count_method(method, drawn) / len(drawn)
-        report[name] = quality | {"multiply_adds": work, "times": []}
+    report: dict[str, dict[str, Any]] = {name: {} for name in methods}
+    for name, method in methods.items() if not options.times_only else ():
+        report[name] |= score(predict_batches(method, inputs, 32), targets)
+        work = count_method((eager or methods).get(name, method), drawn)
+        report[name]["multiply_adds"] = work / len(drawn)
     for threads in options.threads:
         for batch_size in options.batch_sizes:
             times = time_methods(methods, drawn[: options.num_timed], batch_size, threads, options)
             for name, row in times.items():
-                report[name]["times"].append(row)
+                report[name].setdefault("times", []).append(row)
     for name, method in methods.items():
         report[name]["stages"] = share_stages(method, drawn[: options.num_timed])
     return report
@@ -220,7 +241,7 @@ def time_methods(
     The speed-up over the baseline is taken round by round: its median, minimum and maximum.
     """
     before = torch.get_num_threads()
-    torch.set_num_threads(threads or os.cpu_count() or 1)
+    set_threads(threads)
     functions = {
         name: partial(predict_batches, method, inputs, batch_size)
         for name, method in methods.items()
@@ -237,6 +258,11 @@ def time_methods(
         }
         for name, rounds in seconds.items()
     }
+
+
+def set_threads(threads: int) -> None:
+    """Give torch so many threads; 0: all processors."""
+    torch.set_num_threads(threads or os.cpu_count() or 1)
 
 
 def share_stages(method: Method, inputs: Sequence[Any]) -> dict[str, float]:

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from .backend_anchornet import BACKENDS, EAGER
-from .cascade_anchornet import load_localizer
+from .localizer_anchornet import load_localizer
 from .timing import compare_times, time_interleaved
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
 from .adaptation_image import PatchClassifierOptions, choose_from_view, cut
+from .backend_anchornet import EAGER, make_network
 from .benchmark import (
     Method,
     Probs,
@@ -58,22 +59,25 @@ def load_pictures(
     return pictures, list(images.targets)
 
 
-def make_image_methods(options: ImageMethods, labels: Sequence[str]) -> dict[str, Method]:
+def make_image_methods(
+    options: ImageMethods, labels: Sequence[str], backend: str = EAGER
+) -> dict[str, Method]:
     """Every row of the table but a cascade's.
 
     Args:
         options: Who reads what.
         labels: Names of the labels in the order of the targets.
+        backend: What computes; see `make_network`.
     """
 
     @cache
     def load(folder: str) -> Classify:
-        return Classify(folder, labels)
+        return Classify(folder, labels, backend)
 
     def classify(reading: str) -> Classify:
         return load(find_folder(options.folders, reading))
 
-    localizer = Localize(options.localizer, labels)
+    localizer = Localize(options.localizer, labels, backend)
     methods: dict[str, Method] = {
         "full": Steps({"classify": classify("full")}),
         "small": Steps({"classify": classify("small")}),
@@ -93,10 +97,11 @@ class Localize:
     Args:
         folder: Folder or Hub id.
         labels: Names of the labels in the order of the probabilities.
+        backend: What computes; see `make_network`.
     """
 
-    def __init__(self, folder: str, labels: Sequence[str]) -> None:
-        self.localizer = ImageLocalizer.load(folder)
+    def __init__(self, folder: str, labels: Sequence[str], backend: str) -> None:
+        self.localizer = ImageLocalizer.load(folder, backend=backend)
         self.order = order_labels(self.localizer.model, labels)
         self.options = PatchClassifierOptions(folder)
         side = max(window.size for window in self.localizer.windows)
@@ -133,20 +138,22 @@ class Classify:
     Args:
         folder: Folder or Hub id.
         labels: Names of the labels in the order of the probabilities.
+        backend: What computes; see `make_network`.
     """
 
-    def __init__(self, folder: str, labels: Sequence[str]) -> None:
-        self.model = AutoModelForImageClassification.from_pretrained(folder).eval()
-        self.model.to(memory_format=torch.channels_last)
+    def __init__(self, folder: str, labels: Sequence[str], backend: str) -> None:
+        model = AutoModelForImageClassification.from_pretrained(folder).eval()
+        model.to(memory_format=torch.channels_last)
+        self.network = make_network(model, backend)
         self.processor = AutoImageProcessor.from_pretrained(folder)
-        self.order = order_labels(self.model, labels)
+        self.order = order_labels(model, labels)
 
     @torch.inference_mode()
     def __call__(self, pictures: Pictures) -> Probs:
         """Probabilities of pictures, read as the processor says."""
         inputs = self.processor(images=list(pictures), return_tensors="pt")
         pixel_values = inputs["pixel_values"].contiguous(memory_format=torch.channels_last)
-        return to_probs(self.model(pixel_values=pixel_values).logits, self.order)
+        return to_probs(self.network(pixel_values=pixel_values).logits, self.order)
 
 
 def _crop_all(

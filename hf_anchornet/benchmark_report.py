@@ -24,15 +24,20 @@ Report = Mapping[str, Mapping[str, Any]]
 
 def format_report(report: Report) -> str:
     """A table with a row for each method: quality, cost, and speed for each way it was timed."""
-    timed = [(row["threads"], row["batch_size"]) for row in next(iter(report.values()))["times"]]
-    head = ["method", "accuracy", "macro F1", "M multiply-adds"]
+    first = next(iter(report.values()))
+    timed = [(row["threads"], row["batch_size"]) for row in first["times"]]
+    head = ["method"]
+    if "accuracy" in first:
+        head += ["accuracy", "macro F1", "M multiply-adds"]
     for threads, batch_size in timed:
         where = f"batch {batch_size}, {_count_threads(threads)}"
         head += [f"ms, {where}", f"times faster, {where}"]
     rows = []
     for name, numbers in report.items():
-        row = [name.replace("_", " "), f"{numbers['accuracy']:.4f}", f"{numbers['macro_f1']:.4f}"]
-        row.append(f"{numbers['multiply_adds'] / 1e6:,.1f}")
+        row = [name.replace("_", " ")]
+        if "accuracy" in first:
+            row += [f"{numbers[score]:.4f}" for score in ("accuracy", "macro_f1")]
+            row.append(f"{numbers['multiply_adds'] / 1e6:,.1f}")
         for times in numbers["times"]:
             ratio = times["speed_up"]
             spread = f"({ratio['min']:.1f} to {ratio['max']:.1f})"
@@ -41,12 +46,15 @@ def format_report(report: Report) -> str:
     return format_table(head, rows)
 
 
-def format_sets(reports: Mapping[str, Mapping[str, Any]]) -> str:
+def format_sets(
+    reports: Mapping[str, Mapping[str, Any]], on_onnx: Mapping[str, Mapping[str, Any]]
+) -> str:
     """A table of several sets: what people would read, the best cheaper control, and ours.
 
     Args:
         reports: What `scripts/benchmark.py` wrote, by the name to show. The times of one thread are
             shown, and those of batches of 1 and 32 were taken.
+        on_onnx: The same of a run on ONNX Runtime, where there was one.
     """
     rows = []
     for name, report in reports.items():
@@ -62,11 +70,18 @@ def format_sets(reports: Mapping[str, Mapping[str, Any]]) -> str:
         for method, what in (shown | METHODS).items():
             if method in methods and method not in left_out:
                 row = methods[method]
-                times = [t["speed_up"]["median"] for t in row["times"] if t["threads"] == 1]
-                faster = " / ".join(f"{ratio:.1f}" for ratio in times)
                 cost = f"{row['multiply_adds'] / 1e6:,.1f}"
-                rows.append([name, what, f"{row['accuracy']:.3f}", cost, faster])
-    return format_table(["set", "what is read", "accuracy", "M multiply-adds", SPEED], rows)
+                other = on_onnx.get(name, {"methods": {}})["methods"].get(method)
+                faster = [_join_ratios(row), _join_ratios(other) if other else "not measured"]
+                rows.append([name, what, f"{row['accuracy']:.3f}", cost, *faster])
+    head = ["set", "what is read", "accuracy", "M multiply-adds", SPEED, "the same on ONNX Runtime"]
+    return format_table(head, rows)
+
+
+def _join_ratios(row: Mapping[str, Any]) -> str:
+    """How many times faster a method is with one thread, for each size of a batch."""
+    ratios = [times["speed_up"]["median"] for times in row["times"] if times["threads"] == 1]
+    return " / ".join(f"{ratio:.1f}" for ratio in ratios)
 
 
 def format_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

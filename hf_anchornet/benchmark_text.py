@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from .adaptation import FULL_TOKENS
+from .backend_anchornet import EAGER
 from .benchmark import (
     Method,
     Probs,
@@ -29,8 +29,8 @@ from .budget_anchornet import select_random_spans
 from .classifier_anchornet import count_readable_tokens
 from .controls import CONTROLS
 from .data import DataOptions, load_split, number_labels
-from .evaluation import Localization, localize
 from .span_reader_anchornet import SpanReader, join_spans
+from .text_localizer_anchornet import LocalizedTexts, TextLocalizer
 from .words_anchornet import Span, Words, encodable
 
 
@@ -69,19 +69,23 @@ def load_texts(data: DataOptions, split: str, labels: Sequence[str]) -> tuple[li
     return [texts[row] for row in order], [targets[row] for row in order]
 
 
-def make_text_methods(options: TextMethods, labels: Sequence[str]) -> dict[str, Method]:
+def make_text_methods(
+    options: TextMethods, labels: Sequence[str], backend: str = EAGER
+) -> dict[str, Method]:
     """Every row of the table but a cascade's.
 
     Args:
         options: Who reads what.
         labels: Names of the labels in the order of the targets.
+        backend: What computes; see `make_network`.
     """
 
     @cache
     def load(folder: str) -> Classify:
-        return Classify.load(folder, labels, options.precision)
+        return Classify.load(folder, labels, options.precision, backend)
 
-    full, localizer = load(options.folders["full"]), Localize.load(options.localizer, labels)
+    full = load(options.folders["full"])
+    localizer = Localize(TextLocalizer.load(options.localizer, backend=backend), labels)
     whole = Steps({"classify": full})
     methods: dict[str, Method] = {
         "full": whole,
@@ -98,7 +102,9 @@ def make_text_methods(options: TextMethods, labels: Sequence[str]) -> dict[str, 
 
     for reading, control in CONTROLS.items():
         methods[reading] = read_parts(reading, control)
-    methods["random"] = read_parts("random", partial(_choose_random, scales=localizer.scales))
+    methods["random"] = read_parts(
+        "random", partial(_choose_random, scales=localizer.localizer.reading_scales)
+    )
     methods["localizer"] = Steps({"localize": localizer.predict})
     spans = load(find_folder(options.folders, "spans"))
     choose = partial(spans.choose_spans, max_tokens=options.max_tokens)
@@ -116,39 +122,33 @@ def _choose_random(
 
 
 class Localize:
-    """A localizer; called, it gives its views of texts.
+    """A localizer; called, it gives its view of texts.
 
     Args:
-        model: The localizer.
-        tokenizer: Its tokenizer.
+        localizer: The localizer with its tokenizer.
         labels: Names of the labels in the order of the probabilities.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, labels: Sequence[str]) -> None:
-        self.model, self.tokenizer = model.eval(), tokenizer
-        self.scales: list[int] = model.reading_scales
-        self.order = order_labels(model, labels)
+    def __init__(self, localizer: TextLocalizer, labels: Sequence[str]) -> None:
+        self.localizer = localizer
+        self.order = order_labels(localizer.model, labels)
 
-    @classmethod
-    def load(cls, folder: str, labels: Sequence[str]) -> "Localize":
-        """From a folder or Hub id."""
-        model = AutoModelForSequenceClassification.from_pretrained(folder)
-        return cls(model, AutoTokenizer.from_pretrained(folder), labels)
+    def __call__(self, texts: Sequence[str]) -> LocalizedTexts:
+        """Evidence, attribution and logits, of all texts in one batch."""
+        view = self.localizer.read(texts)
+        view.locate()
+        return view
 
-    def __call__(self, texts: Sequence[str]) -> list[Localization]:
-        """Evidence, attribution and logits."""
-        return list(localize(self.model, self.tokenizer, texts))
-
-    def rate(self, views: Sequence[Localization]) -> Probs:
-        """The probabilities of these views."""
-        return to_probs(torch.from_numpy(np.stack([view.logits for view in views])), self.order)
+    def rate(self, view: LocalizedTexts) -> Probs:
+        """The probabilities of this view."""
+        return to_probs(view.logits, self.order)
 
     @torch.inference_mode()
     def predict(self, texts: Sequence[str]) -> Probs:
         """The probabilities alone."""
-        return to_probs(
-            _run(self.model, self.tokenizer, texts, add_special_tokens=False), self.order
-        )
+        local = self.localizer
+        logits = _run(local.network, local.tokenizer, texts, add_special_tokens=False)
+        return to_probs(logits, self.order)
 
 
 class Classify:
@@ -165,9 +165,11 @@ class Classify:
         self.full_tokens = count_readable_tokens(reader.model, reader.tokenizer, FULL_TOKENS)
 
     @classmethod
-    def load(cls, folder: str, labels: Sequence[str], precision: str) -> "Classify":
+    def load(
+        cls, folder: str, labels: Sequence[str], precision: str = "float32", backend: str = EAGER
+    ) -> "Classify":
         """From a folder or Hub id."""
-        reader = SpanReader.load(folder)
+        reader = SpanReader.load(folder, backend=backend)
         reader.model.to(getattr(torch, precision))
         return cls(reader, labels)
 
@@ -175,7 +177,7 @@ class Classify:
     def __call__(self, texts: Sequence[str]) -> Probs:
         """Probabilities of texts, cut to what a full text is cut to."""
         limit = {"truncation": True, "max_length": self.full_tokens}
-        logits = _run(self.reader.model, self.reader.tokenizer, texts, **limit)
+        logits = _run(self.reader.network, self.reader.tokenizer, texts, **limit)
         return to_probs(logits, self.order)
 
     @torch.inference_mode()
@@ -190,7 +192,7 @@ class Classify:
         owner = torch.tensor(inputs.pop("overflow_to_sample_mapping"))
         probs = torch.cat(
             [
-                self.reader.model(**batch).logits.float().softmax(dim=-1)
+                self.reader.network(**batch).logits.float().softmax(dim=-1)
                 for batch in _split_windows(self.reader.tokenizer, inputs)
             ]
         )
@@ -210,13 +212,13 @@ class Classify:
             join_spans(words, choose(words, self.reader.count(words), budget)) for words in split
         ]
 
-    def choose_spans(self, views: Sequence[Localization], max_tokens: int) -> list[str]:
+    def choose_spans(self, view: LocalizedTexts, max_tokens: int) -> list[str]:
         """The spans that the localizer selects."""
         chosen = []
-        for view in views:
-            costs = self.reader.count(view.located.words)
-            spans = self.reader.select(view.located, costs, max_tokens, view.scales)
-            chosen.append(join_spans(view.located.words, spans))
+        for located in view.locate():
+            costs = self.reader.count(located.words)
+            spans = self.reader.select(located, costs, max_tokens, view.localizer.reading_scales)
+            chosen.append(join_spans(located.words, spans))
         return chosen
 
     def quantize(self) -> "Classify":

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .geometry_anchornet import Window, spread_over_pixels
+from .geometry_anchornet import Window, spread_over_pixels, window_overlaps
 from .selection_anchornet import list_windows, select_top_patches
 
 DEFAULT_OVERLAP = 0.3
@@ -53,29 +53,15 @@ class LocatedImages:
         Args:
             labels: (batch,), int64, the label of each image to explain.
         """
-        return self._spread(self._pick(labels))
-
-    def stand_out(self, labels: Tensor) -> Tensor:
-        """What of the attribution stands out, >= 0: (batch, height, width).
-
-        Of each window's evidence, what exceeds the mean over the windows of its scale by more than
-        one standard deviation. What is everywhere is context: it says little about the place.
-
-        Args:
-            labels: (batch,), int64, the label of each image to explain.
-        """
-        outstanding = []
-        for branch, mask in zip(self._pick(labels), self.masks, strict=True):
-            count = mask.sum(dim=(1, 2), keepdim=True)
-            mean = branch.sum(dim=(1, 2), keepdim=True) / count
-            spread = (((branch - mean) * mask) ** 2).sum(dim=(1, 2), keepdim=True) / count
-            outstanding.append((branch - mean - spread.sqrt()).clamp(min=0) * mask)
-        return self._spread(outstanding)
+        spread = [
+            spread_over_pixels(branch, window, self.sizes)
+            for branch, window in zip(self._pick(labels), self.windows, strict=True)
+        ]
+        return torch.stack(spread).sum(dim=0)
 
     def select(
         self,
         labels: Tensor,
-        attribution: Tensor,
         top_k: int,
         iou_threshold: float | Sequence[float] = 0.0,
         scales: Sequence[int] | None = None,
@@ -83,13 +69,14 @@ class LocatedImages:
         """The windows that hold the most outstanding evidence for their side, best first.
 
         A window alone says little about where in it the evidence lies; all windows over a place
-        together do. So a box counts with what `stand_out` puts on its pixels, over its side:
-        without this the largest windows would always win, over its area the smallest. Chosen on
-        the validation split of fod_a. Boxes of no positive evidence are never selected.
+        together do. So a box counts with the outstanding evidence on its pixels, over its side:
+        without this the largest windows would always win, over its area the smallest. What stands
+        out of a window's evidence is what exceeds the mean over the windows of its scale by more
+        than one standard deviation: what is everywhere is context and says little about the place.
+        Chosen on the validation split of fod_a. Boxes of no positive evidence are never selected.
 
         Args:
             labels: (batch,), int64, the label of each image to explain.
-            attribution: (batch, height, width), of the same labels, from `attribute`.
             top_k: Number of boxes.
             iou_threshold: See `select_top_patches`.
             scales: Window sizes to choose from; default: all.
@@ -98,8 +85,10 @@ class LocatedImages:
         usable = torch.cat([mask.flatten(1) for mask in self.masks], dim=1)  # (batch, patches)
         if scales is not None:
             usable = usable & torch.isin(sides, sides.new_tensor(scales))
-        evidence = sum_inside(attribution, corners, sides)  # (batch, patches)
-        scores = sum_inside(self.stand_out(labels), corners, sides) / sides
+        picked = self._pick(labels)
+        both = zip(picked, self._stand_out(picked), strict=True)
+        evidence, outstanding = self._sum_inside([torch.stack(pair) for pair in both])
+        scores = outstanding / sides  # (batch, patches)
         scores = scores.masked_fill(~usable | (evidence <= 0), -torch.inf)
         lows, highs = corners[None], (corners + sides[:, None])[None]
         index, filled = select_top_patches(scores, lows, highs, top_k, iou_threshold)
@@ -114,36 +103,48 @@ class LocatedImages:
             branch.gather(3, picks.expand(*branch.shape[:3], 1))[..., 0] for branch in self.evidence
         ]
 
-    def _spread(self, by_window: Sequence[Tensor]) -> Tensor:
-        """Sum over branches, each window's part spread over its pixels: (batch, height, width)."""
-        spread = [
-            spread_over_pixels(branch, window, self.sizes)
-            for branch, window in zip(by_window, self.windows, strict=True)
+    def _stand_out(self, picked: Sequence[Tensor]) -> list[Tensor]:
+        """What of each window's evidence for one label stands out, >= 0, as `picked`."""
+        outstanding = []
+        for branch, mask in zip(picked, self.masks, strict=True):
+            count = mask.sum(dim=(1, 2), keepdim=True)
+            mean = branch.sum(dim=(1, 2), keepdim=True) / count
+            spread = (((branch - mean) * mask) ** 2).sum(dim=(1, 2), keepdim=True) / count
+            outstanding.append((branch - mean - spread.sqrt()).clamp(min=0) * mask)
+        return outstanding
+
+    def _sum_inside(self, picked: Sequence[Tensor]) -> Tensor:
+        """What all windows put on the pixels of each window: (..., batch, patches), float64.
+
+        The sum of `attribute` over the pixels of each box, without a map of pixels: windows and
+        boxes are squares, so the part of one that lies in another is a product of overlaps along
+        the two axes.
+
+        Args:
+            picked: One tensor a branch: (..., batch, rows, columns); 0 where a window does not
+                count.
+        """
+        rows, columns = ([branch.shape[axis] for branch in picked] for axis in (-2, -1))
+        down = window_overlaps(self.windows, rows, self.sizes[:, 0])
+        across = window_overlaps(self.windows, columns, self.sizes[:, 1])
+        # On rows of any branch times columns of any: (..., batch, all rows, all columns)
+        sums = torch.stack(
+            [
+                vertical.mT @ branch.double() @ horizontal
+                for vertical, branch, horizontal in zip(
+                    torch.split(down, rows, dim=1),
+                    picked,
+                    torch.split(across, columns, dim=1),
+                    strict=True,
+                )
+            ]
+        ).sum(dim=0)
+        # Boxes are where both are of the same branch.
+        boxes = [
+            torch.split(part, columns, dim=-1)[branch].flatten(-2)
+            for branch, part in enumerate(torch.split(sums, rows, dim=-2))
         ]
-        return torch.stack(spread).sum(dim=0)
-
-
-def sum_inside(attribution: Tensor, corners: Tensor, sides: Tensor) -> Tensor:
-    """Attribution of the pixels of each square: (batch, patches), float64.
-
-    By differences of a summed-area table (Crow 1984).
-
-    Args:
-        attribution: (batch, height, width).
-        corners: (patches, 2), int64, first row and column of each square.
-        sides: (patches,), int64.
-    """
-    height, width = attribution.shape[1:]
-    table = torch.nn.functional.pad(attribution.double().cumsum(1).cumsum(2), (1, 0, 1, 0))
-    # Windows beyond a smaller image of the batch may end outside; they never count.
-    top, left = corners.unbind(dim=1)
-    bottom, right = (top + sides).clamp(max=height), (left + sides).clamp(max=width)
-    return (
-        table[:, bottom, right]
-        - table[:, top, right]
-        - table[:, bottom, left]
-        + table[:, top, left]
-    )
+        return torch.cat(boxes, dim=-1)
 
 
 def select_random_boxes(sizes: Tensor, side: int, count: int, seed: int) -> Tensor:

@@ -9,16 +9,14 @@ from time import perf_counter
 from typing import Any
 
 import torch
-from transformers import AutoConfig
 from transformers.utils import PushToHubMixin, cached_file
 
 from .backend_anchornet import EAGER
 from .classifier_anchornet import Classifier, is_multi_label, label_names, match_labels
 from .exit_rule_anchornet import DEFAULT_THRESHOLD, ExitRule, Stage
-from .image_localizer_anchornet import ImageLocalizer
+from .localizer_anchornet import load_localizer
 from .patch_reader_anchornet import PatchReader
 from .span_reader_anchornet import SpanReader
-from .text_localizer_anchornet import TextLocalizer
 from .trace_anchornet import (
     Batch,
     Localizer,
@@ -32,7 +30,6 @@ from .trace_anchornet import (
 CASCADE_FILE = "cascade.json"
 CLASSIFIER_FOLDER = "classifier"
 
-LOCALIZERS: dict[str, Any] = {"anchornet_text": TextLocalizer, "anchornet_image": ImageLocalizer}
 READERS: dict[str, Any] = {"anchornet_text": SpanReader, "anchornet_image": PatchReader}
 """By the model type of the localizer."""
 
@@ -133,15 +130,9 @@ class Cascade(PushToHubMixin):
         Raises:
             OSError: if there is no cascade, it may not be read or its classifier is missing.
         """
-        try:
-            cached_file(source, CASCADE_FILE, **hub)
-        except OSError as error:
-            raise OSError(
-                f"`source` must be the Hub id or folder of a cascade, got {str(source)!r}; write "
-                f"one with `Cascade.save_pretrained` or check id and token. {error}"
-            ) from error
+        settings = _read_settings(source, **hub)
         localizer = load_localizer(source, device, backend, **hub)
-        return cls.attach(source, localizer, device, backend, **hub)
+        return cls._attach(settings, source, localizer, device, backend, **hub)
 
     @classmethod
     def attach(
@@ -153,7 +144,19 @@ class Cascade(PushToHubMixin):
         **hub: Any,
     ) -> "Cascade":
         """As `from_pretrained`, behind a localizer that is loaded already."""
-        saved = json.loads(Path(str(cached_file(source, CASCADE_FILE, **hub))).read_text("utf-8"))
+        settings = _read_settings(source, **hub)
+        return cls._attach(settings, source, localizer, device, backend, **hub)
+
+    @classmethod
+    def _attach(
+        cls,
+        saved: Mapping[str, Any],
+        source: str | PathLike[str],
+        localizer: Localizer,
+        device: torch.device | None,
+        backend: str,
+        **hub: Any,
+    ) -> "Cascade":
         copied = saved["classifier"] is None
         hub = hub if copied else hub | {"revision": None}  # a revision of this repository
         reader = READERS[localizer.model.config.model_type].load(
@@ -272,46 +275,14 @@ class Cascade(PushToHubMixin):
         ]
 
 
-def load_localizer(
-    source: str | PathLike[str],
-    device: torch.device | None = None,
-    backend: str = EAGER,
-    **hub: Any,
-) -> Localizer:
-    """The localizer of a folder or Hub id, of either modality.
-
-    Raises:
-        ValueError: if there is another kind of model.
-    """
-    kind = AutoConfig.from_pretrained(source, **hub).model_type
-    if kind not in LOCALIZERS:
-        raise ValueError(
-            f"`localizer` must be of type {' or '.join(sorted(LOCALIZERS))}, got {kind} in "
-            f"{source}; choose an AnchorNet."
-        )
-    localizer: Localizer = LOCALIZERS[kind].load(source, device, backend, **hub)
-    return localizer
-
-
-def find_cascade(source: Any) -> str | None:
-    """Path of the `cascade.json` of a folder or Hub id; `None` if it has none or is neither."""
-    if not isinstance(source, str | PathLike):
-        return None
+def _read_settings(source: str | PathLike[str], **hub: Any) -> dict[str, Any]:
+    """What `cascade.json` says."""
     try:
-        return cached_file(str(source), CASCADE_FILE)
-    except OSError:  # none there, or no such place: then it is no classifier either
-        return None
-
-
-def attach_cascade(
-    classifier: Any, localizer: Localizer, device: torch.device, backend: str
-) -> Cascade | None:
-    """The cascade that `classifier` is, or is the folder or Hub id of, behind this localizer.
-
-    `None`: it is a plain classifier.
-    """
-    if hasattr(classifier, "rule"):  # of this class or, in remote code, one of its name
-        return Cascade(localizer, classifier.reader, classifier.rule, classifier.record)
-    if find_cascade(classifier) is None:
-        return None
-    return Cascade.attach(classifier, localizer, device, backend)
+        path = cached_file(source, CASCADE_FILE, **hub)
+    except OSError as error:
+        raise OSError(
+            f"`source` must be the Hub id or folder of a cascade, got {str(source)!r}; write "
+            f"one with `Cascade.save_pretrained` or check id and token. {error}"
+        ) from error
+    settings: dict[str, Any] = json.loads(Path(str(path)).read_text("utf-8"))
+    return settings

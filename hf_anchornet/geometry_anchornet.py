@@ -130,3 +130,33 @@ def spread_over_pixels(evidence: Tensor, window: Window, sizes: Tensor) -> Tenso
     down = spread_evidence(evidence, window, sizes[:, 0], height)  # (batch, height, columns)
     across = spread_evidence(down.transpose(1, 2), window, sizes[:, 1], width)
     return across.transpose(1, 2)
+
+
+def window_overlaps(
+    windows: Sequence[Window], num_positions: Sequence[int], lengths: Tensor
+) -> Tensor:
+    """Which part of each window lies in each other one: (batch, windows, windows), float64.
+
+    The windows of all branches along one axis, branch by branch. Row `i` says of window `i`, of
+    which only what lies in the input counts, how much of it each window covers, in [0, 1]. So
+    evidence times this matrix is what `spread_evidence` puts on the units of each window.
+
+    Args:
+        windows: One window a branch.
+        num_positions: Positions of each branch.
+        lengths: (batch,), int64, number of real units of each row.
+    """
+    starts = torch.cat(
+        [
+            window_starts(window, positions, lengths.device)
+            for window, positions in zip(windows, num_positions, strict=True)
+        ]
+    )
+    sizes = torch.tensor([window.size for window in windows], device=lengths.device)
+    sizes = sizes.repeat_interleave(torch.tensor(num_positions, device=lengths.device))
+    ends = torch.minimum(starts + sizes, lengths[:, None])  # (batch, windows)
+    shared = torch.minimum(ends[:, :, None], ends[:, None]) - torch.maximum(starts[:, None], starts)
+    return (
+        shared.clamp_(min=0).double()
+        / torch.minimum(sizes, lengths[:, None].clamp(min=1))[..., None]
+    )

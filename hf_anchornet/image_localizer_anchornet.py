@@ -109,8 +109,7 @@ class LocalizedImages:
             same = torch.equal(known.labels, labels) and known.scales == scales
             if same and known.limits[:top_k] == limits:
                 return RankedBoxes(*(field[:, :top_k] for field in known.ranked))
-        attribution = self.attribute(labels)
-        ranked = self.located.select(labels, attribution, top_k, limits, scales)
+        ranked = self.located.select(labels, top_k, limits, scales)
         self._ranked.append(_Ranking(labels, scales, limits, ranked))
         return ranked
 

@@ -2,18 +2,21 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
+from os import PathLike
 from typing import Any, ClassVar, cast
 
+import torch
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset
 from transformers import Pipeline
+from transformers.utils import cached_file
 
-from .cascade_anchornet import Cascade, attach_cascade
+from .cascade_anchornet import CASCADE_FILE, Cascade
 from .classifier_anchornet import label_names
 from .exit_rule_anchornet import ExitRule, Stage
 from .geometry_anchornet import Window
 from .selection_anchornet import check_count, check_iou_threshold
-from .trace_anchornet import Trace, count_milliseconds
+from .trace_anchornet import Localizer, Trace, count_milliseconds
 
 
 @dataclass
@@ -226,3 +229,27 @@ def _check_choice(name: str, chosen: Any, known: Sequence[Any], what: str) -> No
             f"`{name}` must be one or more of this model's {what} {sorted(set(known))}, got "
             f"{list(chosen)}; leave it out for the default."
         )
+
+
+def find_cascade(source: Any) -> str | None:
+    """Path of the `cascade.json` of a folder or Hub id; `None` if it has none or is neither."""
+    if not isinstance(source, str | PathLike):
+        return None
+    try:
+        return cached_file(str(source), CASCADE_FILE)
+    except OSError:  # none there, or no such place: then it is no classifier either
+        return None
+
+
+def attach_cascade(
+    classifier: Any, localizer: Localizer, device: torch.device, backend: str
+) -> Cascade | None:
+    """The cascade that `classifier` is, or is the folder or Hub id of, behind this localizer.
+
+    `None`: it is a plain classifier.
+    """
+    if hasattr(classifier, "rule"):  # of this class or, in remote code, one of its name
+        return Cascade(localizer, classifier.reader, classifier.rule, classifier.record)
+    if find_cascade(classifier) is None:
+        return None
+    return Cascade.attach(classifier, localizer, device, backend)

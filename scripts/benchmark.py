@@ -9,6 +9,7 @@ from pathlib import Path
 
 from transformers import HfArgumentParser
 
+from hf_anchornet.backend_anchornet import EAGER
 from hf_anchornet.benchmark import BenchmarkOptions, CascadeMethod, run_benchmark
 from hf_anchornet.benchmark_image import ImageMethods, load_pictures, make_image_methods
 from hf_anchornet.benchmark_report import (
@@ -62,18 +63,22 @@ def main() -> None:
     inputs_column = data.text_column if modality == "text" else data.image_column
     labels = find_labels(load_split(data, output.split, inputs_column), data.label_column)
     inputs, targets = load(data, output.split, labels)
-    methods = make_methods(chosen, labels)
+    options.set_threads()
+    methods = make_methods(chosen, labels, options.backend)
     for item in output.cascades:
         name, folder = item.split("=", 1)
-        methods[name] = CascadeMethod(folder, labels)
-    report = run_benchmark(methods, inputs, targets, options)
+        methods[name] = CascadeMethod(folder, labels, options.backend)
+    counted = options.backend != EAGER and not options.times_only
+    eager = make_methods(chosen, labels) if counted else None
+    report = run_benchmark(methods, inputs, targets, options, eager)
     settings = {**asdict(data), **asdict(chosen), **asdict(options), **asdict(output)}
     path = Path(output.output)
     numbers = {"num_rows": len(inputs), "hardware": describe_hardware(), "methods": report}
     write_json(path, {"settings": settings, **numbers})
     table = f"{format_report(report)}\n{format_stages(report)}"
     path.with_suffix(".md").write_text(table, encoding="utf-8")
-    plot_report(report, path.with_suffix(".png"))
+    if not options.times_only:
+        plot_report(report, path.with_suffix(".png"))
     print(table)
 
 

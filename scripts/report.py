@@ -20,6 +20,8 @@ SETS = {
     "cuad_windows": "contract passages",
     "fod_a": "photos (FOD-A)",
 }
+RUNS = {"": "", "_threads": "All threads: ", "_onnx": "On ONNX Runtime: "}
+"""The files of a set, by the end of the name: all numbers; times of other runs."""
 
 INTRODUCTION = """# Results
 
@@ -45,20 +47,25 @@ def main() -> None:
     page = INTRODUCTION
     page += f"{make_text_table(found['text'])}\n{make_image_table(found['image'])}"
     page += describe_reference(found["reference"])
-    speed = {}
-    for name, shown in SETS.items():
-        if f"speed_{name}" in found:
-            speed[shown] = report = found[f"speed_{name}"]
-            table = (FOLDER / f"speed_{name}.md").read_text("utf-8")
-            page += f"\n## {shown}: {report['num_rows']:,} rows of the test split\n\n"
-            page += f"{report['hardware']}\n\n"
-            page += f"{table}\n![Accuracy and milliseconds of each method](speed_{name}.png)\n"
+    speed = {name: found[f"speed_{name}"] for name in SETS if f"speed_{name}" in found}
+    for name, report in speed.items():
+        page += f"\n## {SETS[name]}: {report['num_rows']:,} rows of the test split\n\n"
+        for run, what in RUNS.items():
+            if f"speed_{name}{run}" in found:
+                hardware = found[f"speed_{name}{run}"]["hardware"]
+                table = (FOLDER / f"speed_{name}{run}.md").read_text("utf-8")
+                page += f"{what}{hardware}\n\n{table}\n"
+        page += f"![Accuracy and milliseconds of each method](speed_{name}.png)\n"
     page += make_ablation_table(found["ablation"])
     (FOLDER / "README.md").write_text(page, "utf-8")
     readme = FOLDER.parent / "README.md"
     before, rest = readme.read_text("utf-8").split(MARKS[0])
     after = rest.split(MARKS[1])[1]
-    readme.write_text(before + MARKS[0] + format_sets(speed) + MARKS[1] + after, "utf-8")
+    on_onnx = {
+        SETS[name]: found[f"speed_{name}_onnx"] for name in speed if f"speed_{name}_onnx" in found
+    }
+    table = format_sets({SETS[name]: report for name, report in speed.items()}, on_onnx)
+    readme.write_text(before + MARKS[0] + table + MARKS[1] + after, "utf-8")
 
 
 if __name__ == "__main__":

@@ -49,12 +49,27 @@ def test_each_method_gets_its_numbers():
     assert report["full"]["times"][0]["speed_up"] == {"median": 1.0, "min": 1.0, "max": 1.0}
 
 
+def test_times_may_be_all_that_is_measured():
+    options = BenchmarkOptions([1], [1], num_timed=1, rounds=1, times_only=True)
+    report = run_benchmark({"full": Guess()}, [0, 1], [0, 1], options)
+    assert set(report["full"]) == {"times", "stages"}
+
+
 def test_each_input_is_predicted_once_and_in_order():
     seen = []
     keep = Steps({"keep": lambda inputs: seen.append(list(inputs)) or one_hot([0] * len(inputs))})
     run_benchmark({"full": keep}, list(range(40)), [0] * 40, FEW)
     assert [0, 1, 2] in [batch[:3] for batch in seen if len(batch) == 32]
     assert [32, 33] in [batch[:2] for batch in seen if len(batch) == 8]
+
+
+def test_models_are_opened_with_the_first_number_of_threads():
+    before = torch.get_num_threads()
+    try:
+        BenchmarkOptions(threads=[3], backend="onnx").set_threads()
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_the_number_of_threads_is_put_back():
@@ -115,6 +130,7 @@ def test_any_method_may_be_the_baseline():
         ({"num_timed": 0}, "`num_timed` must be at least 1, got 0"),
         ({"batch_sizes": []}, r"`batch_sizes` must be at least 1, got \[\]"),
         ({"threads": [-1]}, r"`threads` must be at least 0, got \[-1\]"),
+        ({"backend": "onnx"}, r'`threads` must be one number with `backend` "onnx", got \[1, 0\]'),
     ],
 )
 def test_bad_options_are_refused(options, message):

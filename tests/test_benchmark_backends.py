@@ -1,11 +1,13 @@
 """Backends side by side."""
 
+import pytest
 import torch
 
 from hf_anchornet import SAMPLE_IMAGE, SAMPLE_REVIEW
 from hf_anchornet.benchmark_backends import BackendBenchmark, benchmark_backends
 
 
+@pytest.mark.slow
 def test_every_backend_of_both_localizers_is_timed(
     random_folder, random_image_folder, trace_once, trace_quickly
 ):

@@ -37,6 +37,15 @@ def test_the_table_has_a_row_for_each_method():
     assert len({line.count("|") for line in lines}) == 1
 
 
+def test_times_alone_make_a_table_too():
+    times = {name: {key: row[key] for key in ("times", "stages")} for name, row in REPORT.items()}
+    lines = format_report(times).splitlines()
+    assert lines[0].startswith(
+        "| method | ms, batch 1, 1 thread | times faster, batch 1, 1 thread |"
+    )
+    assert lines[3].startswith("| head and tail | 2.00 | 5.0 (1.0 to 20.0) |")
+
+
 def test_stages_are_told_of_methods_that_have_several():
     assert format_stages(REPORT) == "- head and tail: select 0.25, classify 0.75\n"
 
@@ -61,8 +70,8 @@ def test_several_sets_show_the_baseline_the_best_control_and_ours():
         "reviews": {"methods": methods, "settings": {"baseline": "full"}},
         "letters": {"methods": methods, "settings": {"baseline": "windows"}},
     }
-    lines = format_sets(reports).splitlines()
-    assert lines[0].endswith("| times faster, batch 1 / 32 |")
+    lines = format_sets(reports, {"letters": {"methods": {"cascade": REPORT["full"]}}}).splitlines()
+    assert lines[0].endswith("| times faster, batch 1 / 32 | the same on ONNX Runtime |")
     assert [line.split(" | ")[1] for line in lines[2:]] == [
         "full input",
         "best control: head and tail",
@@ -71,7 +80,8 @@ def test_several_sets_show_the_baseline_the_best_control_and_ours():
         "best control: head and tail",
         "cascade with exits",
     ]
-    assert lines[4] == "| reviews | cascade with exits | 0.910 | 1.2 | 10.0 |"
+    assert lines[4] == "| reviews | cascade with exits | 0.910 | 1.2 | 10.0 | not measured |"
+    assert lines[7] == "| letters | cascade with exits | 0.910 | 1.2 | 10.0 | 1.0 |"
 
 
 def test_the_hardware_is_named_wherever_this_runs(tmp_path):

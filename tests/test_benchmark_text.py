@@ -90,6 +90,20 @@ def test_int8_costs_what_the_full_model_does(methods, classify):
     assert localizer < spans <= localizer + report["head"]["multiply_adds"]
 
 
+def test_another_backend_gives_the_same_and_is_counted_as_torch_computes_it(folders, methods):
+    chosen = TextMethods(folders[0], [f"full={folders[1]}"], 12)
+    options = BenchmarkOptions([1], [1], num_timed=1, num_counted=1, rounds=1, backend="onnx")
+    fast = make_text_methods(chosen, LABELS, options.backend)
+    for name in ("full", "windows", "localizer", "spans_and_localizer"):
+        expected = methods[name].predict([LONG, "good"])
+        np.testing.assert_allclose(fast[name].predict([LONG, "good"]), expected, atol=1e-5)
+    fast = {name: fast[name] for name in ("full", "spans")}
+    report = run_benchmark(fast, [LONG], [0], options, methods)
+    eager = run_benchmark(methods, [LONG], [0], BenchmarkOptions([1], [1], 1, 1, 1))
+    for name in fast:
+        assert report[name]["multiply_adds"] == eager[name]["multiply_adds"] > 0
+
+
 def test_weights_may_have_half_the_precision(folders):
     classify = Classify.load(folders[1], LABELS, "bfloat16")
     assert classify.reader.model.dtype == torch.bfloat16

@@ -9,7 +9,6 @@ from hf_anchornet.boxes_anchornet import (
     pool_cells,
     select_centre_box,
     select_random_boxes,
-    sum_inside,
 )
 from hf_anchornet.geometry_anchornet import Window
 
@@ -89,9 +88,7 @@ def rank_by_hand(located, attribution, row, label, limits, scales):
 
 
 def select(located, labels, *args):
-    """Select with the attribution of the same labels."""
-    labels = torch.tensor(labels)
-    return located.select(labels, located.attribute(labels), *args)
+    return located.select(torch.tensor(labels), *args)
 
 
 # Attribution
@@ -114,36 +111,16 @@ def test_no_attribution_lies_outside_a_smaller_image():
     assert attribution[1, :7, :5].any()
 
 
-def test_what_stands_out_exceeds_the_mean_of_its_scale_by_a_standard_deviation():
-    located, labels = locate([(9, 12), (7, 5)]), [1, 0]
-    outstanding = located.stand_out(torch.tensor(labels))
-    for row, label in enumerate(labels):
-        height, width = located.sizes[row].tolist()
-        expected = stand_out_by_hand(located, row, label)
-        assert_close(outstanding[row, :height, :width], expected, rtol=1e-5, atol=1e-6)
-        assert not outstanding[row, height:].any()
-        assert not outstanding[row, :, width:].any()
-
-
 # Boxes
 
 
-def test_sum_inside_is_the_sum_of_the_pixels_of_each_square():
-    attribution = torch.randn(2, 9, 12, dtype=torch.float64)
-    corners = torch.tensor([[0, 0], [2, 7], [6, 9], [4, 0], [7, 10]])  # the last ends outside
-    sides = torch.tensor([3, 5, 3, 5, 5])
-    expected = [
-        attribution[:, y : y + side, x : x + side].sum(dim=(1, 2))
-        for (y, x), side in zip(corners.tolist(), sides.tolist(), strict=True)
-    ]
-    got = sum_inside(attribution, corners, sides)
-    assert_close(got, torch.stack(expected, dim=1), rtol=0, atol=1e-12)
-
-
-def test_sum_inside_is_exact_to_rounding_in_a_large_image():
-    attribution = torch.rand(1, 1000, 1000)
-    got = sum_inside(attribution, torch.tensor([[997, 997]]), torch.tensor([3]))
-    assert_close(got[0, 0], attribution[0, 997:, 997:].double().sum(), rtol=0, atol=1e-8)
+def test_a_box_holds_the_attribution_of_its_pixels_in_images_of_any_size():
+    located, labels = locate([(300, 170), (31, 300)]), torch.tensor([1, 0])
+    attribution, ranked = located.attribute(labels), located.select(labels, 5)
+    for row, held in enumerate(ranked.evidence):
+        for (left, top, right, bottom), value in zip(ranked.boxes[row].tolist(), held, strict=True):
+            inside = attribution[row, top:bottom, left:right].sum()
+            assert_close(value, inside, rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("limit", [0.0, 0.2, 1.0])

@@ -9,7 +9,6 @@ from PIL import Image
 from torch.testing import assert_close
 
 from hf_anchornet import Cascade, PatchReader, SpanReader
-from hf_anchornet.cascade_anchornet import find_cascade
 from hf_anchornet.exit_rule_anchornet import ExitRule
 from hf_anchornet.timing import count_multiply_adds
 
@@ -369,8 +368,3 @@ def test_an_input_that_is_none_is_named(text_cascade, image_cascade):
         text_cascade(["good", 3])
     with pytest.raises(TypeError, match="`inputs`"):
         image_cascade(3)
-
-
-@pytest.mark.parametrize("source", [None, 3, "no/such/place", "x" * 200])
-def test_what_is_no_folder_or_id_is_no_cascade(source):
-    assert find_cascade(source) is None

@@ -10,6 +10,7 @@ from hf_anchornet.geometry_anchornet import (
     spread_evidence,
     spread_over_pixels,
     valid_positions,
+    window_overlaps,
 )
 
 
@@ -66,3 +67,25 @@ def test_spread_over_pixels_gives_each_pixel_an_even_part_of_its_windows():
         here = evidence[image, row, column] / 25
         expected[image, 2 * row : 2 * row + 5, 2 * column : 2 * column + 5] += here
     assert_close(spread, expected, rtol=0, atol=1e-12)
+
+
+def test_overlaps_are_the_parts_of_the_units_that_windows_share():
+    windows, lengths = (Window(3, 2), Window(5, 2)), [9, 4, 0]
+    counts = [window.num_positions(9) for window in windows]
+    covers = [
+        range(position * window.stride, position * window.stride + window.size)
+        for window, count in zip(windows, counts, strict=True)
+        for position in range(count)
+    ]
+    expected = [
+        [
+            [
+                sum(unit in other and unit < length for unit in one) / max(1, min(len(one), length))
+                for other in covers
+            ]
+            for one in covers
+        ]
+        for length in lengths
+    ]
+    got = window_overlaps(windows, counts, torch.tensor(lengths))
+    assert_close(got, torch.tensor(expected, dtype=torch.float64), rtol=0, atol=1e-12)

@@ -20,21 +20,23 @@ def batch(image_model, image_processor, images):
 
 
 @pytest.fixture
-def attributed(monkeypatch):
-    """The labels of each call of `LocatedImages.attribute`."""
-    calls, attribute = [], LocatedImages.attribute
-    monkeypatch.setattr(
-        LocatedImages,
-        "attribute",
-        lambda self, labels: calls.append(labels.tolist()) or attribute(self, labels),
-    )
-    return calls
+def calls(monkeypatch):
+    """The names of the methods of `LocatedImages` called."""
+    names = []
+
+    def note(name):
+        method = getattr(LocatedImages, name)
+        return lambda *args: names.append(name) or method(*args)
+
+    for name in ("attribute", "select"):
+        monkeypatch.setattr(LocatedImages, name, note(name))
+    return names
 
 
-def test_fewer_boxes_are_the_first_of_more(batch, attributed):
+def test_fewer_boxes_are_the_first_of_more_and_need_no_map_of_pixels(batch, calls):
     more, fewer = batch.select(4), batch.select(2)
     assert torch.equal(fewer.boxes, more.boxes[:, :2])
-    assert len(attributed) == 1
+    assert calls == ["select"]
 
 
 def test_ranks_used_again_are_those_that_would_be_found(batch, images):
@@ -63,11 +65,10 @@ def test_another_choice_is_made_anew(batch, images, more, other):
         assert_close(one, alone)
 
 
-def test_the_predicted_label_is_attributed_once(batch, attributed):
+def test_the_predicted_label_is_attributed_once(batch, calls):
     batch.attribute(batch.predicted)
-    batch.select(1)
     list(batch.maps())
-    assert len(attributed) == 1
+    assert calls == ["attribute"]
 
 
 def test_a_part_of_a_batch_is_located_as_it_is_in_the_whole(batch):

@@ -5,6 +5,7 @@ from conftest import relabel
 from PIL import Image
 
 from hf_anchornet import PatchLocalizationPipeline, SpanLocalizationPipeline
+from hf_anchornet.pipeline_anchornet import find_cascade
 
 UNSURE = "good, a film, the bad café film, good bad film"
 
@@ -141,3 +142,8 @@ def test_a_cascade_of_the_other_modality_is_refused(text_cascade, image_cascade)
             tokenizer=text_cascade.localizer.tokenizer,
             classifier=image_cascade,
         )
+
+
+@pytest.mark.parametrize("source", [None, 3, "no/such/place", "x" * 200])
+def test_what_is_no_folder_or_id_is_no_cascade(source):
+    assert find_cascade(source) is None

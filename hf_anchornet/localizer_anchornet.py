@@ -1,0 +1,35 @@
+"""Localizers of either modality, by the type of their model."""
+
+from os import PathLike
+from typing import Any
+
+import torch
+from transformers import AutoConfig
+
+from .backend_anchornet import EAGER
+from .image_localizer_anchornet import ImageLocalizer
+from .text_localizer_anchornet import TextLocalizer
+from .trace_anchornet import Localizer
+
+LOCALIZERS: dict[str, Any] = {"anchornet_text": TextLocalizer, "anchornet_image": ImageLocalizer}
+
+
+def load_localizer(
+    source: str | PathLike[str],
+    device: torch.device | None = None,
+    backend: str = EAGER,
+    **hub: Any,
+) -> Localizer:
+    """The localizer of a folder or Hub id, of either modality.
+
+    Raises:
+        ValueError: if there is another kind of model.
+    """
+    kind = AutoConfig.from_pretrained(source, **hub).model_type
+    if kind not in LOCALIZERS:
+        raise ValueError(
+            f"`localizer` must be of type {' or '.join(sorted(LOCALIZERS))}, got {kind} in "
+            f"{source}; choose an AnchorNet."
+        )
+    localizer: Localizer = LOCALIZERS[kind].load(source, device, backend, **hub)
+    return localizer
