@@ -11,13 +11,15 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from .backend_anchornet import EAGER
-from .cascade_anchornet import READERS, Cascade, attach_cascade, load_localizer
+from .cascade_anchornet import READERS, Cascade
 from .classifier_anchornet import label_names
 from .data import DataOptions, load_split, number_labels
 from .data_image import make_pictures
 from .evaluation import evaluate_plausibility
 from .evaluation_image import evaluate_image_localizer, score_labels
 from .exit_rule_anchornet import ExitRule, Stage
+from .localizer_anchornet import load_localizer
+from .pipeline_anchornet import attach_cascade
 from .trace_anchornet import Localizer, Trace
 
 
