@@ -18,7 +18,7 @@ export OMP_NUM_THREADS
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all lint bench bench-text bench-image bench-speed bench-quick bench-backends \
-	bench-cold-start models models-text models-image models-speed ablation check-reference \
+	bench-cold-start bench-demo models models-text models-image models-speed ablation check-reference \
 	test-lowest
 
 help:  ## list the targets
@@ -110,6 +110,9 @@ bench-backends: $(VENV)/.installed  ## compare eager, compiled and ONNX localize
 
 bench-cold-start: $(VENV)/.installed  ## compare a first answer with loading a plain model, minutes
 	$(VENV)/bin/python scripts/measure_cold_start.py
+
+bench-demo: $(VENV)/.installed  ## time the web demo in Chromium and take its picture
+	DEMO_RECORD=. $(VENV)/bin/python -m pytest -m slow tests/test_demo_page.py -k second
 
 models: models-text models-image  ## train the shipped models (DATA=folder of the sets, RUNS=runs)
 

@@ -13,7 +13,7 @@ from .cascade_anchornet import CLASSIFIER_FOLDER
 try:
     from httpx2 import TransportError
 except ImportError:  # huggingface_hub before 2
-    from httpx import TransportError  # type: ignore[no-redef]
+    from httpx import TransportError  # type: ignore[assignment]
 
 STALE_FILES = ("*.safetensors", "*.safetensors.index.json", "*.py")
 """Those of an earlier version that would be taken for a part of this one."""

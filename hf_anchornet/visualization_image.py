@@ -60,15 +60,31 @@ def render_patches(image: Any, result: Record) -> Image.Image:
     Raises:
         ValueError: if `result` does not belong to `image`.
     """
+    return _add_caption(_join(draw_panels(image, result)), result)
+
+
+def draw_panels(image: Any, result: Record, longest_px: int | None = None) -> list[Image.Image]:
+    """The picture with its patches and, where there is one, the heat map, of one size.
+
+    Args:
+        image: The picture.
+        result: What the pipeline said of it.
+        longest_px: Larger pictures are drawn with this longer side.
+
+    Raises:
+        ValueError: if `result` does not belong to `image`.
+    """
     picture = open_image(image)
     _check_boxes(picture, result["patches"])
-    stretch = max(1.0, SMALLEST_SIDE_PX / max(picture.size))
+    longest = max(picture.size)
+    drawn_px = max(longest, SMALLEST_SIDE_PX)
+    stretch = (drawn_px if longest_px is None else min(drawn_px, longest_px)) / longest
     large = picture.resize([round(side * stretch) for side in picture.size])
     panels = [draw_boxes(large, result["patches"], stretch)]
     heat = next(iter(result.get("maps", {}).values()), None)
     if heat is not None:
         panels.append(draw_heat(large, heat))
-    return _add_caption(_join(panels), result)
+    return panels
 
 
 def draw_boxes(image: Image.Image, patches: Sequence[Record], stretch: float = 1.0) -> Image.Image:

@@ -60,16 +60,28 @@ class SpanView:
 
 
 def render_html(
-    text: str, result: Record, *, title: str | None = None, standalone: bool = False
+    text: str,
+    result: Record,
+    *,
+    title: str | None = None,
+    standalone: bool = False,
+    shares: bool = False,
 ) -> str:
     """The text as HTML with a `<mark>` a span: a fragment, or a whole page if `standalone`.
+
+    Args:
+        text: The text.
+        result: What the pipeline said of it.
+        title: Heading, and title of the page.
+        standalone: Whether to make a whole page.
+        shares: Whether to write each span's share behind it, which the shade and the tooltip tell.
 
     Raises:
         ValueError: if `result` does not belong to `text`.
     """
     pieces, key = _cut_pieces(text, result), _make_key(result)
     safe = clean(text, REPLACEMENTS)
-    body = "".join(_mark_html(safe, piece, key) for piece in pieces)
+    body = "".join(_mark_html(safe, piece, key, shares) for piece in pieces)
     heading = f"<strong>{_escape(title)}</strong><br>" if title else ""
     fragment = (
         '<figure style="margin:1em 0">'
@@ -188,13 +200,14 @@ def _shade(hue: Hue, strength: float) -> str:
     return f"rgba{(*hue.rgb, round(opacity, 2))}"
 
 
-def _mark_html(text: str, piece: _Piece, key: _Key) -> str:
+def _mark_html(text: str, piece: _Piece, key: _Key, shares: bool) -> str:
     shown, span = html.escape(text[piece.start : piece.end]), piece.span
     if span is None:
         return shown
     hue = key.hues[span["label"]]
     line = "dashed" if span["share"] < 0 else "solid"
-    label = f"<sup> {_escape(span['label'])}</sup>" if len(key.hues) > 1 else ""
+    words = [_escape(span["label"])] * (len(key.hues) > 1) + [f"{span['share']:+.0%}"] * shares
+    label = f"<sup> {' '.join(words)}</sup>" if words else ""
     numbers = f"share {span['share']:+.1%}, evidence {span['evidence']:+.3f}"
     tooltip = f"{span['label']}: {numbers}, scale {span['scale']} tokens"
     shade = f"background:{_shade(hue, _measure(span, key))}"

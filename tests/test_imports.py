@@ -54,6 +54,7 @@ CASCADING = {
 }
 SELECTION = {"geometry_anchornet", "selection_anchornet"}
 TRAINING = {"data", "vocabulary", "evaluation", "training", "training_card", *METRICS}
+VIEWS = {"visualization_image", "visualization_text"}
 IMAGE_TRAINING = {"augmentation", "data_image", "localization_image"}
 MAY_IMPORT = {
     "configuration_anchornet": set(),
@@ -156,6 +157,11 @@ MAY_IMPORT = {
     "folder_check": RING | {"hub"},
     "publishing": RING | {"cards", "folder_check"},
     "uploading": {"cascade_anchornet"},
+    "demo_models": RING | {"hub", "visualization"},
+    "demo_views": RING | {"demo_models", "visualization", *VIEWS},
+    "demo_answers": RING | {"demo_models", "demo_views", "hub"},
+    "demo_app": {"demo_answers", "demo_models", "demo_views", "hub", "visualization"},
+    "demo_space": set(),
     "cli_shared": {"hub", "visualization"},
     "cli_text": {"cli_shared", "hub", "visualization", "visualization_text"},
     "cli_image": {"cli_shared", "hub", "visualization", "visualization_image"},
@@ -178,7 +184,7 @@ MAY_IMPORT = {
         "version",
         "visualization",
     },
-    "__init__": RING | {"version", "hub", "visualization_image", "visualization_text"},
+    "__init__": RING | {"version", "hub", *VIEWS},
     "__main__": {"cli"},
     **{name: set() for name in METRICS},
 }

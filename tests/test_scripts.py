@@ -10,6 +10,7 @@ from hf_anchornet.cli import TOOLS, main
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 OPTIONS = {
+    "app.py": ["--port", "--space"],
     "train.py": ["--dataset", "--output_dir", "--teacher", "--learning_rate", "--crop_size"],
     "adapt_classifier.py": ["--dataset", "--localizer", "--reading", "--budgets", "--turn"],
     "benchmark_backends.py": ["--text_localizer", "--image_localizer", "--rounds", "--output"],

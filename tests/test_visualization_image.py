@@ -7,7 +7,13 @@ import pytest
 from PIL import Image
 
 from hf_anchornet.visualization import HUES
-from hf_anchornet.visualization_image import PatchView, draw_heat, render_patches, render_table
+from hf_anchornet.visualization_image import (
+    PatchView,
+    draw_heat,
+    draw_panels,
+    render_patches,
+    render_table,
+)
 
 
 def patch(box, share=0.31, scale=31, label="nut"):
@@ -45,6 +51,16 @@ def test_a_small_picture_is_enlarged_with_its_boxes():
     drawn = render_patches(Image.new("RGB", (48, 32), "white"), result)
     assert drawn.width == 480
     assert drawn.getpixel((239, 160)) == HUES[0].rgb
+
+
+def test_a_large_picture_may_be_drawn_smaller_with_its_boxes():
+    box = {"xmin": 100, "ymin": 200, "xmax": 500, "ymax": 600}
+    patch = {"box": box, "label": "a", "evidence": 1.0, "share": 0.5, "scale": 9}
+    result = {"label": "a", "score": 0.9, "patches": [patch], "coverage": 0.1}
+    (panel,) = draw_panels(Image.new("RGB", (1000, 800)), result, longest_px=500)
+    assert panel.size == (500, 400)
+    assert panel.getpixel((249, 299)) == HUES[0].rgb
+    assert panel.getpixel((252, 302)) == (0, 0, 0)
 
 
 def test_the_heat_map_stands_beside_the_boxes(image, result):

@@ -293,3 +293,11 @@ def test_terminal_text_is_readable_on_each_shade(hue):
         code = background - 16
         rgb = steps[code // 36], steps[code // 6 % 6], steps[code % 6]
         assert contrast(rgb, (255,) * 3 if foreground == 15 else (0,) * 3) >= 4.5
+
+
+@pytest.mark.parametrize(("share", "shown"), [(0.314, "+31%"), (-0.25, "-25%")])
+def test_shares_may_stand_behind_their_spans(share, shown):
+    text = "a fine film"
+    result = make_result(make_span(text, "fine", share=share))
+    assert f"fine<sup> {shown}</sup></mark>" in render_html(text, result, shares=True)
+    assert "<sup>" not in render_html(text, result)
