@@ -17,8 +17,9 @@ OMP_NUM_THREADS ?= 1
 export OMP_NUM_THREADS
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint bench bench-text bench-image bench-speed bench-quick bench-backends bench-demo \
-	models models-text models-image models-speed ablation check-reference test-lowest
+.PHONY: help demo test test-all lint bench bench-text bench-image bench-speed bench-quick bench-backends \
+	bench-cold-start bench-demo models models-text models-image models-speed ablation check-reference \
+	test-lowest
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -106,6 +107,9 @@ bench-quick: $(VENV)/.installed  ## the same on few rows with the shipped models
 bench-backends: $(VENV)/.installed  ## compare eager, compiled and ONNX localizers, minutes
 	$(KEEP_MEMORY) $(VENV)/bin/python scripts/benchmark_backends.py --rounds $(or $(ROUNDS),20) \
 		--note "$(NOTE)"
+
+bench-cold-start: $(VENV)/.installed  ## compare a first answer with loading a plain model, minutes
+	$(VENV)/bin/python scripts/measure_cold_start.py
 
 bench-demo: $(VENV)/.installed  ## time the web demo in Chromium and take its picture
 	DEMO_RECORD=. $(VENV)/bin/python -m pytest -m slow tests/test_demo_page.py -k second

@@ -5,7 +5,13 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from .cli_shared import describe_answer, load_pipeline, measure_width, write_parts
+from .cli_shared import (
+    describe_answer,
+    load_pipeline,
+    measure_width,
+    show_progress,
+    write_parts,
+)
 from .visualization import Record, clean_line, wrap
 from .visualization_image import render_patches, render_table
 
@@ -15,8 +21,9 @@ DEMO_PICTURE = Path("anchornet_demo.png")
 
 def localize_images(arguments: argparse.Namespace) -> None:
     """Localize the images that the command line names; print the results or draw them."""
-    if arguments.lines:
-        raise ValueError("`--lines` goes with texts, not with `--image`; leave it out.")
+    for name in ("lines", "jsonl"):
+        if getattr(arguments, name):
+            raise ValueError(f"`--{name}` goes with texts, not with `--image`; leave it out.")
     if arguments.format not in ("text", "jsonl", "png"):
         raise ValueError(
             f"`--format` of images must be one of text, jsonl, png, got {arguments.format}."
@@ -26,7 +33,8 @@ def localize_images(arguments: argparse.Namespace) -> None:
         raise ValueError("`--format png` needs `--output`, a file, of several images a folder.")
     localize = load_pipeline(TASK, arguments, **({"return_maps": True} if draws else {}))
     paths: list[str] = arguments.image
-    pairs = zip(paths, localize(path for path in paths), strict=True)
+    answers = localize(path for path in paths)
+    pairs = show_progress(zip(paths, answers, strict=True), "images", arguments.output)
     if draws:
         _draw(pairs, arguments.output, len(paths))
     else:

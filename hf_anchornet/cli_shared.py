@@ -4,12 +4,19 @@ import argparse
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 from .visualization import Record, clean_line
+
+Item = TypeVar("Item")
+
+EXIT_CODES = "exit codes: 0 done; 2 bad usage or input, told on standard error; 130 interrupted"
+
+DELAY = 1.0
+"""Seconds before progress is shown: what is quick needs none."""
 
 PIPELINE_OPTIONS = (
     "top_k",
@@ -17,21 +24,22 @@ PIPELINE_OPTIONS = (
     "max_tokens",
     "max_patches",
     "iou_threshold",
+    "exit_threshold",
     "labels",
     "batch_size",
     "device",
+    "backend",
 )
 
 
 def load_pipeline(task: str, arguments: argparse.Namespace, **options: Any) -> Any:
     """The pipeline of `task` with the options of the command line and `options` of our own."""
     from transformers import pipeline
-    from transformers.utils.logging import disable_progress_bar
 
     from .hub import DEFAULTS, register
 
     register()
-    disable_progress_bar()
+    hide_progress_bars()
     default_model, default_classifier = DEFAULTS[task]
     chosen = {name: getattr(arguments, name, None) for name in PIPELINE_OPTIONS}
     options |= {name: value for name, value in chosen.items() if value is not None}
@@ -41,6 +49,27 @@ def load_pipeline(task: str, arguments: argparse.Namespace, **options: Any) -> A
     model = str(default_model) if arguments.model is None else arguments.model
     # The stubs of transformers list its own tasks only.
     return pipeline(task, model=model, **options)  # type: ignore[call-overload]
+
+
+def hide_progress_bars() -> None:
+    """Loading weights shows none."""
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
+
+
+def show_progress(items: Iterable[Item], unit: str, output: Path | None) -> Iterator[Item]:
+    """The items; counted on standard error if that is a terminal and it takes some time.
+
+    Args:
+        items: As they come.
+        unit: What they are.
+        output: Where results go: on a terminal they show the progress themselves.
+    """
+    from tqdm import tqdm
+
+    shown = sys.stderr.isatty() and not (output is None and sys.stdout.isatty())
+    yield from tqdm(items, unit=f" {unit}", disable=not shown, leave=False, delay=DELAY)
 
 
 def write_parts(parts: Iterable[str], output: Path | None, inputs: Sequence[Path]) -> None:

@@ -62,7 +62,8 @@ def evaluate_image_localizer(
     logits: list[Tensor] = []
     comparisons: list[Comparison] = []
     views = localize_images(model, processor, rows[data.image_column], batch_size)
-    for view in tqdm(views, total=-(-len(rows) // batch_size), desc="localizing", mininterval=5):
+    total = -(-len(rows) // batch_size)
+    for view in tqdm(views, total=total, desc="localizing", mininterval=5, disable=None):
         start = len(logits)
         logits.extend(view.logits.float().cpu())
         comparisons.extend(_compare(view, boxes[start : len(logits)], start))

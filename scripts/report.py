@@ -27,7 +27,8 @@ INTRODUCTION = """# Results
 
 Written by `scripts/report.py` from the JSON files beside it: text.json and image.json are those of
 `make bench-text` and `make bench-image`, reference.json of `make check-reference`, speed_*.json
-of `make bench-speed`, ablation.json of `make ablation`. Test splits, read once with each version;
+of `make bench-speed`, ablation.json of `make ablation`, cold_start.json of `make bench-cold-start`.
+Test splits, read once with each version;
 all was chosen on validation splits. Human spans (IMDb rationales, Lu et al. 2022; movie rationales,
 Zaidan et al. 2007, ERASER) and boxes were never trained on. Smoothed: each token scores the mean of
 its sentence. Pointing: the best patch's centre is in a box.

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from datasets import Dataset
 from huggingface_hub import ModelCard
+from PIL import Image
 
 from hf_anchornet import cards
 from hf_anchornet.card_results import QUALITIES, list_results, list_speed_ups
@@ -217,3 +218,26 @@ def test_training_records_its_data_without_paths_of_this_machine(localizer_folde
     card = Path(localizer_folder, "README.md").read_text()
     assert str(tmp_path) not in card
     assert "reviews (split `train`, 2 rows)" in card
+
+
+@pytest.mark.parametrize("kind", ["localizer", "image_localizer", "classifier", "image_classifier"])
+def test_the_snippet_of_a_generated_card_runs(kind, request, tmp_path, monkeypatch, capsys):
+    folder = Path(request.getfixturevalue(f"{kind}_folder"))
+    run_snippet(folder, tmp_path, monkeypatch)
+    assert "label" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", ["text_cascade", "image_cascade"])
+def test_the_snippet_of_a_card_of_a_cascade_runs(kind, request, tmp_path, monkeypatch, capsys):
+    request.getfixturevalue(kind).save_pretrained(tmp_path / "cascade")
+    run_snippet(tmp_path / "cascade", tmp_path, monkeypatch)
+    assert "stage" in capsys.readouterr().out
+
+
+def run_snippet(folder, place, monkeypatch):
+    """The snippet of a folder's card, as if the folder were a repository."""
+    Image.new("RGB", (40, 40), (200, 90, 90)).save(place / "photo.jpg")
+    monkeypatch.chdir(place)
+    card = str(make_card(folder, CardSources(repo_id=folder.name)))
+    (snippet,) = re.findall(r"```python\n(.*?)```", card, flags=re.DOTALL)
+    exec(snippet, {})

@@ -11,7 +11,7 @@ from PIL import Image
 
 from hf_anchornet import cli, cli_text
 from hf_anchornet.cli import main
-from hf_anchornet.cli_shared import wants_color
+from hf_anchornet.cli_shared import show_progress, wants_color
 
 REVIEW = "The plot is thin, yet a wonderful cast carries it. " * 4
 
@@ -127,6 +127,7 @@ def test_an_argument_is_localized_by_the_shipped_model(fake, capsys):
 def test_every_option_reaches_the_pipeline(fake, capsys):
     argv = "localize good --model m --classifier c --top-k 3 --scales 3,9 --max-tokens 64"
     argv += " --iou-threshold 0.5 --labels positive,negative --batch-size 8 --device cpu"
+    argv += " --exit-threshold 0.9 --backend onnx"
     assert main(argv.split()) == 0
     assert fake.options == {
         "model": "m",
@@ -138,7 +139,14 @@ def test_every_option_reaches_the_pipeline(fake, capsys):
         "labels": ["positive", "negative"],
         "batch_size": 8,
         "device": "cpu",
+        "exit_threshold": pytest.approx(0.9),
+        "backend": "onnx",
     }
+
+
+def test_a_cascade_may_be_given_a_threshold_for_each_stage(fake, capsys):
+    assert main(["localize", "good", "--exit-threshold", "0.9,0.8"]) == 0
+    assert fake.options["exit_threshold"] == [0.9, 0.8]
 
 
 def test_the_classifier_named_default_is_the_shipped_one(fake, capsys):
@@ -192,7 +200,7 @@ def test_lines_are_answered_while_the_input_still_flows(fake, monkeypatch, capsy
 
     feed(monkeypatch, b"")
     monkeypatch.setattr(
-        cli_text, "_read_stream", lambda stream, name, lines: (line.rstrip() for line in flow())
+        cli_text, "_read_stream", lambda *_: (cli_text.Source(line.rstrip()) for line in flow())
     )
     assert main(["localize", "--lines"]) == 0
     assert "second" in capsys.readouterr().out
@@ -259,6 +267,9 @@ def test_the_output_must_not_be_the_input(fake, tmp_path, capsys):
         ["localize", "text", "--format", "pdf"],
         ["localize", "text", "--top-k", "few"],
         ["localize", "text", "--scales", "3;9"],
+        ["localize", "text", "--exit-threshold", "high"],
+        ["localize", "text", "--backend", "tensorrt"],
+        ["localize", "--lines", "--jsonl"],
     ],
 )
 def test_bad_usage_exits_with_code_2(argv, capsys):
@@ -272,6 +283,40 @@ def test_help_exits_with_code_0(argv, capsys):
     with pytest.raises(SystemExit, match="0"):
         main(argv)
     assert "usage: anchornet" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["localize", "demo"])
+def test_help_shows_an_example_and_the_exit_codes(command, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main([command, "--help"])
+    shown = capsys.readouterr().out
+    assert f"\n  anchornet {command}" in shown
+    assert "exit codes: 0 done; 2 bad usage or input" in shown
+
+
+def test_an_interrupt_exits_with_code_130(fake, monkeypatch, capsys):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fake, "localize", interrupt)
+    assert main(["localize", "good"]) == 130
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_progress_is_shown_on_a_terminal_and_only_on_standard_error(monkeypatch, capsys):
+    monkeypatch.setattr("tqdm.std.tqdm.monitor_interval", 0)
+    assert list(show_progress(range(3), "texts", None)) == [0, 1, 2]
+    assert capsys.readouterr().err == ""
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr("hf_anchornet.cli_shared.DELAY", 0)
+    assert list(show_progress(range(3), "texts", None)) == [0, 1, 2]
+    assert "texts" in terminal.getvalue()
+    assert capsys.readouterr().out == ""
 
 
 def test_a_closed_pipe_is_no_error(fake, monkeypatch):
@@ -339,6 +384,7 @@ def test_a_drawn_image_goes_to_a_file_and_several_to_a_folder(fake, capsys, phot
     ("options", "message"),
     [
         (["--lines"], "`--lines` goes with texts"),
+        (["--jsonl"], "`--jsonl` goes with texts"),
         (["--format", "html"], "`--format` of images must be one of text, jsonl, png, got html"),
         (["--format", "png"], "`--format png` needs `--output`"),
     ],

@@ -133,6 +133,7 @@ MAY_IMPORT = {
     | TRAINING
     | IMAGE_TRAINING
     | {"adaptation_image", "evaluation_image", "measurement"},
+    "scoring": RING | {"data", "data_image", "evaluation", "evaluation_image"},
     "exit_search": RING,
     "temperature": RING,
     "calibration": RING | {"data", "exit_search", "temperature"},
@@ -164,7 +165,25 @@ MAY_IMPORT = {
     "cli_shared": {"hub", "visualization"},
     "cli_text": {"cli_shared", "hub", "visualization", "visualization_text"},
     "cli_image": {"cli_shared", "hub", "visualization", "visualization_image"},
-    "cli": {"cli_shared", "cli_text", "cli_image", "visualization"},
+    "cli_options": {"cli_shared", "data"},
+    "cli_training": RING
+    | TRAINING
+    | IMAGE_TRAINING
+    | {"adaptation", "adaptation_image", "calibration", "cli_options"}
+    | {"training_image", "training_text"},
+    "cli_evaluation": {"cli_options", "cli_shared", "data", "scoring"},
+    "cli_publishing": RING
+    | {"agreement", "cards", "cli_options", "data", "hub", "publishing", "uploading"},
+    "cli": {
+        "cli_shared",
+        "cli_text",
+        "cli_image",
+        "cli_training",
+        "cli_evaluation",
+        "cli_publishing",
+        "version",
+        "visualization",
+    },
     "__init__": RING | {"version", "hub", *VIEWS},
     "__main__": {"cli"},
     **{name: set() for name in METRICS},

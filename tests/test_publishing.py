@@ -97,14 +97,16 @@ def test_a_folder_with_something_in_it_is_not_written_to(localizer_folder, tmp_p
 
 def run_script(monkeypatch, *options):
     monkeypatch.setattr(sys, "argv", ["publish.py", *options])
-    runpy.run_path(str(SCRIPT), run_name="__main__")
+    with pytest.raises(SystemExit) as done:
+        runpy.run_path(str(SCRIPT), run_name="__main__")
+    return done.value.code
 
 
 def test_a_dry_run_shows_the_files_and_uploads_nothing(
     localizer_folder, tmp_path, monkeypatch, capsys
 ):
     options = ["--folder", localizer_folder, "--repo_id", "user/reviews", "--dry_run"]
-    run_script(monkeypatch, *options, "--build_dir", str(tmp_path / "built"))
+    assert run_script(monkeypatch, *options, "--build_dir", str(tmp_path / "built")) == 0
     shown = capsys.readouterr().out
     built = [path.name for path in (tmp_path / "built").iterdir()]
     assert all(name in shown for name in built)
@@ -117,15 +119,17 @@ def test_the_script_uploads_with_the_token_of_the_environment(
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
     monkeypatch.setenv("HF_TOKEN", "token-of-user")
     options = ["--folder", localizer_folder, "--repo_id", "user/reviews", "--private"]
-    run_script(monkeypatch, *options, "--revision", "v1")
+    assert run_script(monkeypatch, *options, "--revision", "v1") == 0
     assert capsys.readouterr().out.splitlines()[-1].startswith(f"{hub.url}/user/reviews/commit/")
     assert hub.repos["user/reviews"].private
     assert "model.safetensors" in hub.repos["user/reviews"].files("v1")
     assert "model.safetensors" not in hub.repos["user/reviews"].files()
 
 
-def test_what_stops_the_script_is_told_in_a_line(localizer_folder, hub, monkeypatch):
+def test_what_stops_the_script_is_told_in_a_line(localizer_folder, hub, monkeypatch, capsys):
     Path(localizer_folder, "optimizer.pt").write_bytes(b"")
-    with pytest.raises(SystemExit, match=r"^publish.py: `folder` must hold no pickled file"):
-        run_script(monkeypatch, "--folder", localizer_folder, "--repo_id", "user/reviews")
+    assert run_script(monkeypatch, "--folder", localizer_folder, "--repo_id", "user/reviews") == 2
+    error = capsys.readouterr().err
+    assert error.startswith("anchornet: error: `folder` must hold no pickled file")
+    assert error.count("\n") == 1
     assert hub.repos == {}

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from hf_anchornet.cli import TOOLS, main
+
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 OPTIONS = {
     "app.py": ["--port", "--space"],
@@ -32,6 +34,34 @@ def test_help_names_the_options(name, monkeypatch, capsys):
         runpy.run_path(str(SCRIPTS / name), run_name="__main__")
     shown = capsys.readouterr().out
     assert all(option in shown for option in OPTIONS[name])
+
+
+SAME = {
+    "train.py": "train",
+    "adapt_classifier.py": "adapt",
+    "calibrate.py": "calibrate",
+    "publish.py": "publish",
+    "export_onnx.py": "export",
+}
+
+
+@pytest.mark.parametrize(("name", "command"), SAME.items())
+def test_a_script_is_the_command_of_the_package(name, command, monkeypatch):
+    asked = []
+    monkeypatch.setitem(TOOLS, command, (asked.append, ""))
+    monkeypatch.setattr(sys, "argv", [name, "--dataset", "x"])
+    with pytest.raises(SystemExit, match="0"):
+        runpy.run_path(str(SCRIPTS / name), run_name="__main__")
+    assert asked == [["--dataset", "x"]]
+
+
+@pytest.mark.parametrize("command", TOOLS)
+def test_the_help_of_a_command_shows_an_example(command, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main([command, "--help"])
+    shown = capsys.readouterr().out
+    assert f"usage: anchornet {command}" in shown
+    assert f"example:\n  anchornet {command} --" in shown
 
 
 @pytest.mark.parametrize("path", sorted(SCRIPTS.glob("*.py")), ids=lambda path: path.name)
