@@ -21,10 +21,13 @@ _LEARNED_FROM_PATCHES = """The shipped classifier learned from patches alone: wh
 whole photo tells of the cost, not of what a classifier trained on whole photos would answer."""
 
 
-@lru_cache(maxsize=8)
 def load_models(task: str, localizer: str = "", classifier: str = "") -> DemoModels:
     """As `DemoModels.load`; the models used last stay loaded."""
-    return DemoModels.load(task, localizer, classifier)
+    return _load(task, localizer, classifier)
+
+
+# Apart, since a cache takes names left out and names given for different calls.
+_load = lru_cache(maxsize=8)(DemoModels.load)
 
 
 def warm_up() -> None:

@@ -6,9 +6,10 @@ listens on loopback unless `GRADIO_SERVER_NAME` says otherwise, as a Space does.
 
 import html
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from pickle import UnpicklingError
 from typing import Any
 
@@ -127,6 +128,8 @@ def launch(port: int | None = None) -> None:
         port: By default `GRADIO_SERVER_PORT` or the first free one from 7860 on.
     """
     warm_up()
+    with suppress(ImportError):  # where it is installed, Gradio imports it at the first click
+        import_module("matplotlib.pyplot")
     fonts = ["system-ui", "sans-serif"]
     theme = gr.themes.Default(
         primary_hue="teal", neutral_hue="slate", font=fonts, font_mono=["monospace"]

@@ -10,7 +10,7 @@ from io import BytesIO
 
 from PIL import Image
 
-from .demo_models import Answer, Comparison, Reading
+from .demo_models import ROUNDS, Answer, Comparison, Reading
 from .exit_rule_anchornet import FULL
 from .patch_reader_anchornet import cut_square
 from .visualization import REPLACEMENTS, Record, clean
@@ -57,8 +57,8 @@ CSS = """
 """
 
 
-_MEASURED = """Milliseconds were measured in this very call, once, and without the drawing; the
-bars compare multiply-adds."""
+_MEASURED = f"""Milliseconds are the median of {ROUNDS} runs in this very call, without the
+drawing; the bars compare multiply-adds."""
 
 
 def render_verdict(answer: Answer) -> str:

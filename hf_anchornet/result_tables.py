@@ -38,14 +38,15 @@ def make_speed_table(reports: Mapping[str, Report], on_onnx: Mapping[str, Report
                     f"{methods[method]['accuracy']:.3f}"
                     for method in (baseline, cascade, "localizer")
                 ]
-                work = f"{full['multiply_adds'] / methods[cascade]['multiply_adds']:.1f}"
+                works = (methods[method]["multiply_adds"] for method in (cascade, baseline))
+                work = " of ".join(f"{count / 1e6:,.1f}" for count in works)
                 faster = [
                     join_ratios(times[cascade]) if cascade in times else "not measured"
                     for times in (methods, fast)
                 ]
                 rows.append((name + remark, *scores, control, work, *faster))
     accuracies = ("full input", "cascade", "localizer alone", "best control")
-    return format_table(("accuracy on", *accuracies, "less work", "faster", "on ONNX"), rows)
+    return format_table(("accuracy on", *accuracies, "M multiply-adds", "faster", "on ONNX"), rows)
 
 
 def join_ratios(row: Mapping[str, Any]) -> str:

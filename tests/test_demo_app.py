@@ -74,7 +74,7 @@ def test_loading_a_cascade_fits_the_controls_to_it(demo_app, text_cascade, tmp_p
 
 
 def test_the_shipped_models_are_loaded_once():
-    assert load_models("span-localization") is load_models("span-localization")
+    assert load_models("span-localization") is load_models("span-localization", "", "")
 
 
 @pytest.mark.slow
