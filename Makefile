@@ -184,7 +184,8 @@ models-speed: $(VENV)/.installed  ## adapt MiniLM and EfficientNet-Lite0 for ben
 		--output_dir $(RUNS)/cascade_movie_rationales
 	for set in newsgroups20 cuad_windows; do \
 		$(CALIBRATE) --dataset $(DATA)/text/$$set --localizer $(RUNS)/localizer_$$set \
-			--classifier $(RUNS)/minilm_$$set --full_size 512 --output_dir $(RUNS)/cascade_$$set || exit 1; \
+			--classifier $(RUNS)/minilm_$$set --full_size 512 --stages 32 64 128 --max_cost 4e8 \
+			--output_dir $(RUNS)/cascade_$$set || exit 1; \
 	done
 	$(CALIBRATE) --dataset $(DATA)/image/fod_a --localizer $(IMAGE_LOCALIZER) --max_cost 9e7 \
 		--classifier $(RUNS)/lite0_patches --full_size 224 --stages 1 --output_dir $(RUNS)/cascade_fod_a
