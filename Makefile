@@ -30,8 +30,8 @@ demo: $(VENV)/.installed  ## show which words of a review and which patches of a
 test: lint  ## run every check: lint and the default tests
 	$(VENV)/bin/python -m pytest
 
-test-all: lint  ## run every check and the slow tests, too
-	$(VENV)/bin/python -m pytest -m "not gpu and not hub"
+test-all: test  ## run every check and the slow tests, too (those of the web demo need Chromium)
+	$(VENV)/bin/python -m pytest -m "slow and not gpu and not hub"
 
 lint: $(VENV)/.installed  ## check style, format and types
 	$(VENV)/bin/ruff check
