@@ -44,10 +44,10 @@ from it with the same 8,000 reviews, long reviews by the same three. Newsgroups 
 one MiniLM each, trained on spans of 64 tokens and on the first 512, for every method. Photos have
 one Lite0 a method. A round of times runs every method in turn, in one process.
 
-Photos fall short of the aim, 3 times faster at one point less. Lite0 at 96 px takes half of its time
-at 224 px for a fifth of the work, so localizer and selection weigh more than in texts. The best patch
-alone loses one point, and the localizer is sure of some wrong answers; 12 more epochs on patches, two
-patches instead of one and other thresholds changed nothing on the validation split.
+Photos fall short of the aim, 3 times faster at one point less. Lite0 at 96 px takes half of its
+time at 224 px for a fifth of the work, so localizer and selection weigh more than in texts. The
+best patch alone loses one point, and the localizer is sure of some wrong answers; 7 more epochs on
+patches, two patches instead of one and other thresholds changed nothing on the validation split.
 
 """
 
