@@ -18,7 +18,7 @@ export OMP_NUM_THREADS
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all lint bench bench-text bench-image bench-speed bench-quick bench-backends \
-	bench-cold-start bench-demo models models-text models-image models-speed ablation check-reference \
+	bench-int8 bench-cold-start bench-demo models models-text models-image models-speed ablation check-reference \
 	test-lowest
 
 help:  ## list the targets
@@ -107,6 +107,15 @@ bench-quick: $(VENV)/.installed  ## the same on few rows with the shipped models
 bench-backends: $(VENV)/.installed  ## compare eager, compiled and ONNX localizers, minutes
 	$(KEEP_MEMORY) $(VENV)/bin/python scripts/benchmark_backends.py --rounds $(or $(ROUNDS),20) \
 		--note "$(NOTE)"
+
+bench-int8: $(VENV)/.installed  ## compare the shipped localizers with graphs of 8-bit weights (DATA=)
+	for kind in text/imdb image/fod_a; do \
+		localizer=$${kind%/*}_localizer; \
+		$(VENV)/bin/python scripts/export_onnx.py --model hf_anchornet/default/$$localizer --int8 \
+			--dataset $(DATA)/$$kind --output $(RUNS)/$$localizer.onnx \
+			> results/int8_$${kind%/*}.json || exit 1; \
+	done
+	$(VENV)/bin/python scripts/report.py
 
 bench-cold-start: $(VENV)/.installed  ## compare a first answer with loading a plain model, minutes
 	$(VENV)/bin/python scripts/measure_cold_start.py

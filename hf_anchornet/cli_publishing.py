@@ -3,7 +3,7 @@
 import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -115,12 +115,14 @@ def run_export(argv: Sequence[str]) -> None:
     """Write a classifier as an ONNX graph and, given data, measure how well it answers."""
     description = (
         'Write a classifier as an ONNX graph, where `backend="onnx"` finds it, and print its name;'
-        "\nwith --dataset also, as JSON, how its answers compare with the model's."
+        "\nwith --dataset a JSON of its name and of how its answers compare with the model's."
     )
     (options,) = OptionParser("export", [Export], description, EXPORT_EXAMPLE).parse(argv)
     model_class, _ = find_classes(options.model)
     file = export_onnx(model_class.from_pretrained(options.model), options.output, options.int8)
-    print(file)
-    if options.dataset:
-        data = DataOptions(options.dataset, max_rows=options.max_rows)
-        print(json.dumps(measure_agreement(options.model, file, data, options.split), indent=2))
+    if not options.dataset:
+        print(file)
+        return
+    data = DataOptions(options.dataset, max_rows=options.max_rows)
+    agreement = measure_agreement(options.model, file, data, options.split)
+    print(json.dumps({**asdict(options), "file": str(file), **agreement}, indent=2))

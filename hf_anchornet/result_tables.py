@@ -137,6 +137,31 @@ time over EfficientNet-Lite0's: our trunk {plain} ({folded} if that is folded to
 """
 
 
+def make_int8_table(reports: Mapping[str, Report]) -> str:
+    """How localizers of 8-bit weights compare with themselves in float32, in Markdown.
+
+    Args:
+        reports: What `anchornet export --int8 --dataset` printed, by the name to show.
+    """
+    rows = [
+        (
+            f"{name}, {report['num_rows']:,} rows of {report['split']}",
+            *(f"{report['accuracy'][form]:.4f}" for form in ("model", "graph")),
+            f"{report['same_label']:.4f}",
+            f"{report['bytes'] / 1e6:,.1f}",
+        )
+        for name, report in reports.items()
+    ]
+    head = (
+        "localizer",
+        "accuracy, float32",
+        "accuracy, 8-bit weights",
+        "same label",
+        "MB in 8 bits",
+    )
+    return format_table(head, rows)
+
+
 def join(values: Iterable[str]) -> str:
     """The values in one cell."""
     return " / ".join(values)

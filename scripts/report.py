@@ -7,6 +7,7 @@ from hf_anchornet.result_tables import (
     describe_reference,
     make_ablation_table,
     make_image_table,
+    make_int8_table,
     make_speed_table,
     make_text_table,
 )
@@ -26,12 +27,13 @@ RUNS = {"": "", "_onnx": "On ONNX Runtime: "}
 INTRODUCTION = """# Results
 
 Written by `scripts/report.py` from the JSON files beside it: text.json and image.json are those of
-`make bench-text` and `make bench-image`, reference.json of `make check-reference`, speed_*.json
-of `make bench-speed`, ablation.json of `make ablation`, cold_start.json of `make bench-cold-start`.
-Test splits, read once with each version;
-all was chosen on validation splits. Human spans (IMDb rationales, Lu et al. 2022; movie rationales,
-Zaidan et al. 2007, ERASER) and boxes were never trained on. Smoothed: each token scores the mean of
-its sentence. Pointing: the best patch's centre is in a box.
+`make bench-text` and `make bench-image`, reference.json of `make check-reference`, speed_*.json of
+`make bench-speed`, ablation.json of `make ablation`, int8_*.json of `make bench-int8`; not shown here
+are backends.json, cold_start.json and web_demo.json of `make bench-backends`, `bench-cold-start` and
+`bench-demo`. Test splits, read once with each version; all was chosen on validation splits. Human
+spans (IMDb rationales, Lu et al. 2022; movie rationales, Zaidan et al. 2007, ERASER) and boxes were
+never trained on. Smoothed: each token scores the mean of its sentence. Pointing: the best patch's
+centre is in a box.
 
 Each small BERT and ResNet of the first two tables has the same architecture and options on every
 reading and reads what it was trained on; the control BERTs are an earlier version's. On these
@@ -68,6 +70,8 @@ def main() -> None:
                 page += f"{what}{hardware}\n\n{table}\n"
         page += f"![Accuracy and milliseconds of each method](speed_{name}.png)\n"
     page += make_ablation_table(found["ablation"])
+    int8 = {kind: found[f"int8_{kind}"] for kind in ("text", "image")}
+    page += f"\n## Localizers of 8-bit weights on ONNX Runtime\n\n{make_int8_table(int8)}"
     (FOLDER / "README.md").write_text(page, "utf-8")
     readme = FOLDER.parent / "README.md"
     before, rest = readme.read_text("utf-8").split(MARKS[0])

@@ -1,6 +1,6 @@
 """Numbers of JSON files as tables."""
 
-from hf_anchornet.result_tables import join, make_ablation_table, make_speed_table
+from hf_anchornet.result_tables import join, make_ablation_table, make_int8_table, make_speed_table
 
 
 def make_row(accuracy, multiply_adds, *speed_ups):
@@ -59,3 +59,16 @@ def test_each_idea_has_a_row_with_both_accuracies():
 
 def test_values_share_a_cell():
     assert join(["a", "b"]) == "a / b"
+
+
+def test_weights_in_8_bits_are_compared_with_float32():
+    report = {
+        "num_rows": 1000,
+        "split": "validation",
+        "bytes": 5_569_341,
+        "accuracy": {"model": 0.901, "graph": 0.903},
+        "same_label": 0.998,
+    }
+    assert make_int8_table({"reviews": report}).splitlines()[2] == (
+        "| reviews, 1,000 rows of validation | 0.9010 | 0.9030 | 0.9980 | 5.6 |"
+    )
