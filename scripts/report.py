@@ -26,14 +26,14 @@ RUNS = {"": "", "_onnx": "On ONNX Runtime: "}
 
 INTRODUCTION = """# Results
 
-Written by `scripts/report.py` from the JSON files beside it: text.json and image.json are those of
-`make bench-text` and `make bench-image`, reference.json of `make check-reference`, speed_*.json of
-`make bench-speed`, ablation.json of `make ablation`, int8_*.json of `make bench-int8`; not shown
-here are backends.json, cold_start.json and web_demo.json of `make bench-backends`,
-`bench-cold-start` and `bench-demo`. Test splits, read once with each version; all was chosen on validation splits. Human
-spans (IMDb rationales, Lu et al. 2022; movie rationales, Zaidan et al. 2007, ERASER) and boxes were
-never trained on. Smoothed: each token scores the mean of its sentence. Pointing: the best patch's
-centre is in a box.
+Written by `scripts/report.py` from the JSON files beside it: text.json and image.json are those
+of `make bench-text` and `make bench-image`, reference.json of `make check-reference`,
+speed_*.json of `make bench-speed`, ablation.json of `make ablation`, int8_*.json of `make
+bench-int8`; not shown here are backends.json, cold_start.json and web_demo.json of `make
+bench-backends`, `bench-cold-start` and `bench-demo`. Test splits, read once with each version;
+all was chosen on validation splits. Human spans (IMDb rationales, Lu et al. 2022; movie
+rationales, Zaidan et al. 2007, ERASER) and boxes were never trained on. Smoothed: each token
+scores the mean of its sentence. Pointing: the best patch's centre is in a box.
 
 Each small BERT and ResNet of the first two tables has the same architecture and options on every
 reading and reads what it was trained on; the control BERTs are an earlier version's. On these
