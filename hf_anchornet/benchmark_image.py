@@ -92,7 +92,7 @@ def make_image_methods(
 
 
 class Localize:
-    """A localizer; called, it gives its views of pictures.
+    """A localizer; called, it gives its view of pictures.
 
     Args:
         folder: Folder or Hub id.
@@ -107,13 +107,13 @@ class Localize:
         side = max(window.size for window in self.localizer.windows)
         self.patch_scale = side / self.localizer.processor.size["shortest_edge"]
 
-    def __call__(self, pictures: Pictures) -> list[LocalizedImages]:
+    def __call__(self, pictures: Pictures) -> LocalizedImages:
         """Evidence and logits, of all pictures in one batch."""
-        return [self.localizer.read(pictures)]
+        return self.localizer.read(pictures)
 
-    def rate(self, views: Sequence[LocalizedImages]) -> Probs:
-        """The probabilities of these views."""
-        return to_probs(torch.cat([view.logits for view in views]), self.order)
+    def rate(self, view: LocalizedImages) -> Probs:
+        """The probabilities of this view."""
+        return to_probs(view.logits, self.order)
 
     @torch.inference_mode()
     def predict(self, pictures: Pictures) -> Probs:
@@ -121,15 +121,10 @@ class Localize:
         inputs = self.localizer.processor(list(pictures), return_tensors="pt")
         return to_probs(self.localizer.network(**inputs).logits, self.order)
 
-    def cut_best(self, views: Sequence[LocalizedImages]) -> list[Image.Image]:
+    def cut_best(self, view: LocalizedImages) -> list[Image.Image]:
         """The best patch of each picture, cut from the original."""
-        return [
-            cut(picture, box)
-            for view in views
-            for picture, (box,) in zip(
-                view.images, choose_from_view(self.options, view), strict=True
-            )
-        ]
+        boxes = choose_from_view(self.options, view)
+        return [cut(picture, box) for picture, (box,) in zip(view.images, boxes, strict=True)]
 
 
 class Classify:

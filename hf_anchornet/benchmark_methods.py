@@ -90,14 +90,14 @@ def combine_steps(
     Args:
         part: What is selected: the name of the method with the classifier's answer alone; the
             other one takes the mean of both models' probabilities.
-        localize: From inputs to the localizer's views of them.
-        rate: From views to the localizer's probabilities.
-        choose: From views to what the classifier reads.
+        localize: From inputs to the localizer's view of them.
+        rate: From that to the localizer's probabilities.
+        choose: From that to what the classifier reads.
         classify: From that to its probabilities.
     """
     first: dict[str, Callable[[Any], Any]] = {
         "localize": localize,
-        "select": lambda views: (choose(views), rate(views)),
+        "select": lambda view: (choose(view), rate(view)),
     }
     alone = {**first, "classify": lambda chosen: classify(chosen[0])}
     both = {**first, "classify": lambda chosen: (classify(chosen[0]) + chosen[1]) / 2}

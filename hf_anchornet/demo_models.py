@@ -1,6 +1,6 @@
 """What the web demo asks of the models: what decided, and what each way of answering costs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,7 +11,7 @@ from transformers.utils.logging import disable_progress_bar
 from .backend_anchornet import EAGER
 from .cascade_anchornet import READERS, Cascade
 from .classifier_anchornet import name_predictions
-from .exit_rule_anchornet import FULL, ExitRule, Stage
+from .exit_rule_anchornet import FULL, ExitRule
 from .hub import DEFAULTS, register
 from .pipeline_anchornet import LocalizationPipeline, attach_cascade, find_cascade
 from .trace_anchornet import Trace
@@ -22,12 +22,6 @@ NEVER = 1.0
 
 ROUNDS = 3
 """How often both ways are taken; the one of median time is shown."""
-
-STAGES: dict[str, Callable[[int], list[Stage]]] = {
-    "span-localization": lambda budget: [budget],
-    "patch-localization": lambda budget: [*range(1, budget + 1)],
-}
-"""What a classifier without a calibrated cascade reads under a budget, as in the pipelines."""
 
 BUDGETS = {"span-localization": 64, "patch-localization": 1}
 
@@ -82,7 +76,7 @@ class DemoModels:
             return cls(localize, cascade, calibrated=True)
         full_size = FULL_SIZES[task] if shipped else None
         reader = READERS[localize.model_type].load(classifier, localize.device, full_size=full_size)
-        rule = ExitRule.make(STAGES[task](BUDGETS[task]), NEVER)
+        rule = ExitRule.make(reader.list_stages(BUDGETS[task]), NEVER)
         return cls(localize, Cascade(localize.localizer, reader, rule), shipped=shipped)
 
     @property
@@ -112,7 +106,7 @@ class DemoModels:
         rounds = [(*chosen.follow([source]), *whole.follow([source])) for _ in range(ROUNDS)]
         ways, full_ways = zip(*rounds, strict=True)
         ways_sorted = sorted(ways, key=lambda trace: trace.milliseconds)
-        full_sorted = sorted(full_ways, key=_count_reading_milliseconds)
+        full_sorted = sorted(full_ways, key=lambda trace: trace.classifier_milliseconds)
         return Answer(
             result, Comparison(chosen, ways_sorted[ROUNDS // 2], full_sorted[ROUNDS // 2])
         )
@@ -122,7 +116,7 @@ class DemoModels:
         if self.calibrated:
             return self.cascade.rule.override(options.exit_threshold)
         threshold = NEVER if options.exit_threshold is None else options.exit_threshold
-        return ExitRule.make(STAGES[self.localize.task_name](options.budget), threshold)
+        return ExitRule.make(self.cascade.reader.list_stages(options.budget), threshold)
 
 
 @dataclass(frozen=True)
@@ -181,10 +175,9 @@ class Comparison:
     def alone(self) -> Reading:
         """The localizer's answer as the cascade takes it, before the classifier."""
         probs = self.cascade.rule.combine(self.trace.logits, None, 0)
-        spent = _count_reading_milliseconds(self.trace)
-        return self._name(
-            probs, self.trace.localizer_multiply_adds, self.trace.milliseconds - spent
-        )
+        trace = self.trace
+        spent = trace.milliseconds - trace.classifier_milliseconds
+        return self._name(probs, trace.localizer_multiply_adds, spent)
 
     @cached_property
     def selected(self) -> Reading | None:
@@ -220,19 +213,14 @@ def _load_localizer(task: str, source: str) -> LocalizationPipeline:
     return loaded
 
 
-def _count_reading_milliseconds(trace: Trace) -> float:
-    """The time that the classifier took, without the localizer's."""
-    return sum(piece.milliseconds for piece in trace.pieces.values())
-
-
 def _read(cascade: Cascade, trace: Trace) -> Reading | None:
     """The classifier's own answer on a way through the stages, and what it took."""
     if not trace.stage:
         return None
     # The logits are in the order of the localizer's labels, of the same names.
     (answer,) = name_predictions(cascade.localizer.model, trace.average(trace.last_reading)[None])
-    spent = _count_reading_milliseconds(trace)
-    return Reading(**answer, multiply_adds=trace.classifier_multiply_adds, milliseconds=spent)
+    cost = trace.classifier_multiply_adds, trace.classifier_milliseconds
+    return Reading(answer["label"], answer["score"], *cost)
 
 
 @dataclass(frozen=True)

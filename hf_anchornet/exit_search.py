@@ -202,7 +202,7 @@ def observe(traces: Sequence[Trace], rule: ExitRule, targets: Tensor) -> Observa
 def _price_localizer(trace: Trace, unit: Unit) -> float:
     if unit == "multiply_adds":
         return float(trace.localizer_multiply_adds)
-    return trace.milliseconds - sum(piece.milliseconds for piece in trace.pieces.values())
+    return trace.milliseconds - trace.classifier_milliseconds
 
 
 def _round_down(values: NDArray[np.float64]) -> NDArray[np.float64]:

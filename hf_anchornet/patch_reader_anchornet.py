@@ -119,6 +119,10 @@ class PatchReader:
 
     # What a cascade asks of a reader.
 
+    def list_stages(self, max_patches: int) -> list[Stage]:
+        """The best patch, then the best two, and so on: an input may leave after each."""
+        return [*range(1, max_patches + 1)]
+
     def check_stages(self, stages: Sequence[Stage]) -> None:
         """Any number of patches can be read."""
 

@@ -13,7 +13,7 @@ from transformers.utils import cached_file
 
 from .cascade_anchornet import CASCADE_FILE, Cascade
 from .classifier_anchornet import label_names
-from .exit_rule_anchornet import ExitRule, Stage
+from .exit_rule_anchornet import ExitRule
 from .geometry_anchornet import Window
 from .selection_anchornet import check_count, check_iou_threshold
 from .trace_anchornet import Localizer, Trace, count_milliseconds
@@ -82,17 +82,14 @@ class LocalizationPipeline(Pipeline):
             self.reader = reader_class.load(classifier, self.device, backend=backend)
         self._check_options()
 
-    def _list_stages(self, options: Any) -> Sequence[Stage]:
-        """What a plain classifier reads at each stage, if inputs may leave before."""
-        raise NotImplementedError
-
     def _choose_cascade(self, options: Any) -> Cascade | None:
         """The cascade of this call; `None`: no input leaves before a classifier reads."""
         if self.cascade is not None:
             return self.cascade.override(options.exit_threshold)
         if options.exit_threshold is None:
             return None
-        rule = ExitRule.make(self._list_stages(options), options.exit_threshold)
+        stages = self.reader.list_stages(getattr(options, self.budget_name))
+        rule = ExitRule.make(stages, options.exit_threshold)
         return Cascade(self.localizer, self.reader, rule)
 
     def _follow(

@@ -14,7 +14,6 @@ from .backend_anchornet import EAGER
 from .boxes_anchornet import DEFAULT_OVERLAP, pool_cells
 from .cascade_anchornet import Cascade
 from .classifier_anchornet import Classifier, predict_probs
-from .exit_rule_anchornet import Stage
 from .image_localizer_anchornet import ImageLocalizer, LocalizedImages
 from .patch_reader_anchornet import PatchReader
 from .pipeline_anchornet import LocalizationOptions, LocalizationPipeline
@@ -126,9 +125,6 @@ class PatchLocalizationPipeline(LocalizationPipeline):
     def check_input(self, item: Any, name: str) -> dict[str, Any]:
         """The picture, upright and RGB, with its name for errors."""
         return {"image": self.localizer.check_input(item, name), "name": name}
-
-    def _list_stages(self, options: Any) -> list[Stage]:
-        return [*range(1, options.max_patches + 1)]
 
     def preprocess(self, input_: dict[str, Any], **_: Any) -> dict[str, Any]:
         """The model's input for one image, not yet padded to those of its batch."""

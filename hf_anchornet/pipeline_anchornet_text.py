@@ -13,15 +13,12 @@ from transformers import PreTrainedTokenizerBase
 from .backend_anchornet import EAGER
 from .cascade_anchornet import Cascade
 from .classifier_anchornet import Classifier, predict_probs
-from .exit_rule_anchornet import Stage
 from .pipeline_anchornet import LocalizationOptions, LocalizationPipeline
 from .selection_anchornet import check_count
-from .span_reader_anchornet import SpanReader
+from .span_reader_anchornet import DEFAULT_MAX_TOKENS, SpanReader
 from .spans_anchornet import ShownSpan, show_best_spans, show_top_spans
 from .text_localizer_anchornet import LocalizedTexts, TextLocalizer
 from .words_anchornet import LocatedText, encodable
-
-DEFAULT_MAX_TOKENS = 64  # that a classifier reads
 
 
 @dataclass
@@ -110,9 +107,6 @@ class SpanLocalizationPipeline(LocalizationPipeline):
     def check_input(self, item: Any, name: str) -> str:
         """The text itself."""
         return self.localizer.check_input(item, name)
-
-    def _list_stages(self, options: Any) -> list[Stage]:
-        return [options.max_tokens or DEFAULT_MAX_TOKENS]
 
     def preprocess(self, input_: str, **_: Any) -> dict[str, Any]:
         """Tokens of a text, of any length, and where they stand in it."""

@@ -17,7 +17,7 @@ from .data import DataOptions, load_split, number_labels
 from .data_image import make_pictures
 from .evaluation import evaluate_plausibility
 from .evaluation_image import evaluate_image_localizer, score_labels
-from .exit_rule_anchornet import ExitRule, Stage
+from .exit_rule_anchornet import ExitRule
 from .localizer_anchornet import load_localizer
 from .pipeline_anchornet import attach_cascade
 from .trace_anchornet import Localizer, Trace
@@ -162,13 +162,11 @@ def _load_cascade(
         return True, cascade.override(options.thresholds)
     kind = localizer.model.config.model_type
     reader = READERS[kind].load(options.classifier, device, backend=options.backend)
-    exits = options.thresholds is not None
-    stages: Sequence[Stage] = [options.max_tokens]
-    if kind == "anchornet_image":
-        # As in the pipeline: an input may leave after each patch.
-        stages = range(1 if exits else options.max_patches, options.max_patches + 1)
-    rule = ExitRule.make(list(stages), 1.0 if options.thresholds is None else options.thresholds)
-    return exits, Cascade(localizer, reader, rule)
+    budget = options.max_tokens if kind == "anchornet_text" else options.max_patches
+    if options.thresholds is None:
+        return False, Cascade(localizer, reader, ExitRule.make([budget], 1.0))
+    rule = ExitRule.make(reader.list_stages(budget), options.thresholds)
+    return True, Cascade(localizer, reader, rule)
 
 
 def _follow(cascade: Cascade, sources: list[Any], exits: bool) -> Iterator[_Answer]:

@@ -31,6 +31,9 @@ from .text_localizer_anchornet import LocalizedTexts
 from .timing import ShapeCosts
 from .words_anchornet import LocatedText, Span, Words, count_tokens, encodable
 
+DEFAULT_MAX_TOKENS = 64
+"""The most tokens that a classifier reads, unless it is said."""
+
 TEXT_CLASSIFIER = ClassifierKind(
     "text-classification",
     TextClassificationPipeline,
@@ -219,6 +222,10 @@ class SpanReader:
         return [answer | {"tokens": count} for answer, count in zip(answers, tokens, strict=True)]
 
     # What a cascade asks of a reader.
+
+    def list_stages(self, max_tokens: int | None) -> list[Stage]:
+        """All the tokens at once; `None`: the default."""
+        return [max_tokens or DEFAULT_MAX_TOKENS]
 
     def check_stages(self, stages: Sequence[Stage]) -> None:
         """Check that each budget leaves room for text; see `check_budget`."""

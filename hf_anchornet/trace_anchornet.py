@@ -46,6 +46,9 @@ class Reader(Protocol):
     model: PreTrainedModel
     full_size: int | None
 
+    def list_stages(self, budget: Any) -> list[Stage]:
+        """What is read at each stage under a budget, where no cascade says so."""
+
     def check_stages(self, stages: Sequence[Stage]) -> None:
         """Check that there is something to read at each stage."""
 
@@ -109,6 +112,11 @@ class Trace:
     def classifier_multiply_adds(self) -> int:
         """What the classifier computed."""
         return sum(piece.multiply_adds for piece in self.pieces.values())
+
+    @property
+    def classifier_milliseconds(self) -> float:
+        """The time that the classifier took."""
+        return sum(piece.milliseconds for piece in self.pieces.values())
 
     @property
     def last_reading(self) -> list[Any]:

@@ -11,12 +11,16 @@ TEXT = "the film was good , not bad , good"
 ONE = DemoOptions(5, [1], 8)
 
 
+def load_apart(task, cascade, folder):
+    """A planted localizer and a plain classifier with its labels, each from its own folder."""
+    cascade.localizer.save_pretrained(folder / "first")
+    cascade.reader.save_pretrained(folder / "second")
+    return DemoModels.load(task, str(folder / "first"), str(folder / "second"))
+
+
 @pytest.fixture
 def texts(text_cascade, tmp_path):
-    """A planted localizer and a plain classifier with its labels."""
-    text_cascade.localizer.save_pretrained(tmp_path / "first")
-    text_cascade.reader.save_pretrained(tmp_path / "second")
-    return DemoModels.load("span-localization", str(tmp_path / "first"), str(tmp_path / "second"))
+    return load_apart("span-localization", text_cascade, tmp_path)
 
 
 @pytest.fixture
@@ -27,9 +31,7 @@ def calibrated(text_cascade, tmp_path):
 
 @pytest.fixture
 def photos(image_cascade, tmp_path):
-    image_cascade.localizer.save_pretrained(tmp_path / "first")
-    image_cascade.reader.save_pretrained(tmp_path / "second")
-    return DemoModels.load("patch-localization", str(tmp_path / "first"), str(tmp_path / "second"))
+    return load_apart("patch-localization", image_cascade, tmp_path)
 
 
 @pytest.fixture
