@@ -13,10 +13,11 @@ from transformers import PreTrainedTokenizerBase
 from .backend_anchornet import EAGER
 from .cascade_anchornet import Cascade
 from .classifier_anchornet import Classifier, predict_probs
+from .geometry_anchornet import Window
 from .pipeline_anchornet import LocalizationOptions, LocalizationPipeline
 from .selection_anchornet import check_count
 from .span_reader_anchornet import DEFAULT_MAX_TOKENS, SpanReader
-from .spans_anchornet import ShownSpan, show_best_spans, show_top_spans
+from .spans_anchornet import ShownSpan, show_best_spans, show_top_spans, sum_passages
 from .text_localizer_anchornet import LocalizedTexts, TextLocalizer
 from .words_anchornet import LocatedText, encodable
 
@@ -29,7 +30,9 @@ class SpanOptions(LocalizationOptions):
 
     def validate(self, sizes: Sequence[int], labels: Sequence[str]) -> None:
         """Check the options; see `LocalizationOptions.validate`."""
-        super().validate(sizes, labels)
+        super().validate(self.scales or sizes, labels)  # passages may have any size
+        for size in self.scales or ():
+            check_count("scales", size)
         if self.max_tokens is not None:
             check_count("max_tokens", self.max_tokens)
 
@@ -62,7 +65,9 @@ class SpanLocalizationPipeline(LocalizationPipeline):
             of the whole text: Hub id, folder, text-classification pipeline or model; or a
             `Cascade`, its folder or Hub id.
         top_k: Number of spans to show for each label, best first (default 5).
-        scales: Window sizes to choose shown spans from, in tokens (default: all of the model).
+        scales: Sizes of the spans to show, in tokens (default: all windows of the model). If one
+            is no window of the model, they are sizes of passages: `scales=100` shows the passages
+            of 100 tokens with the most evidence in all windows over them.
         max_tokens: With a classifier: the most tokens that it reads, special tokens included
             (default 64). Without: show the best set of spans under this many tokens of the
             localizer, in reading order, instead of `top_k`.
@@ -161,15 +166,19 @@ class SpanLocalizationPipeline(LocalizationPipeline):
                 show_best_spans(text, explained, options.max_tokens, scales)
                 for text, explained in zip(located, labels.tolist(), strict=True)
             ]
-        branches = [i for i, window in enumerate(self.windows) if window.size in scales]
+        evidence, windows = self._list_candidates(batch, located, scales)
         return show_top_spans(
-            located,
-            [batch.evidence[i] for i in branches],
-            [self.windows[i] for i in branches],
-            labels,
-            options.top_k,
-            options.iou_threshold,
+            located, evidence, windows, labels, options.top_k, options.iou_threshold
         )
+
+    def _list_candidates(
+        self, batch: LocalizedTexts, located: Sequence[LocatedText], scales: Sequence[int]
+    ) -> tuple[Sequence[Tensor], Sequence[Window]]:
+        """Evidence and sizes of the spans to choose from: windows of the model, or passages."""
+        if set(scales) - {window.size for window in self.windows}:
+            return sum_passages(located, sorted(set(scales)), batch.logits.device)
+        branches = [i for i, window in enumerate(self.windows) if window.size in scales]
+        return [batch.evidence[i] for i in branches], [self.windows[i] for i in branches]
 
     def _describe(
         self, located: LocatedText, probs: Tensor, shown: Sequence[ShownSpan]

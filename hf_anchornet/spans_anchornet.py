@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from .budget_anchornet import select_best_spans
 from .geometry_anchornet import Window, spread_evidence
@@ -96,6 +97,35 @@ def show_top_spans(
             if span is not None and located[row].attribution[slice(*span), label].sum() > 0:
                 shown[row].append(ShownSpan(*span, label, scale))
     return shown
+
+
+def sum_passages(
+    located: Sequence[LocatedText], sizes: Sequence[int], device: torch.device
+) -> tuple[list[Tensor], list[Window]]:
+    """Passages of any size as if they were windows: their evidence is all that lies on them.
+
+    A passage holds whole windows and parts of windows; of the latter it gets the part that the
+    attribution puts on its tokens.
+
+    Args:
+        located: The texts.
+        sizes: Sizes of the passages, in tokens; a shorter text is one passage.
+        device: Where to put the evidence.
+
+    Returns:
+        Evidence and windows as `show_top_spans` takes them, one a size: (batch, positions,
+        labels), float64; 0 where a passage would hang over the end of its text.
+    """
+    tokens = pad_sequence([torch.from_numpy(text.tokens) for text in located], batch_first=True)
+    lengths = torch.tensor([len(text.starts) for text in located])
+    sums = torch.nn.functional.pad(tokens.cumsum(dim=1), (0, 0, 1, 0))  # one more than tokens
+    evidence = []
+    for size in sizes:
+        low = torch.arange(max(1, tokens.shape[1] - size + 1))
+        inside = low <= (lengths[:, None] - size).clamp(min=0)  # (batch, positions)
+        high = (low + size).clamp(max=tokens.shape[1])
+        evidence.append(((sums[:, high] - sums[:, low]) * inside[..., None]).to(device))
+    return evidence, [Window(size, 1) for size in sizes]
 
 
 def show_best_spans(

@@ -98,6 +98,7 @@ MAY_IMPORT = {
     "pipeline_anchornet": CASCADING | {"geometry_anchornet", "trace_anchornet"},
     "pipeline_anchornet_text": CASCADING
     | {
+        "geometry_anchornet",
         "pipeline_anchornet",
         "span_reader_anchornet",
         "spans_anchornet",

@@ -1,6 +1,7 @@
 """What both pipelines share, on texts: one input or many, streams, options."""
 
 import json
+import random
 
 import pytest
 from conftest import assert_same
@@ -100,6 +101,37 @@ def test_scales_choose_the_windows(random_localize):
         assert {span["scale"] for span in answer["spans"]} == {scale}
     both = random_localize(TEXTS[3], scales=(1, 3), top_k=40, iou_threshold=1.0)
     assert {span["scale"] for span in both["spans"]} == {1, 3}
+
+
+def test_a_size_that_no_window_has_shows_passages_with_the_most_evidence(random_localize):
+    text = "the film was not good, a bad film " * 5
+    label = random_localize(text)["label"]
+    everything = random_localize(text, scales=1, top_k=100, labels=label)
+    passages = random_localize(text, scales=10, top_k=2, labels=label)["spans"]
+    assert [span["scale"] for span in passages] == [10, 10]
+    assert passages[0]["evidence"] >= passages[1]["evidence"] > 0
+    assert not set(range(passages[0]["start"], passages[0]["end"])) & set(
+        range(passages[1]["start"], passages[1]["end"])
+    )
+    for passage in passages:
+        inside = [
+            span["evidence"]
+            for span in everything["spans"]
+            if passage["start"] <= span["start"] and span["end"] <= passage["end"]
+        ]
+        assert passage["evidence"] <= sum(inside) + 1e-6  # those below 0 are not shown
+
+
+def test_passages_are_inside_their_text_whatever_stands_in_the_batch(random_localize):
+    words = random.Random(0).choices(["the", "film", "was", "good", "bad", "not", ","], k=70)
+    texts = ["good", "", " ".join(words)]  # without repetition: no ties
+    together = random_localize(texts, scales=[6, 20], batch_size=3, labels=["positive", "negative"])
+    for text, answer in zip(texts, together, strict=True):
+        alone = random_localize(text, scales=[6, 20], labels=["positive", "negative"])
+        assert [(s["start"], s["end"]) for s in answer["spans"]] == [
+            (s["start"], s["end"]) for s in alone["spans"]
+        ]
+        assert all(text[s["start"] : s["end"]] == s["text"] for s in answer["spans"])
 
 
 def test_top_k_bounds_the_number_of_spans_for_each_label(random_localize):
