@@ -1,0 +1,67 @@
+"""Span Jaccard: how many words a chosen part of a text shares with the part that a human chose."""
+
+import datasets
+import evaluate
+
+_CITATION = """\
+@misc{maggie-etal-2020-tweet,
+    title = {Tweet Sentiment Extraction},
+    author = {Maggie and Culliton, Phil and Chen, Wei},
+    howpublished = {Kaggle, \\url{https://kaggle.com/competitions/tweet-sentiment-extraction}},
+    year = {2020},
+}
+"""
+
+_INPUTS = """\
+Args:
+    predictions: For every text the part that was chosen, a string.
+    references: For every text the part that a human chose, a string.
+
+Returns:
+    `span_jaccard`: Mean over texts of the words in both parts / the words in either part, in
+        [0, 1], higher is better; 1 where both parts are blank, 0 where one is.
+    `num_documents`: Number of texts in the mean: all.
+
+Raises:
+    ValueError: A part is not a string, or there are no texts.
+"""
+
+
+class SpanJaccard(evaluate.Metric):
+    """Mean Jaccard index of the sets of words of two parts of a text, texts counting alike.
+
+    The score of the Kaggle competition "Tweet Sentiment Extraction" (2020), page "Evaluation":
+    words are lower-cased and split at white space only, so that "good!" and "good" differ; a word
+    counts once. Its code divides by zero where both parts are blank; here that is 1.
+    """
+
+    def _info(self) -> evaluate.MetricInfo:
+        return evaluate.MetricInfo(
+            description=__doc__,
+            citation=_CITATION,
+            inputs_description=_INPUTS,
+            features=datasets.Features(
+                {"predictions": datasets.Value("string"), "references": datasets.Value("string")}
+            ),
+        )
+
+    def _compute(self, predictions: list[str], references: list[str]) -> dict[str, float]:
+        if not references:
+            raise ValueError(
+                "`references` must hold at least one text, got none; check the column of parts."
+            )
+        scores = []
+        for index, (chosen, marked) in enumerate(zip(predictions, references, strict=True)):
+            for name, part in (("predictions", chosen), ("references", marked)):
+                if not isinstance(part, str):
+                    raise ValueError(
+                        f"`{name}` must be strings, got {part!r} for text {index}; give an empty "
+                        "string where nothing is chosen."
+                    )
+            scores.append(_jaccard(set(chosen.lower().split()), set(marked.lower().split())))
+        return {"span_jaccard": sum(scores) / len(scores), "num_documents": len(scores)}
+
+
+def _jaccard(one: set[str], other: set[str]) -> float:
+    either = len(one | other)
+    return len(one & other) / either if either else 1.0
