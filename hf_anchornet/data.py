@@ -65,13 +65,13 @@ def load_split(options: DataOptions, split: str, inputs: str | None = None) -> D
     return rows
 
 
-def find_modality(options: DataOptions) -> Literal["text", "image"]:
-    """Whether a source holds texts or images, by the columns of its training split.
+def find_modality(options: DataOptions, split: str | None = None) -> Literal["text", "image"]:
+    """Whether a source holds texts or images, by the columns of a split, default that of training.
 
     Raises:
         ValueError: if it has both columns or none; see also `load_split`.
     """
-    columns = _open_split(options, options.train_split).column_names
+    columns = _open_split(options, split or options.train_split).column_names
     is_text, is_image = options.text_column in columns, options.image_column in columns
     if is_text and is_image:
         raise ValueError(

@@ -14,6 +14,11 @@ from .trace_anchornet import Localizer
 LOCALIZERS: dict[str, Any] = {"anchornet_text": TextLocalizer, "anchornet_image": ImageLocalizer}
 
 
+def is_localizer(source: str | PathLike[str], **hub: Any) -> bool:
+    """Whether a folder or Hub id holds an AnchorNet, of either modality."""
+    return AutoConfig.from_pretrained(source, **hub).model_type in LOCALIZERS
+
+
 def load_localizer(
     source: str | PathLike[str],
     device: torch.device | None = None,

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
-from datasets import Dataset, load_dataset
+from datasets import Dataset
 from torch import Tensor
 from transformers import (
     AutoModelForSequenceClassification,
@@ -18,7 +18,7 @@ from transformers import (
 from .adaptation import ClassifierOptions, encode_readings
 from .classifier_anchornet import label_names
 from .data import DataOptions, load_split, make_collator, tokenize
-from .evaluation import evaluate_accuracy, evaluate_plausibility
+from .evaluation import evaluate_accuracy
 from .modeling_anchornet import sum_evidence
 from .timing import count_multiply_adds
 from .training import make_loader
@@ -32,7 +32,6 @@ class TextMeasurement:
         localizer: Folder or Hub id of the localizer.
         dataset: Source with the labels that the models were trained on; see `DataOptions`.
         split: Split to report on.
-        span_sets: Sources with human spans, as name=source; rows without spans are left out.
         classifiers: Classifiers and what they read, as reading=folder.
         max_tokens: Budget of every reading but the full one.
     """
@@ -40,7 +39,6 @@ class TextMeasurement:
     localizer: str
     dataset: str
     split: str = "test"
-    span_sets: list[str] = field(default_factory=list)
     classifiers: list[str] = field(default_factory=list)
     max_tokens: int = 64
 
@@ -61,13 +59,8 @@ def measure_text(options: TextMeasurement) -> dict[str, Any]:
             "multiply_adds_per_token": count_token_multiply_adds(model, 1000),
             **check_contract(model, encoded),
         },
-        "plausibility": {},
         "classifiers": {},
     }
-    for item in options.span_sets:
-        name, source = item.split("=", 1)
-        span_rows = load_dataset(source, split=options.split)
-        report["plausibility"][name] = evaluate_plausibility(model, tokenizer, span_rows)
     for item in options.classifiers:
         name, folder = item.split("=", 1)
         report["classifiers"][name] = measure_classifier(

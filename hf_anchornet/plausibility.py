@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .budget_anchornet import merge_spans
 from .metrics.character_f1 import CharacterF1
 from .metrics.pointing_game import PointingGame
 from .metrics.span_iou_f1 import SpanIoUF1
@@ -26,35 +28,41 @@ class ScoredText:
     Attributes:
         words: The words of the text.
         scores: (words,), float64, finite.
-        marks: (words,), bool, True = overlaps a span that people marked.
+        spans: `[start, end)` in characters, in reading order, apart from each other.
     """
 
     words: Words
     scores: NDArray[np.float64]
-    marks: NDArray[np.bool_]
+    spans: Sequence[Span]
+
+    @property
+    def marks(self) -> NDArray[np.bool_]:
+        """Whether each word overlaps a human span: (words,)."""
+        marked = np.zeros(len(self.words), dtype=bool)
+        for start, end in self.spans:
+            marked |= (self.words.starts < end) & (self.words.ends > start)
+        return marked
 
 
-def mark_words(words: Words, spans: Sequence[Sequence[int]], name: str) -> NDArray[np.bool_]:
-    """Whether each word overlaps a human span: (words,). Spans may overlap each other.
+def check_spans(spans: Sequence[Sequence[int]], text: str, name: str) -> list[Span]:
+    """Human spans in reading order, joined where they touch or overlap.
 
     Args:
-        words: The words of the text.
         spans: `[start, end)` in characters of the text.
+        text: The text.
         name: What to call them in an error: a column and a row.
 
     Raises:
         ValueError: if a span is not two whole numbers with 0 <= start < end <= characters.
     """
-    marked = np.zeros(len(words), dtype=bool)
     for span in spans:
-        whole = len(span) == 2 and all(isinstance(edge, int | np.integer) for edge in span)
-        if not whole or not 0 <= span[0] < span[1] <= len(words.text):
+        whole = len(span) == 2 and all(isinstance(edge, Integral) for edge in span)
+        if not whole or not 0 <= span[0] < span[1] <= len(text):
             raise ValueError(
-                f"{name} must hold spans [start, end) with 0 <= start < end <= {len(words.text)}, "
-                f"the characters of its text, got {list(span)}; mend or drop that row."
+                f"{name} must hold spans [start, end) with 0 <= start < end <= {len(text)}, the "
+                f"characters of its text, got {list(span)}; mend or drop that row."
             )
-        marked |= (words.starts < span[1]) & (words.ends > span[0])
-    return marked
+    return merge_spans([(int(start), int(end)) for start, end in spans])
 
 
 def smooth_scores(scores: NDArray[np.float64], width: float) -> NDArray[np.float64]:
@@ -107,7 +115,9 @@ def list_runs(chosen: NDArray[np.bool_]) -> list[Span]:
     return [(first, last) for first, last in edges.reshape(-1, 2).tolist()]
 
 
-def score_plausibility(texts: Sequence[ScoredText], smoothing: float, mass: float) -> dict[str, Any]:
+def score_plausibility(
+    texts: Sequence[ScoredText], smoothing: float, mass: float
+) -> dict[str, Any]:
     """Agreement of the scores with what people marked, over the texts in which they marked a word.
 
     Args:
@@ -176,7 +186,7 @@ def _score_rationales(
 ) -> dict[str, float]:
     """All scores of hard rationales."""
     pairs = [
-        (_list_characters(text.words, each), _list_characters(text.words, text.marks))
+        ([text.words.span(*run) for run in list_runs(each)], text.spans)
         for text, each in zip(texts, chosen, strict=True)
     ]
     characters = CharacterF1(**_QUIET).compute(
@@ -194,8 +204,3 @@ def _score_rationales(
         "character_f1": characters["character_f1"],
         "span_jaccard": jaccard["span_jaccard"],
     }
-
-
-def _list_characters(words: Words, chosen: NDArray[np.bool_]) -> list[Span]:
-    """Characters `[start, end)` of each run of chosen words."""
-    return [words.span(first, last) for first, last in list_runs(chosen)]

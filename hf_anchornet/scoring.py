@@ -1,4 +1,4 @@
-"""A localizer, and a classifier or cascade behind it, on a labelled split: one report."""
+"""A model, what stands behind it and what explains it, on a labelled split: one report."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,12 +13,13 @@ from tqdm.auto import tqdm
 from .backend_anchornet import EAGER
 from .cascade_anchornet import READERS, Cascade
 from .classifier_anchornet import label_names
-from .data import DataOptions, load_split, number_labels
+from .data import DataOptions, find_modality, load_split, number_labels
 from .data_image import make_pictures
-from .evaluation import evaluate_plausibility
 from .evaluation_image import evaluate_image_localizer, score_labels
 from .exit_rule_anchornet import ExitRule
-from .localizer_anchornet import load_localizer
+from .explaining import ExplanationOptions
+from .explanations import evaluate_explanations
+from .localizer_anchornet import is_localizer, load_localizer
 from .pipeline_anchornet import attach_cascade
 from .trace_anchornet import Localizer, Trace
 
@@ -28,11 +29,10 @@ class EvaluationOptions:
     """Which models are evaluated, and how.
 
     Attributes:
-        model: Folder or Hub id of the localizer.
+        model: Folder or Hub id of the localizer; to explain it, of any classifier of transformers.
         classifier: Folder or Hub id of a classifier that reads what the localizer selects, or of a
             cascade.
         split: Split to report on.
-        spans_column: Column of spans that people marked, [start, end] in characters; "": none.
         max_tokens: The most tokens of a text that a classifier reads; a cascade knows it by itself.
         max_patches: The most patches of an image that a classifier reads; likewise.
         exit_threshold: Ask the classifier only where the localizer is less sure than this; of a
@@ -45,7 +45,6 @@ class EvaluationOptions:
     model: str
     classifier: str | None = None
     split: str = "test"
-    spans_column: str = "spans"
     max_tokens: int = 64
     max_patches: int = 1
     exit_threshold: list[float] = field(default_factory=list)
@@ -89,31 +88,54 @@ class _Answer(NamedTuple):
     full_multiply_adds: int
 
 
-def evaluate_models(data: DataOptions, options: EvaluationOptions) -> dict[str, Any]:
+def evaluate_models(
+    data: DataOptions, options: EvaluationOptions, explaining: ExplanationOptions
+) -> dict[str, Any]:
     """All that is said of a split, ready for JSON; shares are in [0, 1].
 
     Args:
         data: Where it is; an empty `boxes_column` leaves the boxes out.
         options: Which models, and how.
+        explaining: What explains the predictions of `options.model`, and how that is judged.
 
     Returns:
         `split`, `num_rows`; of the `localizer` `accuracy` and `macro_f1`, see `score_labels`; with
         a classifier the same of what the pipelines answer with it, in `classifier`, with the mean
         `multiply_adds` of both models, the `full_multiply_adds` of the classifier on full inputs
-        and `stages`, the share of the inputs whose answer comes from each stage. Where the split
-        has the columns, `spans`: see `evaluate_plausibility`, or `boxes`: see
-        `summarize_localization`.
+        and `stages`, the share of the inputs whose answer comes from each stage; where the split
+        has the column, `boxes`: see `summarize_localization`. Of a model that is no AnchorNet none
+        of these. `explanations`, if there are explainers: see `evaluate_explanations`.
 
     Raises:
         ValueError: if a column or split is missing, a label unknown or a model no such model.
     """
+    is_text = find_modality(data, options.split) == "text"
+    rows = load_split(data, options.split, data.text_column if is_text else data.image_column)
+    report: dict[str, Any] = {"split": options.split, "num_rows": len(rows)}
+    if is_localizer(options.model):
+        report |= _evaluate_localizer(rows, data, options)
+    elif options.classifier is not None:
+        raise ValueError(
+            f"`classifier` must be left out behind a model that is no AnchorNet, got "
+            f"{options.classifier!r} behind {options.model!r}; nothing selects what it would read."
+        )
+    if explaining.explainers:
+        device = torch.device(options.device)
+        report["explanations"] = evaluate_explanations(
+            options.model, options.split, rows, data, explaining, device
+        )
+    return report
+
+
+def _evaluate_localizer(
+    rows: Dataset, data: DataOptions, options: EvaluationOptions
+) -> dict[str, Any]:
+    """What `evaluate_models` says of a localizer and what stands behind it."""
     device = torch.device(options.device)
     localizer: Any = load_localizer(options.model, device, options.backend)
-    is_text = localizer.model.main_input_name == "input_ids"
-    rows = load_split(data, options.split, data.text_column if is_text else data.image_column)
     labels = label_names(localizer.model)
     targets = torch.tensor(number_labels(rows, data.label_column, labels))
-    report: dict[str, Any] = {"split": options.split, "num_rows": len(rows)}
+    report: dict[str, Any] = {}
     batches = _batch_inputs(localizer, rows, data, options.batch_size)
     if options.classifier is None:
         logits = [localizer.read(batch).logits.float().cpu() for batch in batches]
@@ -124,11 +146,8 @@ def evaluate_models(data: DataOptions, options: EvaluationOptions) -> dict[str, 
         logits = [answer.localizer for answer in answers]
         report["localizer"] = score_labels(torch.stack(logits), targets)
         report["classifier"] = _summarize(answers, targets, len(cascade.rule.stages))
-    if is_text and options.spans_column in rows.column_names:
-        report["spans"] = evaluate_plausibility(
-            localizer.model, localizer.tokenizer, rows, data.text_column, options.spans_column
-        )
-    if not is_text and data.boxes_column in rows.column_names:
+    is_image = localizer.model.main_input_name == "pixel_values"
+    if is_image and data.boxes_column in rows.column_names:
         scores = evaluate_image_localizer(
             localizer.model, localizer.processor, rows, data, options.batch_size
         )

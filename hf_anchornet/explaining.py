@@ -1,0 +1,193 @@
+"""Explainers at work on a split: one record for each example and explainer."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from datasets import Dataset
+from tqdm.auto import tqdm
+
+from .data import DataOptions, number_labels
+from .data_image import make_pictures
+from .evaluation_image import check_boxes
+from .explained_image import ImageSubject
+from .explained_text import TextSubject
+from .explainers_image import IMAGE_EXPLAINERS, explain_image
+from .explainers_text import TEXT_EXPLAINERS, explain_text
+from .explaining_cost import measure_call
+from .faithfulness_image import FILLS, measure_map
+from .faithfulness_text import measure_rationale, measure_words
+from .plausibility import check_spans, choose_rationale, smooth_scores
+from .words_anchornet import Words
+
+Record = dict[str, Any]
+"""See `explanation_records.SCHEMA`."""
+
+
+@dataclass
+class ExplanationOptions:
+    """What explains the predictions of a split, and how the explanations are judged.
+
+    Attributes:
+        explainers: Names of explainers: "evidence", an AnchorNet's own, or one of those that users
+            would use otherwise: "integrated_gradients", "occlusion", "lime", "shapley", of texts
+            "attention_rollout", of images "grad_cam"; "random" is the control.
+        spans_column: Column of spans that people marked, [start, end] in characters; "": none.
+        max_explained: Explain at most this many of the examples that people marked, or of all where
+            nobody marked any, always the same ones; 0: all.
+        smoothing: Word scores are averaged over neighbours before they are compared with people,
+            see `smooth_scores`; standard deviation in words, 0: not.
+        mass: The hard rationale of a text is the fewest words that hold this share of the positive
+            scores, in (0, 1].
+        faithfulness: Ask the model about each example without its best words or cells, too.
+        records: File for the records of all examples, .parquet; where it holds those of the same
+            model and settings, they are read instead.
+    """
+
+    explainers: list[str] = field(default_factory=lambda: ["evidence"])
+    spans_column: str = "spans"
+    max_explained: int = 0
+    smoothing: float = 0.0
+    mass: float = 0.5
+    faithfulness: bool = True
+    records: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check what would otherwise fail late."""
+        unknown = sorted(set(self.explainers) - {*TEXT_EXPLAINERS, *IMAGE_EXPLAINERS})
+        if unknown:
+            raise ValueError(
+                f"`explainers` must be among {sorted({*TEXT_EXPLAINERS, *IMAGE_EXPLAINERS})}, got "
+                f"{unknown[0]!r}; choose from these."
+            )
+        if self.max_explained < 0:
+            raise ValueError(f"`max_explained` must be at least 0, got {self.max_explained}.")
+        if not self.smoothing >= 0:
+            raise ValueError(f"`smoothing` must be at least 0, got {self.smoothing}; 0 is none.")
+        if not 0 < self.mass <= 1:
+            raise ValueError(f"`mass` must be in (0, 1], got {self.mass}; try 0.5.")
+
+
+def explain_rows(
+    subject: TextSubject | ImageSubject,
+    rows: Dataset,
+    data: DataOptions,
+    options: ExplanationOptions,
+) -> Iterator[Record]:
+    """Explain the predicted label of the examples of a split, by every explainer in turn.
+
+    The first example is explained once more before, not measured: what is loaded at the first call
+    costs no explainer time.
+
+    Args:
+        subject: The model to explain.
+        rows: The split.
+        data: Its columns.
+        options: See there; blank texts are left out.
+
+    Raises:
+        ValueError: if a span or box is none, a label unknown, or an explainer cannot explain this
+            kind of model.
+    """
+    is_text = isinstance(subject, TextSubject)
+    marks = _read_marks(rows, data.boxes_column if not is_text else options.spans_column)
+    targets = number_labels(rows, data.label_column, subject.labels)
+    chosen = choose_rows(rows, data.text_column if is_text else "", marks, options.max_explained)
+    pictures = None if is_text else make_pictures(rows, data, subject.labels)
+    for count, row in enumerate(tqdm(chosen, desc="explaining", disable=None)):
+        name = f"`{options.spans_column if is_text else data.boxes_column}` in row {row}"
+        base: Record = {"row": row, "label": targets[row]}
+        marked = marks[row] or []
+        if pictures is None:
+            text = rows[row][data.text_column]
+            base |= {"text": text, "spans": check_spans(marked, text, name)}
+            explain: Callable[..., Iterator[Record]] = _explain_text
+            example: Any = text
+        else:
+            example = pictures[row]["pixel_values"]
+            base |= {"size": list(example.size), "boxes": check_boxes(marked, name)}
+            explain = _explain_image
+        if not count:
+            list(explain(subject, example, options))
+        for record in explain(subject, example, options):
+            yield base | record
+
+
+def choose_rows(rows: Dataset, text_column: str, marks: list[Any], max_explained: int) -> list[int]:
+    """The rows to explain: those that people marked, else all; without blank texts.
+
+    Args:
+        rows: The split.
+        text_column: Column of the texts; "": there are images.
+        marks: Human spans or boxes of each row.
+        max_explained: Draw at most this many, always the same ones; 0: all.
+    """
+    marked = [row for row, found in enumerate(marks) if found]
+    chosen = marked or list(range(len(rows)))
+    if text_column:
+        texts = rows[text_column]
+        chosen = [row for row in chosen if texts[row].strip()]
+    if max_explained and max_explained < len(chosen):
+        order = np.random.default_rng(0).permutation(len(chosen))[:max_explained]
+        chosen = [chosen[place] for place in sorted(order.tolist())]
+    return chosen
+
+
+def _read_marks(rows: Dataset, column: str) -> list[Any]:
+    if column not in rows.column_names:
+        return [None] * len(rows)
+    return list(rows[column])
+
+
+def _explain_text(subject: TextSubject, text: str, options: ExplanationOptions) -> Iterator[Record]:
+    """One record an explainer, without the fields of the row."""
+    words, probs = Words.split(text), subject.predict([text])[0]
+    label = int(probs.argmax())
+    for method in options.explainers:
+        cost = measure_call(
+            lambda method=method: explain_text(subject, text, label, method), subject.model.device
+        )
+        degrees = {}
+        if options.faithfulness:
+            soft = measure_words(words, cost.result, label, subject.predict)
+            degrees["cut"] = {"without": soft.without, "only": soft.only}
+            mask = choose_rationale(smooth_scores(cost.result, options.smoothing), options.mass)
+            hard = measure_rationale(words, mask, label, subject.predict)
+            degrees["rationale"] = {"without": [hard.without], "only": [hard.only]}
+        yield {
+            "explainer": method,
+            "predicted": label,
+            "probs": probs.tolist(),
+            "scores": cost.result.tolist(),
+            "degrees": degrees,
+            "seconds": cost.seconds,
+            "peak_mib": cost.peak_mib,
+        }
+
+
+def _explain_image(
+    subject: ImageSubject, image: Any, options: ExplanationOptions
+) -> Iterator[Record]:
+    """One record an explainer, without the fields of the row."""
+    probs = subject.predict([image])[0]
+    label = int(probs.argmax())
+    for method in options.explainers:
+        cost = measure_call(
+            lambda method=method: explain_image(subject, image, label, method),
+            subject.model.device,
+        )
+        degrees = {}
+        for fill in FILLS if options.faithfulness else ():
+            soft = measure_map(image, cost.result, label, subject.predict, fill)
+            degrees[fill] = {"without": soft.without, "only": soft.only}
+        yield {
+            "explainer": method,
+            "predicted": label,
+            "probs": probs.tolist(),
+            "scores": cost.result.ravel().tolist(),
+            "shape": list(cost.result.shape),
+            "degrees": degrees,
+            "seconds": cost.seconds,
+            "peak_mib": cost.peak_mib,
+        }
