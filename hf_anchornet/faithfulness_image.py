@@ -94,7 +94,8 @@ def spread_cells(cells: NDArray[np.bool_], height: int, width: int) -> NDArray[n
         ((np.arange(pixels) + 0.5) * size / pixels).astype(np.int64)
         for size, pixels in zip(cells.shape, (height, width), strict=True)
     )
-    return cells[rows[:, None], columns[None]]
+    spread: NDArray[np.bool_] = cells[rows[:, None], columns[None]]
+    return spread
 
 
 def impute_neighbours(pixels: NDArray[np.uint8], known: NDArray[np.bool_]) -> NDArray[np.uint8]:
@@ -204,10 +205,12 @@ def _choose_fill(
 def _check_input(image: Image.Image, scores: NDArray[Any], fill: Fill) -> None:
     if image.mode != "RGB":
         raise ValueError(f'`image` must be RGB, got {image.mode}; call `image.convert("RGB")`.')
-    if np.ndim(scores) != 2 or np.size(scores) < 2 or np.size(image) < 6:
+    pixels = image.height, image.width
+    if np.ndim(scores) != 2 or np.minimum(np.shape(scores), pixels).prod() < 2:
         raise ValueError(
-            "`scores` must be a map (rows, columns) of two or more cells, got shape "
-            f"{np.shape(scores)}; sum over channels, take one image at a time."
+            "`scores` must be a map (rows, columns) of two or more cells that the image has pixels "
+            f"for, got shape {np.shape(scores)} for {pixels} pixels; sum over channels, take one "
+            "image at a time."
         )
     if not np.isfinite(scores).all():
         raise ValueError(

@@ -135,6 +135,9 @@ MAY_IMPORT = {
     | IMAGE_TRAINING
     | {"adaptation_image", "evaluation_image", "measurement"},
     "scoring": RING | {"data", "data_image", "evaluation", "evaluation_image"},
+    "faithfulness": set(),
+    "faithfulness_text": {"faithfulness", "words_anchornet"},
+    "faithfulness_image": {"faithfulness"},
     "exit_search": RING,
     "temperature": RING,
     "calibration": RING | {"data", "exit_search", "temperature"},

@@ -50,7 +50,8 @@ class SpanIoUF1(evaluate.Metric):
     authors' code: `span_iou_f1` is its "macro", which papers that use the benchmark print as IOU
     F1: the F1 of mean precision and mean recall, not the mean of F1s. `micro_f1` is its "micro".
     Precision and recall both count chosen spans that match, as there, except that a document's
-    recall is at most 1: two chosen halves of one human span would make it 2.
+    recall is at most 1: at thresholds up to 0.5, two chosen halves of one human span would make it
+    2 there. Other cases give what that code gives.
     """
 
     def _info(self) -> evaluate.MetricInfo:
