@@ -10,6 +10,7 @@ from PIL import Image, ImageFilter
 from .faithfulness import Faithfulness, Predict, predict_degrees, rank_scores
 
 Fill = Literal["blur", "mean", "neighbours"]
+FILLS: tuple[Fill, ...] = ("blur", "mean", "neighbours")
 MAX_CELLS = 32
 """A map with more rows or columns is averaged to `POOLED_CELLS` of them."""
 POOLED_CELLS = 28
@@ -21,7 +22,7 @@ SOLVED_PX = 112
 """Longest side of the grid on which values from neighbours are computed."""
 
 
-def measure_scores(
+def measure_map(
     image: Image.Image,
     scores: NDArray[Any],
     label: int,
@@ -216,5 +217,5 @@ def _check_input(image: Image.Image, scores: NDArray[Any], fill: Fill) -> None:
         raise ValueError(
             "`scores` must be finite, got NaN or infinity; give cells without a score the lowest."
         )
-    if fill not in ("blur", "mean", "neighbours"):
+    if fill not in FILLS:
         raise ValueError(f'`fill` must be "blur", "mean" or "neighbours", got {fill!r}.')

@@ -16,7 +16,7 @@ from .faithfulness import (
 from .words_anchornet import Words
 
 
-def measure_scores(
+def measure_words(
     words: Words, scores: NDArray[Any], label: int, predict: Predict[str]
 ) -> Faithfulness:
     """Probabilities of a label as the words of highest score are cut or kept by degrees.
@@ -55,7 +55,7 @@ def measure_scores(
     return predict_degrees(words.text, len(words), change, label, predict)
 
 
-def measure_mask(
+def measure_rationale(
     words: Words, mask: NDArray[np.bool_], label: int, predict: Predict[str]
 ) -> HardFaithfulness:
     """Probabilities of a label as chosen words are cut or kept, by one call of `predict`.
@@ -66,8 +66,8 @@ def measure_mask(
     Args:
         words: The words of the text.
         mask: (words,), bool, True = chosen as evidence.
-        label: See `measure_scores`.
-        predict: See `measure_scores`.
+        label: See `measure_words`.
+        predict: See `measure_words`.
 
     Raises:
         TypeError: `mask` is not bool.

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from .exit_rule_anchornet import ExitRule
+from .metrics.expected_calibration_error import ExpectedCalibrationError
 from .trace_anchornet import Trace
 
 TEMPERATURES = (0.05, 20.0)
@@ -45,18 +46,12 @@ def fit_temperature(logits: Tensor, targets: Tensor) -> float:
     return float(log_temperature.detach().clamp(*bounds).exp())
 
 
-def measure_calibration_error(probs: Tensor, targets: Tensor, num_bins: int = 15) -> float:
-    """Expected calibration error: mean distance of confidence and accuracy (2017, equation 3).
-
-    Args:
-        probs: (inputs, labels).
-        targets: (inputs,), int64.
-        num_bins: Bins of confidence, equally wide.
-    """
-    confidence, predicted = probs.double().max(dim=-1)
-    surplus = (confidence - (predicted == targets).double()).numpy()
-    bins = np.minimum((confidence.numpy() * num_bins).astype(int), num_bins - 1)
-    return float(np.abs(np.bincount(bins, surplus)).sum() / len(surplus))
+def measure_calibration_error(probs: Tensor, targets: Tensor) -> float:
+    """Expected calibration error, see the metric: (inputs, labels) and (inputs,), int64."""
+    found = ExpectedCalibrationError(keep_in_memory=True).compute(
+        predictions=probs.double().numpy(), references=targets.numpy()
+    )
+    return float(found["expected_calibration_error"])
 
 
 def compare_calibration(

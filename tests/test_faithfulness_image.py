@@ -11,7 +11,7 @@ from hf_anchornet.faithfulness_image import (
     POOLED_CELLS,
     SOLVED_PX,
     impute_neighbours,
-    measure_scores,
+    measure_map,
     pool_map,
     spread_cells,
 )
@@ -51,7 +51,7 @@ def test_the_probabilities_equal_those_by_hand(fill):
     scores = np.zeros((4, 2))
     scores[0, 0], scores[3, 1] = 2.0, 1.0
     image, predict = paint(red_cells=((0, 0), (3, 1))), ShareOfRed()
-    found = measure_scores(image, scores, 0, predict, fill=fill)
+    found = measure_map(image, scores, 0, predict, fill=fill)
     assert found.whole == 2 / 8
     if fill == "mean":  # the other fills may leave a pixel as it was
         assert found.without.tolist() == [1 / 8, 1 / 8, 1 / 8, 0, 0]
@@ -73,14 +73,14 @@ def test_the_probabilities_equal_those_by_hand(fill):
 
 def test_mean_fills_with_the_mean_colour():
     predict = ShareOfRed()
-    measure_scores(paint(), np.arange(8)[::-1].reshape(4, 2), 0, predict, fill="mean")
+    measure_map(paint(), np.arange(8)[::-1].reshape(4, 2), 0, predict, fill="mean")
     # One cell in eight is red: (200, 0, 0) / 8 + (0, 0, 100) * 7 / 8 = (25, 0, 87.5).
     assert (predict.calls[0][1][:10, :10] == (25, 0, 88)).all()
 
 
 def test_blur_fills_with_the_blurred_image():
     image, predict = paint(), ShareOfRed()
-    measure_scores(image, np.arange(8)[::-1].reshape(4, 2), 0, predict, fill="blur")
+    measure_map(image, np.arange(8)[::-1].reshape(4, 2), 0, predict, fill="blur")
     blurred = np.asarray(image.filter(ImageFilter.GaussianBlur(BLUR_SHARE * 20)))
     assert (predict.calls[0][1][:10, :10] == blurred[:10, :10]).all()
     assert (predict.calls[0][4][10:] == blurred[10:]).all()
@@ -88,7 +88,7 @@ def test_blur_fills_with_the_blurred_image():
 
 def test_neighbours_fill_with_what_is_around():
     predict = ShareOfRed()
-    measure_scores(paint(), np.arange(8)[::-1].reshape(4, 2), 0, predict, fill="neighbours")
+    measure_map(paint(), np.arange(8)[::-1].reshape(4, 2), 0, predict, fill="neighbours")
     without = predict.calls[0][1][:10, :10].astype(float)  # the red cell, only blue is left
     assert np.abs(without - BLUE).max() <= 255 * NOISE * 5
     assert without[..., 2].std() == pytest.approx(255 * NOISE, rel=0.3)
@@ -153,7 +153,7 @@ def test_known_pixels_stay_and_the_noise_is_the_same_in_each_call():
 def test_neighbours_without_scipy_name_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "scipy.sparse", None)
     with pytest.raises(ImportError, match=r"pip install 'hf-anchornet\[eval\]'"):
-        measure_scores(paint(), np.arange(8).reshape(4, 2), 0, ShareOfRed(), fill="neighbours")
+        measure_map(paint(), np.arange(8).reshape(4, 2), 0, ShareOfRed(), fill="neighbours")
 
 
 def test_a_fine_map_is_averaged():
@@ -193,7 +193,7 @@ def test_any_size_of_image_and_map_works(fill, height, width):
     rng = np.random.default_rng(0)
     image = Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8))
     predict = ShareOfRed()
-    found = measure_scores(image, rng.random((40, 5)), 1, predict, fill=fill)
+    found = measure_map(image, rng.random((40, 5)), 1, predict, fill=fill)
     assert all(pixels.shape == (height, width, 3) for pixels in predict.calls[0])
     assert found.without.shape == found.only.shape == (5,)
 
@@ -213,9 +213,9 @@ def test_any_size_of_image_and_map_works(fill, height, width):
 )
 def test_bad_input_says_what_is_wrong(image, scores, options, message):
     with pytest.raises(ValueError, match=message):
-        measure_scores(image, scores, 0, ShareOfRed(), **options)
+        measure_map(image, scores, 0, ShareOfRed(), **options)
 
 
 def test_the_label_must_be_one_of_the_classifier():
     with pytest.raises(ValueError, match="`label` must be between 0 and 1, got 2"):
-        measure_scores(paint(), np.zeros((2, 2)), 2, ShareOfRed())
+        measure_map(paint(), np.zeros((2, 2)), 2, ShareOfRed())

@@ -139,7 +139,7 @@ MAY_IMPORT = {
     "faithfulness_text": {"faithfulness", "words_anchornet"},
     "faithfulness_image": {"faithfulness"},
     "exit_search": RING,
-    "temperature": RING,
+    "temperature": RING | METRICS.keys(),
     "calibration": RING | {"data", "exit_search", "temperature"},
     "agreement": RING | {"data", "data_image"},
     "benchmark_methods": RING,

@@ -136,7 +136,7 @@ def test_two_halves_of_one_human_span_do_not_make_its_recall_two():
 
 @pytest.mark.parametrize("threshold", [0.5, 0.7])
 def test_span_iou_f1_agrees_with_the_formula_of_eraser_on_sets_of_words(threshold):
-    # ERASER's definition written out on sets; its code is no package that could be installed.
+    # ERASER's definition written out on sets; its code is no package.
     chosen = [spans_of(mask) for mask in draw_masks(0, 0.5)]
     marked = [spans_of(mask) for mask in draw_masks(0, 0.5) | draw_masks(1, 0.1)]
     marked[3], chosen[4] = [], []

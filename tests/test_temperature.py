@@ -43,7 +43,7 @@ def test_calibration_error_is_the_mean_distance_of_confidence_and_accuracy():
     # Bins: two at 0.9, of which one is right; one at 0.65, right; one at 0.75, wrong.
     targets = torch.tensor([0, 1, 1, 0])
     expected = (2 * 0.4 + 0.35 + 0.75) / 4
-    assert measure_calibration_error(probs, targets, 10) == pytest.approx(expected)
+    assert measure_calibration_error(probs, targets) == pytest.approx(expected)
 
 
 def test_a_full_confidence_belongs_to_the_last_bin():
