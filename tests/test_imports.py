@@ -150,6 +150,7 @@ MAY_IMPORT = {
     "benchmark_report": set(),
     "result_tables": {"benchmark_report"},
     "explanation_tables": {"benchmark_report"},
+    "retrieval": RING | {"data", "plausibility", *METRICS},
     "plausibility": {"budget_anchornet", "words_anchornet", *METRICS},
     "explanation_records": set(),
     "explanation_summary": {"plausibility", "words_anchornet", *METRICS},

@@ -18,7 +18,9 @@ OPTIONS = {
     "benchmark.py": ["--dataset", "--localizer", "--classifiers", "--rounds", "--precision"],
     "convert_efficientnet_lite.py": ["--source", "--target"],
     "measure_image.py": ["--localizer", "--other_sets", "--classifiers", "--boxes_column"],
-    "measure_text.py": ["--localizer", "--dataset", "--span_sets", "--classifiers", "--output"],
+    "measure_text.py": ["--localizer", "--dataset", "--classifiers", "--output"],
+    "measure_retrieval.py": ["--dataset", "--model", "--label", "--passage_tokens", "--output"],
+    "evaluate.py": ["--dataset", "--model", "--explainers", "--records", "--output"],
     "calibrate.py": ["--dataset", "--localizer", "--max_loss", "--max_cost", "--full_size"],
     "convert_reference_checkpoint.py": ["--source", "--target"],
     "check_reference.py": ["--reference", "--output", "--rounds", "--example"],
@@ -42,6 +44,7 @@ SAME = {
     "calibrate.py": "calibrate",
     "publish.py": "publish",
     "export_onnx.py": "export",
+    "evaluate.py": "evaluate",
 }
 
 
