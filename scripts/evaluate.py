@@ -1,4 +1,4 @@
-"""Judge a model and its explanations on a labelled split: `anchornet evaluate`."""
+"""`anchornet evaluate` for a clone: `scripts/evaluate.py --help`."""
 
 import sys
 
