@@ -1,0 +1,20 @@
+"""The library captum, which most explainers come from, imported only when one is used."""
+
+from typing import Any
+
+
+def import_captum() -> Any:
+    """The module `captum.attr`.
+
+    Raises:
+        ImportError: if the extra `explain` is not installed.
+    """
+    try:
+        import captum.attr
+        import sklearn.linear_model  # noqa: F401 - captum fits LIME's linear model with it
+    except ImportError as error:
+        raise ImportError(
+            "explainers of other people need captum and scikit-learn: pip install "
+            f"'hf-anchornet[explain]' ({error})."
+        ) from error
+    return captum.attr
