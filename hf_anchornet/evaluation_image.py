@@ -105,21 +105,36 @@ def read_boxes(rows: Dataset, column: str) -> list[list[list[float]]]:
             or no row has one.
     """
     check_column(rows.column_names, column)
-    boxes = [list(map(list, found or [])) for found in rows[column]]
-    for row, found in enumerate(boxes):
-        for box in found:
-            finite = len(box) == 4 and all(x is not None and math.isfinite(x) for x in box)
-            if not finite or box[0] >= box[2] or box[1] >= box[3]:
-                raise ValueError(
-                    f"`{column}` must hold boxes [x0, y0, x1, y1] with x0 < x1 and y0 < y1, got "
-                    f"{box} in row {row}; give corners, not width and height."
-                )
+    boxes = [
+        check_boxes(found or [], f"`{column}` in row {row}")
+        for row, found in enumerate(rows[column])
+    ]
     if not any(boxes):
         raise ValueError(
             f"`{column}` must hold a box in at least one row, got none; choose a split that people "
             "have boxed."
         )
     return boxes
+
+
+def check_boxes(boxes: Sequence[Sequence[float]], name: str) -> list[list[float]]:
+    """The human boxes of one image.
+
+    Args:
+        boxes: Each `[x0, y0, x1, y1]`.
+        name: What to call them in an error: a column and a row.
+
+    Raises:
+        ValueError: if a box is not four numbers with x0 < x1 and y0 < y1.
+    """
+    for box in boxes:
+        finite = len(box) == 4 and all(x is not None and math.isfinite(x) for x in box)
+        if not finite or box[0] >= box[2] or box[1] >= box[3]:
+            raise ValueError(
+                f"{name} must hold boxes [x0, y0, x1, y1] with x0 < x1 and y0 < y1, got "
+                f"{list(box)}; give corners, not width and height."
+            )
+    return [list(box) for box in boxes]
 
 
 def score_labels(logits: Tensor, targets: Tensor) -> dict[str, float]:

@@ -18,7 +18,7 @@ from .classifier_anchornet import (
     load_classifier,
     predict_probs,
 )
-from .span_reader_anchornet import TEXT_CLASSIFIER, join_spans
+from .span_reader_anchornet import TEXT_CLASSIFIER
 from .text_localizer_anchornet import TextLocalizer
 from .words_anchornet import LocatedText, Words, encodable
 
@@ -155,17 +155,3 @@ class TextSubject:
         if text.strip() or self.is_anchornet or self.tokenizer.num_special_tokens_to_add():
             return text
         return str(self.tokenizer.pad_token)
-
-
-def join_kept_words(words: Words, kept: NDArray[np.bool_]) -> str:
-    """What is left of a text without some of its words.
-
-    Between kept neighbours stands what stood there; where something was cut, one blank.
-
-    Args:
-        words: The words of the text.
-        kept: (words or fewer,), bool; words beyond its end are cut.
-    """
-    steps = np.diff(np.concatenate([[0], kept.astype(np.int8), [0]]))
-    firsts, lasts = np.flatnonzero(steps == 1), np.flatnonzero(steps == -1)
-    return join_spans(words, list(zip(firsts.tolist(), lasts.tolist(), strict=True)))

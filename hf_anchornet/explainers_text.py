@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .attention_rollout import roll_out_tokens
 from .black_box import draw_by_count, fit_lime, occlude, sample_shapley
-from .explained_text import TextSubject, join_kept_words
+from .explained_text import TextSubject
 from .selection_anchornet import check_count
 from .token_gradients import integrate_tokens
 
@@ -158,7 +158,7 @@ def _ask_about_words(
     read = subject.read(text)
 
     def ask(kept: NDArray[np.bool_]) -> Scores:
-        texts = [join_kept_words(read.words, row) for row in kept]
+        texts = [read.words.join(row) for row in kept]
         probs: Scores = subject.predict(texts, batch_size)[:, label]
         return probs
 

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 from datasets import Dataset
+from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from .data import DataOptions, number_labels
@@ -23,6 +25,12 @@ from .words_anchornet import Words
 
 Record = dict[str, Any]
 """See `explanation_records.SCHEMA`."""
+
+Scores = NDArray[np.float64]
+"""(words,) or (rows, columns)."""
+
+Degrees = dict[str, dict[str, list[float]]]
+"""By what replaces words or cells, `without` and `only`: probabilities, one a bin."""
 
 
 @dataclass
@@ -95,6 +103,7 @@ def explain_rows(
     targets = number_labels(rows, data.label_column, subject.labels)
     chosen = choose_rows(rows, data.text_column if is_text else "", marks, options.max_explained)
     pictures = None if is_text else make_pictures(rows, data, subject.labels)
+    kind = _TEXT if is_text else _IMAGE
     for count, row in enumerate(tqdm(chosen, desc="explaining", disable=None)):
         name = f"`{options.spans_column if is_text else data.boxes_column}` in row {row}"
         base: Record = {"row": row, "label": targets[row]}
@@ -102,15 +111,13 @@ def explain_rows(
         if pictures is None:
             text = rows[row][data.text_column]
             base |= {"text": text, "spans": check_spans(marked, text, name)}
-            explain: Callable[..., Iterator[Record]] = _explain_text
             example: Any = text
         else:
             example = pictures[row]["pixel_values"]
             base |= {"size": list(example.size), "boxes": check_boxes(marked, name)}
-            explain = _explain_image
         if not count:
-            list(explain(subject, example, options))
-        for record in explain(subject, example, options):
+            list(_explain(kind, subject, example, options))
+        for record in _explain(kind, subject, example, options):
             yield base | record
 
 
@@ -140,54 +147,60 @@ def _read_marks(rows: Dataset, column: str) -> list[Any]:
     return list(rows[column])
 
 
-def _explain_text(subject: TextSubject, text: str, options: ExplanationOptions) -> Iterator[Record]:
-    """One record an explainer, without the fields of the row."""
-    words, probs = Words.split(text), subject.predict([text])[0]
-    label = int(probs.argmax())
-    for method in options.explainers:
-        cost = measure_call(
-            lambda method=method: explain_text(subject, text, label, method), subject.model.device
-        )
-        degrees = {}
-        if options.faithfulness:
-            soft = measure_words(words, cost.result, label, subject.predict)
-            degrees["cut"] = {"without": soft.without, "only": soft.only}
-            mask = choose_rationale(smooth_scores(cost.result, options.smoothing), options.mass)
-            hard = measure_rationale(words, mask, label, subject.predict)
-            degrees["rationale"] = {"without": [hard.without], "only": [hard.only]}
-        yield {
-            "explainer": method,
-            "predicted": label,
-            "probs": probs.tolist(),
-            "scores": cost.result.tolist(),
-            "degrees": degrees,
-            "seconds": cost.seconds,
-            "peak_mib": cost.peak_mib,
-        }
-
-
-def _explain_image(
-    subject: ImageSubject, image: Any, options: ExplanationOptions
+def _explain(
+    kind: "_Kind", subject: Any, example: Any, options: ExplanationOptions
 ) -> Iterator[Record]:
     """One record an explainer, without the fields of the row."""
-    probs = subject.predict([image])[0]
+    probs = subject.predict([example])[0]
     label = int(probs.argmax())
     for method in options.explainers:
-        cost = measure_call(
-            lambda method=method: explain_image(subject, image, label, method),
-            subject.model.device,
-        )
-        degrees = {}
-        for fill in FILLS if options.faithfulness else ():
-            soft = measure_map(image, cost.result, label, subject.predict, fill)
-            degrees[fill] = {"without": soft.without, "only": soft.only}
+        call = partial(kind.explain, subject, example, label, method)
+        cost = measure_call(call, subject.model.device)
         yield {
             "explainer": method,
             "predicted": label,
             "probs": probs.tolist(),
             "scores": cost.result.ravel().tolist(),
             "shape": list(cost.result.shape),
-            "degrees": degrees,
+            "degrees": kind.degrade(subject, example, cost.result, label, options)
+            if options.faithfulness
+            else {},
             "seconds": cost.seconds,
             "peak_mib": cost.peak_mib,
         }
+
+
+def _degrade_text(
+    subject: TextSubject, text: str, scores: Scores, label: int, options: ExplanationOptions
+) -> Degrees:
+    """Probabilities of the label without the best words and with only them."""
+    words = Words.split(text)
+    soft = measure_words(words, scores, label, subject.predict)
+    mask = choose_rationale(smooth_scores(scores, options.smoothing), options.mass)
+    hard = measure_rationale(words, mask, label, subject.predict)
+    return {
+        "cut": {"without": soft.without.tolist(), "only": soft.only.tolist()},
+        "rationale": {"without": [hard.without], "only": [hard.only]},
+    }
+
+
+def _degrade_image(
+    subject: ImageSubject, image: Any, scores: Scores, label: int, options: ExplanationOptions
+) -> Degrees:
+    """Probabilities of the label without the best cells and with only them, for each fill."""
+    degrees: Degrees = {}
+    for fill in FILLS:
+        soft = measure_map(image, scores, label, subject.predict, fill)
+        degrees[fill] = {"without": soft.without.tolist(), "only": soft.only.tolist()}
+    return degrees
+
+
+class _Kind(NamedTuple):
+    """How examples of one modality are explained and degraded."""
+
+    explain: Callable[..., Scores]
+    degrade: Callable[..., Degrees]
+
+
+_TEXT = _Kind(explain_text, _degrade_text)
+_IMAGE = _Kind(explain_image, _degrade_image)

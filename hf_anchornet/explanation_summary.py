@@ -144,8 +144,9 @@ def _score_maps(records: Sequence[Record]) -> dict[str, float]:
 def _scale_map(scores: NDArray[np.float64], size: Sequence[int]) -> NDArray[np.float64]:
     """A map over an image of `size`, width and height, at `MAP_SIDE_PX`."""
     shrink = MAP_SIDE_PX / max(size)
-    sides = tuple(max(1, round(side * shrink)) for side in size)
-    scaled = Image.fromarray(scores.astype(np.float32)).resize(sides, Image.Resampling.BILINEAR)
+    width, height = (max(1, round(side * shrink)) for side in size)
+    grey = Image.fromarray(scores.astype(np.float32))
+    scaled = grey.resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(scaled, dtype=np.float64)
 
 

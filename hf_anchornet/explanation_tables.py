@@ -1,6 +1,6 @@
 """What explainers are worth, as tables in Markdown."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from .benchmark_report import format_table
@@ -16,7 +16,7 @@ FILLS = {
 }
 """How words or cells are taken away, in words."""
 
-_PLAUSIBILITY = {
+PLAUSIBILITY = {
     "token_auprc": "token AUPRC",
     "pointing": "pointing",
     "token_f1": "token-F1",
@@ -26,6 +26,11 @@ _PLAUSIBILITY = {
     "energy": "energy in boxes",
     "max_box_acc_v2": "MaxBoxAccV2",
 }
+"""Scores of agreement with people, in words."""
+
+SIDES = ("comprehensiveness", "sufficiency")
+COSTS = {"milliseconds": "ms", "peak_mib": "MiB", "times_slower": "times slower"}
+"""What an explanation costs, in words; `times_slower` than the evidence of an AnchorNet."""
 
 
 def make_explainer_table(report: Report) -> str:
@@ -37,27 +42,28 @@ def make_explainer_table(report: Report) -> str:
         report: From `evaluate_explanations`.
     """
     explainers: Mapping[str, Report] = report["explainers"]
-    columns: dict[str, Callable[[Report], str]] = {}
     first = next(iter(explainers.values()))
-    for key, name in _PLAUSIBILITY.items():
-        if key in (first["plausibility"] or {}):
-            columns[name] = lambda row, key=key: f"{row['plausibility'][key]:.3f}"
-    for fill in (fill for fill in FILLS if fill in first["faithfulness"]):
-        columns[f"comprehensiveness / sufficiency, {FILLS[fill]}"] = lambda row, fill=fill: (
-            f"{row['faithfulness'][fill]['comprehensiveness']:.3f} / "
-            f"{row['faithfulness'][fill]['sufficiency']:.3f}"
-        )
-    columns |= {
-        "ms": lambda row: f"{row['milliseconds']:,.1f}",
-        "MiB": lambda row: _format(row["peak_mib"], ",.0f"),
-        "times slower": lambda row: _format(row["times_slower"], ",.0f"),
-    }
-    rows = [
-        (name.replace("_", " "), *(cell(row) for cell in columns.values()))
-        for name, row in explainers.items()
+    agreement = [key for key in PLAUSIBILITY if key in (first["plausibility"] or {})]
+    fills = [fill for fill in FILLS if fill in first["faithfulness"]]
+    head = (
+        "explainer",
+        *(PLAUSIBILITY[key] for key in agreement),
+        *(f"comprehensiveness / sufficiency, {FILLS[fill]}" for fill in fills),
+        *COSTS.values(),
+    )
+    rows = []
+    for name, row in explainers.items():
+        shares = [f"{row['plausibility'][key]:.3f}" for key in agreement]
+        falls = [
+            " / ".join(f"{row['faithfulness'][fill][side]:.3f}" for side in SIDES) for fill in fills
+        ]
+        rows.append((name.replace("_", " "), *shares, *falls, *format_costs(row)))
+    return format_table(head, rows)
+
+
+def format_costs(row: Report) -> list[str]:
+    """One cell for each of `COSTS`."""
+    forms = {"milliseconds": ",.1f", "peak_mib": ",.0f", "times_slower": ",.0f"}
+    return [
+        "not measured" if row[name] is None else format(row[name], forms[name]) for name in COSTS
     ]
-    return format_table(("explainer", *columns), rows)
-
-
-def _format(value: float | None, form: str) -> str:
-    return "not measured" if value is None else format(value, form)

@@ -50,7 +50,7 @@ def measure_words(
     def change(count: int) -> tuple[str, str]:
         best = np.zeros(len(words), dtype=bool)
         best[ranks[:count]] = True
-        return join_words(words, ~best), join_words(words, best)
+        return words.join(~best), words.join(best)
 
     return predict_degrees(words.text, len(words), change, label, predict)
 
@@ -78,22 +78,8 @@ def measure_rationale(
     _check_words(words, "mask", chosen)
     if chosen.dtype != np.bool_:
         raise TypeError(f"`mask` must be bool, got {chosen.dtype}; apply a threshold to scores.")
-    texts = [words.text, join_words(words, ~chosen), join_words(words, chosen)]
+    texts = [words.text, words.join(~chosen), words.join(chosen)]
     return HardFaithfulness(*predict_label(texts, label, predict).tolist())
-
-
-def join_words(words: Words, keep: NDArray[np.bool_]) -> str:
-    """The kept words in reading order; one blank stands where something was cut between two.
-
-    Kept neighbours keep what is between them in the text: blanks, line breaks or nothing.
-
-    Args:
-        words: The words of the text.
-        keep: (words,), bool.
-    """
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], keep, [False]]).astype(np.int8)))
-    runs = edges.reshape(-1, 2).tolist()  # first and last + 1 of each run of kept words
-    return " ".join(words.text[slice(*words.span(first, last))] for first, last in runs)
 
 
 def _check_words(words: Words, name: str, values: NDArray[Any]) -> None:

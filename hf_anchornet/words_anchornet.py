@@ -68,6 +68,19 @@ class Words:
         """Characters `[start, end)` of the words `[first, last)`, `first < last`."""
         return int(self.starts[first]), int(self.ends[last - 1])
 
+    def join(self, kept: NDArray[np.bool_]) -> str:
+        """What is left of the text if some of its words are cut.
+
+        Kept neighbours keep what is between them: blanks, line breaks or nothing; where something
+        was cut, one blank stands.
+
+        Args:
+            kept: (words or fewer,), bool; words beyond its end are cut.
+        """
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], kept.astype(np.int8), [0]])))
+        runs = [self.span(first, last) for first, last in edges.reshape(-1, 2).tolist()]
+        return " ".join(self.text[start:end] for start, end in runs)
+
 
 def encodable(text: str) -> str:
     """The text with lone surrogates, which no tokenizer can encode, replaced one for one."""

@@ -1,14 +1,12 @@
 """How good a localizer is: sums that a reader can check by hand."""
 
 import numpy as np
-import pytest
 import torch
 from accelerate import Accelerator
-from datasets import Dataset
 from torch import nn
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from hf_anchornet.evaluation import evaluate_accuracy, evaluate_plausibility, localize
+from hf_anchornet.evaluation import evaluate_accuracy, localize
 
 
 class Echo(nn.Module):
@@ -65,52 +63,3 @@ def test_a_multi_label_localizer_keeps_raw_attribution(model, tokenizer):
 def test_texts_without_a_token_have_no_attribution(planted, tokenizer):
     views = list(localize(planted, tokenizer, ["", " \t"]))
     assert [view.located.tokens.shape for view in views] == [(0, 2), (0, 2)]
-
-
-def test_plausibility_is_that_of_a_hand_count(planted, tokenizer):
-    # Tokens: the good film / good a film / the bad. The best token is good, good, bad.
-    rows = Dataset.from_dict(
-        {
-            "text": ["the good film", "good a film", "the bad", "film film good"],
-            "spans": [[[4, 8]], [[7, 11]], [[0, 7]], []],
-        }
-    )
-    scores = evaluate_plausibility(planted, tokenizer, rows)
-    # Row 2 marks the last token, which ties with "a" behind "good": precision 1/3 at full recall.
-    # Row 3 marks both tokens. Row 4 has no span.
-    assert scores["num_documents"] == 3
-    assert scores["pointing"] == 2 / 3
-    assert scores["token_auprc"] == pytest.approx((1 + 1 / 3 + 1) / 3)
-    assert scores["marked_share"] == pytest.approx((1 / 3 + 1 / 3 + 1) / 3)
-
-
-def test_a_token_is_marked_if_a_span_overlaps_it_in_part(planted, tokenizer):
-    rows = Dataset.from_dict({"text": ["the good film"], "spans": [[[6, 9]]]})
-    scores = evaluate_plausibility(planted, tokenizer, rows)
-    assert scores["pointing"] == 1.0
-    assert scores["marked_share"] == pytest.approx(1 / 3)
-
-
-@pytest.mark.parametrize("end", [". ", "! ", '?" ', "\n", " ...) "])
-def test_smoothing_lifts_the_sentence_of_the_evidence(planted, tokenizer, end):
-    before, sentence = f"the film a{end}", f"the good the a{end}"
-    text = f"{before}{sentence}the the"
-    marked = [[len(before), len((before + sentence).rstrip())]]
-    scores = evaluate_plausibility(
-        planted, tokenizer, Dataset.from_dict({"text": [text], "spans": [marked]})
-    )
-    assert scores["token_auprc_smoothed"] == pytest.approx(1.0)
-    assert scores["token_auprc"] < 1.0
-
-
-def test_other_columns_can_be_named_and_a_missing_one_is_refused(planted, tokenizer):
-    rows = Dataset.from_dict({"review": ["good film"], "marks": [[[0, 4]]]})
-    assert evaluate_plausibility(planted, tokenizer, rows, "review", "marks")["pointing"] == 1.0
-    with pytest.raises(ValueError, match=r"`spans` is not in .* has \['marks', 'review'\]"):
-        evaluate_plausibility(planted, tokenizer, rows, "review")
-
-
-def test_rows_without_any_span_are_refused(planted, tokenizer):
-    rows = Dataset.from_dict({"text": ["good film"], "spans": [[]]})
-    with pytest.raises(ValueError, match="`spans` must hold spans in at least one row"):
-        evaluate_plausibility(planted, tokenizer, rows)

@@ -6,8 +6,7 @@ import torch
 from numpy.testing import assert_allclose
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
-from hf_anchornet.explained_text import TextSubject, join_kept_words
-from hf_anchornet.words_anchornet import Words
+from hf_anchornet.explained_text import TextSubject
 
 EMOJI = "good \N{THUMBS UP SIGN}\N{EMOJI MODIFIER FITZPATRICK TYPE-4} café, film!"
 
@@ -149,19 +148,3 @@ def test_a_tokenizer_without_padding_is_refused(model, tokenizer):
 def test_only_an_anchornet_is_a_localizer(encoder):
     with pytest.raises(ValueError, match=r'must be an AnchorNet for "evidence".*"bert"'):
         encoder.localizer  # noqa: B018
-
-
-@pytest.mark.parametrize(
-    ("kept", "left"),
-    [
-        ([1, 1, 1, 1, 1], "It's  odd\n(very)"),
-        ([1, 0, 1, 1, 1], "It's (very)"),
-        ([0, 1, 0, 1, 0], "odd very"),
-        ([0, 0, 1, 1, 1], "(very)"),
-        ([1, 1], "It's  odd"),
-        ([0, 0, 0, 0, 0], ""),
-    ],
-)
-def test_kept_words_keep_the_blanks_between_them_and_a_cut_leaves_one(kept, left):
-    words = Words.split(" It's  odd\n(very) ")
-    assert join_kept_words(words, np.array(kept, dtype=bool)) == left

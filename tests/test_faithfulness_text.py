@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hf_anchornet.faithfulness import BINS, count_best
-from hf_anchornet.faithfulness_text import join_words, measure_rationale, measure_words
+from hf_anchornet.faithfulness_text import measure_rationale, measure_words
 from hf_anchornet.metrics.comprehensiveness import Comprehensiveness
 from hf_anchornet.metrics.sufficiency import Sufficiency
 from hf_anchornet.words_anchornet import Words
@@ -130,7 +130,7 @@ def test_kept_neighbours_keep_their_blanks_and_a_cut_leaves_one(cut, expected):
     assert len(words) == 11
     keep = np.ones(11, dtype=bool)
     keep[list(cut)] = False
-    assert join_words(words, keep) == expected
+    assert words.join(keep) == expected
 
 
 @settings(deadline=None)
@@ -145,7 +145,7 @@ def test_kept_and_cut_words_are_all_words_of_the_text(text, data):
     keep = np.array(
         data.draw(st.lists(st.booleans(), min_size=len(words), max_size=len(words))), dtype=bool
     )
-    kept, cut = split(join_words(words, keep)), split(join_words(words, ~keep))
+    kept, cut = split(words.join(keep)), split(words.join(~keep))
     parts = split(text)
     assert kept == [part for part, kept_one in zip(parts, keep, strict=True) if kept_one]
     assert cut == [part for part, kept_one in zip(parts, keep, strict=True) if not kept_one]

@@ -134,7 +134,29 @@ MAY_IMPORT = {
     | TRAINING
     | IMAGE_TRAINING
     | {"adaptation_image", "evaluation_image", "measurement"},
-    "scoring": RING | {"data", "data_image", "evaluation", "evaluation_image"},
+    "explaining": RING
+    | {
+        "data",
+        "data_image",
+        "evaluation_image",
+        "explained_image",
+        "explained_text",
+        "explainers_image",
+        "explainers_text",
+        "explaining_cost",
+        "faithfulness_image",
+        "faithfulness_text",
+        "plausibility",
+    },
+    "explanations": {
+        "data",
+        "explained_image",
+        "explained_text",
+        "explaining",
+        "explanation_records",
+        "explanation_summary",
+    },
+    "scoring": RING | {"data", "data_image", "evaluation_image", "explaining", "explanations"},
     "faithfulness": set(),
     "faithfulness_text": {"faithfulness", "words_anchornet"},
     "faithfulness_image": {"faithfulness"},
@@ -193,7 +215,15 @@ MAY_IMPORT = {
     | IMAGE_TRAINING
     | {"adaptation", "adaptation_image", "calibration", "cli_options"}
     | {"training_image", "training_text"},
-    "cli_evaluation": {"cli_options", "cli_shared", "data", "scoring"},
+    "cli_evaluation": {
+        "cli_options",
+        "cli_shared",
+        "data",
+        "explaining",
+        "explanation_tables",
+        "scoring",
+        "training",
+    },
     "cli_publishing": RING
     | {"agreement", "cards", "cli_options", "data", "hub", "publishing", "uploading"},
     "cli": {

@@ -11,6 +11,7 @@ from transformers import AutoModelForSequenceClassification, pipeline
 
 from hf_anchornet.cli import main
 from hf_anchornet.data import DataOptions
+from hf_anchornet.explaining import ExplanationOptions
 from hf_anchornet.scoring import EvaluationOptions, evaluate_models
 
 pytestmark = pytest.mark.usefixtures("cache_nothing_at_home")
@@ -18,6 +19,7 @@ pytestmark = pytest.mark.usefixtures("cache_nothing_at_home")
 TEXTS = ["a good film", "the film was bad", "good good", "bad, not good, bad", "a plot"]
 LABELS = ["positive", "negative", "negative", "negative", "negative"]
 SPANS = [[[2, 6]], [[13, 16]], [], [[0, 3]], []]
+NO_EXPLAINERS = ExplanationOptions(explainers=[])
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
 
@@ -60,22 +62,35 @@ def classifier(classifier_folder):
     return classifier_folder
 
 
-def test_a_localizer_is_scored_on_labels_and_spans(localizer_folder, reviews):
-    report = evaluate_models(reviews, EvaluationOptions(localizer_folder, batch_size=2))
+def test_a_localizer_is_scored_on_labels_and_its_evidence(localizer_folder, reviews):
+    options = EvaluationOptions(localizer_folder, batch_size=2)
+    report = evaluate_models(reviews, options, ExplanationOptions())
     # Without a word that counts the first label, negative, is predicted.
     assert (report["split"], report["num_rows"]) == ("test", 5)
     assert report["localizer"] == {
         "accuracy": 4 / 5,
         "macro_f1": pytest.approx((2 * 3 / (3 + 4) + 2 / (2 + 1)) / 2),
     }
-    assert report["spans"]["num_documents"] == 3
-    assert report["spans"]["pointing"] == 1
+    explained = report["explanations"]["explainers"]["evidence"]
+    assert explained["plausibility"]["num_documents"] == 3
+    assert explained["plausibility"]["pointing"] == 1
     assert "classifier" not in report
 
 
-def test_without_such_a_column_there_is_no_agreement(localizer_folder, reviews):
-    options = EvaluationOptions(localizer_folder, spans_column="")
-    assert set(evaluate_models(reviews, options)) == {"split", "num_rows", "localizer"}
+def test_without_explainers_there_are_labels_only(localizer_folder, reviews):
+    report = evaluate_models(reviews, EvaluationOptions(localizer_folder), NO_EXPLAINERS)
+    assert set(report) == {"split", "num_rows", "localizer"}
+
+
+def test_a_plain_classifier_is_explained_but_no_localizer(classifier, reviews):
+    options = EvaluationOptions(classifier)
+    report = evaluate_models(reviews, options, ExplanationOptions(["random"]))
+    assert set(report) == {"split", "num_rows", "explanations"}
+    assert set(report["explanations"]["explainers"]) == {"random"}
+    with pytest.raises(ValueError, match=r'must be an AnchorNet for "evidence"'):
+        evaluate_models(reviews, options, ExplanationOptions())
+    with pytest.raises(ValueError, match="`classifier` must be left out behind a model that is no"):
+        evaluate_models(reviews, EvaluationOptions(classifier, classifier), NO_EXPLAINERS)
 
 
 @pytest.mark.parametrize("threshold", [None, 0.9])
@@ -86,7 +101,7 @@ def test_a_classifier_is_scored_as_the_pipeline_answers(
     options = EvaluationOptions(
         localizer_folder, classifier, max_tokens=6, exit_threshold=[*exits.values()]
     )
-    report = evaluate_models(reviews, options)["classifier"]
+    report = evaluate_models(reviews, options, NO_EXPLAINERS)["classifier"]
     localize = pipeline(
         "span-localization", model=localizer_folder, classifier=classifier, max_tokens=6, **exits
     )
@@ -102,7 +117,7 @@ def test_a_classifier_is_scored_as_the_pipeline_answers(
 def test_a_cascade_is_scored_with_its_own_thresholds_or_others(text_cascade, reviews, tmp_path):
     folder = str(tmp_path / "cascade")
     text_cascade.save_pretrained(folder)
-    own = evaluate_models(reviews, EvaluationOptions(folder, folder))["classifier"]
+    own = evaluate_models(reviews, EvaluationOptions(folder, folder), NO_EXPLAINERS)["classifier"]
     answers = text_cascade(TEXTS)
     spent = [a["cost"]["localizer_multiply_adds"] for a in answers]
     spent += [a["cost"]["classifier_multiply_adds"] for a in answers]
@@ -110,11 +125,13 @@ def test_a_cascade_is_scored_with_its_own_thresholds_or_others(text_cascade, rev
     stages = [answer["stage"] for answer in answers]
     assert own["stages"] == [stages.count(stage) / 5 for stage in range(4)]
     at_once = EvaluationOptions(folder, folder, exit_threshold=[0.0])
-    assert evaluate_models(reviews, at_once)["classifier"]["stages"] == [1, 0, 0, 0]
+    assert evaluate_models(reviews, at_once, NO_EXPLAINERS)["classifier"]["stages"] == [1, 0, 0, 0]
 
 
 def test_images_are_scored_on_labels_and_boxes(image_localizer_folder, photos):
-    report = evaluate_models(photos, EvaluationOptions(image_localizer_folder, batch_size=2))
+    report = evaluate_models(
+        photos, EvaluationOptions(image_localizer_folder, batch_size=2), NO_EXPLAINERS
+    )
     assert report["localizer"]["accuracy"] == 2 / 3
     assert report["boxes"]["num_located"] == 3
     assert report["boxes"]["pointing"]["localizer"] == 1
@@ -124,18 +141,34 @@ def test_images_are_scored_on_labels_and_boxes(image_localizer_folder, photos):
 def test_patches_of_images_are_read_alike(image_cascade, photos, tmp_path):
     folder = str(tmp_path / "cascade")
     image_cascade.save_pretrained(folder)
-    report = evaluate_models(photos, EvaluationOptions(folder, f"{folder}/classifier"))
+    report = evaluate_models(
+        photos, EvaluationOptions(folder, f"{folder}/classifier"), NO_EXPLAINERS
+    )
     assert report["classifier"]["stages"] == [0, 1]
     options = EvaluationOptions(folder, f"{folder}/classifier", max_patches=2, exit_threshold=[1.0])
-    assert len(evaluate_models(photos, options)["classifier"]["stages"]) == 3
+    assert len(evaluate_models(photos, options, NO_EXPLAINERS)["classifier"]["stages"]) == 3
 
 
 def test_the_command_prints_json_and_nothing_else(localizer_folder, reviews, capsys):
     argv = ["evaluate", "--dataset", reviews.dataset, "--model", localizer_folder]
+    assert main([*argv, "--faithfulness", "False"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    expected = evaluate_models(reviews, EvaluationOptions(localizer_folder), NO_EXPLAINERS)
+    assert shown.items() >= expected.items()
+    assert shown["explanations"]["explainers"]["evidence"]["plausibility"]["pointing"] == 1
+
+
+def test_with_an_output_the_command_writes_json_and_a_table(
+    localizer_folder, reviews, capsys, tmp_path
+):
+    argv = ["evaluate", "--dataset", reviews.dataset, "--model", localizer_folder]
+    argv += ["--explainers", "evidence", "random", "--output", str(tmp_path / "new" / "it.json")]
     assert main(argv) == 0
-    shown = capsys.readouterr().out
-    expected = evaluate_models(reviews, EvaluationOptions(localizer_folder))
-    assert json.loads(shown) == expected
+    assert capsys.readouterr().out == ""
+    report = json.loads((tmp_path / "new" / "it.json").read_text("utf-8"))
+    table = (tmp_path / "new" / "it.md").read_text("utf-8")
+    assert list(report["explanations"]["explainers"]) == ["evidence", "random"]
+    assert [line.split(" | ")[0] for line in table.splitlines()[2:]] == ["| evidence", "| random"]
 
 
 @pytest.mark.parametrize(
@@ -152,4 +185,4 @@ def test_options_that_make_no_sense_are_refused(options, message):
 
 def test_a_missing_split_is_named(localizer_folder, reviews):
     with pytest.raises(ValueError, match=r"split `valid` is not in .*\['test', 'train'\]"):
-        evaluate_models(reviews, EvaluationOptions(localizer_folder, split="valid"))
+        evaluate_models(reviews, EvaluationOptions(localizer_folder, split="valid"), NO_EXPLAINERS)

@@ -155,3 +155,19 @@ def test_a_text_whose_tokens_vanish_has_no_spans():
     located = LocatedText.build("\x00", [], np.ones((0, 2)))
     assert located.attribution.tolist() == [[0.0, 0.0]]
     assert located.spans([1, 3]) == []
+
+
+@pytest.mark.parametrize(
+    ("kept", "left"),
+    [
+        ([1, 1, 1, 1, 1], "It's  odd\n(very)"),
+        ([1, 0, 1, 1, 1], "It's (very)"),
+        ([0, 1, 0, 1, 0], "odd very"),
+        ([0, 0, 1, 1, 1], "(very)"),
+        ([1, 1], "It's  odd"),
+        ([0, 0, 0, 0, 0], ""),
+    ],
+)
+def test_kept_words_keep_the_blanks_between_them_and_a_cut_leaves_one(kept, left):
+    words = Words.split(" It's  odd\n(very) ")
+    assert words.join(np.array(kept, dtype=bool)) == left
