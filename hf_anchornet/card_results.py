@@ -5,15 +5,19 @@ from typing import Any
 
 from huggingface_hub import EvalResult
 
+from .explanation_tables import FILLS
+
 QUALITIES = {
     "accuracy": ("accuracy", "Accuracy"),
     "macro_f1": ("accuracy", "Macro F1"),
     "pointing": ("plausibility", "Best span or patch agrees with people (pointing game)"),
     "token_auprc": ("plausibility", "Token AUPRC against human spans"),
+    "token_f1": ("plausibility", "Token F1 of the hard rationale"),
+    "span_iou_f1": ("plausibility", "IoU F1 of the hard rationale"),
     "box_iou_recall": ("plausibility", "One of the best patches has an IoU of a half with a box"),
     "max_box_acc_v2": ("plausibility", "MaxBoxAccV2"),
-    "comprehensiveness": ("faithfulness", "Comprehensiveness"),
-    "sufficiency": ("faithfulness", "Sufficiency"),
+    "comprehensiveness": ("faithfulness", "Comprehensiveness, higher is better"),
+    "sufficiency": ("faithfulness", "Sufficiency, lower is better"),
     "speed_up": ("speed-up", "Times faster than reading all"),
 }
 """Of each metric what it is a measure of, and its name in words."""
@@ -72,13 +76,7 @@ def list_results(
 
 def _list_text_results(report: Mapping[str, Any], split: str, dataset: str) -> list[EvalResult]:
     accuracy = report["localizer"]["accuracy"]
-    results = [make_result("text", dataset, split, "accuracy", accuracy)]
-    for name, row in report.get("plausibility", {}).items():
-        results += [
-            make_result("text", name, split, metric, row[metric])
-            for metric in ("pointing", "token_auprc")
-        ]
-    return results
+    return [make_result("text", dataset, split, "accuracy", accuracy)]
 
 
 def _list_image_results(report: Mapping[str, Any], split: str) -> list[EvalResult]:
@@ -102,6 +100,38 @@ def list_validation(modality: str, training: Mapping[str, Any]) -> list[EvalResu
         make_result(modality, data["dataset"], data["validation_split"], metric, value)
         for metric, value in best.items()
         if data and metric in QUALITIES
+    ]
+
+
+def list_explanations(modality: str, report: Mapping[str, Any]) -> list[EvalResult]:
+    """How an AnchorNet's own evidence agrees with people, and how faithful it is.
+
+    Args:
+        modality: "text" or "image".
+        report: JSON of `anchornet evaluate`.
+
+    Raises:
+        ValueError: if the report has nothing on the model's evidence.
+    """
+    found = report.get("explanations", {})
+    own = found.get("explainers", {}).get("evidence")
+    if own is None:
+        raise ValueError(
+            '`evaluation` must be the JSON of `anchornet evaluate` with the explainer "evidence", '
+            f"got one with {sorted(found.get('explainers', report))}; evaluate the localizer first."
+        )
+    settings = found["settings"]
+    dataset = settings["dataset"].rpartition("/")[2]
+    agreement = own["plausibility"] or {}
+    results = [
+        make_result(modality, dataset, settings["split"], metric, agreement[metric])
+        for metric in QUALITIES
+        if metric in agreement
+    ]
+    return results + [
+        make_result(modality, dataset, settings["split"], metric, row[metric], FILLS[fill])
+        for fill, row in own["faithfulness"].items()
+        for metric in ("comprehensiveness", "sufficiency")
     ]
 
 

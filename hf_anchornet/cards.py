@@ -10,7 +10,13 @@ import torch
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from transformers import AutoConfig
 
-from .card_results import format_results, list_results, list_speed_ups, list_validation
+from .card_results import (
+    format_results,
+    list_explanations,
+    list_results,
+    list_speed_ups,
+    list_validation,
+)
 from .cascade_anchornet import CASCADE_FILE
 from .modeling_anchornet_image import AnchorNetForImageClassification
 from .modeling_anchornet_text import AnchorNetTextForSequenceClassification
@@ -61,6 +67,7 @@ class CardSources:
         results: JSON of `scripts/measure_text.py` or `scripts/measure_image.py`.
         reading: The model's name among the classifiers of `results`; "": it is the localizer.
         speed: JSON of `scripts/benchmark.py`.
+        evaluation: JSON of `anchornet evaluate`.
         card: Path of a card to take as it is; default: the folder's own, else a new one.
         picture: Name of a picture in the folder.
         license: Identifier of the weights' licence.
@@ -70,6 +77,7 @@ class CardSources:
     results: Mapping[str, Any] = field(default_factory=dict)
     reading: str = ""
     speed: Mapping[str, Any] = field(default_factory=dict)
+    evaluation: Mapping[str, Any] = field(default_factory=dict)
     card: str = ""
     picture: str = ""
     license: str = ""
@@ -102,7 +110,7 @@ def make_card(folder: str | Path, sources: CardSources | None = None) -> ModelCa
         sources: What else is known; what nobody measured is called "not measured".
 
     Raises:
-        ValueError: if `sources.results` has no such model.
+        ValueError: if `sources.results` has no such model or `sources.evaluation` no evidence.
     """
     folder, sources = Path(folder), sources or CardSources()
     config = AutoConfig.from_pretrained(folder)
@@ -113,6 +121,8 @@ def make_card(folder: str | Path, sources: CardSources | None = None) -> ModelCa
     if sources.results:
         dataset = data.get("dataset", "its data set")
         results += list_results(modality, sources.results, sources.reading, dataset)
+    if sources.evaluation:
+        results += list_explanations(modality, sources.evaluation)
     if sources.speed:
         results += list_speed_ups(modality, sources.speed)
     name = sources.repo_id or folder.resolve().name

@@ -35,6 +35,7 @@ class Publication:
         results: JSON of measurements for the card.
         reading: The model's name among the classifiers of the results; default: the localizer.
         speed: JSON of scripts/benchmark.py for the card.
+        evaluation: JSON of `anchornet evaluate` for the card.
         card: A card to take instead of the folder's own or a new one.
         picture: A .png or .jpg for the card.
         license: Licence of the weights, as the Hub abbreviates it.
@@ -49,6 +50,7 @@ class Publication:
     results: str | None = None
     reading: str = ""
     speed: str | None = None
+    evaluation: str | None = None
     card: str = ""
     picture: str = ""
     license: str = ""
@@ -93,6 +95,7 @@ def _publish(chosen: Publication, target: str) -> None:
         results=_read_json(chosen.results),
         reading=chosen.reading,
         speed=_read_json(chosen.speed),
+        evaluation=_read_json(chosen.evaluation),
         card=chosen.card,
         picture=chosen.picture,
         license=chosen.license,

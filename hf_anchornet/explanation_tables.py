@@ -67,3 +67,58 @@ def format_costs(row: Report) -> list[str]:
     return [
         "not measured" if row[name] is None else format(row[name], forms[name]) for name in COSTS
     ]
+
+
+def make_evidence_table(reports: Mapping[str, Report]) -> str:
+    """One row a set: an AnchorNet's own evidence beside what else explains the same model.
+
+    Args:
+        reports: From `evaluate_explanations`, by the name to show; those that have the explainers
+            are compared.
+    """
+    rows = []
+    for name, report in reports.items():
+        explainers = report["explainers"]
+        own = explainers["evidence"]
+        agreement = own["plausibility"]
+        score = "token_auprc" if "token_auprc" in agreement else "energy"
+        others = {
+            other: row["plausibility"][score]
+            for other, row in explainers.items()
+            if other not in ("evidence", "random")
+        }
+        best = max(others, key=lambda other: others[other], default=None)
+        faith = next(iter(own["faithfulness"].values()))
+        rows.append(
+            (
+                name,
+                f"{agreement['pointing']:.3f}",
+                f"{agreement[score]:.3f}",
+                "not measured"
+                if best is None
+                else f"{others[best]:.3f} ({best.replace('_', ' ')})",
+                _format_random(explainers, score),
+                " / ".join(f"{faith[side]:.3f}" for side in SIDES),
+                " / ".join(
+                    f"{explainers[other]['times_slower']:,.0f}"
+                    for other in ("integrated_gradients", "lime")
+                    if other in explainers
+                )
+                or "not measured",
+            )
+        )
+    head = (
+        "set",
+        "pointing",
+        "AUPRC or energy",
+        "the best other",
+        "random",
+        "comprehensiveness / sufficiency",
+        "times slower: IG / LIME",
+    )
+    return format_table(head, rows)
+
+
+def _format_random(explainers: Mapping[str, Report], score: str) -> str:
+    row = explainers.get("random")
+    return "not measured" if row is None else f"{row['plausibility'][score]:.3f}"

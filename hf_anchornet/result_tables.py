@@ -83,12 +83,6 @@ def make_text_table(report: Report) -> str:
         ("its multiply-adds per token", f"{local['multiply_adds_per_token']:,.0f}"),
         ("additive identity / chunked against whole, largest relative error, float32", errors),
     ]
-    for name, row in report["plausibility"].items():
-        what = f"{name} test: best token in a human span / token AUPRC / smoothed"
-        shares = (row[x] for x in ("pointing", "token_auprc", "token_auprc_smoothed"))
-        rows.append(
-            (f"{what} (random {row['marked_share']:.3f})", join(f"{x:.3f}" for x in shares))
-        )
     what = f"small BERT on {join(name.replace('_', ' ') for name in reads)}: accuracy"
     rows.append((what, join(f"{row['accuracy']:.4f}" for row in reads.values())))
     tokens = join(f"{row['tokens_read']:.0f}" for row in reads.values())

@@ -1,17 +1,26 @@
 """Write the numbers of results/*.json into the cards of the shipped models."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from huggingface_hub import ModelCard
 
-from hf_anchornet.card_results import list_results, list_speed_ups, name_gaps
+from hf_anchornet.card_results import (
+    list_explanations,
+    list_results,
+    list_speed_ups,
+    name_gaps,
+)
 from hf_anchornet.cards import CITATION, READING, make_data
+from hf_anchornet.explanation_tables import make_explainer_table
 from hf_anchornet.hub import DEFAULTS, find_classes
 
 ROOT = Path(__file__).parent.parent
 SETS = {"text": ("span-localization", "imdb", "en"), "image": ("patch-localization", "fod_a", None)}
 READINGS = {"text": "spans", "image": "patches"}
+MARKED = {"text": ("imdb_rationales", "movie_rationales"), "image": ("fod_a",)}
+"""Sets that people have marked, of which `make bench-evidence` judges explanations."""
 
 
 def main() -> None:
@@ -23,18 +32,31 @@ def main() -> None:
         for kind, reading in (("localizer", ""), ("classifier", READINGS[modality])):
             results = list_results(modality, report, reading, dataset)
             speed_ups = list_speed_ups(modality, speed) if speed and not reading else []
+            found = {} if reading else read_evaluations(MARKED[modality])
+            explained = [
+                row for each in found.values() for row in list_explanations(modality, each)
+            ]
             name = f"anchornet-{modality}-{kind}"
             card = ModelCard.from_template(
-                make_data(modality, name, results + speed_ups, "apache-2.0", language),
+                make_data(modality, name, results + explained + speed_ups, "apache-2.0", language),
                 template_path=str(ROOT / f"model_cards/{modality}_{kind}_template.md"),
                 windows=", ".join(map(str, sorted({window.size for window in windows}))),
                 speed_ups=speed_ups,
-                gaps=name_gaps(results + speed_ups),
+                explained={
+                    name: make_explainer_table(found[name]["explanations"]) for name in found
+                },
+                gaps=name_gaps(results + explained + speed_ups),
                 reading=READING,
                 citation=CITATION,
                 **report,
             )
             card.save(ROOT / f"model_cards/{modality}_{kind}.md")
+
+
+def read_evaluations(sets: Sequence[str]) -> dict[str, dict]:
+    """What `make bench-evidence` wrote of these sets, as far as it was run."""
+    found = {name: read_results(f"evidence_{name}") for name in sets}
+    return {name: report for name, report in found.items() if report}
 
 
 def read_results(name: str) -> dict:

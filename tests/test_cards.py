@@ -10,7 +10,7 @@ from huggingface_hub import ModelCard
 from PIL import Image
 
 from hf_anchornet import cards
-from hf_anchornet.card_results import QUALITIES, list_results, list_speed_ups
+from hf_anchornet.card_results import QUALITIES, list_explanations, list_results, list_speed_ups
 from hf_anchornet.cards import MARK, CardSources, make_card, write_card
 from hf_anchornet.data import DataOptions
 from hf_anchornet.training_card import document_training
@@ -23,7 +23,6 @@ RESULTS = {
 TEXT_REPORT = {
     "split": "test",
     "localizer": {"accuracy": 0.91234},
-    "plausibility": {"rationales": {"pointing": 0.7, "token_auprc": 0.4}},
     "classifiers": {"spans": {"accuracy": 0.88}},
 }
 SPEED_REPORT = {
@@ -41,6 +40,17 @@ SPEED_REPORT = {
             ("cascade", {}, 9.5),
         ]
     },
+}
+EVALUATION = {
+    "explanations": {
+        "settings": {"dataset": "sets/rationales", "split": "test"},
+        "explainers": {
+            "evidence": {
+                "plausibility": {"pointing": 0.7, "token_auprc": 0.4, "marked_share": 0.1},
+                "faithfulness": {"rationale": {"comprehensiveness": 0.9, "sufficiency": -0.02}},
+            }
+        },
+    }
 }
 TRAINING = {
     "best": {"epoch": 3, "accuracy": 0.8125, "loss": 0.3},
@@ -90,8 +100,13 @@ def test_a_number_of_a_shipped_card_is_in_a_json_or_in_the_fixed_text(path):
     reading = {"text": "spans", "image": "patches"}[modality] if kind == "classifier" else ""
     speed = RESULTS.get({"text": "speed_imdb", "image": "speed_fod_a"}[modality])
     expected = list_results(modality, RESULTS[modality], reading, "imdb")
-    if speed and not reading:
+    if not reading:
         expected += list_speed_ups(modality, speed)
+        for name in {"text": ("imdb_rationales", "movie_rationales"), "image": ("fod_a",)}[
+            modality
+        ]:
+            if f"evidence_{name}" in RESULTS:
+                expected += list_explanations(modality, RESULTS[f"evidence_{name}"])
     assert sorted(row.metric_value for row in card.data.eval_results) == sorted(
         row.metric_value for row in expected
     )
@@ -131,19 +146,29 @@ def test_a_folder_of_which_nothing_is_known_says_so(localizer_folder):
 
 
 def test_results_and_speed_are_shown_with_their_hardware(localizer_folder):
-    sources = CardSources("user/reviews", TEXT_REPORT, speed=SPEED_REPORT, license="mit")
+    sources = CardSources("user/reviews", TEXT_REPORT, "", SPEED_REPORT, EVALUATION, license="mit")
     card = make_card(localizer_folder, sources)
     found = {(row.metric_type, row.metric_value) for row in card.data.eval_results}
     assert found == {
         ("accuracy", 0.9123),
         ("pointing", 0.7),
         ("token_auprc", 0.4),
+        ("comprehensiveness", 0.9),
+        ("sufficiency", -0.02),
         ("speed_up", 4.25),
         ("speed_up", 9.5),
     }
     assert "(cascade, batch 8, threads: 1, 2 processors) | imdb, test | 9.5000 |" in card.text
-    assert "Not measured: faithfulness." in card.text
+    assert "(chosen words cut) | rationales, test | 0.9000 |" in card.text
+    assert "Not measured" not in card.text
     assert card.data.model_name == "reviews"
+
+
+def test_an_evaluation_without_the_models_own_evidence_is_refused():
+    with pytest.raises(ValueError, match=r'with the explainer "evidence", got one with \[\'lime'):
+        list_explanations("text", {"explanations": {"explainers": {"lime": {}}}})
+    with pytest.raises(ValueError, match=r"got one with \['num_rows', 'split'\]; evaluate the"):
+        list_explanations("text", {"split": "test", "num_rows": 5})
 
 
 def test_a_classifier_shows_its_own_reading(classifier_folder):

@@ -196,7 +196,7 @@ MAY_IMPORT = {
     "visualization_text": {"visualization"},
     "visualization_image": {"image_processing_anchornet", "visualization"},
     "hub": RING | {"version"},
-    "card_results": set(),
+    "card_results": {"explanation_tables"},
     "cards": RING | {"card_results"},
     "folder_check": RING | {"hub"},
     "publishing": RING | {"cards", "folder_check"},
