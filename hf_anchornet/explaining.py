@@ -1,6 +1,6 @@
 """Explainers at work on a split: one record for each example and explainer."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
@@ -42,6 +42,7 @@ class ExplanationOptions:
             would use otherwise: "integrated_gradients", "occlusion", "lime", "shapley", of texts
             "attention_rollout", of images "grad_cam"; "random" is the control.
         spans_column: Column of spans that people marked, [start, end] in characters; "": none.
+        only_labels: Explain only examples of these labels, by name; default: of all.
         max_explained: Explain at most this many of the examples that people marked, or of all where
             nobody marked any, always the same ones; 0: all.
         smoothing: Word scores are averaged over neighbours before they are compared with people,
@@ -55,6 +56,7 @@ class ExplanationOptions:
 
     explainers: list[str] = field(default_factory=lambda: ["evidence"])
     spans_column: str = "spans"
+    only_labels: list[str] = field(default_factory=list)
     max_explained: int = 0
     smoothing: float = 0.0
     mass: float = 0.5
@@ -101,7 +103,11 @@ def explain_rows(
     is_text = isinstance(subject, TextSubject)
     marks = _read_marks(rows, data.boxes_column if not is_text else options.spans_column)
     targets = number_labels(rows, data.label_column, subject.labels)
-    chosen = choose_rows(rows, data.text_column if is_text else "", marks, options.max_explained)
+    chosen = choose_rows(rows, data.text_column if is_text else "", marks)
+    if options.only_labels:
+        wanted = number_names(options.only_labels, subject.labels)
+        chosen = [row for row in chosen if targets[row] in wanted]
+    chosen = draw_rows(chosen, options.max_explained)
     pictures = None if is_text else make_pictures(rows, data, subject.labels)
     kind = _TEXT if is_text else _IMAGE
     for count, row in enumerate(tqdm(chosen, desc="explaining", disable=None)):
@@ -121,24 +127,43 @@ def explain_rows(
             yield base | record
 
 
-def choose_rows(rows: Dataset, text_column: str, marks: list[Any], max_explained: int) -> list[int]:
+def choose_rows(rows: Dataset, text_column: str, marks: Sequence[Any]) -> list[int]:
     """The rows to explain: those that people marked, else all; without blank texts.
 
     Args:
         rows: The split.
         text_column: Column of the texts; "": there are images.
         marks: Human spans or boxes of each row.
-        max_explained: Draw at most this many, always the same ones; 0: all.
     """
     marked = [row for row, found in enumerate(marks) if found]
     chosen = marked or list(range(len(rows)))
     if text_column:
         texts = rows[text_column]
         chosen = [row for row in chosen if texts[row].strip()]
-    if max_explained and max_explained < len(chosen):
-        order = np.random.default_rng(0).permutation(len(chosen))[:max_explained]
-        chosen = [chosen[place] for place in sorted(order.tolist())]
     return chosen
+
+
+def draw_rows(rows: Sequence[int], at_most: int) -> list[int]:
+    """At most so many of the rows, always the same ones, in order; 0: all."""
+    if not at_most or at_most >= len(rows):
+        return list(rows)
+    places = np.random.default_rng(0).permutation(len(rows))[:at_most]
+    return [rows[place] for place in sorted(places.tolist())]
+
+
+def number_names(names: Sequence[str], labels: Sequence[str]) -> set[int]:
+    """Numbers of labels.
+
+    Raises:
+        ValueError: if a name is unknown.
+    """
+    unknown = sorted(set(names) - set(labels))
+    if unknown:
+        raise ValueError(
+            f"`only_labels` must be labels of the model, {list(labels)}, got {unknown[0]!r}; check "
+            "the spelling."
+        )
+    return {labels.index(name) for name in names}
 
 
 def _read_marks(rows: Dataset, column: str) -> list[Any]:

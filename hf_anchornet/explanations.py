@@ -45,6 +45,8 @@ def evaluate_explanations(
         "split": split,
         "num_rows": len(rows),
         "explainers": options.explainers,
+        "spans_column": options.spans_column,
+        "only_labels": options.only_labels,
         "max_explained": options.max_explained,
         "smoothing": options.smoothing,  # the hard rationales that the model was asked about
         "mass": options.mass,

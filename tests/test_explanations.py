@@ -10,7 +10,7 @@ from PIL import Image
 
 from hf_anchornet.data import DataOptions
 from hf_anchornet.explained_text import TextSubject
-from hf_anchornet.explaining import ExplanationOptions, choose_rows, explain_rows
+from hf_anchornet.explaining import ExplanationOptions, choose_rows, draw_rows, explain_rows
 from hf_anchornet.explanations import evaluate_explanations
 
 pytestmark = pytest.mark.usefixtures("cache_nothing_at_home")
@@ -134,13 +134,25 @@ def _with_explainer(explain):
 
 
 def test_the_same_rows_are_drawn_each_time():
-    rows = Dataset.from_dict({"text": ["word"] * 50})
-    some = choose_rows(rows, "text", [None] * 50, 7)
-    assert some == choose_rows(rows, "text", [None] * 50, 7)
+    some = draw_rows(range(100, 150), 7)
+    assert some == draw_rows(range(100, 150), 7)
     assert len(set(some)) == 7
     assert some == sorted(some)
-    marks = [[[0, 1]] if row % 10 == 0 else [] for row in range(50)]
-    assert choose_rows(rows, "text", marks, 0) == [0, 10, 20, 30, 40]
+    assert draw_rows([3, 5], 0) == draw_rows([3, 5], 9) == [3, 5]
+
+
+def test_rows_that_people_marked_are_chosen_else_all():
+    rows = Dataset.from_dict({"text": ["word", " ", "word", "word"]})
+    assert choose_rows(rows, "text", [[], [[0, 1]], [[0, 1]], None]) == [2]
+    assert choose_rows(rows, "text", [None] * 4) == [0, 2, 3]
+    assert choose_rows(rows, "", [None] * 4) == [0, 1, 2, 3]
+
+
+def test_examples_of_some_labels_may_be_explained(localizer_folder):
+    report = evaluate(localizer_folder, make_rows(), only_labels=["negative"])
+    assert report["num_explained"] == 1
+    with pytest.raises(ValueError, match=r"`only_labels` must be labels .* got 'neutral'"):
+        evaluate(localizer_folder, make_rows(), only_labels=["neutral"])
 
 
 def test_the_cost_of_the_first_call_is_not_measured(planted, tokenizer, monkeypatch):
