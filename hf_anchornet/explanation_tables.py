@@ -69,44 +69,26 @@ def format_costs(row: Report) -> list[str]:
     ]
 
 
+def describe_explainers(name: str, reports: Mapping[str, Report]) -> str:
+    """A section of one set: the explainers of each model.
+
+    Args:
+        name: Of the set.
+        reports: From `evaluate_explanations`, by the model to show.
+    """
+    page = f"\n## Explanations: {name}\n"
+    for model, report in reports.items():
+        page += f"\nOf {model}, {report['num_explained']:,} examples of the test split:\n\n"
+        page += make_explainer_table(report)
+    return page
+
+
 def make_evidence_table(reports: Mapping[str, Report]) -> str:
     """One row a set: an AnchorNet's own evidence beside what else explains the same model.
 
     Args:
-        reports: From `evaluate_explanations`, by the name to show; those that have the explainers
-            are compared.
+        reports: From `evaluate_explanations`, by the name to show.
     """
-    rows = []
-    for name, report in reports.items():
-        explainers = report["explainers"]
-        own = explainers["evidence"]
-        agreement = own["plausibility"]
-        score = "token_auprc" if "token_auprc" in agreement else "energy"
-        others = {
-            other: row["plausibility"][score]
-            for other, row in explainers.items()
-            if other not in ("evidence", "random")
-        }
-        best = max(others, key=lambda other: others[other], default=None)
-        faith = next(iter(own["faithfulness"].values()))
-        rows.append(
-            (
-                name,
-                f"{agreement['pointing']:.3f}",
-                f"{agreement[score]:.3f}",
-                "not measured"
-                if best is None
-                else f"{others[best]:.3f} ({best.replace('_', ' ')})",
-                _format_random(explainers, score),
-                " / ".join(f"{faith[side]:.3f}" for side in SIDES),
-                " / ".join(
-                    f"{explainers[other]['times_slower']:,.0f}"
-                    for other in ("integrated_gradients", "lime")
-                    if other in explainers
-                )
-                or "not measured",
-            )
-        )
     head = (
         "set",
         "pointing",
@@ -116,9 +98,28 @@ def make_evidence_table(reports: Mapping[str, Report]) -> str:
         "comprehensiveness / sufficiency",
         "times slower: IG / LIME",
     )
-    return format_table(head, rows)
+    return format_table(head, [_compare(name, report) for name, report in reports.items()])
 
 
-def _format_random(explainers: Mapping[str, Report], score: str) -> str:
-    row = explainers.get("random")
-    return "not measured" if row is None else f"{row['plausibility'][score]:.3f}"
+def _compare(name: str, report: Report) -> tuple[str, ...]:
+    explainers = report["explainers"]
+    own = explainers["evidence"]
+    score = "token_auprc" if "token_auprc" in own["plausibility"] else "energy"
+    scores = {other: row["plausibility"][score] for other, row in explainers.items()}
+    others = {other: scores[other] for other in scores if other not in ("evidence", "random")}
+    best = max(others, key=lambda other: others[other], default=None)
+    slower = [
+        f"{explainers[other]['times_slower']:,.0f}"
+        for other in ("integrated_gradients", "lime")
+        if other in explainers
+    ]
+    faith = next(iter(own["faithfulness"].values()))
+    return (
+        name,
+        f"{own['plausibility']['pointing']:.3f}",
+        f"{scores['evidence']:.3f}",
+        f"{others[best]:.3f} ({best.replace('_', ' ')})" if best else "not measured",
+        f"{scores['random']:.3f}" if "random" in scores else "not measured",
+        " / ".join(f"{faith[side]:.3f}" for side in SIDES),
+        " / ".join(slower) or "not measured",
+    )

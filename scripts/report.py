@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from hf_anchornet.explanation_tables import describe_explainers, make_evidence_table
 from hf_anchornet.result_tables import (
     describe_reference,
     make_ablation_table,
@@ -23,6 +24,17 @@ SETS = {
 }
 RUNS = {"": "", "_onnx": "On ONNX Runtime: "}
 """The files of a set, by the end of the name: all numbers; times on another backend."""
+
+EVIDENCE_MARKS = ("<!-- results: make bench-evidence -->\n", "<!-- end of evidence -->\n")
+MARKED_SETS = {
+    "imdb_rationales": "IMDb rationales",
+    "movie_rationales": "long movie reviews",
+    "tweet_sentiment_extraction": "tweets",
+    "toxic_spans_civil": "toxic spans",
+    "fod_a": "photos (FOD-A)",
+}
+OTHER_MODELS = {"": "the localizer", "_minilm": "MiniLM-L6", "_lite0": "EfficientNet-Lite0"}
+"""Models that are explained, by the end of the name of their file."""
 
 INTRODUCTION = """# Results
 
@@ -72,15 +84,33 @@ def main() -> None:
     page += make_ablation_table(found["ablation"])
     int8 = {kind: found[f"int8_{kind}"] for kind in ("text", "image")}
     page += f"\n## Localizers of 8-bit weights on ONNX Runtime\n\n{make_int8_table(int8)}"
+    evidence = {
+        name: found[f"evidence_{name}"] for name in MARKED_SETS if f"evidence_{name}" in found
+    }
+    for name in evidence:
+        page += describe_explainers(
+            MARKED_SETS[name],
+            {
+                shown: found[f"evidence_{name}{end}"]["explanations"]
+                for end, shown in OTHER_MODELS.items()
+                if f"evidence_{name}{end}" in found
+            },
+        )
     (FOLDER / "README.md").write_text(page, "utf-8")
-    readme = FOLDER.parent / "README.md"
-    before, rest = readme.read_text("utf-8").split(MARKS[0])
-    after = rest.split(MARKS[1])[1]
     on_onnx = {
         SETS[name]: found[f"speed_{name}_onnx"] for name in speed if f"speed_{name}_onnx" in found
     }
     table = make_speed_table({SETS[name]: report for name, report in speed.items()}, on_onnx)
-    readme.write_text(before + MARKS[0] + table + MARKS[1] + after, "utf-8")
+    fill_readme(MARKS, table)
+    shown = {MARKED_SETS[name]: report["explanations"] for name, report in evidence.items()}
+    fill_readme(EVIDENCE_MARKS, make_evidence_table(shown))
+
+
+def fill_readme(marks: tuple[str, str], table: str) -> None:
+    """Replace what stands between two marks in README."""
+    readme = FOLDER.parent / "README.md"
+    before, rest = readme.read_text("utf-8").split(marks[0])
+    readme.write_text(before + marks[0] + table + marks[1] + rest.split(marks[1])[1], "utf-8")
 
 
 if __name__ == "__main__":

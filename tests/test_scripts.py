@@ -1,6 +1,7 @@
 """The scripts: short, and their help names the options."""
 
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -77,3 +78,13 @@ def test_a_missing_option_is_named(monkeypatch, capsys):
     with pytest.raises(SystemExit, match=r"^2$"):
         runpy.run_path(str(SCRIPTS / "shrink.py"), run_name="__main__")
     assert "--target" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["evaluate.py", "train.py"])
+def test_no_script_hides_a_library_from_those_beside_it(name):
+    shown = subprocess.run(
+        [sys.executable, str(SCRIPTS / name), "--help"], capture_output=True, text=True, check=True
+    )
+    assert "--dataset" in shown.stdout
+    code = f"import sys; sys.path.insert(0, {str(SCRIPTS)!r}); import evaluate; evaluate.Metric"
+    subprocess.run([sys.executable, "-c", code], check=True)
