@@ -123,3 +123,28 @@ def _compare(name: str, report: Report) -> tuple[str, ...]:
         " / ".join(f"{faith[side]:.3f}" for side in SIDES),
         " / ".join(slower) or "not measured",
     )
+
+
+def make_ablation_table(report: Report) -> str:
+    """One row an idea: accuracy, and on each set how well the evidence agrees with people.
+
+    Args:
+        report: From `compare_evidence`.
+    """
+    sets = list(next(iter(report["ideas"].values()))["sets"])
+    rows = [
+        (
+            name,
+            f"{found['accuracy']:.4f}",
+            *(
+                " / ".join(
+                    f"{found['sets'][each][score]:.3f}"
+                    for score in ("raw_pointing", "raw_token_auprc", "token_auprc")
+                )
+                for each in sets
+            ),
+        )
+        for name, found in report["ideas"].items()
+    ]
+    heads = [f"{each}: pointing / AUPRC / smoothed" for each in sets]
+    return format_table(("idea", "accuracy", *heads), rows)
