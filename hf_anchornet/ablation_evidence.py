@@ -25,9 +25,7 @@ ENTROPY, CONTINUITY = 0.02, 0.01
 """Weights of two penalties that lost: no more than these leave the accuracy as it is."""
 
 
-# By the end of these names transformers finds the loss.
-
-
+# transformers finds the loss by the end of these names.
 class BySizeForSequenceClassification(AnchorNetTextForSequenceClassification):
     """Evidence costs what it covers: a window of five tokens five times one of a token."""
 
@@ -118,8 +116,6 @@ IDEAS = {
     "no n-grams": Idea({"ngram_sizes": []}),
     "teacher, sentences": Idea({}, taught=True),
     "teacher, phrases": Idea({"piece_words": [3, 12]}, taught=True),
-        {"piece_words": [3, 12]}, BySizeForSequenceClassification, taught=True
-    ),
 }
 
 
