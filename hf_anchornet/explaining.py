@@ -43,6 +43,8 @@ class ExplanationOptions:
             "attention_rollout", of images "grad_cam"; "random" is the control.
         spans_column: Column of spans that people marked, [start, end] in characters; "": none.
         only_labels: Explain only examples of these labels, by name; default: of all.
+        true_labels: Explain the label that each example has, as where people were told the label
+            before they marked its evidence; default: the predicted one.
         max_explained: Explain at most this many of the examples that people marked, or of all where
             nobody marked any, always the same ones; 0: all.
         smoothing: Word scores are averaged over neighbours before they are compared with people,
@@ -57,6 +59,7 @@ class ExplanationOptions:
     explainers: list[str] = field(default_factory=lambda: ["evidence"])
     spans_column: str = "spans"
     only_labels: list[str] = field(default_factory=list)
+    true_labels: bool = False
     max_explained: int = 0
     smoothing: float = 0.0
     mass: float = 0.5
@@ -85,7 +88,7 @@ def explain_rows(
     data: DataOptions,
     options: ExplanationOptions,
 ) -> Iterator[Record]:
-    """Explain the predicted label of the examples of a split, by every explainer in turn.
+    """Explain one label of each example of a split, by every explainer in turn.
 
     The first example is explained once more before, not measured: what is loaded at the first call
     costs no explainer time.
@@ -122,8 +125,8 @@ def explain_rows(
             example = pictures[row]["pixel_values"]
             base |= {"size": list(example.size), "boxes": check_boxes(marked, name)}
         if not count:
-            list(_explain(kind, subject, example, options))
-        for record in _explain(kind, subject, example, options):
+            list(_explain(kind, subject, example, targets[row], options))
+        for record in _explain(kind, subject, example, targets[row], options):
             yield base | record
 
 
@@ -173,17 +176,17 @@ def _read_marks(rows: Dataset, column: str) -> list[Any]:
 
 
 def _explain(
-    kind: "_Kind", subject: Any, example: Any, options: ExplanationOptions
+    kind: "_Kind", subject: Any, example: Any, target: int, options: ExplanationOptions
 ) -> Iterator[Record]:
     """One record an explainer, without the fields of the row."""
     probs = subject.predict([example])[0]
-    label = int(probs.argmax())
+    label = target if options.true_labels else int(probs.argmax())
     for method in options.explainers:
         call = partial(kind.explain, subject, example, label, method)
         cost = measure_call(call, subject.model.device)
         yield {
             "explainer": method,
-            "predicted": label,
+            "explained": label,
             "probs": probs.tolist(),
             "scores": cost.result.ravel().tolist(),
             "shape": list(cost.result.shape),

@@ -155,7 +155,7 @@ def _score_faithfulness(records: Sequence[Record]) -> dict[str, dict[str, Any]]:
     scores = {}
     for fill in records[0]["degrees"]:
         parts = [record["degrees"][fill] for record in records]
-        whole = [record["probs"][record["predicted"]] for record in records]
+        whole = [record["probs"][record["explained"]] for record in records]
         report: dict[str, Any] = {}
         metrics: tuple[tuple[str, str, Callable[..., Any]], ...] = (
             ("comprehensiveness", "without", Comprehensiveness),

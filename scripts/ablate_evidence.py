@@ -8,7 +8,7 @@ from transformers import HfArgumentParser
 
 from hf_anchornet.ablation_evidence import EvidenceAblationOptions, compare_evidence
 from hf_anchornet.data import DataOptions
-from hf_anchornet.explanation_tables import make_ablation_table
+from hf_anchornet.explanation_tables import compare_ideas
 from hf_anchornet.training import TrainingOptions, write_json
 from hf_anchornet.training_text import LocalizerOptions
 
@@ -36,7 +36,7 @@ def main() -> None:
     report = compare_evidence(
         data, options, localizer, training, lambda report: write_json(path, report)
     )
-    print(make_ablation_table(report))
+    print(compare_ideas(report))
 
 
 if __name__ == "__main__":

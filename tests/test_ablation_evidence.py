@@ -17,7 +17,7 @@ from hf_anchornet.ablation_evidence import (
     compare_evidence,
 )
 from hf_anchornet.data import DataOptions
-from hf_anchornet.explanation_tables import make_ablation_table
+from hf_anchornet.explanation_tables import compare_ideas
 from hf_anchornet.modeling_anchornet import sum_evidence
 from hf_anchornet.training import TrainingOptions
 from hf_anchornet.training_text import LocalizerOptions
@@ -101,7 +101,7 @@ def test_ideas_are_trained_and_judged_alike(reviews, tmp_path):
     for found in report["ideas"].values():
         assert 0 <= found["accuracy"] <= 1
         assert found["sets"]["reviews"]["num_documents"] == 16
-    table = make_ablation_table(report)
+    table = compare_ideas(report)
     assert table.startswith("| idea | accuracy | reviews: pointing / AUPRC / smoothed |")
     assert len(table.splitlines()) == 4
 

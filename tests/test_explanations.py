@@ -155,6 +155,16 @@ def test_examples_of_some_labels_may_be_explained(localizer_folder):
         evaluate(localizer_folder, make_rows(), only_labels=["neutral"])
 
 
+def test_the_true_label_may_be_explained(localizer_folder):
+    # "good good" is called positive, and is labelled negative: its good speaks against that.
+    rows = make_rows([[], [], [[0, 4]], [], []])
+    predicted = evaluate(localizer_folder, rows)["explainers"]["evidence"]
+    true = evaluate(localizer_folder, rows, true_labels=True)["explainers"]["evidence"]
+    assert predicted["plausibility"]["chosen_share"] > 0
+    assert true["plausibility"]["chosen_share"] == 0
+    assert true["faithfulness"]["cut"]["comprehensiveness"] <= 0
+
+
 def test_the_cost_of_the_first_call_is_not_measured(planted, tokenizer, monkeypatch):
     calls = []
 
