@@ -135,12 +135,13 @@ bench-evidence: $(VENV)/.installed  ## judge explanations: agreement, faithfulne
 		--output results/evidence_imdb_rationales_minilm.json
 	$(EVALUATE) --dataset $(DATA)/text/tweet_sentiment_extraction --spans_column spans_repaired \
 		--model $(RUNS)/localizer_tweet_sentiment_extraction --only_labels positive negative \
-		--explainers evidence integrated_gradients lime random $(TWEETS) \
+		--true_labels True --mass 0.3 --explainers evidence integrated_gradients lime random \
 		--output results/evidence_tweet_sentiment_extraction.json
 	$(EVALUATE) --dataset $(DATA)/text/toxic_spans_civil --model $(RUNS)/localizer_toxic_spans_civil \
+		--only_labels toxic --true_labels True --mass 0.2 --max_explained 1000 \
 		--explainers evidence integrated_gradients lime random \
 		--output results/evidence_toxic_spans_civil.json
-	$(EVALUATE) --dataset $(DATA)/image/fod_a --model $(IMAGE_LOCALIZER) --max_explained 60 \
+	$(EVALUATE) --dataset $(DATA)/image/fod_a --model $(IMAGE_LOCALIZER) --max_explained 40 \
 		--explainers evidence $(OTHERS) shapley grad_cam random --output results/evidence_fod_a.json
 	$(VENV)/bin/python scripts/measure_retrieval.py --dataset $(DATA)/text/cuad_insurance \
 		--model $(RUNS)/localizer_cuad_insurance --label present \
