@@ -206,7 +206,13 @@ MAY_IMPORT = {
     "demo_answers": RING | {"demo_models", "demo_views", "hub"},
     "demo_app": {"demo_answers", "demo_models", "demo_views", "hub", "visualization"},
     "demo_space": set(),
+    "corpus": set(),
+    "corpus_settings": RING | {"corpus", "hub"},
+    "corpus_answers": RING | {"corpus", "corpus_settings"},
+    "corpus_jobs": {"corpus", "corpus_answers", "corpus_settings"},
+    "corpus_ray": {"corpus", "corpus_answers", "corpus_jobs", "corpus_settings"},
     "cli_shared": {"hub", "visualization"},
+    "cli_corpus": {"cli_shared", "corpus", "corpus_jobs", "corpus_ray"},
     "cli_text": {"cli_shared", "hub", "visualization", "visualization_text"},
     "cli_image": {"cli_shared", "hub", "visualization", "visualization_image"},
     "cli_options": {"cli_shared", "data"},
@@ -227,6 +233,7 @@ MAY_IMPORT = {
     "cli_publishing": RING
     | {"agreement", "cards", "cli_options", "data", "hub", "publishing", "uploading"},
     "cli": {
+        "cli_corpus",
         "cli_shared",
         "cli_text",
         "cli_image",
