@@ -92,7 +92,9 @@ def localize_on_ray(job: CorpusJob, num_workers: int | None = None) -> JobSummar
     corpus = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
         ShardLocalizer,
         fn_constructor_args=(job, settings),
-        compute=ray.data.ActorPoolStrategy(size=min(num_workers, len(rows))),
+        compute=ray.data.ActorPoolStrategy(
+            size=min(num_workers, len(rows)), max_tasks_in_flight_per_actor=1
+        ),
         batch_size=1,
         num_cpus=1,
     )

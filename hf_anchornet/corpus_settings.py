@@ -62,7 +62,7 @@ def describe_settings(localize: LocalizationPipeline, job: CorpusJob) -> dict[st
         **hashes,
         "cascade": None if cascade is None else asdict(cascade.rule),
         "backend": job.options.get("backend", "eager"),
-        "options": asdict(localize._check_options()),
+        **asdict(localize._check_options()),
     }
 
 
