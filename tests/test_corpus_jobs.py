@@ -97,7 +97,7 @@ def test_a_bad_row_in_a_process_is_named_and_no_half_shard_stays(job, out, tmp_p
 
 def kill_the_worker_of(name: str, out: Path) -> bool:
     """Kill the process that has a shard open for writing; whether there was one."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 500
     while time.monotonic() < deadline:
         for link in Path("/proc").glob("[0-9]*/fd/*"):
             try:

@@ -91,7 +91,7 @@ def run_on_ray(job, tmp_path):
             capture_output=True,
             text=True,
             check=False,
-            timeout=300,
+            timeout=500,
         )
         return done.returncode, done.stderr
 
