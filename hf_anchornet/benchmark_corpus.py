@@ -116,9 +116,9 @@ def benchmark_corpus(
             found = _time_job(options, corpora[name], answers, 1)
             seconds.setdefault((name, 1), []).append(found)
     runs: dict[str, list[dict[str, Any]]] = {"rows": [], "length": []}
-    for (name, workers), found in seconds.items():
+    for (name, workers), rounds in seconds.items():
         kind, _, size = name.partition("_")
-        runs[kind].append({kind: int(size), "workers": workers, "seconds": found})
+        runs[kind].append({kind: int(size), "workers": workers, "seconds": rounds})
     return {
         "rows": runs["rows"],
         "lengths": runs["length"],

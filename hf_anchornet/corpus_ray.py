@@ -85,8 +85,7 @@ def localize_on_ray(job: CorpusJob, num_workers: int | None = None) -> JobSummar
     if not waiting:
         return summary
     ray.init(ignore_reinit_error=True, log_to_driver=False)
-    resources: Any = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    num_workers = num_workers or int(resources.get("CPU", 1))
+    num_workers = num_workers or int(ray.cluster_resources().get("CPU", 1))
     rows = [asdict(shard) for shard in waiting]
     # A block a shard: what is started anew is one shard, and each goes to the actor that is free.
     corpus = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
