@@ -10,8 +10,9 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from .cli_corpus import add_corpus_arguments, localize_corpora, refuse_corpus_options
 from .cli_image import demonstrate_image, localize_images
-from .cli_shared import EXIT_CODES, PIPELINE_OPTIONS
+from .cli_shared import EXIT_CODES, PIPELINE_OPTIONS, split_names
 from .cli_text import demonstrate_text, localize_texts
 from .version import __version__
 from .visualization import clean_line
@@ -27,6 +28,7 @@ examples:
   anchornet localize --file reviews.jsonl --classifier default --format jsonl > answers.jsonl
   cat reviews.txt | anchornet localize --lines --top-k 2
   anchornet localize --image photo.jpg --format png --output patches.png
+  anchornet localize --input 'reviews/*.parquet' --output answers --columns id
 
 {EXIT_CODES}"""
 
@@ -135,6 +137,7 @@ def _build_parser() -> argparse.ArgumentParser:
     _add_input_arguments(localize)
     _add_pipeline_arguments(localize)
     _add_output_arguments(localize)
+    add_corpus_arguments(localize)
     for name, (_, what) in TOOLS.items():
         commands.add_parser(name, help=what)
     return parser
@@ -150,6 +153,7 @@ def _add_input_arguments(parser: argparse.ArgumentParser) -> None:
     ):
         help_text = f"{what}; may be repeated"
         add(name, action="append", default=[], type=kind, metavar="PATH", help=help_text)
+    add("--input", metavar="PATTERN", help="parquet files of a corpus, a pattern in quotes or URLs")
     form = parser.add_mutually_exclusive_group()
     form.add_argument(
         "--lines", action="store_true", help="take each line for a text of its own, as it comes"
@@ -184,7 +188,7 @@ def _add_pipeline_arguments(parser: argparse.ArgumentParser) -> None:
         help="ask the classifier only where the localizer is less sure than this, from 0 to 1; of "
         "a cascade also one for each stage, with commas between",
     )
-    add("--labels", type=_split_names, metavar="A,B", help="labels to show the evidence of")
+    add("--labels", type=split_names, metavar="A,B", help="labels to show the evidence of")
     add("--batch-size", type=int, metavar="N", help="inputs a forward pass")
     add("--device", metavar="NAME", help="where to compute, for example cpu or cuda:0")
     add(
@@ -204,14 +208,9 @@ def _add_output_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--output",
-        type=Path,
         metavar="PATH",
         help="write to this file, not to standard output; png of several images: to this folder",
     )
-
-
-def _split_names(value: str) -> list[str]:
-    return [name.strip() for name in value.split(",")]
 
 
 def _split_integers(value: str) -> list[int]:
@@ -232,6 +231,11 @@ def _split_thresholds(value: str) -> float | list[float]:
 
 
 def _run_localize(arguments: argparse.Namespace) -> None:
+    if arguments.input is not None:
+        localize_corpora(arguments)
+        return
+    refuse_corpus_options(arguments)
+    arguments.output = None if arguments.output is None else Path(arguments.output)
     if arguments.image:
         localize_images(arguments)
     else:

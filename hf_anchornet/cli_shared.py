@@ -36,19 +36,31 @@ def load_pipeline(task: str, arguments: argparse.Namespace, **options: Any) -> A
     """The pipeline of `task` with the options of the command line and `options` of our own."""
     from transformers import pipeline
 
-    from .hub import DEFAULTS, register
+    from .hub import register
 
     register()
     hide_progress_bars()
+    model, chosen = choose_pipeline(task, arguments)
+    # The stubs of transformers list its own tasks only.
+    return pipeline(task, model=model, **options, **chosen)  # type: ignore[call-overload]
+
+
+def choose_pipeline(task: str, arguments: argparse.Namespace) -> tuple[str, dict[str, Any]]:
+    """The model, the shipped one by default, and the options that the command line gives."""
+    from .hub import DEFAULTS
+
     default_model, default_classifier = DEFAULTS[task]
-    chosen = {name: getattr(arguments, name, None) for name in PIPELINE_OPTIONS}
-    options |= {name: value for name, value in chosen.items() if value is not None}
+    given = {name: getattr(arguments, name, None) for name in PIPELINE_OPTIONS}
+    options = {name: value for name, value in given.items() if value is not None}
     if arguments.classifier is not None:
         shipped = arguments.classifier == "default"
         options["classifier"] = str(default_classifier) if shipped else arguments.classifier
-    model = str(default_model) if arguments.model is None else arguments.model
-    # The stubs of transformers list its own tasks only.
-    return pipeline(task, model=model, **options)  # type: ignore[call-overload]
+    return str(default_model) if arguments.model is None else arguments.model, options
+
+
+def split_names(value: str) -> list[str]:
+    """Names with commas between."""
+    return [name.strip() for name in value.split(",")]
 
 
 def hide_progress_bars() -> None:

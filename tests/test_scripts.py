@@ -18,6 +18,7 @@ OPTIONS = {
     "export_onnx.py": ["--model", "--output", "--int8", "--dataset", "--split"],
     "benchmark.py": ["--dataset", "--localizer", "--classifiers", "--rounds", "--precision"],
     "convert_efficientnet_lite.py": ["--source", "--target"],
+    "measure_corpus.py": ["--dataset", "--num_rows", "--lengths", "--workers", "--output"],
     "measure_image.py": ["--localizer", "--other_sets", "--classifiers", "--boxes_column"],
     "measure_text.py": ["--localizer", "--dataset", "--classifiers", "--output"],
     "measure_retrieval.py": ["--dataset", "--model", "--label", "--passage_tokens", "--output"],
