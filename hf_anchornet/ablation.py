@@ -260,10 +260,13 @@ def train_and_judge(
     train_on_batches(
         model,
         tokenizer,
-        make_loader(train_set, collate, training.batch_size, training.seed),
+        make_loader(
+            train_set, collate, training.batch_size, training.seed, accelerator.num_processes
+        ),
         make_loader(validation_set, collate, training.batch_size),
         training,
         accelerator,
+        settings={"classifier": options.classifier, "max_tokens": options.max_tokens},
     )
     best = AutoModelForSequenceClassification.from_pretrained(training.output_dir)
     said = torch.from_numpy(np.stack([view.logits for view in splits[1].views]))
