@@ -257,12 +257,11 @@ def train_and_judge(
     reader = SpanReader(model, tokenizer)
     train_set, validation_set = (split.encode(idea, reader, options.max_tokens) for split in splits)
     accelerator = make_accelerator(training)
+    batches = accelerator.num_processes * training.gradient_accumulation_steps
     train_on_batches(
         model,
         tokenizer,
-        make_loader(
-            train_set, collate, training.batch_size, training.seed, accelerator.num_processes
-        ),
+        make_loader(train_set, collate, training.batch_size, training.seed, batches),
         make_loader(validation_set, collate, training.batch_size),
         training,
         accelerator,

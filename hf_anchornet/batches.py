@@ -132,16 +132,21 @@ def make_loader(
     collate: Collator,
     batch_size: int,
     seed: int | None = None,
-    num_processes: int = 1,
+    batches_per_step: int = 1,
 ) -> DataLoader[dict[str, Tensor]]:
     """Batches of texts of similar length; `seed`: shuffled, `None`: from short to long.
 
-    The processes' batches of a step are of similar length, too: together they are what one process
-    would see at `num_processes * batch_size`.
+    Args:
+        rows: Has a column `length`.
+        collate: From rows to a batch.
+        batch_size: Rows a batch, of one process.
+        seed: At least 0.
+        batches_per_step: Of all processes, accumulated ones included. They are of similar length,
+            too: together what one batch of `batches_per_step * batch_size` rows would be.
     """
     lengths = list(rows["length"])
     if seed is not None:
-        order = EpochOrder(len(lengths), seed, lengths, batch_size * num_processes)
+        order = EpochOrder(len(lengths), seed, lengths, batch_size * batches_per_step)
         return make_batches(rows, collate, batch_size, order)
     sampler: Iterable[int] = sorted(range(len(lengths)), key=lengths.__getitem__)
     return DataLoader(rows, batch_size=batch_size, sampler=sampler, collate_fn=collate)

@@ -28,6 +28,7 @@ from .whole_folders import SUMS_FILE, find_damage, finish_folder, start_folder
 logger = logging.getLogger(__name__)
 
 PROGRESS_FILE = "progress.json"
+_ROWS = ("num_rows", "rows")
 
 
 @dataclass
@@ -167,6 +168,12 @@ class Checkpoints:
     def _check_settings(self, saved: dict[str, Any]) -> None:
         for name in [*self.settings, *saved]:
             before, now = (found.get(name) for found in (saved, self.settings))
+            if before != now and name in _ROWS:
+                raise ValueError(
+                    f"`dataset` must hold the rows of the checkpoint to resume from it, got others "
+                    f"({name}: {before} and {now}); restore them, or train anew with another "
+                    "`output_dir`."
+                )
             if before != now:
                 raise ValueError(
                     f"`{name}` must be as in the checkpoint, {before!r}, to resume from it, got "
@@ -189,7 +196,7 @@ def describe_rows(loader: DataLoader[Any]) -> dict[str, Any]:
     check = 0
     for name in sorted(set(batch) - {"labels"}):  # a teacher's may differ in the last bit
         check = zlib.crc32(batch[name].contiguous().numpy().tobytes(), check)
-    return {"num_rows": len(rows), "rows": check}
+    return dict(zip(_ROWS, (len(rows), check), strict=True))
 
 
 def check_order(loader: DataLoader[Any]) -> None:

@@ -65,9 +65,8 @@ def train_classifier(
         The report of `train`.
     """
     crop, whole = (make_collator(tokenizer.pad_token_id, size) for size in (crop_tokens, None))
-    train_loader = make_loader(
-        train_set, crop, options.batch_size, options.seed, accelerator.num_processes
-    )
+    batches = accelerator.num_processes * options.gradient_accumulation_steps
+    train_loader = make_loader(train_set, crop, options.batch_size, options.seed, batches)
     loaders = train_loader, make_loader(validation_set, whole, options.batch_size)
     return train_on_batches(model, tokenizer, *loaders, options, accelerator, settings=settings)
 

@@ -111,16 +111,16 @@ def _prepare(
     settings = {**options.decisive(), "num_processes": accelerator.num_processes, **settings}
     if options.checkpoint_steps or options.resume:
         check_order(loader)
-        settings = {**describe_model(model), **settings, **describe_rows(loader)}
+        # The first that differs is named: an option rather than what follows from it.
+        settings = {**settings, **describe_rows(loader), **describe_model(model), **settings}
     order = loader.sampler
     optimizer = torch.optim.AdamW(group_parameters(model, options), betas=(0.9, 0.98))
     model, optimizer, loader = accelerator.prepare(model, optimizer, loader)
-    # Accelerate steps the schedule once a process: count the steps of all of them.
     steps = math.ceil(len(loader) / options.gradient_accumulation_steps) * options.num_epochs
-    steps *= accelerator.num_processes
-    schedule = accelerator.prepare(
-        get_linear_schedule_with_warmup(optimizer, int(options.warmup_ratio * steps), steps)
-    )
+    warmup = int(options.warmup_ratio * steps)
+    # Accelerate steps the schedule once a process: count the steps of all of them.
+    steps, warmup = (count * accelerator.num_processes for count in (steps, warmup))
+    schedule = accelerator.prepare(get_linear_schedule_with_warmup(optimizer, warmup, steps))
     checkpoints = Checkpoints(accelerator, options.output_dir, options.keep_checkpoints, settings)
     run = _Run(model, loader, order, optimizer, schedule, options, accelerator, checkpoints)
     if options.resume:

@@ -106,5 +106,5 @@ def test_two_processes_see_in_a_step_what_one_sees_at_twice_the_batch_size():
         return [row["length"] for row in batch]
 
     whole = list(make_loader(rows, keep, 8, seed=0))
-    halves = list(make_loader(rows, keep, 4, seed=0, num_processes=2))
+    halves = list(make_loader(rows, keep, 4, seed=0, batches_per_step=2))
     assert [a + b for a, b in zip(halves[::2], halves[1::2], strict=True)] == whole

@@ -135,6 +135,7 @@ MAY_IMPORT = {
     "training_loop": {"batches", "cards", "checkpoints", "training_options"},
     "training": RING
     | {"batches", "data", "evaluation", "training_loop", "training_options", *METRICS},
+    "training_speed": RING | TRAINING,
     "training_card": {"cards", "data", "training"},
     "distillation": RING | {"data"},
     "training_text": RING | TRAINING | {"distillation"},
