@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator, skip_first_batches
-from accelerate.utils import gather_object
+from accelerate.utils import DistributedType, gather_object
 from torch import nn
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
@@ -79,7 +79,8 @@ def train(
         scores = evaluate(run.model)
         progress.history.append({"epoch": epoch, "train_loss": loss, **scores})
         logger.info("epoch %d: %s", epoch, progress.history[-1])
-        accelerator.log({"epoch_loss": loss, **scores}, step=progress.step)
+        told = {f"validation/{name}": score for name, score in scores.items()}
+        accelerator.log({"train/epoch_loss": loss, **told}, step=progress.step)
         best = int(max(progress.history, key=lambda scores: scores[metric])["epoch"])
         if best != progress.best_epoch:
             progress.best_epoch = best
@@ -133,11 +134,17 @@ def _prepare(
 
 
 def _save_best(run: _Run, save: Callable[[PreTrainedModel, str], None]) -> None:
-    best = run.accelerator.unwrap_model(run.model)
-    if run.accelerator.is_main_process:
+    accelerator, best = run.accelerator, run.accelerator.unwrap_model(run.model)
+    sharded = accelerator.distributed_type in (DistributedType.FSDP, DistributedType.DEEPSPEED)
+    if sharded:  # each process may hold a part only: all of them give theirs
+        weights = accelerator.get_state_dict(run.model)
+        best.save_pretrained = partial(best.save_pretrained, state_dict=weights)
+    if accelerator.is_main_process:
         save(best, run.options.output_dir)
     if run.options.checkpoint_steps and run.progress.best_epoch is not None:
         run.checkpoints.write_best(run.progress.best_epoch, partial(save, best))
+    if sharded:
+        del best.save_pretrained
 
 
 def _train_epoch(run: _Run) -> float:
@@ -187,7 +194,8 @@ def _train_batch(run: _Run, batch: Mapping[str, Any]) -> float:
     if accelerator.sync_gradients:
         progress.step += 1
         if accelerator.trackers:
-            accelerator.log({"loss": loss, "learning_rate": rate}, step=progress.step)
+            told = {"train/loss": loss, "train/learning_rate": rate}
+            accelerator.log(told, step=progress.step)
     return float(loss)
 
 
