@@ -4,13 +4,13 @@ Speed in float32, losses in float64. Needs a machine with two idle cores.
 """
 
 import os
-import platform
 import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from transformers import HfArgumentParser
 
+from hf_anchornet.benchmark_report import describe_hardware
 from hf_anchornet.training import write_json
 from hf_anchornet.training_speed import ScalingOptions, measure_scaling, train_on_random_texts
 
@@ -42,7 +42,7 @@ def main() -> None:
     exact = replace(options, double=True, rounds=1, num_rows=options.num_rows // 2)
     report = {
         "settings": asdict(options),
-        "machine": {"cores": os.cpu_count(), "processor": platform.processor(), "load": load},
+        "machine": {"hardware": describe_hardware(), "load": load},
         "speed": measure_scaling(options, make_command(options)),
         "float64": {"settings": asdict(exact), **measure_scaling(exact, make_command(exact))},
     }
