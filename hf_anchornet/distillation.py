@@ -1,6 +1,7 @@
 """A teacher's answers to the pieces of a text: which of them speak for the text's label at all."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -19,8 +20,23 @@ from .classifier_anchornet import count_readable_tokens
 from .data import DataOptions, tokenize
 from .words_anchornet import Words, encodable
 
-MIN_WORDS, MAX_WORDS = 16, 48
+PIECE_WORDS = (16, 48)
 """A piece ends with the first sentence that ends between these, or at the latter."""
+
+
+@dataclass(frozen=True)
+class Teaching:
+    """Who teaches what.
+
+    Attributes:
+        teacher: Folder or Hub id of a text classifier that knows the same labels.
+        weight: Share of the teacher in the targets of pieces, in [0, 1]; the rest is the text's.
+        piece_words: Fewest and most words of a piece, see `cut_into_pieces`.
+    """
+
+    teacher: str
+    weight: float = 0.9
+    piece_words: Sequence[int] = PIECE_WORDS
 
 
 def add_taught_pieces(
@@ -29,8 +45,7 @@ def add_taught_pieces(
     tokenizer: PreTrainedTokenizerBase,
     data: DataOptions,
     labels: Sequence[str],
-    teacher: str,
-    weight: float,
+    teaching: Teaching,
     accelerator: Accelerator,
 ) -> Dataset:
     """Whole texts with their own labels, and their pieces with what a teacher makes of them.
@@ -45,8 +60,7 @@ def add_taught_pieces(
         tokenizer: The student's.
         data: Columns of `rows`.
         labels: The labels, in the order of the student's logits.
-        teacher: Folder or Hub id of a text classifier that knows the same labels.
-        weight: Share of the teacher in the targets of pieces, in [0, 1]; the rest is the text's.
+        teaching: Who teaches what.
         accelerator: Where and in which precision the teacher runs.
 
     Returns:
@@ -56,27 +70,37 @@ def add_taught_pieces(
         ValueError: if the teacher does not know the same labels.
     """
     pieces = rows.select_columns([data.text_column, data.label_column]).map(
-        _cut_rows, batched=True, fn_kwargs={"text": data.text_column}, desc="cutting"
+        _cut_rows,
+        batched=True,
+        fn_kwargs={"text": data.text_column, "piece_words": teaching.piece_words},
+        desc="cutting",
     )
     encoded = tokenize(pieces, tokenizer, data, labels)
-    probs = ask_teacher(teacher, pieces[data.text_column], labels, accelerator)
+    probs = ask_teacher(teaching.teacher, pieces[data.text_column], labels, accelerator)
     own = _as_probs(encoded, len(labels))
     return concatenate_datasets(
         [
             _replace_labels(train_set, _as_probs(train_set, len(labels))),
-            _replace_labels(encoded, torch.lerp(own, probs, weight)),
+            _replace_labels(encoded, torch.lerp(own, probs, teaching.weight)),
         ]
     )
 
 
-def cut_into_pieces(text: str) -> list[str]:
-    """A text in pieces of a few whole sentences, or of parts of one that is long."""
+def cut_into_pieces(text: str, piece_words: Sequence[int] = PIECE_WORDS) -> list[str]:
+    """A text in pieces of a few whole sentences, or of parts of one that is long.
+
+    Args:
+        text: The text.
+        piece_words: A piece ends with the first sentence that ends between these numbers of words,
+            or at the latter.
+    """
+    fewest, most = piece_words
     words, pieces, first = Words.split(text), [], 0
     for _, end in words.sentences():
-        while end - first > MAX_WORDS:
-            pieces.append((first, first + MAX_WORDS))
-            first += MAX_WORDS
-        if end - first >= MIN_WORDS:
+        while end - first > most:
+            pieces.append((first, first + most))
+            first += most
+        if end - first >= fewest:
             pieces.append((first, end))
             first = end
     if first < len(words):
@@ -118,9 +142,11 @@ def ask_teacher(
     return probs
 
 
-def _cut_rows(batch: dict[str, list[Any]], text: str) -> dict[str, list[Any]]:
+def _cut_rows(
+    batch: dict[str, list[Any]], text: str, piece_words: Sequence[int]
+) -> dict[str, list[Any]]:
     """A batch of rows as the rows of their pieces; other columns are repeated."""
-    pieces = [cut_into_pieces(whole) for whole in batch[text]]
+    pieces = [cut_into_pieces(whole, piece_words) for whole in batch[text]]
     repeated = {
         name: [value for value, cut in zip(values, pieces, strict=True) for _ in cut]
         for name, values in batch.items()

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Protocol
 
 import numpy as np
 from datasets import Dataset
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from .data import DataOptions, number_labels
-from .data_image import make_pictures
+from .data_image import open_pictures
 from .evaluation_image import check_boxes
 from .explained_image import ImageSubject
 from .explained_text import TextSubject
@@ -43,6 +43,8 @@ class ExplanationOptions:
             "attention_rollout", of images "grad_cam"; "random" is the control.
         spans_column: Column of spans that people marked, [start, end] in characters; "": none.
         only_labels: Explain only examples of these labels, by name; default: of all.
+        true_labels: Explain the label that each example has, as where people were told the label
+            before they marked its evidence; default: the predicted one.
         max_explained: Explain at most this many of the examples that people marked, or of all where
             nobody marked any, always the same ones; 0: all.
         smoothing: Word scores are averaged over neighbours before they are compared with people,
@@ -57,6 +59,7 @@ class ExplanationOptions:
     explainers: list[str] = field(default_factory=lambda: ["evidence"])
     spans_column: str = "spans"
     only_labels: list[str] = field(default_factory=list)
+    true_labels: bool = False
     max_explained: int = 0
     smoothing: float = 0.0
     mass: float = 0.5
@@ -85,7 +88,7 @@ def explain_rows(
     data: DataOptions,
     options: ExplanationOptions,
 ) -> Iterator[Record]:
-    """Explain the predicted label of the examples of a split, by every explainer in turn.
+    """Explain one label of each example of a split, by every explainer in turn.
 
     The first example is explained once more before, not measured: what is loaded at the first call
     costs no explainer time.
@@ -100,31 +103,28 @@ def explain_rows(
         ValueError: if a span or box is none, a label unknown, or an explainer cannot explain this
             kind of model.
     """
-    is_text = isinstance(subject, TextSubject)
-    marks = _read_marks(rows, data.boxes_column if not is_text else options.spans_column)
+    source: _Examples = (_Texts if isinstance(subject, TextSubject) else _Pictures)(
+        rows, data, options
+    )
     targets = number_labels(rows, data.label_column, subject.labels)
-    chosen = choose_rows(rows, data.text_column if is_text else "", marks)
+    if options.true_labels and any(isinstance(target, list) for target in targets):
+        raise ValueError(
+            "`true_labels` must be False for examples with several labels, got True; explain the "
+            "predicted ones."
+        )
+    chosen = choose_rows(rows, source.text_column, source.marks)
     if options.only_labels:
         wanted = number_names(options.only_labels, subject.labels)
         chosen = [row for row in chosen if targets[row] in wanted]
     chosen = draw_rows(chosen, options.max_explained)
-    pictures = None if is_text else make_pictures(rows, data, subject.labels)
-    kind = _TEXT if is_text else _IMAGE
     for count, row in enumerate(tqdm(chosen, desc="explaining", disable=None)):
-        name = f"`{options.spans_column if is_text else data.boxes_column}` in row {row}"
-        base: Record = {"row": row, "label": targets[row]}
-        marked = marks[row] or []
-        if pictures is None:
-            text = rows[row][data.text_column]
-            base |= {"text": text, "spans": check_spans(marked, text, name)}
-            example: Any = text
-        else:
-            example = pictures[row]["pixel_values"]
-            base |= {"size": list(example.size), "boxes": check_boxes(marked, name)}
+        example, fields = source.open(row)
+        target = None if isinstance(targets[row], list) else targets[row]
+        explain = partial(_explain, source, subject, example, target, options)
         if not count:
-            list(_explain(kind, subject, example, options))
-        for record in _explain(kind, subject, example, options):
-            yield base | record
+            list(explain())
+        for record in explain():
+            yield {"row": row, "label": target, **fields, **record}
 
 
 def choose_rows(rows: Dataset, text_column: str, marks: Sequence[Any]) -> list[int]:
@@ -166,28 +166,26 @@ def number_names(names: Sequence[str], labels: Sequence[str]) -> set[int]:
     return {labels.index(name) for name in names}
 
 
-def _read_marks(rows: Dataset, column: str) -> list[Any]:
-    if column not in rows.column_names:
-        return [None] * len(rows)
-    return list(rows[column])
-
-
 def _explain(
-    kind: "_Kind", subject: Any, example: Any, options: ExplanationOptions
+    source: "_Examples",
+    subject: Any,
+    example: Any,
+    target: int | None,
+    options: ExplanationOptions,
 ) -> Iterator[Record]:
     """One record an explainer, without the fields of the row."""
     probs = subject.predict([example])[0]
-    label = int(probs.argmax())
+    label = target if options.true_labels and target is not None else int(probs.argmax())
     for method in options.explainers:
-        call = partial(kind.explain, subject, example, label, method)
+        call = partial(source.explain, subject, example, label, method)
         cost = measure_call(call, subject.model.device)
         yield {
             "explainer": method,
-            "predicted": label,
+            "explained": label,
             "probs": probs.tolist(),
             "scores": cost.result.ravel().tolist(),
             "shape": list(cost.result.shape),
-            "degrees": kind.degrade(subject, example, cost.result, label, options)
+            "degrees": source.degrade(subject, example, cost.result, label, options)
             if options.faithfulness
             else {},
             "seconds": cost.seconds,
@@ -195,37 +193,88 @@ def _explain(
         }
 
 
-def _degrade_text(
-    subject: TextSubject, text: str, scores: Scores, label: int, options: ExplanationOptions
-) -> Degrees:
-    """Probabilities of the label without the best words and with only them."""
-    words = Words.split(text)
-    soft = measure_words(words, scores, label, subject.predict)
-    mask = choose_rationale(smooth_scores(scores, options.smoothing), options.mass)
-    hard = measure_rationale(words, mask, label, subject.predict)
-    return {
-        "cut": {"without": soft.without.tolist(), "only": soft.only.tolist()},
-        "rationale": {"without": [hard.without], "only": [hard.only]},
-    }
+class _Examples(Protocol):
+    """The examples of one modality: what people marked, how they are explained and degraded."""
 
-
-def _degrade_image(
-    subject: ImageSubject, image: Any, scores: Scores, label: int, options: ExplanationOptions
-) -> Degrees:
-    """Probabilities of the label without the best cells and with only them, for each fill."""
-    degrees: Degrees = {}
-    for fill in FILLS:
-        soft = measure_map(image, scores, label, subject.predict, fill)
-        degrees[fill] = {"without": soft.without.tolist(), "only": soft.only.tolist()}
-    return degrees
-
-
-class _Kind(NamedTuple):
-    """How examples of one modality are explained and degraded."""
-
+    text_column: str
+    marks: list[Any]
     explain: Callable[..., Scores]
-    degrade: Callable[..., Degrees]
+
+    def open(self, row: int) -> tuple[Any, Record]:
+        """An example and what its records say of it."""
+
+    def degrade(
+        self, subject: Any, example: Any, scores: Scores, label: int, options: ExplanationOptions
+    ) -> Degrees:
+        """Probabilities of the label without the best words or cells and with only them."""
 
 
-_TEXT = _Kind(explain_text, _degrade_text)
-_IMAGE = _Kind(explain_image, _degrade_image)
+class _Texts:
+    """Texts and the spans that people marked."""
+
+    explain = staticmethod(explain_text)
+
+    def __init__(self, rows: Dataset, data: DataOptions, options: ExplanationOptions) -> None:
+        self.rows, self.text_column, self.column = rows, data.text_column, options.spans_column
+        self.marks = _read_marks(rows, self.column)
+
+    def open(self, row: int) -> tuple[str, Record]:
+        """See `_Examples`."""
+        text = self.rows[row][self.text_column]
+        spans = check_spans(self.marks[row] or [], text, f"`{self.column}` in row {row}")
+        return text, {"text": text, "spans": spans}
+
+    def degrade(
+        self,
+        subject: TextSubject,
+        text: str,
+        scores: Scores,
+        label: int,
+        options: ExplanationOptions,
+    ) -> Degrees:
+        """See `_Examples`; "rationale" are the words chosen as a hard rationale."""
+        words = Words.split(text)
+        soft = measure_words(words, scores, label, subject.predict)
+        mask = choose_rationale(smooth_scores(scores, options.smoothing), options.mass)
+        hard = measure_rationale(words, mask, label, subject.predict)
+        return {
+            "cut": {"without": soft.without.tolist(), "only": soft.only.tolist()},
+            "rationale": {"without": [hard.without], "only": [hard.only]},
+        }
+
+
+class _Pictures:
+    """Images and the boxes that people drew."""
+
+    text_column = ""
+    explain = staticmethod(explain_image)
+
+    def __init__(self, rows: Dataset, data: DataOptions, options: ExplanationOptions) -> None:
+        self.column = data.boxes_column
+        self.marks = _read_marks(rows, self.column)
+        self.pictures = open_pictures(rows, data.image_column)
+
+    def open(self, row: int) -> tuple[Any, Record]:
+        """See `_Examples`."""
+        picture = self.pictures[row]["pixel_values"]
+        boxes = check_boxes(self.marks[row] or [], f"`{self.column}` in row {row}")
+        return picture, {"size": list(picture.size), "boxes": boxes}
+
+    def degrade(
+        self,
+        subject: ImageSubject,
+        image: Any,
+        scores: Scores,
+        label: int,
+        options: ExplanationOptions,
+    ) -> Degrees:
+        """See `_Examples`, for each fill."""
+        degrees: Degrees = {}
+        for fill in FILLS:
+            soft = measure_map(image, scores, label, subject.predict, fill)
+            degrees[fill] = {"without": soft.without.tolist(), "only": soft.only.tolist()}
+        return degrees
+
+
+def _read_marks(rows: Dataset, column: str) -> list[Any]:
+    return list(rows[column]) if column in rows.column_names else [None] * len(rows)

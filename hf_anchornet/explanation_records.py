@@ -21,7 +21,7 @@ SCHEMA = pa.schema(
         ("row", pa.int64()),
         ("explainer", pa.string()),
         ("label", pa.int64()),
-        ("predicted", pa.int64()),
+        ("explained", pa.int64()),
         ("probs", _NUMBERS),
         ("text", pa.string()),
         ("spans", pa.list_(pa.list_(pa.int64()))),
@@ -36,10 +36,10 @@ SCHEMA = pa.schema(
 )
 """One record an example and explainer.
 
-`row` of the split; `label` and `predicted`, numbers of labels, of which the latter is explained;
+`row` of the split; `label` and `explained`, numbers of the true label and of the explained one;
 `probs`, (labels,); of texts `text` and human `spans` in characters; of images human `boxes` in
 pixels and `size`, width and height; `scores` of the words or, row by row, of a map of `shape`;
-`degrees`, probabilities of the predicted label without the best words or cells and with only them,
+`degrees`, probabilities of the explained label without the best words or cells and with only them,
 by how they are replaced: "cut" at ERASER's bins, "rationale" of the hard rationale, "blur", "mean",
 "neighbours" of images; `seconds` and `peak_mib` of the explanation.
 """

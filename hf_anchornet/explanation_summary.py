@@ -47,11 +47,12 @@ class ExplanationSummary:
         """All that is said of the split, ready for JSON.
 
         Returns:
-            `num_explained`; `accuracy` and `expected_calibration_error` of these examples; and by
-            explainer, in `explainers`, `plausibility` (`None` where nobody marked anything, see
-            `score_plausibility` and `_score_maps`), `faithfulness` by what replaces words or cells
-            ({} if it was not measured), `milliseconds` and `peak_mib` of an explanation, medians,
-            and `times_slower` than "evidence", median over the examples.
+            `num_explained`; `accuracy` and `expected_calibration_error` of these examples, `None`
+            where they have several labels; and by explainer, in `explainers`, `plausibility`
+            (`None` where nobody marked anything, see `score_plausibility` and `_score_maps`),
+            `faithfulness` by what replaces words or cells ({} if it was not measured),
+            `milliseconds` and `peak_mib` of an explanation, medians, and `times_slower` than
+            "evidence", median over the examples.
 
         Raises:
             ValueError: if there are no records or a score is not finite.
@@ -61,10 +62,12 @@ class ExplanationSummary:
                 "`records` must hold at least one example, got none; explain a split that has some."
             )
         answers = list(self.answers.values())
-        calibration = ExpectedCalibrationError(keep_in_memory=True).compute(
-            predictions=[answer["probs"] for answer in answers],
-            references=[answer["label"] for answer in answers],
-        )
+        calibration: dict[str, Any] = {"accuracy": None, "expected_calibration_error": None}
+        if all(answer["label"] is not None for answer in answers):
+            calibration = ExpectedCalibrationError(keep_in_memory=True).compute(
+                predictions=[answer["probs"] for answer in answers],
+                references=[answer["label"] for answer in answers],
+            )
         own = {record["row"]: record["seconds"] for record in self.records.get("evidence", [])}
         return {
             "num_explained": len(answers),
@@ -155,7 +158,7 @@ def _score_faithfulness(records: Sequence[Record]) -> dict[str, dict[str, Any]]:
     scores = {}
     for fill in records[0]["degrees"]:
         parts = [record["degrees"][fill] for record in records]
-        whole = [record["probs"][record["predicted"]] for record in records]
+        whole = [record["probs"][record["explained"]] for record in records]
         report: dict[str, Any] = {}
         metrics: tuple[tuple[str, str, Callable[..., Any]], ...] = (
             ("comprehensiveness", "without", Comprehensiveness),

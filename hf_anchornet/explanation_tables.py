@@ -123,3 +123,51 @@ def _compare(name: str, report: Report) -> tuple[str, ...]:
         " / ".join(f"{faith[side]:.3f}" for side in SIDES),
         " / ".join(slower) or "not measured",
     )
+
+
+def compare_ideas(report: Report) -> str:
+    """One row an idea: accuracy, and on each set how well the evidence agrees with people.
+
+    Args:
+        report: From `compare_evidence`.
+    """
+    sets = list(next(iter(report["ideas"].values()))["sets"])
+    rows = [
+        (
+            name,
+            f"{found['accuracy']:.4f}",
+            *(
+                " / ".join(
+                    f"{found['sets'][each][score]:.3f}"
+                    for score in ("raw_pointing", "raw_token_auprc", "token_auprc")
+                )
+                for each in sets
+            ),
+        )
+        for name, found in report["ideas"].items()
+    ]
+    heads = [f"{each}: pointing / AUPRC / smoothed" for each in sets]
+    return format_table(("idea", "accuracy", *heads), rows)
+
+
+def make_retrieval_table(report: Report) -> str:
+    """How often the best passages of a document hold what people marked, beside the controls.
+
+    Args:
+        report: JSON of `scripts/measure_retrieval.py`.
+    """
+    top_k = report["settings"]["retrieval"]["top_k"]
+    head = (
+        f"{report['num_documents']} contracts of the test split with such a clause",
+        "evidence",
+        "random passages",
+        "the first ones",
+    )
+    rows = [
+        (what, *(f"{report[rate][source]:.3f}" for source in ("evidence", "random", "head")))
+        for rate, what in (
+            ("hit_rate", f"a clause among the best {top_k}"),
+            ("half_hit_rate", "half of a clause in one of them"),
+        )
+    ]
+    return format_table(head, rows)

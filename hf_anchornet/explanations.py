@@ -47,6 +47,7 @@ def evaluate_explanations(
         "explainers": options.explainers,
         "spans_column": options.spans_column,
         "only_labels": options.only_labels,
+        "true_labels": options.true_labels,
         "max_explained": options.max_explained,
         "smoothing": options.smoothing,  # the hard rationales that the model was asked about
         "mass": options.mass,

@@ -180,9 +180,18 @@ class AnchorNetClassifier(AnchorNetPreTrainedModel):
             alone = bias + by_branch * len(by_branch)  # (branches, batch, labels)
             losses = [self._cross_entropy(branch, labels) for branch in alone]
             loss = loss + self.config.auxiliary_loss_weight * torch.stack(losses).mean()
+        return loss + self.penalize(evidence)
+
+    def penalize(self, evidence: Sequence[Tensor]) -> Tensor:
+        """What the evidence itself costs in training, a mean over the batch: ().
+
+        Args:
+            evidence: One tensor a branch: (batch, positions, labels).
+        """
+        loss = evidence[0].new_zeros(())
         for penalty, branch in zip(self.branch_penalties, evidence, strict=True):
             if penalty > 0:
-                loss = loss + penalty * center_evidence(branch).abs().sum() / len(logits)
+                loss = loss + penalty * center_evidence(branch).abs().sum() / len(branch)
         return loss
 
     def _cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """How well word scores agree with the spans that people marked: all metrics of one split."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral
@@ -129,8 +130,8 @@ def score_plausibility(
         Of the scores, smoothed: `pointing` and `token_auprc`; `raw_pointing` and `raw_token_auprc`,
         the same not smoothed. Of the hard rationale that is chosen from the smoothed scores:
         `token_f1`, `token_precision`, `token_recall`, `span_iou_f1` (runs of words), `character_f1`
-        and `span_jaccard` (of the words as one string), and `by_mass`, token-F1 and IoU-F1 at each
-        of `MASSES`. `marked_share` and `chosen_share` of the words. All in [0, 1], higher is
+        and `span_jaccard` (of what stands between blanks around them), and `by_mass`, the same at
+        each of `MASSES`. `marked_share` and `chosen_share` of the words. All in [0, 1], higher is
         better but for the shares; `num_documents`.
 
     Raises:
@@ -150,7 +151,7 @@ def score_plausibility(
         **scores,
         **_score_rationales(texts, chosen),
         "by_mass": {
-            str(share): _score_words(texts, [choose_rationale(s, share) for s in smooth])
+            str(share): _score_rationales(texts, [choose_rationale(s, share) for s in smooth])
             for share in MASSES
         },
         "marked_share": float(np.mean([text.marks.mean() for text in texts])),
@@ -192,15 +193,30 @@ def _score_rationales(
     characters = CharacterF1(**_QUIET).compute(
         predictions=[found for found, _ in pairs], references=[marked for _, marked in pairs]
     )
-    parts = [
-        tuple(" ".join(text.words.text[start:end] for start, end in side) for side in pair)
-        for text, pair in zip(texts, pairs, strict=True)
-    ]
     jaccard = SpanJaccard(**_QUIET).compute(
-        predictions=[found for found, _ in parts], references=[marked for _, marked in parts]
+        predictions=[
+            _cut_out(text.words.text, _widen(text.words.text, found))
+            for text, (found, _) in zip(texts, pairs, strict=True)
+        ],
+        references=[_cut_out(text.words.text, text.spans) for text in texts],
     )
     return {
         **_score_words(texts, chosen),
         "character_f1": characters["character_f1"],
         "span_jaccard": jaccard["span_jaccard"],
     }
+
+
+def _widen(text: str, spans: Sequence[Span]) -> list[Span]:
+    """Spans widened to the nearest blanks: the Jaccard index knows no other words."""
+    whole = [match.span() for match in re.finditer(r"\S+", text)]
+    return [
+        (first, last)
+        for first, last in whole
+        if any(start < last and end > first for start, end in spans)
+    ]
+
+
+def _cut_out(text: str, spans: Sequence[Span]) -> str:
+    """What stands in the spans, as one string."""
+    return " ".join(text[start:end] for start, end in spans)

@@ -12,7 +12,7 @@ from transformers import (
 
 from .configuration_anchornet import AnchorNetTextConfig
 from .data import DataOptions, label_fields, load_labelled, tokenize
-from .distillation import add_taught_pieces
+from .distillation import PIECE_WORDS, Teaching, add_taught_pieces
 from .modeling_anchornet_text import AnchorNetTextForSequenceClassification
 from .training import TrainingOptions, make_accelerator, train_classifier
 from .training_card import document_training
@@ -34,6 +34,7 @@ class LocalizerOptions:
         embeddings: Encoder checkpoint to take the first embeddings from; `None`: random.
         teacher: Classifier checkpoint to learn from, next to the labels; see `add_taught_pieces`.
         distillation_weight: Share of the teacher in what pieces of texts teach, in [0, 1].
+        piece_words: Fewest and most words of these pieces; see `cut_into_pieces`.
         hidden_size: Width of embeddings and trunk.
         kernel_sizes: Kernel size of each layer.
         dilations: Dilation of each layer; empty: all 1.
@@ -53,6 +54,7 @@ class LocalizerOptions:
     embeddings: str | None = None
     teacher: str | None = None
     distillation_weight: float = 0.9
+    piece_words: list[int] = field(default_factory=lambda: list(PIECE_WORDS))
     hidden_size: int = 128
     kernel_sizes: list[int] = field(default_factory=lambda: [3, 3])
     dilations: list[int] = field(default_factory=list)
@@ -72,12 +74,28 @@ class LocalizerOptions:
             raise ValueError(
                 f"`distillation_weight` must be in [0, 1], got {self.distillation_weight}."
             )
+        if len(self.piece_words) != 2 or not 1 <= self.piece_words[0] <= self.piece_words[1]:
+            raise ValueError(
+                "`piece_words` must be the fewest and the most words of a piece, got "
+                f"{self.piece_words}; try 16 48."
+            )
 
 
 def train_localizer(
-    data: DataOptions, localizer: LocalizerOptions, options: TrainingOptions
+    data: DataOptions,
+    localizer: LocalizerOptions,
+    options: TrainingOptions,
+    model_class: type[
+        AnchorNetTextForSequenceClassification
+    ] = AnchorNetTextForSequenceClassification,
 ) -> dict[str, Any]:
     """Train a localizer and save the best checkpoint with its tokenizer in `output_dir`.
+
+    Args:
+        data: Texts and labels.
+        localizer: What it looks like and where it starts.
+        options: How to train.
+        model_class: Class of the model, which may regularise in its own way.
 
     Returns:
         The report of `training.train`, also written to `training.json`.
@@ -88,7 +106,7 @@ def train_localizer(
         tokenizer = make_tokenizer(localizer, train_rows[data.text_column])
         train_set = tokenize(train_rows, tokenizer, data, labels)
         validation_set = tokenize(validation_rows, tokenizer, data, labels)
-        model = make_localizer(localizer, tokenizer, train_set, labels)
+        model = make_localizer(localizer, tokenizer, train_set, labels, model_class)
         if localizer.teacher is not None:
             train_set = add_taught_pieces(
                 train_set,
@@ -96,8 +114,7 @@ def train_localizer(
                 tokenizer,
                 data,
                 labels,
-                localizer.teacher,
-                localizer.distillation_weight,
+                Teaching(localizer.teacher, localizer.distillation_weight, localizer.piece_words),
                 accelerator,
             )
     report = train_classifier(
@@ -125,6 +142,9 @@ def make_localizer(
     tokenizer: PreTrainedTokenizerBase,
     train_set: Dataset,
     labels: list[str],
+    model_class: type[
+        AnchorNetTextForSequenceClassification
+    ] = AnchorNetTextForSequenceClassification,
 ) -> AnchorNetTextForSequenceClassification:
     """A fresh localizer with the n-grams of `train_set` and, if asked, pretrained embeddings.
 
@@ -157,7 +177,7 @@ def make_localizer(
         problem_type=problem_type,
         **label_fields(labels),
     )
-    model = AnchorNetTextForSequenceClassification(config)
+    model = model_class(config)
     for size, codes in ngrams.items():
         model.ngrams.set_codes(size, codes)
     if localizer.embeddings is not None:

@@ -8,8 +8,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from hf_anchornet.data import DataOptions, tokenize
 from hf_anchornet.distillation import (
-    MAX_WORDS,
-    MIN_WORDS,
+    PIECE_WORDS,
+    Teaching,
     add_taught_pieces,
     ask_teacher,
     cut_into_pieces,
@@ -24,7 +24,7 @@ def accelerator():
 
 
 def test_pieces_are_whole_sentences_of_enough_words():
-    short, long = "Good film. ", "word " * (MIN_WORDS - 1) + "end. "
+    short, long = "Good film. ", "word " * (PIECE_WORDS[0] - 1) + "end. "
     assert cut_into_pieces(short + long + long + short) == [
         (short + long).strip(),
         long.strip(),
@@ -33,8 +33,8 @@ def test_pieces_are_whole_sentences_of_enough_words():
 
 
 def test_a_long_sentence_is_cut():
-    pieces = cut_into_pieces("word " * (2 * MAX_WORDS + 3))
-    assert [len(piece.split()) for piece in pieces] == [MAX_WORDS, MAX_WORDS, 3]
+    pieces = cut_into_pieces("word " * (2 * PIECE_WORDS[1] + 3))
+    assert [len(piece.split()) for piece in pieces] == [PIECE_WORDS[1], PIECE_WORDS[1], 3]
 
 
 @pytest.mark.parametrize("text", ["", " \n "])
@@ -72,7 +72,7 @@ def test_texts_keep_their_labels_and_pieces_mix_them_with_the_teachers(
     rows = Dataset.from_dict({"text": texts, "label": names, "other": [1, 2]})
     whole = tokenize(rows, tokenizer, COLUMNS, LABELS)
     taught = add_taught_pieces(
-        whole, rows, tokenizer, COLUMNS, LABELS, classifier_folder, 0.75, accelerator
+        whole, rows, tokenizer, COLUMNS, LABELS, Teaching(classifier_folder, 0.75), accelerator
     )
     pieces = [piece for text in texts for piece in cut_into_pieces(text)]
     probs = ask_teacher(classifier_folder, pieces, LABELS, accelerator)

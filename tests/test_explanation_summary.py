@@ -16,7 +16,7 @@ def make_text(row, explainer="evidence", seconds=0.1, **fields):
         "row": row,
         "explainer": explainer,
         "label": 1,
-        "predicted": 1,
+        "explained": 1,
         "probs": [0.2, 0.8],
         "text": TEXT,
         "spans": [[4, 8]],

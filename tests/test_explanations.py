@@ -122,15 +122,9 @@ def test_scores_that_are_no_numbers_are_refused(localizer_folder, monkeypatch):
     def explain(subject, text, label, method):
         return np.full(len(text.split()), np.nan)
 
-    monkeypatch.setattr("hf_anchornet.explaining._TEXT", _with_explainer(explain))
+    monkeypatch.setattr("hf_anchornet.explaining._Texts.explain", staticmethod(explain))
     with pytest.raises(ValueError, match="`scores` of evidence must be finite, got nan in row 0"):
         evaluate(localizer_folder, make_rows(), faithfulness=False)
-
-
-def _with_explainer(explain):
-    from hf_anchornet.explaining import _TEXT
-
-    return _TEXT._replace(explain=explain)
 
 
 def test_the_same_rows_are_drawn_each_time():
@@ -155,6 +149,31 @@ def test_examples_of_some_labels_may_be_explained(localizer_folder):
         evaluate(localizer_folder, make_rows(), only_labels=["neutral"])
 
 
+def test_the_true_label_may_be_explained(localizer_folder):
+    # "good good" is called positive, and is labelled negative: its good speaks against that.
+    rows = make_rows([[], [], [[0, 4]], [], []])
+    predicted = evaluate(localizer_folder, rows)["explainers"]["evidence"]
+    true = evaluate(localizer_folder, rows, true_labels=True)["explainers"]["evidence"]
+    assert predicted["plausibility"]["chosen_share"] > 0
+    assert true["plausibility"]["chosen_share"] == 0
+    assert true["faithfulness"]["cut"]["comprehensiveness"] <= 0
+
+
+def test_examples_with_several_labels_are_explained_by_the_predicted_one(
+    planted, tokenizer, tmp_path
+):
+    planted.config.problem_type = "multi_label_classification"
+    planted.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    columns = {"text": TEXTS[:2], "label": [["positive"], ["positive", "negative"]]}
+    rows = Dataset.from_dict(columns | {"spans": SPANS[:2]})
+    report = evaluate(str(tmp_path), rows)
+    assert (report["num_explained"], report["accuracy"]) == (2, None)
+    assert report["explainers"]["evidence"]["plausibility"]["pointing"] == 1.0
+    with pytest.raises(ValueError, match="`true_labels` must be False for examples with several"):
+        evaluate(str(tmp_path), rows, true_labels=True)
+
+
 def test_the_cost_of_the_first_call_is_not_measured(planted, tokenizer, monkeypatch):
     calls = []
 
@@ -162,7 +181,7 @@ def test_the_cost_of_the_first_call_is_not_measured(planted, tokenizer, monkeypa
         calls.append(text)
         return np.zeros(len(text.split()))
 
-    monkeypatch.setattr("hf_anchornet.explaining._TEXT", _with_explainer(explain))
+    monkeypatch.setattr("hf_anchornet.explaining._Texts.explain", staticmethod(explain))
     options = ExplanationOptions(["random"], faithfulness=False)
     subject = TextSubject(planted, tokenizer)
     records = list(explain_rows(subject, make_rows(), DataOptions("here"), options))

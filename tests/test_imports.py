@@ -143,6 +143,9 @@ MAY_IMPORT = {
     "controls": RING,
     "adaptation": RING | TRAINING | {"controls"},
     "ablation": RING | TRAINING | {"adaptation", "temperature"},
+    "ablation_evidence": RING
+    | TRAINING
+    | {"explained_text", "explaining", "explanation_summary", "training_text"},
     "measurement": RING | TRAINING | {"adaptation"},
     "adaptation_image": RING | TRAINING | IMAGE_TRAINING,
     "measurement_image": RING

@@ -105,3 +105,10 @@ def test_scores_that_are_no_numbers_are_refused():
 def test_texts_without_any_mark_are_refused():
     with pytest.raises(ValueError, match="`references` must mark a word"):
         score_plausibility([scored(TEXT, [1] * 6, [])], 0.0, 0.5)
+
+
+def test_the_jaccard_index_takes_what_stands_between_blanks():
+    text = "so, I love!! it"
+    found = score_plausibility([scored(text, [0, 0, 0, 2, 0, 0, 0], [(6, 12)])], 0.0, 0.5)
+    assert found["span_jaccard"] == 1.0
+    assert found["character_f1"] < 1.0

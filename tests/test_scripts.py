@@ -21,6 +21,7 @@ OPTIONS = {
     "measure_image.py": ["--localizer", "--other_sets", "--classifiers", "--boxes_column"],
     "measure_text.py": ["--localizer", "--dataset", "--classifiers", "--output"],
     "measure_retrieval.py": ["--dataset", "--model", "--label", "--passage_tokens", "--output"],
+    "ablate_evidence.py": ["--dataset", "--span_sets", "--ideas", "--teacher", "--smoothing"],
     "evaluate.py": ["--dataset", "--model", "--explainers", "--records", "--output"],
     "calibrate.py": ["--dataset", "--localizer", "--max_loss", "--max_cost", "--full_size"],
     "convert_reference_checkpoint.py": ["--source", "--target"],
