@@ -257,13 +257,15 @@ def train_and_judge(
     reader = SpanReader(model, tokenizer)
     train_set, validation_set = (split.encode(idea, reader, options.max_tokens) for split in splits)
     accelerator = make_accelerator(training)
+    batches = accelerator.num_processes * training.gradient_accumulation_steps
     train_on_batches(
         model,
         tokenizer,
-        make_loader(train_set, collate, training.batch_size, training.seed),
+        make_loader(train_set, collate, training.batch_size, training.seed, batches),
         make_loader(validation_set, collate, training.batch_size),
         training,
         accelerator,
+        settings={"classifier": options.classifier, "max_tokens": options.max_tokens},
     )
     best = AutoModelForSequenceClassification.from_pretrained(training.output_dir)
     said = torch.from_numpy(np.stack([view.logits for view in splits[1].views]))

@@ -1,7 +1,7 @@
 """Train a classifier on what it will read: selected spans, a control, or the full text."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import torch
@@ -221,5 +221,8 @@ def adapt_classifier(
         validation_set = encode_readings(
             classifier, model, tokenizer, validation_rows, data, labels
         )
-    report = train_classifier(model, tokenizer, train_set, validation_set, options, accelerator)
+    settings = asdict(data) | asdict(classifier)
+    report = train_classifier(
+        model, tokenizer, train_set, validation_set, options, accelerator, settings=settings
+    )
     return document_training(report, data, train_rows, accelerator, classifier.reading)

@@ -1,7 +1,7 @@
 """Train an image classifier on what it will read: the best patch, a control, or the whole image."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
@@ -22,6 +22,7 @@ from transformers import (
 )
 
 from .augmentation import AugmentationOptions, augment
+from .batches import EpochOrder, make_batches
 from .boxes_anchornet import select_centre_box, select_random_boxes
 from .data import DataOptions, label_fields
 from .data_image import LabelledImages, load_labelled_images, make_pictures
@@ -255,21 +256,21 @@ def adapt_patch_classifier(
                 (validation_rows, cut),
             )
         )
-    load = partial(
-        DataLoader,
-        batch_size=options.batch_size,
-        collate_fn=partial(collate_readings, processor),
-        num_workers=options.num_workers,
-        persistent_workers=options.num_workers > 0,
-    )
-    generator = torch.Generator().manual_seed(options.seed)
+    collate, order = partial(collate_readings, processor), EpochOrder(len(train_set), options.seed)
     report = train_on_batches(
         model,
         processor,
-        load(train_set, shuffle=True, generator=generator),
-        load(validation_set),
+        make_batches(train_set, collate, options.batch_size, order, options.num_workers),
+        DataLoader(
+            validation_set,
+            batch_size=options.batch_size,
+            collate_fn=collate,
+            num_workers=options.num_workers,
+            persistent_workers=options.num_workers > 0,
+        ),
         options,
         accelerator,
+        settings=asdict(data) | asdict(classifier),
     )
     return document_training(report, data, train_rows, accelerator, classifier.reading)
 

@@ -10,6 +10,7 @@ from transformers import PreTrainedModel
 
 from .cascade_anchornet import CASCADE_FILE, CLASSIFIER_FOLDER
 from .hub import find_classes
+from .training_options import CHECKPOINTS_FOLDER
 
 PICKLES = {".bin", ".ckpt", ".dill", ".joblib", ".pickle", ".pkl", ".pt", ".pth"}
 
@@ -42,10 +43,13 @@ def check_folder(folder: str | Path) -> None:
 
 
 def _refuse_pickles(folder: Path) -> None:
+    """None but in what an interrupted training left, which `build_folder` does not copy."""
     pickled = sorted(
         str(path.relative_to(folder))
         for path in folder.rglob("*")
-        if path.suffix.lower() in PICKLES and path.is_file()
+        if path.suffix.lower() in PICKLES
+        and path.is_file()
+        and path.relative_to(folder).parts[0] != CHECKPOINTS_FOLDER
     )
     if pickled:
         raise ValueError(

@@ -1,7 +1,7 @@
 """Train an image localizer: from a data source and options to a folder that pipelines load."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, Literal, cast
 
@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 from transformers import PreTrainedModel
 
 from .augmentation import AugmentationOptions
+from .batches import EpochOrder, make_batches
 from .configuration_anchornet import AnchorNetImageConfig
 from .data import DataOptions, label_fields
 from .data_image import (
@@ -98,6 +99,7 @@ def train_image_localizer(
         options,
         accelerator,
         point if pointing else None,
+        asdict(data) | asdict(localizer) | asdict(augmentation),
     )
     return document_training(report, data, train_rows, accelerator)
 
@@ -142,11 +144,14 @@ def make_image_loader(
     shuffle: bool = False,
 ) -> DataLoader[Any]:
     """Batches of images, decoded and prepared by `options.num_workers` processes."""
+    collate = partial(collate_images, processor)
+    if shuffle:
+        order = EpochOrder(len(images), options.seed)
+        return make_batches(images, collate, options.batch_size, order, options.num_workers)
     return DataLoader(
         images,
         batch_size=options.batch_size,
-        shuffle=shuffle,
-        collate_fn=partial(collate_images, processor),
+        collate_fn=collate,
         num_workers=options.num_workers,
         persistent_workers=options.num_workers > 0,
         generator=torch.Generator().manual_seed(options.seed),

@@ -1,7 +1,7 @@
 """Train a text localizer: from a data source and options to a folder that pipelines load."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import torch
@@ -118,7 +118,14 @@ def train_localizer(
                 accelerator,
             )
     report = train_classifier(
-        model, tokenizer, train_set, validation_set, options, accelerator, localizer.crop_tokens
+        model,
+        tokenizer,
+        train_set,
+        validation_set,
+        options,
+        accelerator,
+        localizer.crop_tokens,
+        asdict(data) | asdict(localizer),
     )
     return document_training(report, data, train_rows, accelerator)
 

@@ -367,21 +367,25 @@ def trace_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
 
 
-@pytest.fixture
-def train_on_two_processes(tmp_path: Path) -> Callable[[str, str], tuple[dict[str, Any], str]]:
-    """From a source and options of `scripts/train.py` to the report and what was logged."""
+LaunchTraining = Callable[..., "subprocess.CompletedProcess[str]"]
 
-    def train(source: str, options: str) -> tuple[dict[str, Any], str]:
+
+@pytest.fixture
+def launch_training(tmp_path: Path) -> LaunchTraining:
+    """Run a script with arguments on one or more processes, without a network."""
+
+    def launch(script: Path, *arguments: str, num_processes: int = 1) -> Any:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         # Processes on a processor: `--cpu --num_processes 2` would start only one.
-        launch = "-m accelerate.commands.launch --multi_gpu --num_processes 2 --num_machines 1"
-        launch += f" --mixed_precision no --dynamo_backend no --main_process_port {port}"
-        done = subprocess.run(
+        launcher = f"-m accelerate.commands.launch --multi_gpu --num_processes {num_processes}"
+        launcher += " --num_machines 1 --mixed_precision no --dynamo_backend no"
+        launcher += f" --main_process_port {port}"
+        return subprocess.run(
             [
-                *(sys.executable, *launch.split(), str(ROOT / "scripts" / "train.py")),
-                *("--dataset", source, "--output_dir", str(tmp_path / "run"), *options.split()),
+                *(sys.executable, *(launcher.split() if num_processes > 1 else [])),
+                *(str(script), *arguments),
             ],
             env={
                 "PATH": "/usr/bin:/bin",
@@ -397,6 +401,19 @@ def train_on_two_processes(tmp_path: Path) -> Callable[[str, str], tuple[dict[st
             check=False,
             timeout=300,
         )
+
+    return launch
+
+
+@pytest.fixture
+def train_on_two_processes(
+    tmp_path: Path, launch_training: LaunchTraining
+) -> Callable[[str, str], tuple[dict[str, Any], str]]:
+    """From a source and options of `scripts/train.py` to the report and what was logged."""
+
+    def train(source: str, options: str) -> tuple[dict[str, Any], str]:
+        arguments = ["--dataset", source, "--output_dir", str(tmp_path / "run"), *options.split()]
+        done = launch_training(ROOT / "scripts" / "train.py", *arguments, num_processes=2)
         assert done.returncode == 0, done.stderr[-3000:]
         report = json.loads((tmp_path / "run" / "training.json").read_text("utf-8"))
         return report, done.stderr

@@ -53,7 +53,15 @@ CASCADING = {
     "selection_anchornet",
 }
 SELECTION = {"geometry_anchornet", "selection_anchornet"}
-TRAINING = {"data", "vocabulary", "evaluation", "training", "training_card", *METRICS}
+TRAINING = {
+    "batches",
+    "data",
+    "vocabulary",
+    "evaluation",
+    "training",
+    "training_card",
+    *METRICS,
+}
 VIEWS = {"visualization_image", "visualization_text"}
 IMAGE_TRAINING = {"augmentation", "data_image", "localization_image"}
 MAY_IMPORT = {
@@ -120,7 +128,14 @@ MAY_IMPORT = {
     "evaluation": RING | {"data", *METRICS},
     "localization_image": RING,
     "evaluation_image": RING | {"data", "localization_image", *METRICS},
-    "training": RING | {"cards", "data", "evaluation", *METRICS},
+    "batches": set(),
+    "whole_folders": set(),
+    "checkpoints": {"batches", "training_options", "whole_folders"},
+    "training_options": set(),
+    "training_loop": {"batches", "cards", "checkpoints", "training_options"},
+    "training": RING
+    | {"batches", "data", "evaluation", "training_loop", "training_options", *METRICS},
+    "training_speed": RING | TRAINING,
     "training_card": {"cards", "data", "training"},
     "distillation": RING | {"data"},
     "training_text": RING | TRAINING | {"distillation"},
@@ -202,7 +217,7 @@ MAY_IMPORT = {
     "hub": RING | {"version"},
     "card_results": {"explanation_tables"},
     "cards": RING | {"card_results"},
-    "folder_check": RING | {"hub"},
+    "folder_check": RING | {"hub", "training_options"},
     "publishing": RING | {"cards", "folder_check"},
     "uploading": {"cascade_anchornet"},
     "demo_models": RING | {"hub", "visualization"},

@@ -9,6 +9,7 @@ import pytest
 import torch
 from accelerate.data_loader import prepare_data_loader
 from datasets import Dataset
+from planted_texts import FAST, SMALL, plant
 from safetensors.torch import load_file
 from torch import nn
 from transformers import (
@@ -36,38 +37,7 @@ from hf_anchornet.training_text import (
 )
 from hf_anchornet.vocabulary import train_tokenizer
 
-FILLERS = ["the", "a", "film", "was", "it", "and", "of", "plot", "actor", "scene", "sound"]
-SMALL = {
-    "vocab_size": 200,
-    "hidden_size": 16,
-    "ngram_sizes": [1, 2],
-    "ngram_min_count": 2,
-    "ngram_penalty": 0.01,
-    "crop_tokens": 20,
-}
-FAST = {"batch_size": 16, "learning_rate": 1e-2, "embedding_learning_rate": 5e-2}
-
-
 pytestmark = pytest.mark.usefixtures("cache_nothing_at_home")
-
-
-def plant(folder, num_rows=480):
-    """Splits of ten to twenty filler words with one word at a random place that is the label."""
-    folder.mkdir()
-    generator = torch.Generator().manual_seed(0)
-
-    def draw(high):
-        return int(torch.randint(high, (), generator=generator))
-
-    for split, rows in {"train": num_rows, "validation": 37}.items():
-        texts, labels = [], []
-        for row in range(rows):
-            words = [FILLERS[draw(len(FILLERS))] for _ in range(10 + draw(10))]
-            words.insert(draw(len(words)), ["superb", "dreadful"][row % 2])
-            texts.append(" ".join(words))
-            labels.append(["positive", "negative"][row % 2])
-        Dataset.from_dict({"text": texts, "label": labels}).to_parquet(folder / f"{split}.parquet")
-    return str(folder)
 
 
 @pytest.fixture(scope="module")
