@@ -122,7 +122,8 @@ class SpanLocalizationPipeline(LocalizationPipeline):
             return_offsets_mapping=True,
             verbose=False,
         )
-        offsets = encoded["offset_mapping"]
+        # An array: `Pipeline` looks through every item of a list for tensors to move.
+        offsets = np.array(encoded["offset_mapping"], dtype=np.int64).reshape(-1, 2)
         # Without a token, one that is masked: `Pipeline` cannot pad an empty row on the left.
         return {
             "input_ids": torch.tensor([encoded["input_ids"] or [0]]),  # (1, tokens)

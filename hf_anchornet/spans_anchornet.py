@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
@@ -34,7 +35,7 @@ def attribute_tokens(
 
 def locate_texts(
     texts: Sequence[str],
-    offsets: Sequence[Sequence[tuple[int, int]]],
+    offsets: Sequence[Sequence[tuple[int, int]] | NDArray[np.int64]],
     evidence: Sequence[Tensor],
     windows: Sequence[Window],
 ) -> list[LocatedText]:

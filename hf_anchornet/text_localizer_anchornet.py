@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from os import PathLike
 from typing import Any, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import (
@@ -21,8 +23,8 @@ from .spans_anchornet import locate_texts
 from .timing import ShapeCosts
 from .words_anchornet import LocatedText, encodable
 
-Offsets = Sequence[tuple[int, int]]
-"""Characters `[start, end)` of each token of a text."""
+Offsets = Sequence[tuple[int, int]] | NDArray[np.int64]
+"""Characters `[start, end)` of each token of a text, (tokens, 2)."""
 
 
 class LocalizedTexts:

@@ -122,11 +122,14 @@ class LocatedText:
 
     @classmethod
     def build(
-        cls, text: str, offsets: Sequence[tuple[int, int]], attribution: NDArray[np.float64]
+        cls,
+        text: str,
+        offsets: Sequence[tuple[int, int]] | NDArray[np.int64],
+        attribution: NDArray[np.float64],
     ) -> "LocatedText":
         """From the tokens' character offsets and their attribution, (tokens or more, labels)."""
         words = Words.split(text)
-        bounds = np.array(offsets, dtype=np.int64).reshape(-1, 2)
+        bounds = np.asarray(offsets, dtype=np.int64).reshape(-1, 2)
         by_word = np.zeros((len(words), attribution.shape[-1]))
         located = cls(words, bounds[:, 0], bounds[:, 1], by_word, attribution[: len(bounds)])
         if len(words) and len(bounds):

@@ -133,9 +133,9 @@ def test_a_text_may_not_be_too_long(texts):
         show_text("a" * (MOST_CHARACTERS + 1), texts, ONE)
 
 
-def test_sizes_that_the_model_has_not_are_refused(texts):
-    with pytest.raises(ValueError, match="`scales` must be one or more"):
-        show_text(TEXT, texts, DemoOptions(5, [7], 8))
+def test_sizes_below_one_are_refused(texts):
+    with pytest.raises(ValueError, match="`scales` must be a whole number of at least 1, got 0"):
+        show_text(TEXT, texts, DemoOptions(5, [0], 8))
 
 
 def test_a_text_without_a_token_for_the_classifier_has_no_full_answer(texts):
