@@ -125,7 +125,7 @@ def train_localizer(
         options,
         accelerator,
         localizer.crop_tokens,
-        asdict(data) | asdict(localizer),
+        asdict(data) | asdict(localizer) | {"model_class": model_class.__name__},
     )
     return document_training(report, data, train_rows, accelerator)
 
