@@ -1,5 +1,6 @@
 """From rows of any `datasets` source to batches of images, decoded only when they are asked for."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
 from .augmentation import AugmentationOptions, augment
-from .data import DataOptions, find_labels, load_split, number_labels
+from .data import DataOptions, check_column, find_labels, load_split, number_labels
 from .image_processing_anchornet import AnchorNetImageProcessor, open_image
 
 Item = dict[str, Any]
@@ -138,3 +139,43 @@ def collate_images(processor: AnchorNetImageProcessor, items: Sequence[Item]) ->
     pixel_values = batch["pixel_values"].contiguous(memory_format=torch.channels_last)
     labels = torch.tensor([item["labels"] for item in items])
     return {"pixel_values": pixel_values, "pixel_mask": batch["pixel_mask"], "labels": labels}
+
+
+def read_boxes(rows: Dataset, column: str) -> list[list[list[float]]]:
+    """The human boxes of each row.
+
+    Raises:
+        ValueError: if the column is missing, a box is not four numbers with x0 < x1 and y0 < y1,
+            or no row has one.
+    """
+    check_column(rows.column_names, column)
+    boxes = [
+        check_boxes(found or [], f"`{column}` in row {row}")
+        for row, found in enumerate(rows[column])
+    ]
+    if not any(boxes):
+        raise ValueError(
+            f"`{column}` must hold a box in at least one row, got none; choose a split that people "
+            "have boxed."
+        )
+    return boxes
+
+
+def check_boxes(boxes: Sequence[Sequence[float]], name: str) -> list[list[float]]:
+    """The human boxes of one image.
+
+    Args:
+        boxes: Each `[x0, y0, x1, y1]`.
+        name: What to call them in an error: a column and a row.
+
+    Raises:
+        ValueError: if a box is not four numbers with x0 < x1 and y0 < y1.
+    """
+    for box in boxes:
+        finite = len(box) == 4 and all(x is not None and math.isfinite(x) for x in box)
+        if not finite or box[0] >= box[2] or box[1] >= box[3]:
+            raise ValueError(
+                f"{name} must hold boxes [x0, y0, x1, y1] with x0 < x1 and y0 < y1, got "
+                f"{list(box)}; give corners, not width and height."
+            )
+    return [list(box) for box in boxes]

@@ -1,6 +1,5 @@
 """How good an image localizer is: accuracy on labels, agreement of its boxes with people."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +15,7 @@ from transformers import PreTrainedModel
 from .boxes_anchornet import select_centre_box, select_random_boxes
 from .classifier_anchornet import label_names
 from .data import DataOptions, check_column, number_labels
+from .data_image import read_boxes
 from .image_localizer_anchornet import LocalizedImages
 from .localization_image import localize_images
 from .metrics.box_iou_recall import BoxIoURecall
@@ -95,46 +95,6 @@ def measure_pointing(
         best += view.restore(ranked.boxes, ranked.filled)
     located = [row for row, found in enumerate(boxes) if found]
     return _point([best[row] for row in located], [boxes[row] for row in located])
-
-
-def read_boxes(rows: Dataset, column: str) -> list[list[list[float]]]:
-    """The human boxes of each row.
-
-    Raises:
-        ValueError: if the column is missing, a box is not four numbers with x0 < x1 and y0 < y1,
-            or no row has one.
-    """
-    check_column(rows.column_names, column)
-    boxes = [
-        check_boxes(found or [], f"`{column}` in row {row}")
-        for row, found in enumerate(rows[column])
-    ]
-    if not any(boxes):
-        raise ValueError(
-            f"`{column}` must hold a box in at least one row, got none; choose a split that people "
-            "have boxed."
-        )
-    return boxes
-
-
-def check_boxes(boxes: Sequence[Sequence[float]], name: str) -> list[list[float]]:
-    """The human boxes of one image.
-
-    Args:
-        boxes: Each `[x0, y0, x1, y1]`.
-        name: What to call them in an error: a column and a row.
-
-    Raises:
-        ValueError: if a box is not four numbers with x0 < x1 and y0 < y1.
-    """
-    for box in boxes:
-        finite = len(box) == 4 and all(x is not None and math.isfinite(x) for x in box)
-        if not finite or box[0] >= box[2] or box[1] >= box[3]:
-            raise ValueError(
-                f"{name} must hold boxes [x0, y0, x1, y1] with x0 < x1 and y0 < y1, got "
-                f"{list(box)}; give corners, not width and height."
-            )
-    return [list(box) for box in boxes]
 
 
 def score_labels(logits: Tensor, targets: Tensor) -> dict[str, float]:

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from .data import DataOptions, number_labels
-from .data_image import open_pictures
-from .evaluation_image import check_boxes
+from .data_image import check_boxes, open_pictures
 from .explained_image import ImageSubject
 from .explained_text import TextSubject
 from .explainers_image import IMAGE_EXPLAINERS, explain_image

@@ -19,8 +19,9 @@ from .data_image import (
     load_labelled_images,
     make_training_images,
     make_whole_images,
+    read_boxes,
 )
-from .evaluation_image import measure_pointing, read_boxes
+from .evaluation_image import measure_pointing
 from .image_processing_anchornet import AnchorNetImageProcessor
 from .modeling_anchornet_image import AnchorNetForImageClassification
 from .training import TrainingOptions, make_accelerator, train_on_batches

@@ -10,10 +10,10 @@ from PIL import Image as Pillow
 
 from hf_anchornet import PatchLocalizationPipeline
 from hf_anchornet.data import DataOptions
+from hf_anchornet.data_image import read_boxes
 from hf_anchornet.evaluation_image import (
     evaluate_image_localizer,
     measure_pointing,
-    read_boxes,
     score_labels,
 )
 from hf_anchornet.localization_image import localize_images

@@ -127,7 +127,7 @@ MAY_IMPORT = {
     "data_image": RING | {"augmentation", "data"},
     "evaluation": RING | {"data", *METRICS},
     "localization_image": RING,
-    "evaluation_image": RING | {"data", "localization_image", *METRICS},
+    "evaluation_image": RING | {"data", "data_image", "localization_image", *METRICS},
     "batches": set(),
     "whole_folders": set(),
     "checkpoints": {"batches", "training_options", "whole_folders"},
@@ -156,7 +156,6 @@ MAY_IMPORT = {
     | {
         "data",
         "data_image",
-        "evaluation_image",
         "explained_image",
         "explained_text",
         "explainers_image",
