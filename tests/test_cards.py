@@ -10,7 +10,13 @@ from huggingface_hub import ModelCard
 from PIL import Image
 
 from hf_anchornet import cards
-from hf_anchornet.card_results import QUALITIES, list_explanations, list_results, list_speed_ups
+from hf_anchornet.card_results import (
+    QUALITIES,
+    list_explanations,
+    list_results,
+    list_speed_ups,
+    name_gaps,
+)
 from hf_anchornet.cards import MARK, CardSources, make_card, write_card
 from hf_anchornet.data import DataOptions
 from hf_anchornet.training_card import document_training
@@ -73,8 +79,9 @@ def collect_numbers(value):
         return {shown for item in value for shown in collect_numbers(item)}
     if isinstance(value, bool) or not isinstance(value, int | float):
         return set()
+    value = abs(value)  # the sign is not looked for
     shown = {f"{value:.{digits}f}" for digits in range(5)} | {f"{value:,.0f}", f"{value:.1e}"}
-    return shown | {str(round(value, 4)), f"{value / 1e6:.1f}"}
+    return shown | {str(round(value, 4)), f"{value / 1e6:.1f}", f"{value:,.1f}"}
 
 
 def find_numbers(text):
@@ -116,8 +123,9 @@ def test_a_number_of_a_shipped_card_is_in_a_json_or_in_the_fixed_text(path):
 def test_a_shipped_card_says_what_a_card_must(path):
     card = ModelCard.load(path)
     assert card.data.license == "apache-2.0"
-    for part in ("```python", "## Limits", "## Citation", "Not measured: ", "licence"):
+    for part in ("```python", "## Limits", "## Citation", "licence"):
         assert part in card.text
+    assert name_gaps(card.data.eval_results) in card.text
 
 
 def test_a_trained_folder_gets_a_card_of_its_json_files(localizer_folder):
