@@ -130,6 +130,11 @@ bench-evidence: $(VENV)/.installed  ## judge explanations: agreement, faithfulne
 		--output results/evidence_movie_rationales.json
 	$(EVALUATE) --dataset $(DATA)/text/imdb_rationales --model $(TEXT_LOCALIZER) \
 		--explainers evidence $(OTHERS) random --output results/evidence_imdb_rationales.json
+	$(EVALUATE) --dataset $(DATA)/text/movie_rationales --model $(TEXT_LOCALIZER) --smoothing 3 \
+		--explainers evidence refined_evidence \
+		--output results/evidence_movie_rationales_refined.json
+	$(EVALUATE) --dataset $(DATA)/text/imdb_rationales --model $(TEXT_LOCALIZER) \
+		--explainers evidence refined_evidence --output results/evidence_imdb_rationales_refined.json
 	$(EVALUATE) --dataset $(DATA)/text/imdb_rationales --model $(RUNS)/minilm_crops --max_explained 40 \
 		--explainers $(OTHERS) shapley attention_rollout random \
 		--output results/evidence_imdb_rationales_minilm.json

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from .attention_rollout import roll_out_tokens
 from .black_box import draw_by_count, fit_lime, occlude, sample_shapley
 from .explained_text import TextSubject
+from .refined_evidence import refine_evidence
 from .selection_anchornet import check_count
 from .token_gradients import integrate_tokens
 
@@ -70,6 +71,11 @@ def show_evidence_of_words(subject: TextSubject, text: str, label: int) -> Score
     """The attribution of an AnchorNet itself, exact, in one pass; see `LocatedText`."""
     (located,) = subject.localizer.read([text]).locate()
     return located.attribution[:, label].copy()
+
+
+def refine_evidence_of_words(subject: TextSubject, text: str, label: int) -> Scores:
+    """The same, but a window's share goes to the words in it that matter; see `refine_evidence`."""
+    return refine_evidence(subject.localizer, text, label)
 
 
 def integrate_words(
@@ -141,6 +147,7 @@ def draw_words(subject: TextSubject, text: str, label: int, *, seed: int = 0) ->
 
 TEXT_EXPLAINERS: dict[str, Callable[..., Scores]] = {
     "evidence": show_evidence_of_words,
+    "refined_evidence": refine_evidence_of_words,
     "integrated_gradients": integrate_words,
     "occlusion": occlude_words,
     "lime": fit_lime_to_words,

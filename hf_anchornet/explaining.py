@@ -37,9 +37,10 @@ class ExplanationOptions:
     """What explains the predictions of a split, and how the explanations are judged.
 
     Attributes:
-        explainers: Names of explainers: "evidence", an AnchorNet's own, or one of those that users
-            would use otherwise: "integrated_gradients", "occlusion", "lime", "shapley", of texts
-            "attention_rollout", of images "grad_cam"; "random" is the control.
+        explainers: Names of explainers: "evidence", an AnchorNet's own, of texts also
+            "refined_evidence", or one of those that users would use otherwise:
+            "integrated_gradients", "occlusion", "lime", "shapley", of texts "attention_rollout", of
+            images "grad_cam"; "random" is the control.
         spans_column: Column of spans that people marked, [start, end] in characters; "": none.
         only_labels: Explain only examples of these labels, by name; default: of all.
         true_labels: Explain the label that each example has, as where people were told the label

@@ -37,7 +37,12 @@ MARKED_SETS = {
     "toxic_spans_civil": "toxic spans",
     "fod_a": "photos (FOD-A)",
 }
-OTHER_MODELS = {"": "the localizer", "_minilm": "MiniLM-L6", "_lite0": "EfficientNet-Lite0"}
+OTHER_MODELS = {
+    "": "the localizer",
+    "_refined": "the localizer, windows shared out by what they lose without each word",
+    "_minilm": "MiniLM-L6",
+    "_lite0": "EfficientNet-Lite0",
+}
 """Models that are explained, by the end of the name of their file."""
 
 

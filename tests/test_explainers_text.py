@@ -12,6 +12,7 @@ TEXT = "the café \N{THUMBS UP SIGN} was a film , good and not a film ."
 GOOD = 7
 QUICK = {
     "evidence": {},
+    "refined_evidence": {},
     "integrated_gradients": {},
     "occlusion": {},
     "lime": {"num_samples": 200},
@@ -138,7 +139,7 @@ def test_random_scores_differ_by_label_and_text(anchornet):
     assert (scores != explain(anchornet, "random", text=TEXT.replace("film", "xyz"))).all()
 
 
-@pytest.mark.parametrize("method", [name for name in QUICK if name != "evidence"])
+@pytest.mark.parametrize("method", [name for name in QUICK if "evidence" not in name])
 def test_words_behind_what_an_encoder_reads_score_0(encoder, method):
     """They are never shown to it, not even in place of a word that is cut."""
     options = {"lime": {"num_samples": 20}, "shapley": {"num_permutations": 1}}

@@ -190,6 +190,7 @@ MAY_IMPORT = {
     "benchmark_report": set(),
     "result_tables": {"benchmark_report"},
     "explanation_tables": {"benchmark_report"},
+    "refined_evidence": RING,
     "retrieval": RING | {"data", "plausibility", *METRICS},
     "plausibility": {"budget_anchornet", "words_anchornet", *METRICS},
     "explanation_records": set(),
@@ -206,7 +207,7 @@ MAY_IMPORT = {
     "attention_rollout": {"explained_text"},
     "grad_cam": RING | {"captum_extra", "explained_image"},
     "explainers_text": RING
-    | {"attention_rollout", "black_box", "explained_text", "token_gradients"},
+    | {"attention_rollout", "black_box", "explained_text", "refined_evidence", "token_gradients"},
     "explainers_image": RING
     | {"black_box", "explained_image", "explainers_text", "grad_cam", "path_gradients"},
     "explaining_cost": set(),
