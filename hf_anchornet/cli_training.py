@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from accelerate import PartialState
+
 from .adaptation import ClassifierOptions, adapt_classifier
 from .adaptation_image import PatchClassifierOptions, adapt_patch_classifier
 from .augmentation import AugmentationOptions
@@ -106,6 +108,8 @@ def _run_for_data(
     }
     modality, options = parse_for_data(argv, parsers)
     kinds[modality][1](*options)
+    # A process that ends while its group still listens may be aborted.
+    PartialState().destroy_process_group()
 
 
 def _show_log() -> None:

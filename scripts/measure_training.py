@@ -8,6 +8,7 @@ import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from accelerate import PartialState
 from transformers import HfArgumentParser
 
 from hf_anchornet.benchmark_report import describe_hardware
@@ -37,6 +38,7 @@ def main() -> None:
         report = train_on_random_texts(options, str(folder / "run"))
         if os.environ.get("RANK", "0") == "0":
             write_json(Path(output.worker), report)
+        PartialState().destroy_process_group()  # else a process may be aborted at its end
         return
     load = os.getloadavg()[0]
     exact = replace(options, double=True, rounds=1, num_rows=options.num_rows // 2)
