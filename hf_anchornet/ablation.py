@@ -15,6 +15,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from .adaptation import ClassifierOptions, make_classifier
+from .batches import make_loader
 from .budget_anchornet import select_best_spans
 from .classifier_anchornet import label_names
 from .data import DataOptions, load_labelled, make_collator, number_labels
@@ -22,7 +23,8 @@ from .evaluation import Localization, localize
 from .span_reader_anchornet import SpanReader, join_spans
 from .temperature import fit_temperature
 from .text_localizer_anchornet import TextLocalizer
-from .training import TrainingOptions, make_accelerator, make_loader, train_on_batches
+from .training import make_accelerator, train_on_batches
+from .training_options import TrainingOptions
 from .words_anchornet import Span, encodable
 
 _CLAUSE_END = re.compile(r"[.!?,;:]+[\"')\]]*\s+|\n")

@@ -18,7 +18,7 @@ from .explanation_summary import ExplanationSummary
 from .geometry_anchornet import center_evidence
 from .modeling_anchornet import LinearAggregation
 from .modeling_anchornet_text import AnchorNetTextForSequenceClassification
-from .training import TrainingOptions
+from .training_options import TrainingOptions
 from .training_text import LocalizerOptions, train_localizer
 
 ENTROPY, CONTINUITY = 0.02, 0.01

@@ -23,8 +23,9 @@ from .data import DataOptions, check_texts, label_fields, load_labelled, number_
 from .evaluation import Localization, localize
 from .span_reader_anchornet import SpanReader, join_spans
 from .text_localizer_anchornet import TextLocalizer
-from .training import TrainingOptions, make_accelerator, train_classifier
+from .training import make_accelerator, train_classifier
 from .training_card import document_training
+from .training_options import TrainingOptions
 from .vocabulary import embed_vocabulary, train_tokenizer
 from .words_anchornet import Span, Words, encodable
 

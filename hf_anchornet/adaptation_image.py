@@ -30,8 +30,9 @@ from .image_localizer_anchornet import LocalizedImages
 from .image_processing_anchornet import Box
 from .localization_image import localize_images
 from .patch_reader_anchornet import cut_square
-from .training import TrainingOptions, make_accelerator, train_on_batches
+from .training import make_accelerator, train_on_batches
 from .training_card import document_training
+from .training_options import TrainingOptions
 
 READINGS = ("patches", "mix", "full", "small", "centre", "random")
 

@@ -13,7 +13,7 @@ from transformers import AutoConfig
 from .backend_anchornet import OnnxNetwork
 from .classifier_anchornet import label_names
 from .data import DataOptions, load_split, number_labels
-from .data_image import make_pictures
+from .data_image import open_pictures
 from .exit_rule_anchornet import FULL
 from .localizer_anchornet import LOCALIZERS, load_localizer
 from .patch_reader_anchornet import PatchReader, ReadableImage
@@ -50,7 +50,7 @@ def measure_agreement(
     if is_text:
         inputs: Any = rows[options.text_column]
     else:
-        inputs = make_pictures(rows, options, label_names(runner.model))
+        inputs = open_pictures(rows, options.image_column)
     report: dict[str, Any] = {"num_rows": len(rows), "bytes": Path(graph).stat().st_size}
     model_logits, model_seconds = _rate_all(rate, inputs, is_text, batch_size)
     runner.network = OnnxNetwork(graph)

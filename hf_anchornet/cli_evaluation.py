@@ -11,7 +11,7 @@ from .data import DataOptions
 from .explaining import ExplanationOptions
 from .explanation_tables import make_explainer_table
 from .scoring import EvaluationOptions, evaluate_models
-from .training import write_json
+from .training_loop import write_json
 
 EXAMPLE = """  anchornet evaluate --dataset my_data --model runs/localizer
   anchornet evaluate --dataset my_data --model runs/localizer \\

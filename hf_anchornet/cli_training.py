@@ -15,8 +15,9 @@ from .calibration import CalibrationOptions, calibrate
 from .cascade_anchornet import Cascade
 from .cli_options import OptionParser, parse_for_data
 from .data import DataOptions, find_modality, load_split
-from .training import TrainingOptions, write_json
 from .training_image import ImageLocalizerOptions, train_image_localizer
+from .training_loop import write_json
+from .training_options import TrainingOptions
 from .training_text import LocalizerOptions, train_localizer
 
 TRAIN: dict[str, tuple[list[type], Callable[..., Any]]] = {

@@ -18,16 +18,13 @@ from .data import DataOptions, check_column, number_labels
 from .data_image import read_boxes
 from .image_localizer_anchornet import LocalizedImages
 from .localization_image import localize_images
+from .map_agreement import IOU_THRESHOLDS, compare_map
 from .metrics.box_iou_recall import BoxIoURecall
 from .metrics.box_pointing import BoxPointing
-from .metrics.energy_pointing_game import share_inside
 from .metrics.max_box_acc_v2 import fit_levels, summarize_fits
 
 TOP_K = 3
 """Patches of an image of which one may fit the object."""
-
-IOU_THRESHOLDS = (0.3, 0.5, 0.7)
-"""Overlaps that MaxBoxAccV2 is averaged over."""
 
 
 def evaluate_image_localizer(
@@ -161,18 +158,14 @@ def _compare(
         boxes: dict[str, Sequence[Any]] = {name: each[row] for name, each in sources.items()}
         if not objects[row]:
             continue
-        # Pixels of the model's input in one of the original, along x, y, x and y.
-        stretch = np.array(scores.shape[::-1] * 2) / np.array(view.images[row].size * 2)
-        places = (np.array(objects[row]) * stretch).tolist()
-        y, x = np.unravel_index(scores.argmax(), scores.shape)
-        peak = (np.array([x, y, x + 1, y + 1]) / stretch).tolist()
+        found = compare_map(scores, view.images[row].size, objects[row])
         comparisons.append(
             Comparison(
                 objects=objects[row],
-                boxes={"peak": [peak], **boxes},
-                energy=share_inside(scores, places),
-                fits=fit_levels(scores, places),
-                centre_fits=fit_levels(_draw_pyramid(scores.shape), places),
+                boxes={"peak": [found.peak], **boxes},
+                energy=found.energy,
+                fits=found.fits,
+                centre_fits=fit_levels(_draw_pyramid(scores.shape), found.places),
             )
         )
     return comparisons

@@ -1,7 +1,6 @@
 """Any transformers image classifier as explainers need it: probabilities and its input."""
 
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,12 +10,13 @@ from PIL import Image
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from .classifier_anchornet import Classifier, label_names, load_classifier, predict_probs
+from .classifier_anchornet import predict_probs
+from .explained_model import Subject
 from .image_localizer_anchornet import ImageLocalizer
 from .patch_reader_anchornet import IMAGE_CLASSIFIER
 
 
-class ImageSubject:
+class ImageSubject(Subject):
     """An image classifier to be explained: an AnchorNet or any other of transformers.
 
     Args:
@@ -27,37 +27,17 @@ class ImageSubject:
         ValueError: if the processor cuts images.
     """
 
+    kind = IMAGE_CLASSIFIER
+    anchornet_type = "anchornet_image"
+    localizer_class = ImageLocalizer
+
     def __init__(self, model: PreTrainedModel, processor: Any) -> None:
         if getattr(processor, "do_center_crop", False):
             raise ValueError(
                 "`processor` must read the whole image, got `do_center_crop=True`: scores would "
                 "miss its borders; set `processor.do_center_crop = False`."
             )
-        self.model = model.eval()
-        self.processor = processor
-        self.labels = label_names(model)
-        self.is_anchornet = model.config.model_type == "anchornet_image"
-
-    @classmethod
-    def load(
-        cls, source: Classifier, device: torch.device | None = None, **hub: Any
-    ) -> "ImageSubject":
-        """The classifier of a folder, Hub id or pipeline; see `load_classifier`."""
-        return cls(*load_classifier(source, IMAGE_CLASSIFIER, device, **hub))
-
-    @cached_property
-    def localizer(self) -> ImageLocalizer:
-        """The model at work as a localizer.
-
-        Raises:
-            ValueError: if it is no AnchorNet.
-        """
-        if not self.is_anchornet:
-            raise ValueError(
-                '`subject` must be an AnchorNet for "evidence", got a model of type '
-                f'"{self.model.config.model_type}"; choose another explainer or an AnchorNet.'
-            )
-        return ImageLocalizer(self.model, self.processor)
+        super().__init__(model, processor)
 
     def pixel_values(self, image: Image.Image) -> Tensor:
         """The model's input for one image, upright, RGB: (1, channels, height, width)."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,13 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from .classifier_anchornet import (
-    Classifier,
-    count_readable_tokens,
-    label_names,
-    load_classifier,
-    predict_probs,
-)
+from .classifier_anchornet import count_readable_tokens, predict_probs
+from .explained_model import Subject
 from .span_reader_anchornet import TEXT_CLASSIFIER
 from .text_localizer_anchornet import TextLocalizer
 from .words_anchornet import LocatedText, Words, encodable
@@ -53,7 +47,7 @@ class ReadText:
         return by_word
 
 
-class TextSubject:
+class TextSubject(Subject):
     """A text classifier to be explained: an AnchorNet or any other of transformers.
 
     An AnchorNet reads texts of any length; of another model's text only the tokens count that it
@@ -67,6 +61,10 @@ class TextSubject:
         ValueError: if the tokenizer is not a fast one or has no token for padding.
     """
 
+    kind = TEXT_CLASSIFIER
+    anchornet_type = "anchornet_text"
+    localizer_class = TextLocalizer
+
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
         if not tokenizer.is_fast:
             raise ValueError(
@@ -78,31 +76,8 @@ class TextSubject:
                 "`tokenizer` must have a token for padding, got None; set `tokenizer.pad_token` "
                 "and the model's `config.pad_token_id`."
             )
-        self.model = model.eval()
+        super().__init__(model, tokenizer)
         self.tokenizer = tokenizer
-        self.labels = label_names(model)
-        self.is_anchornet = model.config.model_type == "anchornet_text"
-
-    @classmethod
-    def load(
-        cls, source: Classifier, device: torch.device | None = None, **hub: Any
-    ) -> "TextSubject":
-        """The classifier of a folder, Hub id or pipeline; see `load_classifier`."""
-        return cls(*load_classifier(source, TEXT_CLASSIFIER, device, **hub))
-
-    @cached_property
-    def localizer(self) -> TextLocalizer:
-        """The model at work as a localizer.
-
-        Raises:
-            ValueError: if it is no AnchorNet.
-        """
-        if not self.is_anchornet:
-            raise ValueError(
-                '`subject` must be an AnchorNet for "evidence", got a model of type '
-                f'"{self.model.config.model_type}"; choose another explainer or an AnchorNet.'
-            )
-        return TextLocalizer(self.model, self.tokenizer)
 
     def read(self, text: str) -> ReadText:
         """The tokens that the model reads of a text, and its words."""

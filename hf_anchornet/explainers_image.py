@@ -13,11 +13,10 @@ from torch import Tensor, nn
 
 from .black_box import draw_by_coin, fit_lime, occlude, sample_shapley
 from .explained_image import ImageSubject
-from .explainers_text import check_label
+from .explained_model import check_request
 from .grad_cam import compute_grad_cam
 from .image_processing_anchornet import open_image
 from .path_gradients import integrate
-from .selection_anchornet import check_count
 
 ScoreMap = NDArray[np.float64]
 """(rows, columns), float64, over the whole image at any resolution: higher speaks for the label."""
@@ -49,21 +48,16 @@ def explain_image(
             explainer cannot explain this kind of model.
         OSError: if there is no such image.
     """
-    if method not in IMAGE_EXPLAINERS:
-        raise ValueError(
-            f"`method` must be one of {', '.join(IMAGE_EXPLAINERS)}, got {method!r}; choose one."
-        )
-    check_label(label, subject.labels)
-    for name, value in options.items():
-        if name not in ("seed", "layer"):
-            check_count(name, value)
+    counts = {name: value for name, value in options.items() if name not in ("seed", "layer")}
+    check_request(subject, label, method, IMAGE_EXPLAINERS, counts)
     return IMAGE_EXPLAINERS[method](subject, open_image(image), label, **options)
 
 
 def show_evidence_of_pixels(subject: ImageSubject, image: Image.Image, label: int) -> ScoreMap:
     """The attribution of an AnchorNet itself, exact, in one pass; see `LocatedImages`."""
-    scores = subject.localizer.read([image]).attribute(torch.tensor([label]))
-    return scores[0].cpu().numpy()
+    attribution = subject.localizer.read([image]).attribute(torch.tensor([label]))
+    scores: ScoreMap = attribution[0].cpu().numpy()
+    return scores
 
 
 def integrate_pixels(

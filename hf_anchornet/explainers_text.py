@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from .attention_rollout import roll_out_tokens
 from .black_box import draw_by_count, fit_lime, occlude, sample_shapley
+from .explained_model import check_request
 from .explained_text import TextSubject
 from .refined_evidence import refine_evidence
-from .selection_anchornet import check_count
 from .token_gradients import integrate_tokens
 
 Scores = NDArray[np.float64]
@@ -43,34 +43,16 @@ def explain_text(
     """
     if not isinstance(text, str):
         raise TypeError(f"`text` must be a string, got {type(text).__name__}; convert it.")
-    if method not in TEXT_EXPLAINERS:
-        raise ValueError(
-            f"`method` must be one of {', '.join(TEXT_EXPLAINERS)}, got {method!r}; choose one."
-        )
-    check_label(label, subject.labels)
-    for name, value in options.items():
-        if name != "seed":
-            check_count(name, value)
+    counts = {name: value for name, value in options.items() if name != "seed"}
+    check_request(subject, label, method, TEXT_EXPLAINERS, counts)
     return TEXT_EXPLAINERS[method](subject, text, label, **options)
-
-
-def check_label(label: int, labels: list[str]) -> None:
-    """Check the number of a label.
-
-    Raises:
-        ValueError: if there is no such label.
-    """
-    if not 0 <= label < len(labels):
-        raise ValueError(
-            f"`label` must be the number of a label, 0 to {len(labels) - 1}, got {label!r}; the "
-            f"labels are {labels}."
-        )
 
 
 def show_evidence_of_words(subject: TextSubject, text: str, label: int) -> Scores:
     """The attribution of an AnchorNet itself, exact, in one pass; see `LocatedText`."""
     (located,) = subject.localizer.read([text]).locate()
-    return located.attribution[:, label].copy()
+    scores: Scores = located.attribution[:, label].copy()
+    return scores
 
 
 def refine_evidence_of_words(subject: TextSubject, text: str, label: int) -> Scores:

@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from .map_agreement import IOU_THRESHOLDS, compare_map
 from .metrics.box_pointing import BoxPointing
 from .metrics.comprehensiveness import Comprehensiveness
-from .metrics.energy_pointing_game import share_inside
 from .metrics.expected_calibration_error import ExpectedCalibrationError
-from .metrics.max_box_acc_v2 import fit_levels, summarize_fits
+from .metrics.max_box_acc_v2 import summarize_fits
 from .metrics.sufficiency import Sufficiency
 from .plausibility import ScoredText, score_plausibility
 from .words_anchornet import Words
@@ -20,9 +20,6 @@ Record = dict[str, Any]
 
 MAP_SIDE_PX = 112
 """Maps are compared with boxes at this size of their longer side: scaled, bilinear."""
-
-IOU_THRESHOLDS = (0.3, 0.5, 0.7)
-"""Overlaps that MaxBoxAccV2 is averaged over."""
 
 
 class ExplanationSummary:
@@ -122,25 +119,26 @@ def _score_maps(records: Sequence[Record]) -> dict[str, float]:
         `pointing` (the peak of the map is in a box), `energy` (share of the positive scores in the
         boxes; `box_area` is their share of the image), `max_box_acc_v2`, `num_images`.
     """
-    peaks, energies, fits = [], [], []
-    for record in records:
-        scores = _scale_map(_check_scores(record).reshape(record["shape"]), record["size"])
-        stretch = np.array(scores.shape[::-1] * 2) / np.array(record["size"] * 2)
-        places = (np.array(record["boxes"]) * stretch).tolist()
-        y, x = np.unravel_index(scores.argmax(), scores.shape)
-        peaks.append([(np.array([x, y, x + 1, y + 1]) / stretch).tolist()])
-        energies.append(share_inside(scores, places))
-        fits.append(fit_levels(scores, places))
+    found = [
+        compare_map(
+            _scale_map(_check_scores(record).reshape(record["shape"]), record["size"]),
+            record["size"],
+            record["boxes"],
+        )
+        for record in records
+    ]
     pointing = BoxPointing(keep_in_memory=True).compute(
-        predictions=peaks, references=[record["boxes"] for record in records]
+        predictions=[[each.peak] for each in found],
+        references=[record["boxes"] for record in records],
     )
-    energy, area = np.mean(energies, axis=0).tolist()
+    energy, area = np.mean([each.energy for each in found], axis=0).tolist()
+    fits = summarize_fits(np.stack([each.fits for each in found]), IOU_THRESHOLDS)
     return {
         "num_images": len(records),
         "pointing": pointing["box_pointing"],
         "energy": energy,
         "box_area": area,
-        "max_box_acc_v2": summarize_fits(np.stack(fits), IOU_THRESHOLDS)["max_box_acc_v2"],
+        "max_box_acc_v2": fits["max_box_acc_v2"],
     }
 
 

@@ -16,12 +16,12 @@ from transformers import (
 )
 
 from .adaptation import ClassifierOptions, encode_readings
+from .batches import make_loader
 from .classifier_anchornet import label_names
 from .data import DataOptions, load_split, make_collator, tokenize
 from .evaluation import evaluate_accuracy
 from .modeling_anchornet import sum_evidence
 from .timing import count_multiply_adds
-from .training import make_loader
 
 
 @dataclass

@@ -3,12 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase
 
 from .backend_anchornet import EAGER
 from .cascade_anchornet import Cascade
@@ -19,7 +18,7 @@ from .selection_anchornet import check_count
 from .span_reader_anchornet import DEFAULT_MAX_TOKENS, SpanReader
 from .spans_anchornet import ShownSpan, show_best_spans, show_top_spans, sum_passages
 from .text_localizer_anchornet import LocalizedTexts, TextLocalizer
-from .words_anchornet import LocatedText, encodable
+from .words_anchornet import LocatedText
 
 
 @dataclass
@@ -115,18 +114,13 @@ class SpanLocalizationPipeline(LocalizationPipeline):
 
     def preprocess(self, input_: str, **_: Any) -> dict[str, Any]:
         """Tokens of a text, of any length, and where they stand in it."""
-        encoded = cast(PreTrainedTokenizerBase, self.tokenizer)(
-            encodable(input_),
-            add_special_tokens=False,
-            truncation=False,
-            return_offsets_mapping=True,
-            verbose=False,
-        )
+        encoded = self.localizer.tokenize([input_])
+        (ids,), (bounds,) = encoded["input_ids"], encoded["offset_mapping"]
         # An array: `Pipeline` looks through every item of a list for tensors to move.
-        offsets = np.array(encoded["offset_mapping"], dtype=np.int64).reshape(-1, 2)
+        offsets = np.array(bounds, dtype=np.int64).reshape(-1, 2)
         # Without a token, one that is masked: `Pipeline` cannot pad an empty row on the left.
         return {
-            "input_ids": torch.tensor([encoded["input_ids"] or [0]]),  # (1, tokens)
+            "input_ids": torch.tensor([ids or [0]]),  # (1, tokens)
             "attention_mask": torch.tensor([[1] * len(offsets) or [0]]),
             "offsets": offsets,
             "text": input_,

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from numbers import Integral
 from typing import Any
 
@@ -36,7 +37,7 @@ class ScoredText:
     scores: NDArray[np.float64]
     spans: Sequence[Span]
 
-    @property
+    @cached_property
     def marks(self) -> NDArray[np.bool_]:
         """Whether each word overlaps a human span: (words,)."""
         marked = np.zeros(len(self.words), dtype=bool)

@@ -8,7 +8,7 @@ from torch import Tensor
 from .geometry_anchornet import Window
 from .spans_anchornet import attribute_tokens
 from .text_localizer_anchornet import TextLocalizer
-from .words_anchornet import LocatedText, encodable
+from .words_anchornet import LocatedText, Words
 
 
 def refine_evidence(localizer: TextLocalizer, text: str, label: int) -> NDArray[np.float64]:
@@ -27,19 +27,18 @@ def refine_evidence(localizer: TextLocalizer, text: str, label: int) -> NDArray[
         text: The text.
         label: Number of the explained label.
     """
-    encoded = localizer.tokenizer(
-        encodable(text), add_special_tokens=False, return_offsets_mapping=True, verbose=False
-    )
-    offsets, count = encoded["offset_mapping"], len(encoded["input_ids"])
+    encoded = localizer.tokenize([text])
+    (tokens_of_text,), (offsets,) = encoded["input_ids"], encoded["offset_mapping"]
+    count = len(tokens_of_text)
     if not count:
-        return np.zeros(len(LocatedText.build(text, [], np.zeros((0, 1))).words))
+        return np.zeros(len(Words.split(text)))
     num_trunk = len(localizer.windows) - len(localizer.model.config.ngram_sizes)
     trunk, ngrams = localizer.windows[:num_trunk], localizer.windows[num_trunk:]
     largest = max(window.size for window in trunk)
-    ids = torch.tensor([encoded["input_ids"]], device=localizer.model.device)
+    ids = torch.tensor([tokens_of_text], device=localizer.model.device)
     ids = ids.repeat(1 + largest, 1)  # (passes, tokens)
     for first in range(largest):
-        ids[1 + first, first::largest] = _find_unknown(localizer)
+        ids[1 + first, first::largest] = localizer.unknown_token_id
     passes = len(ids)
     read = localizer.read_tokens(
         [text] * passes, [offsets] * passes, ids, torch.ones_like(ids, dtype=torch.bool)
@@ -76,10 +75,3 @@ def share_windows(evidence: Tensor, window: Window, count: int) -> Tensor:
     shares = (own + lost * within - lost.sum(dim=1, keepdim=True)) / within
     tokens = torch.zeros(count, dtype=torch.float64, device=evidence.device)
     return tokens.index_add(0, places[inside], shares[inside])
-
-
-def _find_unknown(localizer: TextLocalizer) -> int:
-    """The token that stands for an unknown one; without such a token, that of padding."""
-    tokenizer = localizer.tokenizer
-    known = tokenizer.unk_token_id
-    return int(tokenizer.pad_token_id if known is None else known)

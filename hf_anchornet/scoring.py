@@ -14,7 +14,7 @@ from .backend_anchornet import EAGER
 from .cascade_anchornet import READERS, Cascade
 from .classifier_anchornet import label_names
 from .data import DataOptions, find_modality, load_split, number_labels
-from .data_image import make_pictures
+from .data_image import open_pictures
 from .evaluation_image import evaluate_image_localizer, score_labels
 from .exit_rule_anchornet import ExitRule
 from .explaining import ExplanationOptions
@@ -161,7 +161,7 @@ def _batch_inputs(
 ) -> Iterator[list[Any]]:
     """The inputs, checked, in their order; of images no more are open than those of a batch."""
     is_text = localizer.model.main_input_name == "input_ids"
-    pictures = None if is_text else make_pictures(rows, data, label_names(localizer.model))
+    pictures = None if is_text else open_pictures(rows, data.image_column)
     texts = rows[data.text_column] if is_text else []
     for start in tqdm(range(0, len(rows), batch_size), desc="evaluating", disable=None):
         yield [

@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
+    BatchEncoding,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -130,15 +131,26 @@ class TextLocalizer:
         """How long a text is: those of a batch should be alike."""
         return len(text)
 
-    def read(self, texts: Sequence[str]) -> LocalizedTexts:
-        """What the localizer says of texts of any length, at least one."""
-        encoded = self.tokenizer(
+    @property
+    def unknown_token_id(self) -> int:
+        """The token that says nothing: the unknown one or, without such a one, that of padding."""
+        unknown = self.tokenizer.unk_token_id
+        return cast(int, self.tokenizer.pad_token_id if unknown is None else unknown)
+
+    def tokenize(self, texts: Sequence[str]) -> BatchEncoding:
+        """`input_ids` and `offset_mapping` of whole texts, without special tokens."""
+        encoded: BatchEncoding = self.tokenizer(
             [encodable(text) for text in texts],
             add_special_tokens=False,
             truncation=False,
             return_offsets_mapping=True,
             verbose=False,
         )
+        return encoded
+
+    def read(self, texts: Sequence[str]) -> LocalizedTexts:
+        """What the localizer says of texts of any length, at least one."""
+        encoded = self.tokenize(texts)
         # Padded here: the tokenizer is slow to make tensors of offsets.
         rows = [torch.tensor(ids, dtype=torch.long) for ids in encoded["input_ids"]]
         ids = pad_sequence(rows, batch_first=True)  # (batch, tokens)

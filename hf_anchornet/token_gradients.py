@@ -62,9 +62,9 @@ def integrate_tokens(
 
 def _blank_out(subject: TextSubject, read: ReadText) -> Tensor:
     """The model's input with a token that says nothing for each of the text: (1, tokens)."""
-    blank, unknown = subject.tokenizer.pad_token_id, subject.tokenizer.unk_token_id
-    if subject.is_anchornet and unknown is not None:
-        blank = unknown
+    blank = subject.tokenizer.pad_token_id
+    if subject.is_anchornet:
+        blank = subject.localizer.unknown_token_id
     of_text = torch.from_numpy(read.of_text).to(read.ids.device)
     return read.ids.masked_fill(of_text, blank)
 

@@ -11,13 +11,11 @@ from torch import nn
 from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from .batches import make_loader as make_loader
+from .batches import make_loader
 from .data import make_collator
 from .evaluation import evaluate_accuracy
-from .training_loop import group_parameters as group_parameters
-from .training_loop import train as train
-from .training_loop import write_json as write_json
-from .training_options import TrainingOptions as TrainingOptions
+from .training_loop import train
+from .training_options import TrainingOptions
 
 
 class Processor(Protocol):

@@ -8,7 +8,7 @@ from datasets import Dataset
 
 from .cards import TRAINING_FILE, write_card
 from .data import DataOptions
-from .training import write_json
+from .training_loop import write_json
 
 
 def document_training(

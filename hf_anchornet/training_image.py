@@ -24,8 +24,9 @@ from .data_image import (
 from .evaluation_image import measure_pointing
 from .image_processing_anchornet import AnchorNetImageProcessor
 from .modeling_anchornet_image import AnchorNetForImageClassification
-from .training import TrainingOptions, make_accelerator, train_on_batches
+from .training import make_accelerator, train_on_batches
 from .training_card import document_training
+from .training_options import TrainingOptions
 
 DEFAULT = AnchorNetImageConfig()
 

@@ -18,11 +18,14 @@ import torch
 from datasets import Dataset
 from torch import nn
 
+from .batches import make_loader
 from .configuration_anchornet import AnchorNetTextConfig
 from .data import make_collator
 from .evaluation import evaluate_accuracy
 from .modeling_anchornet_text import AnchorNetTextForSequenceClassification
-from .training import TrainingOptions, make_accelerator, make_loader, train
+from .training import make_accelerator
+from .training_loop import train
+from .training_options import TrainingOptions
 
 VOCABULARY_SIZE = 1000
 
@@ -123,15 +126,8 @@ def launch_processes(num_processes: int, command: Sequence[str]) -> None:
     Raises:
         RuntimeError: if one fails, with the end of what it wrote.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    # Accelerate's `--cpu --num_processes 2` would start only one process.
-    launcher = f"-m accelerate.commands.launch --multi_gpu --num_processes {num_processes}"
-    launcher += " --num_machines 1 --mixed_precision no --dynamo_backend no"
-    launcher += f" --main_process_port {port}"
     done = subprocess.run(
-        [sys.executable, *(launcher.split() if num_processes > 1 else []), *command],
+        make_launch(num_processes, command),
         env=os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
@@ -139,6 +135,22 @@ def launch_processes(num_processes: int, command: Sequence[str]) -> None:
     )
     if done.returncode:
         raise RuntimeError(f"training on {num_processes} processes failed: {done.stderr[-3000:]}")
+
+
+def make_launch(num_processes: int, command: Sequence[str]) -> list[str]:
+    """The command line that runs a Python script on processors of this machine.
+
+    With the variable ACCELERATE_USE_CPU: `--cpu --num_processes 2` would start only one process.
+    """
+    if num_processes == 1:
+        return [sys.executable, *command]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    launcher = f"-m accelerate.commands.launch --multi_gpu --num_processes {num_processes}"
+    launcher += " --num_machines 1 --mixed_precision no --dynamo_backend no"
+    launcher += f" --main_process_port {port}"
+    return [sys.executable, *launcher.split(), *command]
 
 
 def measure_scaling(options: ScalingOptions, command: Sequence[str]) -> dict[str, Any]:

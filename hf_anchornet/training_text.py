@@ -14,8 +14,9 @@ from .configuration_anchornet import AnchorNetTextConfig
 from .data import DataOptions, label_fields, load_labelled, tokenize
 from .distillation import PIECE_WORDS, Teaching, add_taught_pieces
 from .modeling_anchornet_text import AnchorNetTextForSequenceClassification
-from .training import TrainingOptions, make_accelerator, train_classifier
+from .training import make_accelerator, train_classifier
 from .training_card import document_training
+from .training_options import TrainingOptions
 from .vocabulary import (
     count_ngrams,
     embed_vocabulary,

@@ -8,7 +8,8 @@ from transformers import HfArgumentParser
 
 from hf_anchornet.ablation import AblationOptions, compare_ideas
 from hf_anchornet.data import DataOptions
-from hf_anchornet.training import TrainingOptions, write_json
+from hf_anchornet.training_loop import write_json
+from hf_anchornet.training_options import TrainingOptions
 
 
 @dataclass

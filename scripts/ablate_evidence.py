@@ -9,7 +9,8 @@ from transformers import HfArgumentParser
 from hf_anchornet.ablation_evidence import EvidenceAblationOptions, compare_evidence
 from hf_anchornet.data import DataOptions
 from hf_anchornet.explanation_tables import compare_ideas
-from hf_anchornet.training import TrainingOptions, write_json
+from hf_anchornet.training_loop import write_json
+from hf_anchornet.training_options import TrainingOptions
 from hf_anchornet.training_text import LocalizerOptions
 
 

@@ -22,7 +22,7 @@ from hf_anchornet.benchmark_report import (
 )
 from hf_anchornet.benchmark_text import TextMethods, load_texts, make_text_methods
 from hf_anchornet.data import DataOptions, find_labels, find_modality, load_split
-from hf_anchornet.training import write_json
+from hf_anchornet.training_loop import write_json
 
 KINDS = {
     "text": (TextMethods, load_texts, make_text_methods),

@@ -7,7 +7,7 @@ from transformers import HfArgumentParser
 
 import hf_anchornet
 from hf_anchornet.benchmark_backends import BackendBenchmark, benchmark_backends
-from hf_anchornet.training import write_json
+from hf_anchornet.training_loop import write_json
 
 
 @dataclass

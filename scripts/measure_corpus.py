@@ -14,7 +14,7 @@ from hf_anchornet.benchmark_corpus import (
     write_rows,
 )
 from hf_anchornet.benchmark_report import describe_hardware
-from hf_anchornet.training import write_json
+from hf_anchornet.training_loop import write_json
 
 
 @dataclass

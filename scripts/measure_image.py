@@ -6,7 +6,7 @@ from pathlib import Path
 from transformers import HfArgumentParser
 
 from hf_anchornet.measurement_image import ImageMeasurement, measure_images
-from hf_anchornet.training import write_json
+from hf_anchornet.training_loop import write_json
 
 
 @dataclass

@@ -2,9 +2,7 @@
 
 import json
 import os
-import socket
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -44,6 +42,7 @@ from hf_anchornet import (
 from hf_anchornet.exit_rule_anchornet import ExitRule
 from hf_anchornet.image_localizer_anchornet import ImageLocalizer
 from hf_anchornet.text_localizer_anchornet import TextLocalizer
+from hf_anchornet.training_speed import make_launch
 
 ROOT = Path(__file__).parent.parent
 VOCABULARY = ["[PAD]", "[UNK]", "good", "bad", "film", "the", "a", "was", "not", ".", ",", "café"]
@@ -375,18 +374,8 @@ def launch_training(tmp_path: Path) -> LaunchTraining:
     """Run a script with arguments on one or more processes, without a network."""
 
     def launch(script: Path, *arguments: str, num_processes: int = 1) -> Any:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        # Processes on a processor: `--cpu --num_processes 2` would start only one.
-        launcher = f"-m accelerate.commands.launch --multi_gpu --num_processes {num_processes}"
-        launcher += " --num_machines 1 --mixed_precision no --dynamo_backend no"
-        launcher += f" --main_process_port {port}"
         return subprocess.run(
-            [
-                *(sys.executable, *(launcher.split() if num_processes > 1 else [])),
-                *(str(script), *arguments),
-            ],
+            make_launch(num_processes, [str(script), *arguments]),
             env={
                 "PATH": "/usr/bin:/bin",
                 "HOME": str(tmp_path),

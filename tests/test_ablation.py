@@ -19,7 +19,7 @@ from hf_anchornet.ablation import (
 )
 from hf_anchornet.data import DataOptions
 from hf_anchornet.evaluation import localize
-from hf_anchornet.training import TrainingOptions
+from hf_anchornet.training_options import TrainingOptions
 
 TEXT = (
     "We saw it on a Monday, late in the evening. The cast is superb and wonderful, which I did "

@@ -19,7 +19,7 @@ from hf_anchornet.ablation_evidence import (
 from hf_anchornet.data import DataOptions
 from hf_anchornet.explanation_tables import compare_ideas
 from hf_anchornet.modeling_anchornet import sum_evidence
-from hf_anchornet.training import TrainingOptions
+from hf_anchornet.training_options import TrainingOptions
 from hf_anchornet.training_text import LocalizerOptions
 
 pytestmark = pytest.mark.usefixtures("cache_nothing_at_home", "fresh_accelerator")

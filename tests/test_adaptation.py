@@ -17,7 +17,7 @@ from hf_anchornet.adaptation import (
 )
 from hf_anchornet.data import DataOptions
 from hf_anchornet.span_reader_anchornet import SpanReader
-from hf_anchornet.training import TrainingOptions
+from hf_anchornet.training_options import TrainingOptions
 
 LONG = "the film was a film . " * 30 + "good film , not bad " + "was the café a film ? " * 30
 

@@ -60,6 +60,8 @@ TRAINING = {
     "evaluation",
     "training",
     "training_card",
+    "training_loop",
+    "training_options",
     *METRICS,
 }
 VIEWS = {"visualization_image", "visualization_text"}
@@ -127,7 +129,8 @@ MAY_IMPORT = {
     "data_image": RING | {"augmentation", "data"},
     "evaluation": RING | {"data", *METRICS},
     "localization_image": RING,
-    "evaluation_image": RING | {"data", "data_image", "localization_image", *METRICS},
+    "evaluation_image": RING
+    | {"data", "data_image", "localization_image", "map_agreement", *METRICS},
     "batches": set(),
     "whole_folders": set(),
     "checkpoints": {"batches", "training_options", "whole_folders"},
@@ -136,7 +139,7 @@ MAY_IMPORT = {
     "training": RING
     | {"batches", "data", "evaluation", "training_loop", "training_options", *METRICS},
     "training_speed": RING | TRAINING,
-    "training_card": {"cards", "data", "training"},
+    "training_card": {"cards", "data", "training_loop"},
     "distillation": RING | {"data"},
     "training_text": RING | TRAINING | {"distillation"},
     "training_image": RING | TRAINING | IMAGE_TRAINING | {"evaluation_image"},
@@ -194,22 +197,29 @@ MAY_IMPORT = {
     "retrieval": RING | {"data", "plausibility", *METRICS},
     "plausibility": {"budget_anchornet", "words_anchornet", *METRICS},
     "explanation_records": set(),
-    "explanation_summary": {"plausibility", "words_anchornet", *METRICS},
+    "explanation_summary": {"map_agreement", "plausibility", "words_anchornet", *METRICS},
     "conversion": RING,
     "conversion_efficientnet": set(),
     "reference": RING | {"conversion"},
     "captum_extra": set(),
     "black_box": {"captum_extra"},
-    "explained_text": RING,
-    "explained_image": RING,
+    "explained_text": RING | {"explained_model"},
+    "explained_image": RING | {"explained_model"},
     "path_gradients": {"captum_extra"},
     "token_gradients": RING | {"explained_text", "path_gradients"},
     "attention_rollout": {"explained_text"},
     "grad_cam": RING | {"captum_extra", "explained_image"},
     "explainers_text": RING
-    | {"attention_rollout", "black_box", "explained_text", "refined_evidence", "token_gradients"},
+    | {
+        "attention_rollout",
+        "black_box",
+        "explained_model",
+        "explained_text",
+        "refined_evidence",
+        "token_gradients",
+    },
     "explainers_image": RING
-    | {"black_box", "explained_image", "explainers_text", "grad_cam", "path_gradients"},
+    | {"black_box", "explained_image", "explained_model", "grad_cam", "path_gradients"},
     "explaining_cost": set(),
     "visualization": set(),
     "visualization_text": {"visualization"},
@@ -240,6 +250,8 @@ MAY_IMPORT = {
     | IMAGE_TRAINING
     | {"adaptation", "adaptation_image", "calibration", "cli_options"}
     | {"training_image", "training_text"},
+    "map_agreement": METRICS.keys(),
+    "explained_model": RING,
     "cli_evaluation": {
         "cli_options",
         "cli_shared",
@@ -247,7 +259,7 @@ MAY_IMPORT = {
         "explaining",
         "explanation_tables",
         "scoring",
-        "training",
+        "training_loop",
     },
     "cli_publishing": RING
     | {"agreement", "cards", "cli_options", "data", "hub", "publishing", "uploading"},

@@ -21,14 +21,11 @@ from transformers import (
 )
 from transformers.modeling_outputs import SequenceClassifierOutput
 
+from hf_anchornet.batches import make_loader
 from hf_anchornet.data import DataOptions, make_collator
-from hf_anchornet.training import (
-    TrainingOptions,
-    group_parameters,
-    make_accelerator,
-    make_loader,
-    train,
-)
+from hf_anchornet.training import make_accelerator
+from hf_anchornet.training_loop import group_parameters, train
+from hf_anchornet.training_options import TrainingOptions
 from hf_anchornet.training_text import (
     LocalizerOptions,
     make_localizer,

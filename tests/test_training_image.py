@@ -25,13 +25,13 @@ from hf_anchornet.data_image import (
     make_whole_images,
 )
 from hf_anchornet.evaluation_image import measure_pointing
-from hf_anchornet.training import TrainingOptions
 from hf_anchornet.training_image import (
     ImageLocalizerOptions,
     make_image_loader,
     make_image_localizer,
     train_image_localizer,
 )
+from hf_anchornet.training_options import TrainingOptions
 
 ROOT = Path(__file__).parent.parent
 SMALL = {
