@@ -10,10 +10,10 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from .cli_corpus import add_corpus_arguments, localize_corpora, refuse_corpus_options
-from .cli_image import demonstrate_image, localize_images
-from .cli_shared import EXIT_CODES, PIPELINE_OPTIONS, split_names
-from .cli_text import demonstrate_text, localize_texts
+from .commands.cli_corpus import add_corpus_arguments, localize_corpora, refuse_corpus_options
+from .commands.cli_image import demonstrate_image, localize_images
+from .commands.cli_shared import EXIT_CODES, PIPELINE_OPTIONS, split_names
+from .commands.cli_text import demonstrate_text, localize_texts
 from .version import __version__
 from .visualization import clean_line
 
@@ -62,37 +62,37 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _train(argv: Sequence[str]) -> None:
-    from .cli_training import run_train
+    from .commands.cli_training import run_train
 
     run_train(argv)
 
 
 def _adapt(argv: Sequence[str]) -> None:
-    from .cli_training import run_adapt
+    from .commands.cli_training import run_adapt
 
     run_adapt(argv)
 
 
 def _calibrate(argv: Sequence[str]) -> None:
-    from .cli_training import run_calibrate
+    from .commands.cli_training import run_calibrate
 
     run_calibrate(argv)
 
 
 def _evaluate(argv: Sequence[str]) -> None:
-    from .cli_evaluation import run_evaluate
+    from .commands.cli_evaluation import run_evaluate
 
     run_evaluate(argv)
 
 
 def _export(argv: Sequence[str]) -> None:
-    from .cli_publishing import run_export
+    from .commands.cli_publishing import run_export
 
     run_export(argv)
 
 
 def _publish(argv: Sequence[str]) -> None:
-    from .cli_publishing import run_publish
+    from .commands.cli_publishing import run_publish
 
     run_publish(argv)
 

@@ -12,9 +12,9 @@ from pyarrow.lib import ArrowNotImplementedError
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
-from .augmentation import AugmentationOptions, augment
 from .data import DataOptions, check_column, find_labels, load_split, number_labels
 from .image_processing_anchornet import AnchorNetImageProcessor, open_image
+from .train.augmentation import AugmentationOptions, augment
 
 Item = dict[str, Any]
 """One image: `pixel_values`, (channels, height, width), and `labels`, a number or a list."""

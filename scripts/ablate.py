@@ -6,10 +6,10 @@ from pathlib import Path
 
 from transformers import HfArgumentParser
 
-from hf_anchornet.ablation import AblationOptions, compare_ideas
+from hf_anchornet.bench.ablation import AblationOptions, compare_ideas
 from hf_anchornet.data import DataOptions
-from hf_anchornet.training_loop import write_json
-from hf_anchornet.training_options import TrainingOptions
+from hf_anchornet.train.training_loop import write_json
+from hf_anchornet.train.training_options import TrainingOptions
 
 
 @dataclass

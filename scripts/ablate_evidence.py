@@ -6,12 +6,12 @@ from pathlib import Path
 
 from transformers import HfArgumentParser
 
-from hf_anchornet.ablation_evidence import EvidenceAblationOptions, compare_evidence
+from hf_anchornet.bench.ablation_evidence import EvidenceAblationOptions, compare_evidence
 from hf_anchornet.data import DataOptions
-from hf_anchornet.explanation_tables import compare_ideas
-from hf_anchornet.training_loop import write_json
-from hf_anchornet.training_options import TrainingOptions
-from hf_anchornet.training_text import LocalizerOptions
+from hf_anchornet.explain.explanation_tables import compare_ideas
+from hf_anchornet.train.training_loop import write_json
+from hf_anchornet.train.training_options import TrainingOptions
+from hf_anchornet.train.training_text import LocalizerOptions
 
 
 @dataclass

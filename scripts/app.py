@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from transformers import HfArgumentParser
 
-from hf_anchornet.demo_app import launch
-from hf_anchornet.demo_space import write_space
+from hf_anchornet.demo.demo_app import launch
+from hf_anchornet.demo.demo_space import write_space
 
 
 @dataclass

@@ -11,18 +11,18 @@ from pathlib import Path
 from transformers import HfArgumentParser
 
 from hf_anchornet.backend_anchornet import EAGER
-from hf_anchornet.benchmark import BenchmarkOptions, merge_reports, run_benchmark
-from hf_anchornet.benchmark_image import ImageMethods, load_pictures, make_image_methods
-from hf_anchornet.benchmark_methods import CascadeMethod
-from hf_anchornet.benchmark_report import (
+from hf_anchornet.bench.benchmark import BenchmarkOptions, merge_reports, run_benchmark
+from hf_anchornet.bench.benchmark_image import ImageMethods, load_pictures, make_image_methods
+from hf_anchornet.bench.benchmark_methods import CascadeMethod
+from hf_anchornet.bench.benchmark_report import (
     describe_hardware,
     format_report,
     format_stages,
     plot_report,
 )
-from hf_anchornet.benchmark_text import TextMethods, load_texts, make_text_methods
+from hf_anchornet.bench.benchmark_text import TextMethods, load_texts, make_text_methods
 from hf_anchornet.data import DataOptions, find_labels, find_modality, load_split
-from hf_anchornet.training_loop import write_json
+from hf_anchornet.train.training_loop import write_json
 
 KINDS = {
     "text": (TextMethods, load_texts, make_text_methods),

@@ -6,8 +6,8 @@ from pathlib import Path
 from transformers import HfArgumentParser
 
 import hf_anchornet
-from hf_anchornet.benchmark_backends import BackendBenchmark, benchmark_backends
-from hf_anchornet.training_loop import write_json
+from hf_anchornet.bench.benchmark_backends import BackendBenchmark, benchmark_backends
+from hf_anchornet.train.training_loop import write_json
 
 
 @dataclass

@@ -14,8 +14,8 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from transformers import HfArgumentParser
 
-from hf_anchornet import reference as authors
-from hf_anchornet.training_loop import write_json
+from hf_anchornet.publish import reference as authors
+from hf_anchornet.train.training_loop import write_json
 
 SIZES = ((224, 224), (256, 224), (224, 320), (127, 119), (95, 95))
 BLURS = (1, 5, 9)

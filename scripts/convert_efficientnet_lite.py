@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from transformers import HfArgumentParser
 
-from hf_anchornet.conversion_efficientnet import lite0_processor, load_lite0_checkpoint
+from hf_anchornet.publish.conversion_efficientnet import lite0_processor, load_lite0_checkpoint
 
 
 @dataclass

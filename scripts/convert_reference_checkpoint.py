@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from transformers import HfArgumentParser
 
-from hf_anchornet.conversion import load_reference_checkpoint
 from hf_anchornet.image_processing_anchornet import AnchorNetImageProcessor
+from hf_anchornet.publish.conversion import load_reference_checkpoint
 
 
 @dataclass

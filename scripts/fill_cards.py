@@ -6,14 +6,14 @@ from pathlib import Path
 
 from huggingface_hub import ModelCard
 
-from hf_anchornet.card_results import (
+from hf_anchornet.cards.card_results import (
     list_explanations,
     list_results,
     list_speed_ups,
     name_gaps,
 )
-from hf_anchornet.cards import CITATION, READING, make_data
-from hf_anchornet.explanation_tables import make_explainer_table
+from hf_anchornet.cards.cards import CITATION, READING, make_data
+from hf_anchornet.explain.explanation_tables import make_explainer_table
 from hf_anchornet.hub import DEFAULTS, find_classes
 
 ROOT = Path(__file__).parent.parent

@@ -18,10 +18,10 @@ from transformers import (
     HfArgumentParser,
 )
 
-from hf_anchornet.benchmark_report import describe_hardware
+from hf_anchornet.bench.benchmark_report import describe_hardware
 from hf_anchornet.hub import DEFAULT_TEXT_LOCALIZER, register
 from hf_anchornet.timing import compare_times
-from hf_anchornet.training_loop import write_json
+from hf_anchornet.train.training_loop import write_json
 
 TEXT = "I loved it. The cast is superb, and only the ending is dull."
 PLAIN = """

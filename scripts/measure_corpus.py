@@ -7,14 +7,14 @@ from pathlib import Path
 
 from transformers import HfArgumentParser
 
-from hf_anchornet.benchmark_corpus import (
+from hf_anchornet.bench.benchmark_corpus import (
     CorpusBenchmark,
     benchmark_corpus,
     plot_growth,
     write_rows,
 )
-from hf_anchornet.benchmark_report import describe_hardware
-from hf_anchornet.training_loop import write_json
+from hf_anchornet.bench.benchmark_report import describe_hardware
+from hf_anchornet.train.training_loop import write_json
 
 
 @dataclass

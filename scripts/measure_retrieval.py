@@ -8,8 +8,8 @@ from pathlib import Path
 from transformers import HfArgumentParser
 
 from hf_anchornet.data import DataOptions
-from hf_anchornet.retrieval import RetrievalOptions, measure_retrieval
-from hf_anchornet.training_loop import write_json
+from hf_anchornet.explain.retrieval import RetrievalOptions, measure_retrieval
+from hf_anchornet.train.training_loop import write_json
 
 
 @dataclass

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from transformers import HfArgumentParser
 
-from hf_anchornet.measurement import TextMeasurement, measure_text
-from hf_anchornet.training_loop import write_json
+from hf_anchornet.bench.measurement import TextMeasurement, measure_text
+from hf_anchornet.train.training_loop import write_json
 
 
 @dataclass

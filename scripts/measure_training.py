@@ -11,9 +11,9 @@ from pathlib import Path
 from accelerate import PartialState
 from transformers import HfArgumentParser
 
-from hf_anchornet.benchmark_report import describe_hardware
-from hf_anchornet.training_loop import write_json
-from hf_anchornet.training_speed import ScalingOptions, measure_scaling, train_on_random_texts
+from hf_anchornet.bench.benchmark_report import describe_hardware
+from hf_anchornet.train.training_loop import write_json
+from hf_anchornet.train.training_speed import ScalingOptions, measure_scaling, train_on_random_texts
 
 
 @dataclass

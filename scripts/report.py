@@ -3,19 +3,19 @@
 import json
 from pathlib import Path
 
-from hf_anchornet.explanation_tables import (
-    compare_ideas,
-    describe_explainers,
-    make_evidence_table,
-    make_retrieval_table,
-)
-from hf_anchornet.result_tables import (
+from hf_anchornet.bench.result_tables import (
     describe_reference,
     make_ablation_table,
     make_image_table,
     make_int8_table,
     make_speed_table,
     make_text_table,
+)
+from hf_anchornet.explain.explanation_tables import (
+    compare_ideas,
+    describe_explainers,
+    make_evidence_table,
+    make_retrieval_table,
 )
 
 FOLDER = Path(__file__).parent.parent / "results"

@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hf_anchornet.corpus import TEXT_TASK, CorpusJob
+from hf_anchornet.corpora.corpus import TEXT_TASK, CorpusJob
 
 TEXTS = [
     "good",

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from safetensors.torch import save_file
 
-from hf_anchornet import training_loop
-from hf_anchornet.cli_training import run_train
+from hf_anchornet.commands.cli_training import run_train
+from hf_anchornet.train import training_loop
 
 kill_at, folder, options = int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
 folder.mkdir(parents=True, exist_ok=True)

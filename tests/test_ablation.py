@@ -8,7 +8,7 @@ from torch.testing import assert_close
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from hf_anchornet import DEFAULT_TEXT_CLASSIFIER, DEFAULT_TEXT_LOCALIZER, SpanReader
-from hf_anchornet.ablation import (
+from hf_anchornet.bench.ablation import (
     IDEAS,
     AblationOptions,
     collate,
@@ -19,7 +19,7 @@ from hf_anchornet.ablation import (
 )
 from hf_anchornet.data import DataOptions
 from hf_anchornet.evaluation import localize
-from hf_anchornet.training_options import TrainingOptions
+from hf_anchornet.train.training_options import TrainingOptions
 
 TEXT = (
     "We saw it on a Monday, late in the evening. The cast is superb and wonderful, which I did "

@@ -5,7 +5,7 @@ import torch
 from datasets import Dataset
 from torch.testing import assert_close
 
-from hf_anchornet.ablation_evidence import (
+from hf_anchornet.bench.ablation_evidence import (
     CONTINUITY,
     ENTROPY,
     IDEAS,
@@ -17,10 +17,10 @@ from hf_anchornet.ablation_evidence import (
     compare_evidence,
 )
 from hf_anchornet.data import DataOptions
-from hf_anchornet.explanation_tables import compare_ideas
+from hf_anchornet.explain.explanation_tables import compare_ideas
 from hf_anchornet.modeling_anchornet import sum_evidence
-from hf_anchornet.training_options import TrainingOptions
-from hf_anchornet.training_text import LocalizerOptions
+from hf_anchornet.train.training_options import TrainingOptions
+from hf_anchornet.train.training_text import LocalizerOptions
 
 pytestmark = pytest.mark.usefixtures("cache_nothing_at_home", "fresh_accelerator")
 

@@ -9,7 +9,7 @@ from accelerate.commands.config.config_args import load_config_from_file
 from accelerate.commands.launch import launch_command_parser
 
 from hf_anchornet.data import DataOptions
-from hf_anchornet.training_options import TrainingOptions
+from hf_anchornet.train.training_options import TrainingOptions
 
 FOLDER = Path(__file__).parent.parent / "docs" / "accelerate"
 FILES = sorted(FOLDER.glob("*.yaml"))

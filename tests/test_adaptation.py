@@ -7,7 +7,9 @@ import torch
 from datasets import Dataset
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from hf_anchornet.adaptation import (
+from hf_anchornet.data import DataOptions
+from hf_anchornet.span_reader_anchornet import SpanReader
+from hf_anchornet.train.adaptation import (
     READINGS,
     ClassifierOptions,
     adapt_classifier,
@@ -15,9 +17,7 @@ from hf_anchornet.adaptation import (
     encode_readings,
     make_classifier,
 )
-from hf_anchornet.data import DataOptions
-from hf_anchornet.span_reader_anchornet import SpanReader
-from hf_anchornet.training_options import TrainingOptions
+from hf_anchornet.train.training_options import TrainingOptions
 
 LONG = "the film was a film . " * 30 + "good film , not bad " + "was the café a film ? " * 30
 

@@ -16,7 +16,9 @@ from transformers import (
     ViTImageProcessorPil,
 )
 
-from hf_anchornet.adaptation_image import (
+from hf_anchornet.data import DataOptions
+from hf_anchornet.patch_reader_anchornet import PatchReader
+from hf_anchornet.train.adaptation_image import (
     READINGS,
     PatchClassifierOptions,
     adapt_patch_classifier,
@@ -27,10 +29,8 @@ from hf_anchornet.adaptation_image import (
     make_patch_classifier,
     make_readings,
 )
-from hf_anchornet.augmentation import AugmentationOptions
-from hf_anchornet.data import DataOptions
-from hf_anchornet.patch_reader_anchornet import PatchReader
-from hf_anchornet.training_options import TrainingOptions
+from hf_anchornet.train.augmentation import AugmentationOptions
+from hf_anchornet.train.training_options import TrainingOptions
 
 RED, BLUE, GREEN, GREY = (255, 0, 0), (0, 0, 255), (0, 160, 0), (128, 128, 128)
 TINY = {"patch_size": 16, "full_size": 32, "hidden_sizes": [8, 8], "depths": [1, 1]}

@@ -8,9 +8,9 @@ from conftest import relabel
 from PIL import Image
 from transformers import AutoModelForImageClassification, AutoModelForSequenceClassification
 
-from hf_anchornet.agreement import measure_agreement
 from hf_anchornet.data import DataOptions
 from hf_anchornet.export_anchornet import export_onnx
+from hf_anchornet.publish.agreement import measure_agreement
 
 pytestmark = pytest.mark.usefixtures("cache_nothing_at_home")
 

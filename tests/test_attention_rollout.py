@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from hf_anchornet.attention_rollout import roll_out, roll_out_tokens
-from hf_anchornet.explained_text import TextSubject
+from hf_anchornet.explain.attention_rollout import roll_out, roll_out_tokens
+from hf_anchornet.explain.explained_text import TextSubject
 
 
 @pytest.fixture

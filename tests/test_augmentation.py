@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from hf_anchornet.augmentation import AugmentationOptions, augment, change_colors, random_crop
+from hf_anchornet.train.augmentation import AugmentationOptions, augment, change_colors, random_crop
 
 
 def picture(width=60, height=40, seed=0):

@@ -4,7 +4,7 @@ import torch
 from datasets import Dataset
 from torch.utils.data import Dataset as TorchDataset
 
-from hf_anchornet.batches import EpochOrder, make_batches, make_loader, mix_seed, seeded
+from hf_anchornet.train.batches import EpochOrder, make_batches, make_loader, mix_seed, seeded
 
 
 class Noisy(TorchDataset):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from hf_anchornet.benchmark import BenchmarkOptions, merge_reports, run_benchmark, score
-from hf_anchornet.benchmark_methods import (
+from hf_anchornet.bench.benchmark import BenchmarkOptions, merge_reports, run_benchmark, score
+from hf_anchornet.bench.benchmark_methods import (
     CascadeMethod,
     Steps,
     combine_steps,

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from hf_anchornet import SAMPLE_IMAGE, SAMPLE_REVIEW
-from hf_anchornet.benchmark_backends import BackendBenchmark, benchmark_backends
+from hf_anchornet.bench.benchmark_backends import BackendBenchmark, benchmark_backends
 
 
 @pytest.mark.slow

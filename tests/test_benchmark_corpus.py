@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from corpus_shards import TEXTS
 
-from hf_anchornet.benchmark_corpus import (
+from hf_anchornet.bench.benchmark_corpus import (
     CorpusBenchmark,
     benchmark_corpus,
     compare_with_loop,

@@ -5,8 +5,8 @@ import pytest
 from datasets import Dataset
 from PIL import Image
 
-from hf_anchornet.benchmark import BenchmarkOptions, run_benchmark
-from hf_anchornet.benchmark_image import ImageMethods, load_pictures, make_image_methods
+from hf_anchornet.bench.benchmark import BenchmarkOptions, run_benchmark
+from hf_anchornet.bench.benchmark_image import ImageMethods, load_pictures, make_image_methods
 from hf_anchornet.data import DataOptions
 
 LABELS = ["warm", "cold"]

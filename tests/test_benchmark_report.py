@@ -2,7 +2,7 @@
 
 from PIL import Image
 
-from hf_anchornet.benchmark_report import (
+from hf_anchornet.bench.benchmark_report import (
     describe_hardware,
     format_report,
     format_stages,

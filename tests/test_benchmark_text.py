@@ -5,10 +5,10 @@ import pytest
 import torch
 from datasets import Dataset
 
-from hf_anchornet.benchmark import BenchmarkOptions, run_benchmark
-from hf_anchornet.benchmark_text import Classify, TextMethods, load_texts, make_text_methods
-from hf_anchornet.controls import CONTROLS
+from hf_anchornet.bench.benchmark import BenchmarkOptions, run_benchmark
+from hf_anchornet.bench.benchmark_text import Classify, TextMethods, load_texts, make_text_methods
 from hf_anchornet.data import DataOptions
+from hf_anchornet.train.controls import CONTROLS
 
 LONG = "the film was a film . " * 30 + "good film , not bad " + "was the café a film ? " * 30
 LABELS = ["positive", "negative"]

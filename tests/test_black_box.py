@@ -5,7 +5,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
-from hf_anchornet.black_box import (
+from hf_anchornet.explain.black_box import (
     draw_by_coin,
     draw_by_count,
     fit_lime,

@@ -4,9 +4,9 @@ import sys
 
 import pytest
 
-from hf_anchornet.captum_extra import import_captum
-from hf_anchornet.explained_text import TextSubject
-from hf_anchornet.explainers_text import explain_text
+from hf_anchornet.explain.captum_extra import import_captum
+from hf_anchornet.explain.explained_text import TextSubject
+from hf_anchornet.explain.explainers_text import explain_text
 
 
 @pytest.mark.parametrize("missing", ["captum.attr", "sklearn.linear_model"])

@@ -9,17 +9,17 @@ from datasets import Dataset
 from huggingface_hub import ModelCard
 from PIL import Image
 
-from hf_anchornet import cards
-from hf_anchornet.card_results import (
+from hf_anchornet.cards import cards
+from hf_anchornet.cards.card_results import (
     QUALITIES,
     list_explanations,
     list_results,
     list_speed_ups,
     name_gaps,
 )
-from hf_anchornet.cards import MARK, CardSources, make_card, write_card
+from hf_anchornet.cards.cards import MARK, CardSources, make_card, write_card
+from hf_anchornet.cards.training_card import document_training
 from hf_anchornet.data import DataOptions
-from hf_anchornet.training_card import document_training
 
 ROOT = Path(__file__).parent.parent
 SHIPPED = sorted((ROOT / "model_cards").glob("*r.md"))

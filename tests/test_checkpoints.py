@@ -16,13 +16,13 @@ from planted_texts import FAST, SMALL, plant
 from safetensors.torch import load_file
 from torch.utils.data import DataLoader
 
-from hf_anchornet.augmentation import AugmentationOptions
-from hf_anchornet.checkpoints import check_order
 from hf_anchornet.data import DataOptions
-from hf_anchornet.folder_check import check_folder
-from hf_anchornet.training_image import ImageLocalizerOptions, train_image_localizer
-from hf_anchornet.training_options import TrainingOptions
-from hf_anchornet.training_text import LocalizerOptions, train_localizer
+from hf_anchornet.publish.folder_check import check_folder
+from hf_anchornet.train.augmentation import AugmentationOptions
+from hf_anchornet.train.checkpoints import check_order
+from hf_anchornet.train.training_image import ImageLocalizerOptions, train_image_localizer
+from hf_anchornet.train.training_options import TrainingOptions
+from hf_anchornet.train.training_text import LocalizerOptions, train_localizer
 
 pytestmark = pytest.mark.usefixtures("cache_nothing_at_home", "fresh_accelerator")
 
@@ -119,7 +119,7 @@ def test_a_training_resumes_at_and_after_the_end_of_an_epoch(run, interrupt, tmp
 def test_a_training_resumes_after_its_last_step(run, tmp_path, monkeypatch):
     run("whole")
     with monkeypatch.context() as patch:
-        patch.setattr("hf_anchornet.training_loop.write_json", stop_training)
+        patch.setattr("hf_anchornet.train.training_loop.write_json", stop_training)
         with pytest.raises(InterruptedTraining, match="stopped"):
             run(checkpoint_steps=4)
     assert names(tmp_path / "run") == ["best_1", "best_2", "step_12", "step_8"]
@@ -212,7 +212,7 @@ def test_a_half_written_checkpoint_is_none(run, interrupt, tmp_path, caplog, mon
 
     with monkeypatch.context() as patch:
         interrupt(5, run, checkpoint_steps=4)
-        patch.setattr("hf_anchornet.checkpoints.finish_folder", stop_training)
+        patch.setattr("hf_anchornet.train.checkpoints.finish_folder", stop_training)
         with pytest.raises(InterruptedTraining, match="stopped"):
             run(checkpoint_steps=2, resume=True)
     assert names(tmp_path / "run") == ["step_4", "step_6.partial"]

@@ -9,9 +9,10 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
-from hf_anchornet import cli, cli_text
+from hf_anchornet import cli
 from hf_anchornet.cli import main
-from hf_anchornet.cli_shared import show_progress, wants_color
+from hf_anchornet.commands import cli_text
+from hf_anchornet.commands.cli_shared import show_progress, wants_color
 
 REVIEW = "The plot is thin, yet a wonderful cast carries it. " * 4
 
@@ -313,7 +314,7 @@ def test_progress_is_shown_on_a_terminal_and_only_on_standard_error(monkeypatch,
     assert capsys.readouterr().err == ""
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
-    monkeypatch.setattr("hf_anchornet.cli_shared.DELAY", 0)
+    monkeypatch.setattr("hf_anchornet.commands.cli_shared.DELAY", 0)
     assert list(show_progress(range(3), "texts", None)) == [0, 1, 2]
     assert "texts" in terminal.getvalue()
     assert capsys.readouterr().out == ""

@@ -3,10 +3,10 @@
 import pytest
 from corpus_shards import TEXTS, list_files, read_rows, write_corpus, write_shard
 
-from hf_anchornet import corpus_jobs, corpus_ray
 from hf_anchornet.cli import main
-from hf_anchornet.corpus import IMAGE_TASK, TEXT_TASK, CorpusJob
-from hf_anchornet.corpus_jobs import JobSummary
+from hf_anchornet.corpora import corpus_jobs, corpus_ray
+from hf_anchornet.corpora.corpus import IMAGE_TASK, TEXT_TASK, CorpusJob
+from hf_anchornet.corpora.corpus_jobs import JobSummary
 from hf_anchornet.hub import DEFAULT_TEXT_LOCALIZER
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 from datasets import Dataset
 
-from hf_anchornet.cli_options import OptionParser, describe_attributes, parse_for_data
+from hf_anchornet.commands.cli_options import OptionParser, describe_attributes, parse_for_data
 from hf_anchornet.data import DataOptions
 
 pytestmark = pytest.mark.usefixtures("cache_nothing_at_home")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hf_anchornet.controls import CONTROLS, rank_by_textrank, rank_by_tfidf
+from hf_anchornet.train.controls import CONTROLS, rank_by_textrank, rank_by_tfidf
 from hf_anchornet.words_anchornet import Words
 
 TEXT = "Cats chase mice. Dogs bark! Mice fear cats, cats love mice. Weather was fine?\nThe end"

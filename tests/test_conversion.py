@@ -10,14 +10,14 @@ from torch.testing import assert_close
 from transformers import AutoModelForImageClassification
 
 from hf_anchornet import AnchorNetForImageClassification, AnchorNetImageConfig
-from hf_anchornet.conversion import (
+from hf_anchornet.geometry_anchornet import Window
+from hf_anchornet.publish.conversion import (
     convert_reference_state_dict,
     load_reference_checkpoint,
     random_reference_state_dict,
     reference_config,
 )
-from hf_anchornet.geometry_anchornet import Window
-from hf_anchornet.reference import (
+from hf_anchornet.publish.reference import (
     choose_boxes,
     choose_published_boxes,
     random_maps,

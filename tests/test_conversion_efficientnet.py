@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
-from hf_anchornet.conversion_efficientnet import (
+from hf_anchornet.publish.conversion_efficientnet import (
     convert_lite0_state_dict,
     lite0_processor,
     load_lite0_checkpoint,

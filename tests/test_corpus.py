@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from corpus_shards import TEXTS, list_files, make_job, write_corpus, write_shard
 
-from hf_anchornet.corpus import (
+from hf_anchornet.corpora.corpus import (
     IMAGE_TASK,
     SETTINGS,
     describe_shard,

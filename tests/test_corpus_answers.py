@@ -14,8 +14,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from hf_anchornet import PatchLocalizationPipeline, SpanLocalizationPipeline
-from hf_anchornet.corpus import IMAGE_TASK, find_shards
-from hf_anchornet.corpus_answers import answer_rows, localize_shard, name_rows, shape_of_image
+from hf_anchornet.corpora.corpus import IMAGE_TASK, find_shards
+from hf_anchornet.corpora.corpus_answers import (
+    answer_rows,
+    localize_shard,
+    name_rows,
+    shape_of_image,
+)
 
 
 class Echo:

@@ -10,9 +10,9 @@ import pytest
 from conftest import assert_same
 from corpus_shards import TEXTS, list_files, make_job, read_rows, write_corpus, write_shard
 
-from hf_anchornet import corpus_jobs
-from hf_anchornet.corpus_jobs import JobSummary, localize_corpus
-from hf_anchornet.corpus_settings import load_pipeline
+from hf_anchornet.corpora import corpus_jobs
+from hf_anchornet.corpora.corpus_jobs import JobSummary, localize_corpus
+from hf_anchornet.corpora.corpus_settings import load_pipeline
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import pytest
 from corpus_shards import TEXTS, list_files, make_job, read_rows, write_corpus, write_shard
 from test_corpus_jobs import check_answers, kill_the_worker_of
 
-from hf_anchornet.corpus import find_shards
-from hf_anchornet.corpus_jobs import localize_corpus
-from hf_anchornet.corpus_ray import ShardLocalizer, localize_on_ray
-from hf_anchornet.corpus_settings import describe_settings, load_pipeline
+from hf_anchornet.corpora.corpus import find_shards
+from hf_anchornet.corpora.corpus_jobs import localize_corpus
+from hf_anchornet.corpora.corpus_ray import ShardLocalizer, localize_on_ray
+from hf_anchornet.corpora.corpus_settings import describe_settings, load_pipeline
 
 
 class Column(list):

@@ -9,8 +9,8 @@ from conftest import save_together
 from corpus_shards import make_job
 
 from hf_anchornet import SpanLocalizationPipeline
-from hf_anchornet.corpus import IMAGE_TASK
-from hf_anchornet.corpus_settings import describe_settings, load_pipeline, make_schema
+from hf_anchornet.corpora.corpus import IMAGE_TASK
+from hf_anchornet.corpora.corpus_settings import describe_settings, load_pipeline, make_schema
 
 
 def describe(folder, **fields):

@@ -9,8 +9,8 @@ import warnings
 
 import pytest
 
-from hf_anchornet.demo_answers import load_models
-from hf_anchornet.demo_space import write_space
+from hf_anchornet.demo.demo_answers import load_models
+from hf_anchornet.demo.demo_space import write_space
 
 # Gradio closes none of the event loops that it makes for its own startup.
 pytestmark = [
@@ -21,7 +21,7 @@ pytestmark = [
 
 @pytest.fixture
 def demo_app():
-    yield pytest.importorskip("hf_anchornet.demo_app", exc_type=ImportError)
+    yield pytest.importorskip("hf_anchornet.demo.demo_app", exc_type=ImportError)
     asyncio.set_event_loop(None)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
@@ -30,9 +30,9 @@ def demo_app():
 
 def test_a_missing_gradio_is_named_with_its_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "gradio", None)
-    monkeypatch.delitem(sys.modules, "hf_anchornet.demo_app", raising=False)
+    monkeypatch.delitem(sys.modules, "hf_anchornet.demo.demo_app", raising=False)
     with pytest.raises(ImportError, match=r"pip install 'hf-anchornet\[demo\]'"):
-        __import__("hf_anchornet.demo_app")
+        __import__("hf_anchornet.demo.demo_app")
 
 
 def test_every_control_of_the_page_has_a_label(demo_app):

@@ -3,9 +3,9 @@
 import pytest
 from PIL import Image
 
-from hf_anchornet.demo_answers import MOST_CHARACTERS, open_upload, show_image, show_text
-from hf_anchornet.demo_models import DemoModels, DemoOptions
-from hf_anchornet.demo_views import compare, render_cards, render_spans, render_verdict
+from hf_anchornet.demo.demo_answers import MOST_CHARACTERS, open_upload, show_image, show_text
+from hf_anchornet.demo.demo_models import DemoModels, DemoOptions
+from hf_anchornet.demo.demo_views import compare, render_cards, render_spans, render_verdict
 
 TEXT = "the film was good , not bad , good"
 ONE = DemoOptions(5, [1], 8)

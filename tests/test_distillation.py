@@ -7,7 +7,7 @@ from datasets import Dataset
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from hf_anchornet.data import DataOptions, tokenize
-from hf_anchornet.distillation import (
+from hf_anchornet.train.distillation import (
     PIECE_WORDS,
     Teaching,
     add_taught_pieces,

@@ -7,7 +7,7 @@ from numpy.testing import assert_allclose
 from PIL import Image
 from transformers import pipeline
 
-from hf_anchornet.explained_image import ImageSubject
+from hf_anchornet.explain.explained_image import ImageSubject
 
 
 def pictures():

@@ -6,7 +6,7 @@ import torch
 from numpy.testing import assert_allclose
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
-from hf_anchornet.explained_text import TextSubject
+from hf_anchornet.explain.explained_text import TextSubject
 
 EMOJI = "good \N{THUMBS UP SIGN}\N{EMOJI MODIFIER FITZPATRICK TYPE-4} café, film!"
 

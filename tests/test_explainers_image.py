@@ -5,8 +5,8 @@ import pytest
 from numpy.testing import assert_allclose
 from PIL import Image
 
-from hf_anchornet.explained_image import ImageSubject
-from hf_anchornet.explainers_image import IMAGE_EXPLAINERS, explain_image
+from hf_anchornet.explain.explained_image import ImageSubject
+from hf_anchornet.explain.explainers_image import IMAGE_EXPLAINERS, explain_image
 
 QUICK = {
     "evidence": {},

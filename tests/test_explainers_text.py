@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from hf_anchornet.explained_text import TextSubject
-from hf_anchornet.explainers_text import TEXT_EXPLAINERS, explain_text
+from hf_anchornet.explain.explained_text import TextSubject
+from hf_anchornet.explain.explainers_text import TEXT_EXPLAINERS, explain_text
 from hf_anchornet.words_anchornet import Words
 
 TEXT = "the café \N{THUMBS UP SIGN} was a film , good and not a film ."

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from hf_anchornet import explaining_cost
-from hf_anchornet.explaining_cost import measure_call
+from hf_anchornet.explain import explaining_cost
+from hf_anchornet.explain.explaining_cost import measure_call
 
 MIB = 2**20
 on_linux = pytest.mark.skipif(

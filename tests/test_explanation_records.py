@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from hf_anchornet.explanation_records import ROWS_AT_ONCE, read_records, write_records
+from hf_anchornet.explain.explanation_records import ROWS_AT_ONCE, read_records, write_records
 
 SETTINGS = {"model": "runs/localizer", "num_rows": 3, "smoothing": 0.5, "records": None}
 

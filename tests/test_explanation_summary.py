@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from hf_anchornet.explanation_summary import ExplanationSummary
-from hf_anchornet.explanation_tables import make_explainer_table
+from hf_anchornet.explain.explanation_summary import ExplanationSummary
+from hf_anchornet.explain.explanation_tables import make_explainer_table
 
 TEXT = "the good film was not bad"
 

@@ -9,9 +9,9 @@ from datasets import Image as ImageFeature
 from PIL import Image
 
 from hf_anchornet.data import DataOptions
-from hf_anchornet.explained_text import TextSubject
-from hf_anchornet.explaining import ExplanationOptions, choose_rows, draw_rows, explain_rows
-from hf_anchornet.explanations import evaluate_explanations
+from hf_anchornet.explain.explained_text import TextSubject
+from hf_anchornet.explain.explaining import ExplanationOptions, choose_rows, draw_rows, explain_rows
+from hf_anchornet.explain.explanations import evaluate_explanations
 
 pytestmark = pytest.mark.usefixtures("cache_nothing_at_home")
 
@@ -83,7 +83,7 @@ def test_records_of_the_same_settings_are_read_and_others_refused(
     def fail(*_, **__):
         raise AssertionError("explained again")
 
-    monkeypatch.setattr("hf_anchornet.explanations.explain_rows", fail)
+    monkeypatch.setattr("hf_anchornet.explain.explanations.explain_rows", fail)
     assert evaluate(localizer_folder, make_rows(), records=path) == made
     with pytest.raises(ValueError, match="records of the same `mass`"):
         evaluate(localizer_folder, make_rows(), records=path, mass=0.9)
@@ -122,7 +122,7 @@ def test_scores_that_are_no_numbers_are_refused(localizer_folder, monkeypatch):
     def explain(subject, text, label, method):
         return np.full(len(text.split()), np.nan)
 
-    monkeypatch.setattr("hf_anchornet.explaining._Texts.explain", staticmethod(explain))
+    monkeypatch.setattr("hf_anchornet.explain.explaining._Texts.explain", staticmethod(explain))
     with pytest.raises(ValueError, match="`scores` of evidence must be finite, got nan in row 0"):
         evaluate(localizer_folder, make_rows(), faithfulness=False)
 
@@ -181,7 +181,7 @@ def test_the_cost_of_the_first_call_is_not_measured(planted, tokenizer, monkeypa
         calls.append(text)
         return np.zeros(len(text.split()))
 
-    monkeypatch.setattr("hf_anchornet.explaining._Texts.explain", staticmethod(explain))
+    monkeypatch.setattr("hf_anchornet.explain.explaining._Texts.explain", staticmethod(explain))
     options = ExplanationOptions(["random"], faithfulness=False)
     subject = TextSubject(planted, tokenizer)
     records = list(explain_rows(subject, make_rows(), DataOptions("here"), options))

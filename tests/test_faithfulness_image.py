@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from hf_anchornet.faithfulness_image import (
+from hf_anchornet.explain.faithfulness_image import (
     BLUR_SHARE,
     MAX_CELLS,
     NOISE,
@@ -105,7 +105,7 @@ def test_one_unknown_pixel_is_the_weighted_mean_of_its_neighbours():
 
 
 def test_values_from_neighbours_solve_the_equations_of_every_pixel(monkeypatch):
-    monkeypatch.setattr("hf_anchornet.faithfulness_image.NOISE", 0.0)
+    monkeypatch.setattr("hf_anchornet.explain.faithfulness_image.NOISE", 0.0)
     pixels = np.random.default_rng(0).integers(0, 256, (9, 12, 3), dtype=np.uint8)
     known = np.random.default_rng(1).random((9, 12)) > 0.6
     # Independent solution: repeat the weighted mean over a border of zeros until it stands still.
@@ -125,7 +125,7 @@ def test_values_from_neighbours_solve_the_equations_of_every_pixel(monkeypatch):
 
 
 def test_a_plane_of_colour_is_restored_inside(monkeypatch):
-    monkeypatch.setattr("hf_anchornet.faithfulness_image.NOISE", 0.0)
+    monkeypatch.setattr("hf_anchornet.explain.faithfulness_image.NOISE", 0.0)
     pixels = smooth_image()
     known = np.ones((30, 40), dtype=bool)
     known[8:20, 10:30] = False
@@ -133,7 +133,7 @@ def test_a_plane_of_colour_is_restored_inside(monkeypatch):
 
 
 def test_large_images_are_solved_on_a_smaller_grid_that_sees_known_pixels_only(monkeypatch):
-    monkeypatch.setattr("hf_anchornet.faithfulness_image.NOISE", 0.0)
+    monkeypatch.setattr("hf_anchornet.explain.faithfulness_image.NOISE", 0.0)
     size = 3 * SOLVED_PX + 10
     known = np.ones((size, size // 2), dtype=bool)
     known[100:201, 33:90] = False

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hf_anchornet.faithfulness import BINS, count_best
-from hf_anchornet.faithfulness_text import measure_rationale, measure_words
+from hf_anchornet.explain.faithfulness import BINS, count_best
+from hf_anchornet.explain.faithfulness_text import measure_rationale, measure_words
 from hf_anchornet.metrics.comprehensiveness import Comprehensiveness
 from hf_anchornet.metrics.sufficiency import Sufficiency
 from hf_anchornet.words_anchornet import Words

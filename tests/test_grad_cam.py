@@ -10,9 +10,9 @@ from transformers import (
     ViTImageProcessorPil,
 )
 
-from hf_anchornet.explained_image import ImageSubject
+from hf_anchornet.explain.explained_image import ImageSubject
+from hf_anchornet.explain.grad_cam import compute_grad_cam, find_last_map
 from hf_anchornet.geometry_anchornet import spread_over_pixels
-from hf_anchornet.grad_cam import compute_grad_cam, find_last_map
 
 
 @pytest.fixture

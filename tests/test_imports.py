@@ -11,7 +11,13 @@ from transformers.dynamic_module_utils import get_imports
 import hf_anchornet
 
 PACKAGE = Path(hf_anchornet.__file__).parent
-FILES = {path.stem: path for path in PACKAGE.glob("*.py")}
+FOLDERS = "bench", "cards", "commands", "corpora", "demo", "explain", "publish", "train"
+FILES = {
+    path.stem: path
+    for folder in ("", *FOLDERS)
+    for path in (PACKAGE / folder).glob("*.py")
+    if not folder or path.stem != "__init__"
+}
 METRICS = {f"metrics.{path.stem}": path for path in (PACKAGE / "metrics").glob("*.py")}
 
 RING = {
@@ -292,7 +298,13 @@ def imports(path):
 
 
 def siblings(name):
-    return {module for level, module, _ in imports({**FILES, **METRICS}[name]) if level}
+    """Files of this package that a file imports, by their names in the module map."""
+    found = set()
+    for level, module, _ in imports({**FILES, **METRICS}[name]):
+        inside = module.removeprefix("hf_anchornet.")
+        if level or inside != module:
+            found.add(inside if inside in METRICS else inside.rpartition(".")[2])
+    return found
 
 
 @pytest.mark.parametrize("name", sorted({**FILES, **METRICS}))
@@ -304,8 +316,18 @@ def test_a_file_imports_only_what_the_module_map_allows(name):
 @pytest.mark.parametrize("name", sorted(FILES))
 def test_nothing_imports_the_package_from_inside(name):
     for level, module, _ in imports(FILES[name]):
-        assert level or module.partition(".")[0] != "hf_anchornet"
+        assert module != "hf_anchornet", "`__init__` is for users: name the file"
         assert not level or module, "`from . import x` fails as remote code"
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_folder_is_imported_by_its_files(folder):
+    """Each has but a line of docstring in its `__init__`, and no two files share a name."""
+    tree = ast.parse((PACKAGE / folder / "__init__.py").read_text("utf-8"))
+    assert ast.get_docstring(tree)
+    assert len(tree.body) == 1
+    for path in (PACKAGE / folder).glob("[!_]*.py"):
+        assert FILES[path.stem] == path
 
 
 @pytest.mark.parametrize("name", sorted(RING))

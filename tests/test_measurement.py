@@ -6,15 +6,15 @@ import pytest
 from datasets import Dataset
 from transformers import BertConfig, BertForSequenceClassification
 
-from hf_anchornet.adaptation import ClassifierOptions
-from hf_anchornet.data import DataOptions
-from hf_anchornet.measurement import (
+from hf_anchornet.bench.measurement import (
     TextMeasurement,
     check_contract,
     count_token_multiply_adds,
     measure_classifier,
     measure_text,
 )
+from hf_anchornet.data import DataOptions
+from hf_anchornet.train.adaptation import ClassifierOptions
 
 pytestmark = pytest.mark.usefixtures("cache_nothing_at_home")
 

@@ -9,16 +9,16 @@ from datasets import Dataset, Features, Image, List, Value
 from PIL import Image as Pillow
 from transformers import ResNetConfig, ResNetForImageClassification, ViTImageProcessorPil
 
-from hf_anchornet.adaptation_image import PatchClassifierOptions
-from hf_anchornet.data import DataOptions
-from hf_anchornet.measurement_image import (
+from hf_anchornet.bench.measurement_image import (
     ImageMeasurement,
     check_image_contract,
     make_blank,
     measure_images,
     measure_patch_classifier,
 )
+from hf_anchornet.data import DataOptions
 from hf_anchornet.timing import count_multiply_adds
+from hf_anchornet.train.adaptation_image import PatchClassifierOptions
 
 RED, BLUE, GREY = (255, 0, 0), (0, 0, 255), (128, 128, 128)
 

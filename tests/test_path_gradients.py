@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from hf_anchornet.path_gradients import integrate
+from hf_anchornet.explain.path_gradients import integrate
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 50])

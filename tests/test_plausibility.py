@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hf_anchornet.plausibility import (
+from hf_anchornet.explain.plausibility import (
     ScoredText,
     check_spans,
     choose_rationale,

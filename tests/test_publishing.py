@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hf_anchornet.cards import MARK, CardSources
-from hf_anchornet.publishing import build_folder
+from hf_anchornet.cards.cards import MARK, CardSources
+from hf_anchornet.publish.publishing import build_folder
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Use 'content=:DeprecationWarning"

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from hf_anchornet import AnchorNetForImageClassification
-from hf_anchornet.conversion import convert_reference_state_dict, reference_config
-from hf_anchornet.reference import (
+from hf_anchornet.publish.conversion import convert_reference_state_dict, reference_config
+from hf_anchornet.publish.reference import (
     Reference,
     choose_boxes,
     choose_published_boxes,
@@ -51,7 +51,7 @@ class Wrong(StandIn):
 
 
 def choose_in_turn(positions, scores, size, stride, top_k, limits):
-    """The rules that `hf_anchornet.reference` states, one window after the other."""
+    """The rules that `hf_anchornet.publish.reference` states, one window after the other."""
     width, chosen = size - 1, []
 
     def iou(one, other):

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from hf_anchornet.explain.refined_evidence import refine_evidence, share_windows
 from hf_anchornet.geometry_anchornet import Window
-from hf_anchornet.refined_evidence import refine_evidence, share_windows
 from hf_anchornet.text_localizer_anchornet import TextLocalizer
 
 TEXTS = [

@@ -1,6 +1,11 @@
 """Numbers of JSON files as tables."""
 
-from hf_anchornet.result_tables import join, make_ablation_table, make_int8_table, make_speed_table
+from hf_anchornet.bench.result_tables import (
+    join,
+    make_ablation_table,
+    make_int8_table,
+    make_speed_table,
+)
 
 
 def make_row(accuracy, multiply_adds, *speed_ups):

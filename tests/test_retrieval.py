@@ -4,8 +4,8 @@ import pytest
 from datasets import Dataset, Features, List, Value
 
 from hf_anchornet.data import DataOptions
+from hf_anchornet.explain.retrieval import RetrievalOptions, measure_retrieval
 from hf_anchornet.metrics.span_hit_rate import SpanHitRate
-from hf_anchornet.retrieval import RetrievalOptions, measure_retrieval
 
 pytestmark = pytest.mark.usefixtures("cache_nothing_at_home")
 

@@ -11,8 +11,8 @@ from transformers import AutoModelForSequenceClassification, pipeline
 
 from hf_anchornet.cli import main
 from hf_anchornet.data import DataOptions
-from hf_anchornet.explaining import ExplanationOptions
-from hf_anchornet.scoring import EvaluationOptions, evaluate_models
+from hf_anchornet.explain.explaining import ExplanationOptions
+from hf_anchornet.explain.scoring import EvaluationOptions, evaluate_models
 
 pytestmark = pytest.mark.usefixtures("cache_nothing_at_home")
 

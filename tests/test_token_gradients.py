@@ -6,8 +6,8 @@ import torch
 from captum.attr import LayerIntegratedGradients
 from numpy.testing import assert_allclose
 
-from hf_anchornet.explained_text import TextSubject
-from hf_anchornet.token_gradients import integrate_tokens
+from hf_anchornet.explain.explained_text import TextSubject
+from hf_anchornet.explain.token_gradients import integrate_tokens
 
 TEXT = "a good film was not bad, the café was xyz."
 

@@ -21,18 +21,18 @@ from transformers import (
 )
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from hf_anchornet.batches import make_loader
 from hf_anchornet.data import DataOptions, make_collator
-from hf_anchornet.training import make_accelerator
-from hf_anchornet.training_loop import group_parameters, train
-from hf_anchornet.training_options import TrainingOptions
-from hf_anchornet.training_text import (
+from hf_anchornet.train.batches import make_loader
+from hf_anchornet.train.training import make_accelerator
+from hf_anchornet.train.training_loop import group_parameters, train
+from hf_anchornet.train.training_options import TrainingOptions
+from hf_anchornet.train.training_text import (
     LocalizerOptions,
     make_localizer,
     make_tokenizer,
     train_localizer,
 )
-from hf_anchornet.vocabulary import train_tokenizer
+from hf_anchornet.train.vocabulary import train_tokenizer
 
 pytestmark = pytest.mark.usefixtures("cache_nothing_at_home")
 

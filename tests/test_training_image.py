@@ -16,7 +16,6 @@ from PIL import Image
 from transformers import AutoImageProcessor, AutoModelForImageClassification, pipeline
 
 from hf_anchornet import AnchorNetImageProcessor
-from hf_anchornet.augmentation import AugmentationOptions
 from hf_anchornet.data import DataOptions, find_modality
 from hf_anchornet.data_image import (
     collate_images,
@@ -25,13 +24,14 @@ from hf_anchornet.data_image import (
     make_whole_images,
 )
 from hf_anchornet.evaluation_image import measure_pointing
-from hf_anchornet.training_image import (
+from hf_anchornet.train.augmentation import AugmentationOptions
+from hf_anchornet.train.training_image import (
     ImageLocalizerOptions,
     make_image_loader,
     make_image_localizer,
     train_image_localizer,
 )
-from hf_anchornet.training_options import TrainingOptions
+from hf_anchornet.train.training_options import TrainingOptions
 
 ROOT = Path(__file__).parent.parent
 SMALL = {

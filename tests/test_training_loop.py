@@ -10,9 +10,9 @@ from planted_texts import FAST, SMALL, plant
 from safetensors.torch import load_file
 
 from hf_anchornet.data import DataOptions
-from hf_anchornet.training_loop import _Run, _save_best
-from hf_anchornet.training_options import TrainingOptions
-from hf_anchornet.training_text import LocalizerOptions, train_localizer
+from hf_anchornet.train.training_loop import _Run, _save_best
+from hf_anchornet.train.training_options import TrainingOptions
+from hf_anchornet.train.training_text import LocalizerOptions, train_localizer
 
 pytestmark = pytest.mark.usefixtures("cache_nothing_at_home", "fresh_accelerator")
 
@@ -127,7 +127,7 @@ def test_a_tracker_changes_no_weight(run, tmp_path):
 
 
 def test_a_tracker_that_is_not_installed_names_the_extra(monkeypatch):
-    monkeypatch.setattr("hf_anchornet.training_options.find_spec", lambda name: None)
+    monkeypatch.setattr("hf_anchornet.train.training_options.find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r"`log_with` 'tensorboard' .*hf-anchornet\[track\]"):
         TrainingOptions("unused", log_with="tensorboard")
 

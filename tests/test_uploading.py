@@ -4,7 +4,7 @@ import pytest
 from huggingface_hub import HfApi
 from huggingface_hub.utils import disable_progress_bars
 
-from hf_anchornet.uploading import upload_folder
+from hf_anchornet.publish.uploading import upload_folder
 
 disable_progress_bars()
 pytestmark = pytest.mark.filterwarnings(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hf_anchornet.whole_folders import SUMS_FILE, find_damage, finish_folder, start_folder
+from hf_anchornet.train.whole_folders import SUMS_FILE, find_damage, finish_folder, start_folder
 
 
 @pytest.fixture

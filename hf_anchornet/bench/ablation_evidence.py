@@ -1,0 +1,211 @@
+"""What makes evidence agree with people: each idea trained and judged alike."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from datasets import load_dataset
+from torch import Tensor, nn
+from transformers import AutoTokenizer
+
+from hf_anchornet.configuration_anchornet import AnchorNetTextConfig
+from hf_anchornet.data import DataOptions
+from hf_anchornet.explain.explained_text import TextSubject
+from hf_anchornet.explain.explaining import ExplanationOptions, explain_rows
+from hf_anchornet.explain.explanation_summary import ExplanationSummary
+from hf_anchornet.geometry_anchornet import center_evidence
+from hf_anchornet.modeling_anchornet import LinearAggregation
+from hf_anchornet.modeling_anchornet_text import AnchorNetTextForSequenceClassification
+from hf_anchornet.train.training_options import TrainingOptions
+from hf_anchornet.train.training_text import LocalizerOptions, train_localizer
+
+ENTROPY, CONTINUITY = 0.02, 0.01
+"""Weights of two penalties that lost: no more than these leave the accuracy as it is."""
+
+
+# transformers finds the loss by the end of these names.
+class BySizeForSequenceClassification(AnchorNetTextForSequenceClassification):
+    """Evidence costs what it covers: a window of five tokens five times one of a token."""
+
+    @property
+    def branch_penalties(self) -> list[float]:
+        """As always, times the size of the window."""
+        penalties = zip(super().branch_penalties, self.windows, strict=True)
+        return [penalty * window.size for penalty, window in penalties]
+
+
+class ByEntropyForSequenceClassification(AnchorNetTextForSequenceClassification):
+    """Evidence on few windows costs less than the same on many: entropy of its shares."""
+
+    def penalize(self, evidence: Sequence[Tensor]) -> Tensor:
+        """As always, and the entropy of the windows' shares in the absolute evidence, in nats."""
+        strength = [center_evidence(branch).abs().amax(dim=-1) for branch in evidence]
+        shares = torch.cat(strength, dim=1)  # (batch, patches)
+        shares = shares / shares.sum(dim=1, keepdim=True).clamp(min=1e-6)
+        entropy: Tensor = torch.special.entr(shares).sum(dim=1).mean()
+        return super().penalize(evidence) + ENTROPY * entropy
+
+
+class ByContinuityForSequenceClassification(AnchorNetTextForSequenceClassification):
+    """Evidence that changes from window to window costs more: total variation."""
+
+    def penalize(self, evidence: Sequence[Tensor]) -> Tensor:
+        """As always, and the absolute differences of neighbours (Lei et al. 2016, equation 5)."""
+        steps = [center_evidence(branch).diff(dim=1).abs().sum() for branch in evidence]
+        return super().penalize(evidence) + CONTINUITY * torch.stack(steps).sum() / len(evidence[0])
+
+
+class GatedAggregation(LinearAggregation):
+    """The linear rule behind a gate of each window: a prior on sparsity that is learned.
+
+    A window's score times a number in (0, 1) that it says of itself; it stays local and additive.
+    """
+
+    def __init__(self, config: AnchorNetTextConfig, norms: Sequence[nn.Module]) -> None:
+        super().__init__(config, norms)
+        self.gates = nn.ModuleList(nn.Linear(config.hidden_size, 1) for _ in norms)
+
+    def scores(self, features: Sequence[Tensor], masks: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """See `LinearAggregation.scores`."""
+        opened = [
+            torch.sigmoid(gate(norm(feature)).float())
+            for gate, norm, feature in zip(self.gates, self.norms, features, strict=True)
+        ]
+        plain = super().scores(features, masks)
+        return tuple(score * gate for score, gate in zip(plain, opened, strict=True))
+
+
+class GatedForSequenceClassification(AnchorNetTextForSequenceClassification):
+    """A text classifier with `GatedAggregation`."""
+
+    def __init__(self, config: AnchorNetTextConfig) -> None:
+        super().__init__(config)
+        self.aggregation = GatedAggregation(config, list(self.aggregation.norms))
+        self.post_init()  # type: ignore[no-untyped-call]
+
+
+class Idea(NamedTuple):
+    """One way to train; the defaults are what the package does.
+
+    Attributes:
+        changes: To the `LocalizerOptions`.
+        model_class: Class of the model.
+        taught: Whether a teacher teaches pieces of the texts.
+    """
+
+    changes: dict[str, Any]
+    model_class: type[AnchorNetTextForSequenceClassification] = (
+        AnchorNetTextForSequenceClassification
+    )
+    taught: bool = False
+
+
+IDEAS = {
+    "default": Idea({}),
+    "no penalty": Idea({"evidence_penalty": 0.0, "ngram_penalty": 0.0}),
+    "penalty x 3": Idea({"evidence_penalty": 0.03, "ngram_penalty": 0.15}),
+    "penalty by size": Idea({}, BySizeForSequenceClassification),
+    "entropy": Idea({}, ByEntropyForSequenceClassification),
+    "continuity": Idea({}, ByContinuityForSequenceClassification),
+    "learned gate": Idea({}, GatedForSequenceClassification),
+    "no word dropout": Idea({"token_dropout_prob": 0.0}),
+    "word dropout .4": Idea({"token_dropout_prob": 0.4}),
+    "windows 1 to 17": Idea({"kernel_sizes": [3, 3, 3, 3], "dilations": [1, 1, 2, 4]}),
+    "no n-grams": Idea({"ngram_sizes": []}),
+    "teacher, sentences": Idea({}, taught=True),
+    "teacher, phrases": Idea({"piece_words": [3, 12]}, taught=True),
+}
+
+
+@dataclass
+class EvidenceAblationOptions:
+    """Which ideas are compared, and on what.
+
+    Attributes:
+        span_sets: Sources with spans that people marked, of the same labels; their validation
+            splits are looked at.
+        ideas: Names in `IDEAS`; default: all.
+        smoothing: Word scores are compared as they are and smoothed by this, in words.
+    """
+
+    span_sets: list[str]
+    ideas: list[str] = field(default_factory=lambda: list(IDEAS))
+    smoothing: float = 3.0
+
+    def __post_init__(self) -> None:
+        """Check the names."""
+        unknown = sorted(set(self.ideas) - set(IDEAS))
+        if unknown or not self.ideas:
+            raise ValueError(f"`ideas` must be among {sorted(IDEAS)}, got {self.ideas}.")
+
+
+def compare_evidence(
+    data: DataOptions,
+    options: EvidenceAblationOptions,
+    localizer: LocalizerOptions,
+    training: TrainingOptions,
+    progress: Callable[[dict[str, Any]], None] = lambda report: None,
+) -> dict[str, Any]:
+    """For each idea the accuracy on the validation split and the agreement with people.
+
+    Args:
+        data: What all learn from.
+        options: Which ideas, judged on what.
+        localizer: What all have in common; its teacher teaches those that have one.
+        training: How all are trained.
+        progress: Called with the report so far after each idea.
+
+    Returns:
+        `settings`, and `ideas`: for each `accuracy` and by set, in `sets`, what
+        `score_plausibility` says.
+
+    Raises:
+        ValueError: if an idea needs a teacher and there is none.
+    """
+    if localizer.teacher is None and any(IDEAS[name].taught for name in options.ideas):
+        raise ValueError(
+            "`teacher` must be a classifier for the ideas with one, got None; name one or leave "
+            "these `ideas` out."
+        )
+    common: dict[str, Any] = {
+        "data": data,
+        "ablation": options,
+        "localizer": localizer,
+        "training": training,
+    }
+    report: dict[str, Any] = {
+        "settings": {name: asdict(each) for name, each in common.items()},
+        "ideas": {},
+    }
+    for name in options.ideas:
+        folder = str(Path(training.output_dir, name.replace(" ", "_")))
+        report["ideas"][name] = _train_and_judge(
+            IDEAS[name], data, options, localizer, replace(training, output_dir=folder)
+        )
+        progress(report)
+    return report
+
+
+def _train_and_judge(
+    idea: Idea,
+    data: DataOptions,
+    options: EvidenceAblationOptions,
+    localizer: LocalizerOptions,
+    training: TrainingOptions,
+) -> dict[str, Any]:
+    teacher = localizer.teacher if idea.taught else None
+    chosen = replace(localizer, teacher=teacher, **idea.changes)
+    trained = train_localizer(data, chosen, training, idea.model_class)
+    model = idea.model_class.from_pretrained(training.output_dir)
+    subject = TextSubject(model, AutoTokenizer.from_pretrained(training.output_dir))
+    judging = ExplanationOptions(faithfulness=False)
+    sets = {}
+    for source in options.span_sets:
+        rows = load_dataset(source, split="validation")
+        summary = ExplanationSummary(options.smoothing)
+        for record in explain_rows(subject, rows, DataOptions(source), judging):
+            summary.add(record)
+        sets[Path(source).name] = summary.report()["explainers"]["evidence"]["plausibility"]
+    return {"accuracy": trained["best"]["accuracy"], "sets": sets}

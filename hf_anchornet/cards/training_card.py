@@ -1,0 +1,53 @@
+"""The card of a model that was trained here, and what it was trained on."""
+
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+from datasets import Dataset
+
+from hf_anchornet.data import DataOptions
+from hf_anchornet.train.training_loop import write_json
+
+from .cards import TRAINING_FILE, write_card
+
+
+def document_training(
+    report: dict[str, Any],
+    data: DataOptions,
+    rows: Dataset,
+    accelerator: Accelerator,
+    reading: str = "whole inputs",
+) -> dict[str, Any]:
+    """Add what was learned from to a report and its `training.json`; write the model's card.
+
+    Args:
+        report: From `train`.
+        data: Where the rows are.
+        rows: What was learned from.
+        accelerator: From `make_accelerator`.
+        reading: What the model reads of each row.
+
+    Returns:
+        The report with "data", see `describe_data`.
+    """
+    report = report | {"data": describe_data(data, rows) | {"reading": reading}}
+    if accelerator.is_main_process:
+        folder = Path(report["options"]["output_dir"])
+        write_json(folder / TRAINING_FILE, report)
+        write_card(folder)
+    accelerator.wait_for_everyone()
+    return report
+
+
+def describe_data(options: DataOptions, rows: Dataset) -> dict[str, Any]:
+    """What a card tells of the rows that were learned from; a folder's or file's own name only."""
+    source = Path(options.dataset)
+    return {
+        "dataset": source.resolve().name if source.exists() else options.dataset,
+        "subset": options.subset,
+        "train_split": options.train_split,
+        "validation_split": options.validation_split,
+        "num_rows": len(rows),
+        "license": rows.info.license or None,
+    }

@@ -1,0 +1,1 @@
+"""Explanations of any classifier, and how true they are."""

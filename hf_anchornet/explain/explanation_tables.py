@@ -1,0 +1,173 @@
+"""What explainers are worth, as tables in Markdown."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from hf_anchornet.bench.benchmark_report import format_table
+
+Report = Mapping[str, Any]
+
+FILLS = {
+    "rationale": "chosen words cut",
+    "cut": "best words cut",
+    "blur": "blurred",
+    "mean": "mean colour",
+    "neighbours": "from neighbours",
+}
+"""How words or cells are taken away, in words."""
+
+PLAUSIBILITY = {
+    "token_auprc": "token AUPRC",
+    "pointing": "pointing",
+    "token_f1": "token-F1",
+    "span_iou_f1": "IoU-F1",
+    "span_jaccard": "Jaccard",
+    "character_f1": "character F1",
+    "energy": "energy in boxes",
+    "max_box_acc_v2": "MaxBoxAccV2",
+}
+"""Scores of agreement with people, in words."""
+
+SIDES = ("comprehensiveness", "sufficiency")
+COSTS = {"milliseconds": "ms", "peak_mib": "MiB", "times_slower": "times slower"}
+"""What an explanation costs, in words; `times_slower` than the evidence of an AnchorNet."""
+
+
+def make_explainer_table(report: Report) -> str:
+    """One row an explainer: agreement with people, faithfulness, cost.
+
+    Of comprehensiveness higher is better, of sufficiency lower.
+
+    Args:
+        report: From `evaluate_explanations`.
+    """
+    explainers: Mapping[str, Report] = report["explainers"]
+    first = next(iter(explainers.values()))
+    agreement = [key for key in PLAUSIBILITY if key in (first["plausibility"] or {})]
+    fills = [fill for fill in FILLS if fill in first["faithfulness"]]
+    head = (
+        "explainer",
+        *(PLAUSIBILITY[key] for key in agreement),
+        *(f"comprehensiveness / sufficiency, {FILLS[fill]}" for fill in fills),
+        *COSTS.values(),
+    )
+    rows = []
+    for name, row in explainers.items():
+        shares = [f"{row['plausibility'][key]:.3f}" for key in agreement]
+        falls = [
+            " / ".join(f"{row['faithfulness'][fill][side]:.3f}" for side in SIDES) for fill in fills
+        ]
+        rows.append((name.replace("_", " "), *shares, *falls, *format_costs(row)))
+    return format_table(head, rows)
+
+
+def format_costs(row: Report) -> list[str]:
+    """One cell for each of `COSTS`."""
+    forms = {"milliseconds": ",.1f", "peak_mib": ",.0f", "times_slower": ",.0f"}
+    return [
+        "not measured" if row[name] is None else format(row[name], forms[name]) for name in COSTS
+    ]
+
+
+def describe_explainers(name: str, reports: Mapping[str, Report]) -> str:
+    """A section of one set: the explainers of each model.
+
+    Args:
+        name: Of the set.
+        reports: From `evaluate_explanations`, by the model to show.
+    """
+    page = f"\n## Explanations: {name}\n"
+    for model, report in reports.items():
+        page += f"\nOf {model}, {report['num_explained']:,} examples of the test split:\n\n"
+        page += make_explainer_table(report)
+    return page
+
+
+def make_evidence_table(reports: Mapping[str, Report]) -> str:
+    """One row a set: an AnchorNet's own evidence beside what else explains the same model.
+
+    Args:
+        reports: From `evaluate_explanations`, by the name to show.
+    """
+    head = (
+        "set",
+        "pointing",
+        "AUPRC or energy",
+        "the best other",
+        "random",
+        "comprehensiveness / sufficiency",
+        "times slower: IG / LIME",
+    )
+    return format_table(head, [_compare(name, report) for name, report in reports.items()])
+
+
+def _compare(name: str, report: Report) -> tuple[str, ...]:
+    explainers = report["explainers"]
+    own = explainers["evidence"]
+    score = "token_auprc" if "token_auprc" in own["plausibility"] else "energy"
+    scores = {other: row["plausibility"][score] for other, row in explainers.items()}
+    others = {other: scores[other] for other in scores if other not in ("evidence", "random")}
+    best = max(others, key=lambda other: others[other], default=None)
+    slower = [
+        f"{explainers[other]['times_slower']:,.0f}"
+        for other in ("integrated_gradients", "lime")
+        if other in explainers
+    ]
+    faith = next(iter(own["faithfulness"].values()))
+    return (
+        name,
+        f"{own['plausibility']['pointing']:.3f}",
+        f"{scores['evidence']:.3f}",
+        f"{others[best]:.3f} ({best.replace('_', ' ')})" if best else "not measured",
+        f"{scores['random']:.3f}" if "random" in scores else "not measured",
+        " / ".join(f"{faith[side]:.3f}" for side in SIDES),
+        " / ".join(slower) or "not measured",
+    )
+
+
+def compare_ideas(report: Report) -> str:
+    """One row an idea: accuracy, and on each set how well the evidence agrees with people.
+
+    Args:
+        report: From `compare_evidence`.
+    """
+    sets = list(next(iter(report["ideas"].values()))["sets"])
+    rows = [
+        (
+            name,
+            f"{found['accuracy']:.4f}",
+            *(
+                " / ".join(
+                    f"{found['sets'][each][score]:.3f}"
+                    for score in ("raw_pointing", "raw_token_auprc", "token_auprc")
+                )
+                for each in sets
+            ),
+        )
+        for name, found in report["ideas"].items()
+    ]
+    heads = [f"{each}: pointing / AUPRC / smoothed" for each in sets]
+    return format_table(("idea", "accuracy", *heads), rows)
+
+
+def make_retrieval_table(report: Report) -> str:
+    """How often the best passages of a document hold what people marked, beside the controls.
+
+    Args:
+        report: JSON of `scripts/measure_retrieval.py`.
+    """
+    top_k = report["settings"]["retrieval"]["top_k"]
+    head = (
+        f"{report['num_documents']} contracts of the test split with such a clause",
+        "evidence",
+        "random passages",
+        "the first ones",
+    )
+    rows = [
+        (what, *(f"{report[rate][source]:.3f}" for source in ("evidence", "random", "head")))
+        for rate, what in (
+            ("hit_rate", f"a clause among the best {top_k}"),
+            ("half_hit_rate", "half of a clause in one of them"),
+        )
+    ]
+    return format_table(head, rows)

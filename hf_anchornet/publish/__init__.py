@@ -1,0 +1,1 @@
+"""From a folder of a model to the Hub, and from other checkpoints to ours."""

@@ -1,0 +1,1 @@
+"""Training of localizers and downstream classifiers."""
