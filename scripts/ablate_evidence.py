@@ -1,12 +1,19 @@
 """Compare ways to make evidence agree with people, on validation splits: see `--help`."""
 
+import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from filelock import FileLock
 from transformers import HfArgumentParser
 
-from hf_anchornet.bench.ablation_evidence import EvidenceAblationOptions, compare_evidence
+from hf_anchornet.bench.ablation_evidence import (
+    EvidenceAblationOptions,
+    compare_evidence,
+    merge_reports,
+)
 from hf_anchornet.data import DataOptions
 from hf_anchornet.explain.explanation_tables import compare_ideas
 from hf_anchornet.train.training_loop import write_json
@@ -19,7 +26,8 @@ class Output:
     """Where the numbers go.
 
     Attributes:
-        output: JSON file to write, anew after each idea.
+        output: JSON file to write, anew after each idea; ideas that it holds already stay, so that
+            several processes may share the work.
     """
 
     output: str = "results/ablation_evidence.json"
@@ -34,10 +42,13 @@ def main() -> None:
     )
     data, options, localizer, training, output = parser.parse_args_into_dataclasses()
     path = Path(output.output)
-    report = compare_evidence(
-        data, options, localizer, training, lambda report: write_json(path, report)
-    )
-    print(compare_ideas(report))
+
+    def save(report: dict[str, Any]) -> None:
+        with FileLock(f"{path}.lock"):
+            known = json.loads(path.read_text("utf-8")) if path.exists() else {}
+            write_json(path, merge_reports(known, report))
+
+    print(compare_ideas(compare_evidence(data, options, localizer, training, save)))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from hf_anchornet.bench.ablation_evidence import (
     EvidenceAblationOptions,
     GatedForSequenceClassification,
     compare_evidence,
+    merge_reports,
 )
 from hf_anchornet.data import DataOptions
 from hf_anchornet.explain.explanation_tables import compare_ideas
@@ -100,9 +101,10 @@ def test_ideas_are_trained_and_judged_alike(reviews, tmp_path):
     assert list(report["ideas"]) == ["default", "learned gate"]
     for found in report["ideas"].values():
         assert 0 <= found["accuracy"] <= 1
-        assert found["sets"]["reviews"]["num_documents"] == 16
+        for judged in ("evidence", "refined_evidence"):
+            assert found["sets"]["reviews"][judged]["num_documents"] == 16
     table = compare_ideas(report)
-    assert table.startswith("| idea | accuracy | reviews: pointing / AUPRC / smoothed |")
+    assert table.startswith("| idea | accuracy | reviews: pointing / AUPRC / smoothed / refined |")
     assert len(table.splitlines()) == 4
 
 
@@ -121,3 +123,19 @@ def test_an_unknown_idea_is_refused():
 def test_every_idea_is_a_change_of_known_options():
     known = set(LocalizerOptions.__dataclass_fields__)
     assert all(set(idea.changes) <= known for idea in IDEAS.values())
+
+
+def test_processes_that_share_the_ideas_make_one_report():
+    settings = {"ablation": {"ideas": ["entropy"], "smoothing": 3.0}}
+    known = {"settings": settings, "ideas": {"entropy": 1}}
+    other = {
+        "settings": {"ablation": {"ideas": ["default"], "smoothing": 3.0}},
+        "ideas": {"default": 2},
+    }
+    assert merge_reports({}, known) == known
+    merged = merge_reports(known, other)
+    assert list(merged["ideas"].items()) == [("default", 2), ("entropy", 1)]
+    assert merged["settings"]["ablation"]["ideas"] == ["default", "entropy"]
+    other["settings"]["ablation"]["smoothing"] = 1.0
+    with pytest.raises(ValueError, match=r"`output` must hold ideas of the same options.*ablation"):
+        merge_reports(known, other)

@@ -24,6 +24,8 @@ from hf_anchornet.train.training_text import LocalizerOptions, train_localizer
 ENTROPY, CONTINUITY = 0.02, 0.01
 """Weights of two penalties that lost: no more than these leave the accuracy as it is."""
 
+JUDGED = ("evidence", "refined_evidence")
+
 
 # transformers finds the loss by the end of these names.
 class BySizeForSequenceClassification(AnchorNetTextForSequenceClassification):
@@ -114,6 +116,9 @@ IDEAS = {
     "word dropout .4": Idea({"token_dropout_prob": 0.4}),
     "windows 1 to 17": Idea({"kernel_sizes": [3, 3, 3, 3], "dilations": [1, 1, 2, 4]}),
     "no n-grams": Idea({"ngram_sizes": []}),
+    "n-grams of one token": Idea({"ngram_sizes": [1]}),
+    "one token, by size": Idea({"ngram_sizes": [1]}, BySizeForSequenceClassification),
+    "whole texts": Idea({"crop_tokens": 100_000}),
     "teacher, sentences": Idea({}, taught=True),
     "teacher, phrases": Idea({"piece_words": [3, 12]}, taught=True),
 }
@@ -159,7 +164,7 @@ def compare_evidence(
 
     Returns:
         `settings`, and `ideas`: for each `accuracy` and by set, in `sets`, what
-        `score_plausibility` says.
+        `score_plausibility` says of evidence and refined evidence.
 
     Raises:
         ValueError: if an idea needs a teacher and there is none.
@@ -200,12 +205,48 @@ def _train_and_judge(
     trained = train_localizer(data, chosen, training, idea.model_class)
     model = idea.model_class.from_pretrained(training.output_dir)
     subject = TextSubject(model, AutoTokenizer.from_pretrained(training.output_dir))
-    judging = ExplanationOptions(faithfulness=False)
+    judging = ExplanationOptions(list(JUDGED), faithfulness=False)
     sets = {}
     for source in options.span_sets:
         rows = load_dataset(source, split="validation")
         summary = ExplanationSummary(options.smoothing)
         for record in explain_rows(subject, rows, DataOptions(source), judging):
             summary.add(record)
-        sets[Path(source).name] = summary.report()["explainers"]["evidence"]["plausibility"]
+        found = summary.report()["explainers"]
+        sets[Path(source).name] = {name: found[name]["plausibility"] for name in JUDGED}
     return {"accuracy": trained["best"]["accuracy"], "sets": sets}
+
+
+def merge_reports(known: dict[str, Any], report: dict[str, Any]) -> dict[str, Any]:
+    """One report of two, so that several processes may compare ideas; the second one counts.
+
+    Args:
+        known: From `compare_evidence`; empty: there is none yet.
+        report: The same, of other ideas.
+
+    Raises:
+        ValueError: if they were not trained and judged alike.
+    """
+    if not known:
+        return report
+    first, second = (_shared_settings(each) for each in (known, report))
+    different = [name for name in second if first[name] != second[name]]
+    if different:
+        raise ValueError(
+            f"`output` must hold ideas of the same options, got others for {different}; name "
+            "another file or move that one away."
+        )
+    found = known["ideas"] | report["ideas"]
+    ideas = {name: found[name] for name in IDEAS if name in found}
+    settings = report["settings"]
+    ablation = settings["ablation"] | {"ideas": list(ideas)}
+    return {"settings": settings | {"ablation": ablation}, "ideas": ideas}
+
+
+def _shared_settings(report: dict[str, Any]) -> dict[str, Any]:
+    """What all ideas have in common: all but their names and where their models are."""
+    settings = report["settings"]
+    return {
+        group: {name: value for name, value in options.items() if name not in ("ideas", "teacher")}
+        for group, options in settings.items()
+    }

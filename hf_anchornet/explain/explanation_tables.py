@@ -138,15 +138,20 @@ def compare_ideas(report: Report) -> str:
             f"{found['accuracy']:.4f}",
             *(
                 " / ".join(
-                    f"{found['sets'][each][score]:.3f}"
-                    for score in ("raw_pointing", "raw_token_auprc", "token_auprc")
+                    f"{found['sets'][each][explainer][score]:.3f}"
+                    for explainer, score in (
+                        ("evidence", "raw_pointing"),
+                        ("evidence", "raw_token_auprc"),
+                        ("evidence", "token_auprc"),
+                        ("refined_evidence", "raw_token_auprc"),
+                    )
                 )
                 for each in sets
             ),
         )
         for name, found in report["ideas"].items()
     ]
-    heads = [f"{each}: pointing / AUPRC / smoothed" for each in sets]
+    heads = [f"{each}: pointing / AUPRC / smoothed / refined" for each in sets]
     return format_table(("idea", "accuracy", *heads), rows)
 
 
