@@ -24,6 +24,8 @@ class AnchorNetConfig(PreTrainedConfig):
         dilations: Dilation of each layer; empty: all 1.
         branch_depths: Depth in the trunk of each branch, rising; the last is the last layer.
             Empty: a branch at every depth.
+        gated: Whether each window of the trunk says by itself how much its score counts, a number
+            in (0, 1): evidence on fewer windows.
         hidden_dropout_prob: Dropout before each branch's linear map.
         auxiliary_loss_weight: Weight of the branches' own mean loss next to that of the sum.
         evidence_penalty: Weight of the total absolute centred evidence in the training loss;
@@ -41,6 +43,7 @@ class AnchorNetConfig(PreTrainedConfig):
     strides: list[int] = field(default_factory=list)
     dilations: list[int] = field(default_factory=list)
     branch_depths: list[int] = field(default_factory=list)
+    gated: bool = False
     hidden_dropout_prob: float = 0.3
     auxiliary_loss_weight: float = 0.3
     evidence_penalty: float = 0.0

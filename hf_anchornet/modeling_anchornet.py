@@ -64,6 +64,10 @@ class LinearAggregation(nn.Module):
     normalisation of each position alone before each linear map (text: over channels), and the
     mean over branches in the logits instead of one classifier a branch.
 
+    `config.gated` multiplies the score of a window by `sigmoid(v_b . norm_b(f_b(p)) + d_b)`, one
+    number for all labels (in the manner of the gated attention of Ilse et al. 2018, equation 9,
+    but not normalised over windows): the sum stays exact, each term local.
+
     Args:
         config: The model's configuration.
         norms: One normalisation a branch, that looks at one position at a time.
@@ -76,6 +80,8 @@ class LinearAggregation(nn.Module):
         self.heads = nn.ModuleList(
             nn.Linear(config.hidden_size, num_labels, bias=False) for _ in norms
         )
+        num_gates = len(norms) if config.gated else 0
+        self.gates = nn.ModuleList(nn.Linear(config.hidden_size, 1) for _ in range(num_gates))
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
         self.bias = nn.Parameter(torch.zeros(num_labels))
 
@@ -84,11 +90,16 @@ class LinearAggregation(nn.Module):
 
         Windows that do not count score zero; `weigh_scores` turns scores into evidence.
         """
+        normed = [norm(feature) for norm, feature in zip(self.norms, features, strict=True)]
+        scores = tuple(
+            SCORE_SCALE * head(self.dropout(feature)).float() * mask[..., None]
+            for head, feature, mask in zip(self.heads, normed, masks, strict=True)
+        )
+        if not self.gates:
+            return scores
         return tuple(
-            SCORE_SCALE * head(self.dropout(norm(feature))).float() * mask[..., None]
-            for norm, head, feature, mask in zip(
-                self.norms, self.heads, features, masks, strict=True
-            )
+            score * torch.sigmoid(gate(feature).float())
+            for gate, feature, score in zip(self.gates, normed, scores, strict=True)
         )
 
 

@@ -13,13 +13,11 @@ from hf_anchornet.bench.ablation_evidence import (
     ByEntropyForSequenceClassification,
     BySizeForSequenceClassification,
     EvidenceAblationOptions,
-    GatedForSequenceClassification,
     compare_evidence,
     merge_reports,
 )
 from hf_anchornet.data import DataOptions
 from hf_anchornet.explain.explanation_tables import compare_ideas
-from hf_anchornet.modeling_anchornet import sum_evidence
 from hf_anchornet.train.training_options import TrainingOptions
 from hf_anchornet.train.training_text import LocalizerOptions
 
@@ -42,6 +40,9 @@ def test_entropy_is_least_if_one_window_has_all(config):
     config.evidence_penalty = config.ngram_penalty = 0.0
     model = ByEntropyForSequenceClassification(config)
     assert_close(_penalize(model, EVIDENCE), torch.tensor(0.0))
+    nothing = [torch.zeros(1, 2, 2, requires_grad=True)]
+    _penalize(model, nothing).backward()
+    assert nothing[0].grad.isfinite().all()
     even = [torch.tensor([[[2.0, -2.0], [-2.0, 2.0]]])]
     assert_close(_penalize(model, even), ENTROPY * torch.tensor(2.0).log())
 
@@ -59,18 +60,6 @@ def _penalize(model, evidence):
     model.config.ngram_sizes = []
     model.windows = model.windows[:1]
     return model.penalize(evidence)
-
-
-def test_a_gated_model_adds_up_and_stays_local(config, tokenizer):
-    model = GatedForSequenceClassification(config).eval()
-    ids = torch.tensor([tokenizer("the good film was not bad, the end")["input_ids"]])
-    output = model(ids, output_evidence=True)
-    assert_close(output.bias + sum_evidence(output.evidence).sum(dim=0), output.logits)
-    longer = model(torch.cat([ids, ids], dim=1), output_evidence=True)
-    for one, other, window in zip(output.evidence, longer.evidence, model.windows, strict=True):
-        count = ids.shape[1] - window.size + 1
-        ratio = (2 * ids.shape[1] - window.size + 1) / count
-        assert_close(one[:, :count], other[:, :count] * ratio)
 
 
 @pytest.fixture

@@ -80,10 +80,20 @@ class Image:
         return trunk(pixels).features, pixels, lambda gradient: gradient[0].abs().sum(dim=0)
 
 
-@pytest.fixture(params=[(Text, "model"), (Image, "image_model")], ids=["text", "image"])
-def subject(request):
+@pytest.fixture(params=[False, True], ids=["plain", "gated"])
+def gated(request):
+    """Whether windows say how much their scores count."""
+    return request.param
+
+
+@pytest.fixture(
+    params=[(Text, "config", "model"), (Image, "image_config", "image_model")],
+    ids=["text", "image"],
+)
+def subject(request, gated):
     """A random classifier of one modality, no part of it at its neutral value."""
-    modality, fixture = request.param
+    modality, config, fixture = request.param
+    request.getfixturevalue(config).gated = gated
     model = request.getfixturevalue(fixture)
     torch.nn.init.normal_(model.aggregation.bias)
     return modality(model)
@@ -161,6 +171,8 @@ def test_evidence_is_the_linear_score_of_the_features_over_branches_and_windows(
         features = subject.model.anchornet(inputs).features
     for index, feature in enumerate(features):
         score = SCORE_SCALE * heads.heads[index](heads.norms[index](feature))
+        if subject.model.config.gated:
+            score = score * torch.sigmoid(heads.gates[index](heads.norms[index](feature)))
         weight = len(output.evidence) * feature[0, ..., 0].numel()
         assert_close(output.evidence[index], score / weight, rtol=1e-5, atol=1e-7)
 

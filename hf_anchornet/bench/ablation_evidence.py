@@ -7,16 +7,14 @@ from typing import Any, NamedTuple
 
 import torch
 from datasets import load_dataset
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import AutoTokenizer
 
-from hf_anchornet.configuration_anchornet import AnchorNetTextConfig
 from hf_anchornet.data import DataOptions
 from hf_anchornet.explain.explained_text import TextSubject
 from hf_anchornet.explain.explaining import ExplanationOptions, explain_rows
 from hf_anchornet.explain.explanation_summary import ExplanationSummary
 from hf_anchornet.geometry_anchornet import center_evidence
-from hf_anchornet.modeling_anchornet import LinearAggregation
 from hf_anchornet.modeling_anchornet_text import AnchorNetTextForSequenceClassification
 from hf_anchornet.train.training_options import TrainingOptions
 from hf_anchornet.train.training_text import LocalizerOptions, train_localizer
@@ -46,7 +44,8 @@ class ByEntropyForSequenceClassification(AnchorNetTextForSequenceClassification)
         strength = [center_evidence(branch).abs().amax(dim=-1) for branch in evidence]
         shares = torch.cat(strength, dim=1)  # (batch, patches)
         shares = shares / shares.sum(dim=1, keepdim=True).clamp(min=1e-6)
-        entropy: Tensor = torch.special.entr(shares).sum(dim=1).mean()
+        # Not at 0, where the slope is infinite.
+        entropy: Tensor = torch.special.entr(shares.clamp(min=1e-9)).sum(dim=1).mean()
         return super().penalize(evidence) + ENTROPY * entropy
 
 
@@ -59,37 +58,12 @@ class ByContinuityForSequenceClassification(AnchorNetTextForSequenceClassificati
         return super().penalize(evidence) + CONTINUITY * torch.stack(steps).sum() / len(evidence[0])
 
 
-class GatedAggregation(LinearAggregation):
-    """The linear rule behind a gate of each window: a prior on sparsity that is learned.
-
-    A window's score times a number in (0, 1) that it says of itself; it stays local and additive.
-    """
-
-    def __init__(self, config: AnchorNetTextConfig, norms: Sequence[nn.Module]) -> None:
-        super().__init__(config, norms)
-        self.gates = nn.ModuleList(nn.Linear(config.hidden_size, 1) for _ in norms)
-
-    def scores(self, features: Sequence[Tensor], masks: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """See `LinearAggregation.scores`."""
-        opened = [
-            torch.sigmoid(gate(norm(feature)).float())
-            for gate, norm, feature in zip(self.gates, self.norms, features, strict=True)
-        ]
-        plain = super().scores(features, masks)
-        return tuple(score * gate for score, gate in zip(plain, opened, strict=True))
-
-
-class GatedForSequenceClassification(AnchorNetTextForSequenceClassification):
-    """A text classifier with `GatedAggregation`."""
-
-    def __init__(self, config: AnchorNetTextConfig) -> None:
-        super().__init__(config)
-        self.aggregation = GatedAggregation(config, list(self.aggregation.norms))
-        self.post_init()  # type: ignore[no-untyped-call]
+BEFORE = {"gated": False}
+"""What all ideas change: the options as they were before one of them won and became the default."""
 
 
 class Idea(NamedTuple):
-    """One way to train; the defaults are what the package does.
+    """One way to train.
 
     Attributes:
         changes: To the `LocalizerOptions`.
@@ -111,7 +85,7 @@ IDEAS = {
     "penalty by size": Idea({}, BySizeForSequenceClassification),
     "entropy": Idea({}, ByEntropyForSequenceClassification),
     "continuity": Idea({}, ByContinuityForSequenceClassification),
-    "learned gate": Idea({}, GatedForSequenceClassification),
+    "learned gate": Idea({"gated": True}),
     "no word dropout": Idea({"token_dropout_prob": 0.0}),
     "word dropout .4": Idea({"token_dropout_prob": 0.4}),
     "windows 1 to 17": Idea({"kernel_sizes": [3, 3, 3, 3], "dilations": [1, 1, 2, 4]}),
@@ -201,7 +175,7 @@ def _train_and_judge(
     training: TrainingOptions,
 ) -> dict[str, Any]:
     teacher = localizer.teacher if idea.taught else None
-    chosen = replace(localizer, teacher=teacher, **idea.changes)
+    chosen = replace(localizer, teacher=teacher, **BEFORE | idea.changes)
     trained = train_localizer(data, chosen, training, idea.model_class)
     model = idea.model_class.from_pretrained(training.output_dir)
     subject = TextSubject(model, AutoTokenizer.from_pretrained(training.output_dir))

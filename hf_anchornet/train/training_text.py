@@ -42,6 +42,7 @@ class LocalizerOptions:
         dilations: Dilation of each layer; empty: all 1.
         ngram_sizes: Sizes of the n-grams with a score of their own.
         ngram_min_count: Occurrences that make an n-gram known.
+        gated: See `AnchorNetTextConfig`.
         hidden_dropout_prob: See `AnchorNetTextConfig`, also for the following.
         token_dropout_prob: Chance to blank a token.
         ngram_dropout_prob: Chance to drop an n-gram.
@@ -62,6 +63,7 @@ class LocalizerOptions:
     dilations: list[int] = field(default_factory=list)
     ngram_sizes: list[int] = field(default_factory=lambda: [1, 2, 3])
     ngram_min_count: int = 10
+    gated: bool = True
     hidden_dropout_prob: float = 0.3
     token_dropout_prob: float = 0.15
     ngram_dropout_prob: float = 0.5
@@ -169,6 +171,7 @@ def make_localizer(
         dilations=localizer.dilations,
         ngram_sizes=list(ngrams),
         ngram_counts=[len(codes) for codes in ngrams.values()],
+        gated=localizer.gated,
         hidden_dropout_prob=localizer.hidden_dropout_prob,
         token_dropout_prob=localizer.token_dropout_prob,
         ngram_dropout_prob=localizer.ngram_dropout_prob,
