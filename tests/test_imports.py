@@ -174,7 +174,9 @@ MAY_IMPORT = {
         "faithfulness_text",
         "plausibility",
     },
+    "calibrated_model": {"data", "data_image", "explained_image", "explained_text", "temperature"},
     "explanations": {
+        "calibrated_model",
         "data",
         "explained_image",
         "explained_text",

@@ -10,7 +10,6 @@ from PIL import Image
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from hf_anchornet.classifier_anchornet import predict_probs
 from hf_anchornet.image_localizer_anchornet import ImageLocalizer
 from hf_anchornet.patch_reader_anchornet import IMAGE_CLASSIFIER
 
@@ -55,13 +54,13 @@ class ImageSubject(Subject):
         probs = np.zeros((len(images), len(self.labels)))
         for start in range(0, len(images), batch_size):
             inputs = self._process(images[start : start + batch_size])
-            probs[start : start + batch_size] = self._to_probs(self.model(**inputs).logits)
+            probs[start : start + batch_size] = self.to_probs(self.model(**inputs).logits)
         return probs
 
     @torch.no_grad()
     def predict_pixels(self, pixel_values: Tensor) -> NDArray[np.float64]:
         """Probabilities of the labels of what `pixel_values` gave: (batch, labels)."""
-        return self._to_probs(self.model(pixel_values=pixel_values).logits)
+        return self.to_probs(self.model(pixel_values=pixel_values).logits)
 
     def compute_logits(self, pixel_values: Tensor) -> Tensor:
         """Logits of what `pixel_values` gave, with their gradient: (batch, labels)."""
@@ -74,7 +73,3 @@ class ImageSubject(Subject):
         return {
             name: value.to(self.model.device, self.model.dtype) for name, value in inputs.items()
         }
-
-    def _to_probs(self, logits: Tensor) -> NDArray[np.float64]:
-        probs: NDArray[np.float64] = predict_probs(self.model, logits).double().cpu().numpy()
-        return probs

@@ -4,7 +4,10 @@ from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
 from typing import Any, ClassVar, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from hf_anchornet.classifier_anchornet import (
@@ -12,6 +15,7 @@ from hf_anchornet.classifier_anchornet import (
     ClassifierKind,
     label_names,
     load_classifier,
+    predict_probs,
 )
 from hf_anchornet.selection_anchornet import check_count
 
@@ -36,6 +40,8 @@ class Subject:
         self.processor = processor
         self.labels = label_names(model)
         self.is_anchornet = model.config.model_type == self.anchornet_type
+        self.temperature = 1.0
+        """What logits are divided by before they become probabilities; see `calibrate`."""
 
     @classmethod
     def load(
@@ -43,6 +49,12 @@ class Subject:
     ) -> Own:
         """The classifier of a folder, Hub id or pipeline; see `load_classifier`."""
         return cls(*load_classifier(source, cls.kind, device, **hub))
+
+    def to_probs(self, logits: Tensor) -> NDArray[np.float64]:
+        """Probabilities of logits, at the temperature: (batch, labels), in [0, 1]."""
+        tempered = logits.float() / self.temperature
+        probs: NDArray[np.float64] = predict_probs(self.model, tempered).double().cpu().numpy()
+        return probs
 
     @cached_property
     def localizer(self) -> Any:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from hf_anchornet.classifier_anchornet import count_readable_tokens, predict_probs
+from hf_anchornet.classifier_anchornet import count_readable_tokens
 from hf_anchornet.span_reader_anchornet import TEXT_CLASSIFIER
 from hf_anchornet.text_localizer_anchornet import TextLocalizer
 from hf_anchornet.words_anchornet import LocatedText, Words, encodable
@@ -108,7 +108,7 @@ class TextSubject(Subject):
         for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size]
             logits = self.model(**self._make_inputs([texts[row] for row in rows])).logits
-            probs[rows] = predict_probs(self.model, logits).cpu().numpy()
+            probs[rows] = self.to_probs(logits)
         return probs
 
     def _make_inputs(self, texts: Sequence[str]) -> dict[str, Tensor]:

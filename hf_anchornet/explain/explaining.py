@@ -50,6 +50,9 @@ class ExplanationOptions:
             nobody marked any, always the same ones; 0: all.
         smoothing: Word scores are averaged over neighbours before they are compared with people,
             see `smooth_scores`; standard deviation in words, 0: not.
+        calibration_split: Split on which a temperature of the model is fitted first, so that it is
+            as sure as it is often right; "": none. It changes no answer, but how far
+            probabilities fall where words or cells are left out.
         mass: The hard rationale of a text is the fewest words that hold this share of the positive
             scores, in (0, 1].
         faithfulness: Ask the model about each example without its best words or cells, too.
@@ -64,6 +67,7 @@ class ExplanationOptions:
     max_explained: int = 0
     smoothing: float = 0.0
     mass: float = 0.5
+    calibration_split: str = ""
     faithfulness: bool = True
     records: str | None = None
 

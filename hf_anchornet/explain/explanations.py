@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from datasets import Dataset
 
-from hf_anchornet.data import DataOptions
+from hf_anchornet.data import DataOptions, load_split
 
+from .calibrated_model import calibrate
 from .explained_image import ImageSubject
 from .explained_text import TextSubject
 from .explaining import ExplanationOptions, explain_rows
@@ -40,6 +41,10 @@ def evaluate_explanations(
         ValueError: see `explain_rows` and `read_records`.
     """
     is_text = data.text_column in rows.column_names
+    subject = (TextSubject if is_text else ImageSubject).load(model, device)
+    if options.calibration_split:
+        column = data.text_column if is_text else data.image_column
+        calibrate(subject, load_split(data, options.calibration_split, column), data)
     settings = {
         "model": model,
         "dataset": data.dataset,
@@ -53,12 +58,13 @@ def evaluate_explanations(
         "smoothing": options.smoothing,  # the hard rationales that the model was asked about
         "mass": options.mass,
         "faithfulness": options.faithfulness,
+        "calibration_split": options.calibration_split,
+        "temperature": subject.temperature,
     }
     path = Path(options.records) if options.records else None
     if path is not None and path.exists():
         records = read_records(path, settings)
     else:
-        subject = (TextSubject if is_text else ImageSubject).load(model, device)
         records = explain_rows(subject, rows, data, options)
         if path is not None:
             records = write_records(records, path, settings)
