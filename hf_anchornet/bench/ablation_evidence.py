@@ -105,18 +105,18 @@ class EvidenceAblationOptions:
     Attributes:
         span_sets: Sources with spans that people marked, of the same labels; their validation
             splits are looked at.
-        ideas: Names in `IDEAS`; default: all.
+        ideas: Names in `IDEAS`; default: all, those with a teacher only if there is one.
         smoothing: Word scores are compared as they are and smoothed by this, in words.
     """
 
     span_sets: list[str]
-    ideas: list[str] = field(default_factory=lambda: list(IDEAS))
+    ideas: list[str] = field(default_factory=list)
     smoothing: float = 3.0
 
     def __post_init__(self) -> None:
         """Check the names."""
         unknown = sorted(set(self.ideas) - set(IDEAS))
-        if unknown or not self.ideas:
+        if unknown:
             raise ValueError(f"`ideas` must be among {sorted(IDEAS)}, got {self.ideas}.")
 
 
@@ -143,7 +143,10 @@ def compare_evidence(
     Raises:
         ValueError: if an idea needs a teacher and there is none.
     """
-    if localizer.teacher is None and any(IDEAS[name].taught for name in options.ideas):
+    localizer = replace(localizer, **BEFORE)
+    able = [name for name in IDEAS if localizer.teacher is not None or not IDEAS[name].taught]
+    options = replace(options, ideas=options.ideas or able)
+    if not set(options.ideas) <= set(able):
         raise ValueError(
             "`teacher` must be a classifier for the ideas with one, got None; name one or leave "
             "these `ideas` out."
@@ -175,7 +178,7 @@ def _train_and_judge(
     training: TrainingOptions,
 ) -> dict[str, Any]:
     teacher = localizer.teacher if idea.taught else None
-    chosen = replace(localizer, teacher=teacher, **BEFORE | idea.changes)
+    chosen = replace(localizer, teacher=teacher, **idea.changes)
     trained = train_localizer(data, chosen, training, idea.model_class)
     model = idea.model_class.from_pretrained(training.output_dir)
     subject = TextSubject(model, AutoTokenizer.from_pretrained(training.output_dir))
@@ -217,10 +220,14 @@ def merge_reports(known: dict[str, Any], report: dict[str, Any]) -> dict[str, An
     return {"settings": settings | {"ablation": ablation}, "ideas": ideas}
 
 
+_FREE = ("ideas", "teacher", "output_dir")
+"""Options that may differ between processes that share the ideas."""
+
+
 def _shared_settings(report: dict[str, Any]) -> dict[str, Any]:
-    """What all ideas have in common: all but their names and where their models are."""
+    """What all ideas have in common."""
     settings = report["settings"]
     return {
-        group: {name: value for name, value in options.items() if name not in ("ideas", "teacher")}
+        group: {name: value for name, value in options.items() if name not in _FREE}
         for group, options in settings.items()
     }
