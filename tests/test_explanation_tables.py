@@ -24,6 +24,7 @@ REPORT = {
     "num_explained": 1200,
     "explainers": {
         "evidence": make_row(0.5, 1.0),
+        "refined_evidence": make_row(0.6, 2.5),
         "lime": make_row(0.375, 170.0),
         "integrated_gradients": make_row(0.4, 65.0),
         "random": make_row(0.1, 0.5),
@@ -35,9 +36,10 @@ def test_a_set_has_one_row_with_the_best_other_explainer():
     alone = {"explainers": {"evidence": make_row(0.3, 1.0, "energy")}}
     table = make_evidence_table({"reviews": REPORT, "photos": alone})
     assert table.splitlines()[2:] == [
-        "| reviews | 0.750 | 0.500 | 0.400 (integrated gradients) | 0.100 | 0.500 / 0.250 "
-        "| 65 / 170 |",
-        "| photos | 0.750 | 0.300 | not measured | not measured | 0.500 / 0.250 | not measured |",
+        "| reviews | 0.750 | 0.500 | 0.600 | 0.400 (integrated gradients) | 0.100 "
+        "| 0.500 / 0.250 | 65 / 170 |",
+        "| photos | 0.750 | 0.300 | not measured | not measured | not measured "
+        "| 0.500 / 0.250 | not measured |",
     ]
 
 

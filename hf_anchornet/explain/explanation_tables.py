@@ -28,6 +28,9 @@ PLAUSIBILITY = {
 }
 """Scores of agreement with people, in words."""
 
+OURS = ("evidence", "refined_evidence", "random")
+"""What no user would use instead of an AnchorNet's evidence."""
+
 SIDES = ("comprehensiveness", "sufficiency")
 COSTS = {"milliseconds": "ms", "peak_mib": "MiB", "times_slower": "times slower"}
 """What an explanation costs, in words; `times_slower` than the evidence of an AnchorNet."""
@@ -93,6 +96,7 @@ def make_evidence_table(reports: Mapping[str, Report]) -> str:
         "set",
         "pointing",
         "AUPRC or energy",
+        "refined",
         "the best other",
         "random",
         "comprehensiveness / sufficiency",
@@ -106,7 +110,7 @@ def _compare(name: str, report: Report) -> tuple[str, ...]:
     own = explainers["evidence"]
     score = "token_auprc" if "token_auprc" in own["plausibility"] else "energy"
     scores = {other: row["plausibility"][score] for other, row in explainers.items()}
-    others = {other: scores[other] for other in scores if other not in ("evidence", "random")}
+    others = {other: scores[other] for other in scores if other not in OURS}
     best = max(others, key=lambda other: others[other], default=None)
     slower = [
         f"{explainers[other]['times_slower']:,.0f}"
@@ -118,6 +122,7 @@ def _compare(name: str, report: Report) -> tuple[str, ...]:
         name,
         f"{own['plausibility']['pointing']:.3f}",
         f"{scores['evidence']:.3f}",
+        f"{scores['refined_evidence']:.3f}" if "refined_evidence" in scores else "not measured",
         f"{others[best]:.3f} ({best.replace('_', ' ')})" if best else "not measured",
         f"{scores['random']:.3f}" if "random" in scores else "not measured",
         " / ".join(f"{faith[side]:.3f}" for side in SIDES),
