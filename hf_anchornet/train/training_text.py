@@ -16,6 +16,9 @@ from hf_anchornet.data import DataOptions, label_fields, load_labelled, tokenize
 from hf_anchornet.modeling_anchornet_text import AnchorNetTextForSequenceClassification
 
 from .distillation import PIECE_WORDS, Teaching, add_taught_pieces
+from .stream_sources import make_stream_loader, open_training_stream
+from .stream_texts import load_first_texts, make_text_batch
+from .streams import StreamLoader
 from .training import make_accelerator, train_classifier
 from .training_options import TrainingOptions
 from .vocabulary import (
@@ -106,7 +109,7 @@ def train_localizer(
     """
     accelerator = make_accelerator(options)
     with accelerator.main_process_first():
-        train_rows, validation_rows, labels = load_labelled(data)
+        train_rows, validation_rows, labels = _load_rows(data, localizer, options)
         tokenizer = make_tokenizer(localizer, train_rows[data.text_column])
         train_set = tokenize(train_rows, tokenizer, data, labels)
         validation_set = tokenize(validation_rows, tokenizer, data, labels)
@@ -121,17 +124,36 @@ def train_localizer(
                 Teaching(localizer.teacher, localizer.distillation_weight, localizer.piece_words),
                 accelerator,
             )
+        learned: Dataset | StreamLoader = train_set
+        if data.streaming:
+            stream = open_training_stream(data, data.text_column)
+            make_batch = make_text_batch(stream, tokenizer, data, labels, localizer.crop_tokens)
+            learned = make_stream_loader(data, stream, make_batch, options, accelerator)
     report = train_classifier(
         model,
         tokenizer,
-        train_set,
+        learned,
         validation_set,
         options,
         accelerator,
         localizer.crop_tokens,
         asdict(data) | asdict(localizer) | {"model_class": model_class.__name__},
     )
-    return document_training(report, data, train_rows, accelerator)
+    return document_training(report, data, learned if data.streaming else train_rows, accelerator)
+
+
+def _load_rows(
+    data: DataOptions, localizer: LocalizerOptions, options: TrainingOptions
+) -> tuple[Dataset, Dataset, list[str]]:
+    """As `load_labelled`; of a stream the first rows, to find vocabulary and labels in."""
+    if not data.streaming:
+        return load_labelled(data)
+    if localizer.teacher is not None:
+        raise ValueError(
+            f"`teacher` must be None with `streaming`, got {localizer.teacher}: it reads all texts "
+            "before the training; leave one of them out."
+        )
+    return load_first_texts(data, options.seed)
 
 
 def make_tokenizer(localizer: LocalizerOptions, texts: Sequence[str]) -> PreTrainedTokenizerBase:
