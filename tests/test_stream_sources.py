@@ -2,10 +2,12 @@
 
 from types import SimpleNamespace
 
+import pyarrow as pa
 import pytest
-from datasets import ClassLabel, Dataset, Features, List, Value
+from datasets import ClassLabel, Dataset, Features, IterableDataset, List, Value
 from PIL import Image
 from planted_texts import plant
+from pyarrow import parquet
 
 from hf_anchornet.data import DataOptions, find_labels, make_collator, tokenize
 from hf_anchornet.data_image import collate_images, make_training_images
@@ -70,7 +72,7 @@ def test_images_become_the_batch_that_they_are_without_a_stream(tmp_path, image_
 
 def test_the_first_rows_are_those_of_the_first_pass(data):
     data.vocabulary_rows = 30
-    first, validation, labels = load_first_texts(data, seed=3)
+    first, validation, labels = load_first_texts(open_training_stream(data, "text"), data, 3)
     assert (len(first), len(validation), labels) == (30, 37, LABELS)
     loader = make_stream_loader(
         data,
@@ -93,6 +95,20 @@ def test_steps_are_as_many_as_rows_need_or_as_asked_for(data):
     assert count() == 2 * 3
     assert count(gradient_accumulation_steps=2) == 2 * 2
     assert count(max_steps=17) == 17
+
+
+def test_a_version_that_reads_whole_files_only_is_refused(data, monkeypatch):
+    monkeypatch.delattr(IterableDataset, "reshard")
+    with pytest.raises(ImportError, match=r"has `IterableDataset\.reshard`; .* --upgrade datasets"):
+        open_training_stream(data, "text")
+
+
+def test_a_shard_is_a_group_of_rows(tmp_path):
+    rows = pa.table({"text": [f"text {row}" for row in range(50)], "label": [0, 1] * 25})
+    parquet.write_table(rows, tmp_path / "a.parquet", row_group_size=8)
+    stream = open_training_stream(DataOptions(str(tmp_path / "a.parquet"), streaming=True), "text")
+    assert stream.num_shards == 7
+    assert [row["text"] for row in stream] == rows["text"].to_pylist()
 
 
 def test_a_missing_column_is_named(data):

@@ -20,14 +20,24 @@ MakeBatch = Callable[[list[Row]], dict[str, Tensor]]
 def open_training_stream(data: DataOptions, inputs: str) -> IterableDataset:
     """The rows to learn from: inputs, images as files, and labels.
 
+    A shard is a group of rows of a parquet file, or another file: of a parquet shard pyarrow
+    decodes all at once, and several are open at a time. The footers of all parquet files are read.
+
     Args:
         data: Where they are.
         inputs: Column of texts or images.
 
     Raises:
         ValueError: if the split or a column is missing; says what there is instead.
+        ImportError: if `datasets` cannot read groups of rows alone.
     """
     rows = open_stream(data.dataset, data.subset, data.train_split)
+    if not hasattr(rows, "reshard"):
+        raise ImportError(
+            "`streaming` needs a version of datasets that has `IterableDataset.reshard`; install "
+            "it with `pip install --upgrade datasets`."
+        )
+    rows = rows.reshard()
     rows = _check_columns(rows, data, inputs).select_columns([inputs, data.label_column])
     if isinstance(rows.features[inputs], ImageFeature):
         rows = rows.cast_column(inputs, ImageFeature(decode=False))
@@ -85,8 +95,10 @@ def make_stream_loader(
         process=accelerator.process_index,
         num_workers=options.num_workers,
     )
+    if options.max_steps:
+        return StreamLoader(rows, make_batch, settings, options.max_steps)
     num_rows = count_rows(data.dataset, data.subset, data.train_split)
-    steps = options.max_steps or _count_steps(num_rows, options, accelerator.num_processes)
+    steps = _count_steps(num_rows, options, accelerator.num_processes)
     return StreamLoader(rows, make_batch, settings, steps, num_rows)
 
 

@@ -18,20 +18,21 @@ from .stream_sources import (
     MakeBatch,
     list_columns,
     load_validation,
-    open_training_stream,
     take_first,
 )
 from .streams import Row
 
 
-def load_first_texts(data: DataOptions, seed: int) -> tuple[Dataset, Dataset, list[str]]:
+def load_first_texts(
+    rows: IterableDataset, data: DataOptions, seed: int
+) -> tuple[Dataset, Dataset, list[str]]:
     """The first rows of a stream, the rows to choose the best epoch on, labels of the former.
 
     Raises:
         TypeError: if one of the first texts is not a string.
-        ValueError: see `open_training_stream` and `find_labels`.
+        ValueError: see `load_validation` and `find_labels`.
     """
-    first = take_first(open_training_stream(data, data.text_column), data, seed)
+    first = take_first(rows, data, seed)
     check_texts(first, data.text_column)
     labels = find_labels(first, data.label_column)
     return first, load_validation(data, data.text_column), labels

@@ -40,7 +40,7 @@ class StreamSettings:
         batch_size: Rows a batch.
         seed: At least 0.
         shuffle_buffer: Rows that are shuffled among each other; 0: all stay in order.
-        num_processes: That share the shards, or the rows if shards do not divide by them.
+        num_processes: That share the shards, or the rows if there are fewer shards.
         process: Which of them this is, from 0.
         num_workers: That share the shards of a process; 0: the process reads them itself.
     """
@@ -56,12 +56,17 @@ class StreamSettings:
 def order_rows(rows: IterableDataset, settings: StreamSettings, number: int) -> IterableDataset:
     """The rows of one process in the order of a pass.
 
+    Each process has shards of its own, some one more than others; if there are fewer shards than
+    processes, all read all of them and each keeps rows of its own.
+
     The number of the pass is in the seed: `set_epoch` would set that of all workers at once, which
     share it, and each is in a pass of its own.
     """
     if settings.shuffle_buffer:
         seed = mix_seed(settings.seed, number)
         rows = rows.shuffle(seed=seed, buffer_size=settings.shuffle_buffer)
+    if rows.num_shards >= settings.num_processes:
+        return rows.shard(settings.num_processes, settings.process)
     return split_dataset_by_node(rows, settings.process, settings.num_processes)
 
 

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import torch
-from datasets import Dataset
+from datasets import Dataset, IterableDataset
 from transformers import (
     PreTrainedTokenizerBase,
 )
@@ -109,7 +109,10 @@ def train_localizer(
     """
     accelerator = make_accelerator(options)
     with accelerator.main_process_first():
-        train_rows, validation_rows, labels = _load_rows(data, localizer, options)
+        stream = _open_stream(data, localizer) if data.streaming else None
+        train_rows, validation_rows, labels = (
+            load_labelled(data) if stream is None else load_first_texts(stream, data, options.seed)
+        )
         tokenizer = make_tokenizer(localizer, train_rows[data.text_column])
         train_set = tokenize(train_rows, tokenizer, data, labels)
         validation_set = tokenize(validation_rows, tokenizer, data, labels)
@@ -125,8 +128,7 @@ def train_localizer(
                 accelerator,
             )
         learned: Dataset | StreamLoader = train_set
-        if data.streaming:
-            stream = open_training_stream(data, data.text_column)
+        if stream is not None:
             make_batch = make_text_batch(stream, tokenizer, data, labels, localizer.crop_tokens)
             learned = make_stream_loader(data, stream, make_batch, options, accelerator)
     report = train_classifier(
@@ -139,21 +141,16 @@ def train_localizer(
         localizer.crop_tokens,
         asdict(data) | asdict(localizer) | {"model_class": model_class.__name__},
     )
-    return document_training(report, data, learned if data.streaming else train_rows, accelerator)
+    return document_training(report, data, train_rows if stream is None else learned, accelerator)
 
 
-def _load_rows(
-    data: DataOptions, localizer: LocalizerOptions, options: TrainingOptions
-) -> tuple[Dataset, Dataset, list[str]]:
-    """As `load_labelled`; of a stream the first rows, to find vocabulary and labels in."""
-    if not data.streaming:
-        return load_labelled(data)
+def _open_stream(data: DataOptions, localizer: LocalizerOptions) -> IterableDataset:
     if localizer.teacher is not None:
         raise ValueError(
             f"`teacher` must be None with `streaming`, got {localizer.teacher}: it reads all texts "
             "before the training; leave one of them out."
         )
-    return load_first_texts(data, options.seed)
+    return open_training_stream(data, data.text_column)
 
 
 def make_tokenizer(localizer: LocalizerOptions, texts: Sequence[str]) -> PreTrainedTokenizerBase:
