@@ -1,5 +1,8 @@
 """Memory over a stream: what is written, read and noted."""
 
+import json
+from pathlib import Path
+
 import pytest
 from pyarrow import parquet
 
@@ -51,3 +54,14 @@ def test_peaks_are_the_largest_so_far(options, monkeypatch):
     assert report["text_mib"] == pytest.approx(2500 * 5 * 7 / mib)
     assert report["disk_mib"] > 0
     assert min(report["rows_per_second"], report["reread_rows_per_second"]) > 0
+
+
+def test_the_page_says_what_was_measured():
+    root = Path(__file__).parent.parent
+    report = json.loads((root / "results" / "streaming.json").read_text("utf-8"))
+    page = " ".join((root / "docs" / "scale.md").read_text("utf-8").split())
+    times = report["reread_rows_per_second"] / report["rows_per_second"]
+    assert f"That was {times:.0f} times as fast" in page
+    assert f"a million texts ({report['text_mib']:.0f} MiB of them)" in page
+    assert f"was {report['ratio']:.2f} times that after 10,000 rows" in page
+    assert max(report["peak_mib"].values()) == report["peak_mib"]["1000000"]
