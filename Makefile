@@ -127,10 +127,20 @@ OTHERS = integrated_gradients occlusion lime
 EXPLAINERS = --calibration_split validation \
 	--explainers evidence refined_evidence integrated_gradients lime random
 bench-evidence: $(VENV)/.installed  ## judge explanations: agreement, faithfulness, cost (DATA=, RUNS=)
+	$(EVALUATE) --dataset $(DATA)/text/movie_rationales --model $(TEXT_LOCALIZER) --smoothing 3 \
+		--explainers evidence integrated_gradients lime random \
+		--output results/evidence_movie_rationales.json
+	$(EVALUATE) --dataset $(DATA)/text/imdb_rationales --model $(TEXT_LOCALIZER) \
+		--explainers evidence $(OTHERS) random --output results/evidence_imdb_rationales.json
+	$(EVALUATE) --dataset $(DATA)/text/movie_rationales --model $(TEXT_LOCALIZER) --smoothing 3 \
+		--explainers evidence refined_evidence \
+		--output results/evidence_movie_rationales_refined.json
+	$(EVALUATE) --dataset $(DATA)/text/imdb_rationales --model $(TEXT_LOCALIZER) \
+		--explainers evidence refined_evidence --output results/evidence_imdb_rationales_refined.json
 	$(EVALUATE) --dataset $(DATA)/text/movie_rationales --model $(RUNS)/localizer_imdb --smoothing 3 \
-		$(EXPLAINERS) --output results/evidence_movie_rationales.json
+		$(EXPLAINERS) --output results/evidence_movie_rationales_gated.json
 	$(EVALUATE) --dataset $(DATA)/text/imdb_rationales --model $(RUNS)/localizer_imdb \
-		$(EXPLAINERS) --output results/evidence_imdb_rationales.json
+		$(EXPLAINERS) --output results/evidence_imdb_rationales_gated.json
 	$(EVALUATE) --dataset $(DATA)/text/imdb_rationales --model $(RUNS)/minilm_crops --max_explained 40 \
 		--explainers $(OTHERS) shapley attention_rollout random \
 		--output results/evidence_imdb_rationales_minilm.json
