@@ -147,6 +147,8 @@ class AnchorNetImageModel(AnchorNetImagePreTrainedModel):
     nothing else, with `Window(size=r, stride=s) = model.windows[b]`.
     """
 
+    _keys_to_ignore_on_load_unexpected = (r"^aggregation\.", r"^ngrams\.")  # a classifier's head
+
     def __init__(self, config: AnchorNetImageConfig) -> None:
         super().__init__(config)
         stem = ConvNorm(

@@ -128,6 +128,8 @@ class AnchorNetTextModel(AnchorNetTextPreTrainedModel):
     `Window(size=r, stride=s) = model.windows[b]`.
     """
 
+    _keys_to_ignore_on_load_unexpected = (r"^aggregation\.", r"^ngrams\.")  # a classifier's head
+
     def __init__(self, config: AnchorNetTextConfig) -> None:
         super().__init__(config)
         self.embeddings = nn.Embedding(config.vocab_size, config.embedding_size)

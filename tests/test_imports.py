@@ -21,9 +21,12 @@ FILES = {
 METRICS = {f"metrics.{path.stem}": path for path in (PACKAGE / "metrics").glob("*.py")}
 
 RING = {
+    "cascade_file_anchornet",
+    "limits_anchornet",
     "configuration_anchornet",
     "geometry_anchornet",
     "words_anchornet",
+    "loading_anchornet",
     "modeling_anchornet",
     "modeling_anchornet_text",
     "modeling_anchornet_image",
@@ -49,7 +52,13 @@ RING = {
     "pipeline_anchornet_image",
 }
 MODELING = {"configuration_anchornet", "geometry_anchornet", "modeling_anchornet"}
-LOCALIZING = {"backend_anchornet", "classifier_anchornet", "geometry_anchornet", "timing"}
+LOCALIZING = {
+    "backend_anchornet",
+    "classifier_anchornet",
+    "geometry_anchornet",
+    "loading_anchornet",
+    "timing",
+}
 READING = {"backend_anchornet", "classifier_anchornet", "exit_rule_anchornet", "timing"}
 CASCADING = {
     "backend_anchornet",
@@ -73,10 +82,11 @@ TRAINING = {
 VIEWS = {"visualization_image", "visualization_text"}
 IMAGE_TRAINING = {"augmentation", "data_image", "localization_image"}
 MAY_IMPORT = {
-    "configuration_anchornet": set(),
+    "configuration_anchornet": {"limits_anchornet"},
     "geometry_anchornet": set(),
     "words_anchornet": set(),
-    "modeling_anchornet": {"configuration_anchornet", "geometry_anchornet"},
+    "loading_anchornet": set(),
+    "modeling_anchornet": {"configuration_anchornet", "geometry_anchornet", "loading_anchornet"},
     "modeling_anchornet_text": MODELING,
     "modeling_anchornet_image": MODELING,
     "selection_anchornet": {"geometry_anchornet"},
@@ -87,7 +97,7 @@ MAY_IMPORT = {
     "timing": set(),
     "export_anchornet": set(),
     "backend_anchornet": {"export_anchornet"},
-    "classifier_anchornet": set(),
+    "classifier_anchornet": {"loading_anchornet"},
     "text_localizer_anchornet": LOCALIZING | {"spans_anchornet", "words_anchornet"},
     "image_localizer_anchornet": LOCALIZING
     | {"boxes_anchornet", "image_processing_anchornet", "selection_anchornet"},
@@ -102,7 +112,10 @@ MAY_IMPORT = {
         "text_localizer_anchornet",
         "trace_anchornet",
     },
+    "limits_anchornet": set(),
+    "cascade_file_anchornet": {"selection_anchornet"},
     "cascade_anchornet": {
+        "cascade_file_anchornet",
         "backend_anchornet",
         "classifier_anchornet",
         "exit_rule_anchornet",
@@ -197,6 +210,10 @@ MAY_IMPORT = {
     "benchmark_image": RING | TRAINING | IMAGE_TRAINING | {"adaptation_image", "benchmark_methods"},
     "benchmark_corpus": set(),
     "benchmark_report": set(),
+    "fuzz_numbers": RING,
+    "fuzz_media": RING | {"hub"},
+    "fuzz_coverage": set(),
+    "fuzzing": {"benchmark_report", "fuzz_coverage", "fuzz_media", "fuzz_numbers"},
     "result_tables": {"benchmark_report"},
     "explanation_tables": {"benchmark_report"},
     "refined_evidence": RING,
@@ -284,7 +301,7 @@ MAY_IMPORT = {
     "__main__": {"cli"},
     **{name: set() for name in METRICS},
 }
-RING_LIBRARIES = {"numpy", "PIL", "torch", "transformers", "huggingface_hub"}
+RING_LIBRARIES = {"numpy", "PIL", "safetensors", "torch", "transformers", "huggingface_hub"}
 OPTIONAL_LIBRARIES = {"onnx", "onnxruntime", "onnxscript"}
 
 

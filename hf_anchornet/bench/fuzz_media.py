@@ -169,7 +169,9 @@ def make_offsets_check() -> Check:
         evidence = []
         for window in WINDOWS:
             first = np.arange(window.num_positions(length)) * window.stride
-            valid = (first + window.size <= counts[:, None]) | ((first == 0) & (counts > 0)[:, None])
+            valid = (first + window.size <= counts[:, None]) | (
+                (first == 0) & (counts > 0)[:, None]
+            )
             drawn = rng.normal(size=(*valid.shape, len(LABELS))) * valid[..., None]
             evidence.append(torch.from_numpy(drawn))
         located = locate_texts(texts, offsets, evidence, WINDOWS)
@@ -319,7 +321,8 @@ def make_image_pipeline_check() -> Check:
         try:
             answer = localize(data)
         except ValueError as error:  # what is no picture is refused by name
-            assert str(error).startswith("`inputs`"), str(error)
+            if not str(error).startswith("`inputs`"):
+                raise
             return 1
         width, height = open_image(data).size
         _check_answer(answer)
