@@ -403,3 +403,29 @@ assert "span-localization" in PIPELINE_REGISTRY.supported_tasks
 assert all(hasattr(hf_anchornet, name) for name in hf_anchornet.__all__)
 """
     subprocess.run([sys.executable, "-c", code], check=True, cwd=PACKAGE.parent)
+
+
+@pytest.mark.parametrize("name", sorted({**FILES, **METRICS}))
+def test_nothing_is_unpickled(name):
+    """Only published checkpoints of others are, on demand, and as plain tensors."""
+    tree = ast.parse({**FILES, **METRICS}[name].read_text("utf-8"))
+    modules = {module.partition(".")[0] for _, module, _ in imports({**FILES, **METRICS}[name])}
+    assert not modules & {"pickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        assert ast.unparse(call.func) not in ("eval", "exec")
+        if ast.unparse(call.func) in ("torch.load", "np.load", "numpy.load"):
+            assert name in ("conversion", "conversion_efficientnet")
+            assert {word.arg: ast.unparse(word.value) for word in call.keywords}[
+                "weights_only"
+            ] == "True"
+
+
+@pytest.mark.parametrize("name", sorted({**FILES, **METRICS}))
+def test_models_of_others_are_loaded_from_safetensors_files(name):
+    """`AutoModel...from_pretrained` stands alone only where an AnchorNet is, which sees to it."""
+    whose = {"options.classifier", "checkpoint", "teacher", "classifier"}
+    for call in ast.walk(ast.parse({**FILES, **METRICS}[name].read_text("utf-8"))):
+        if not isinstance(call, ast.Call) or not ast.unparse(call.func).endswith("from_pretrained"):
+            continue
+        if "AutoModel" in ast.unparse(call.func) and ast.unparse(call.args[0]) in whose:
+            assert "use_safetensors" in {word.arg for word in call.keywords}

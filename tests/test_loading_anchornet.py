@@ -33,7 +33,9 @@ DAMAGES = {
 CHANGES = {
     "missing keys: aggregation.bias": lambda weights: weights.pop("aggregation.bias"),
     "unexpected keys: extra": lambda weights: weights.update(extra=torch.ones(1)),
-    "weights have other shapes": lambda weights: weights.update({"aggregation.bias": torch.ones(5)}),
+    "weights have other shapes": lambda weights: weights.update(
+        {"aggregation.bias": torch.ones(5)}
+    ),
     "aggregation.bias holds a number that is not finite": lambda weights: weights[
         "aggregation.bias"
     ].fill_(float("nan")),
@@ -183,7 +185,7 @@ def test_code_in_a_folder_is_not_run_unless_it_is_trusted(classifier_folder, tmp
     code = f"from pathlib import Path\nPath({str(tmp_path / 'written')!r}).touch()\n"
     Path(classifier_folder, "evil.py").write_text(code)
     for load in ways_to_load(classifier_folder):
-        with pytest.raises((OSError, ValueError), match="trust_remote_code"):
+        with pytest.raises((OSError, ValueError), match=r"trust_remote_code|`model_type`"):
             load()
     assert not (tmp_path / "written").exists()
 
