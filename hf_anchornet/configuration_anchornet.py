@@ -1,7 +1,7 @@
 """The configurations of the two AnchorNets: their fields, their defaults, what makes them valid."""
 
 from dataclasses import field
-from typing import Any
+from typing import Any, cast
 
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
@@ -121,10 +121,11 @@ class AnchorNetConfig(PreTrainedConfig):
 
     def validate_labels(self) -> None:
         """Check that every label from 0 on has a name."""
-        if sorted(self.id2label) != list(range(len(self.id2label))) or not self.id2label:
+        names = self.id2label or {}
+        if sorted(map(str, names)) != sorted(map(str, range(len(names)))) or not names:
             raise ValueError(
                 "`id2label` must name the labels 0, 1, 2 and so on, got "
-                f"{sorted(self.id2label)[:9]}; number them without a gap."
+                f"{list(names)[:9]}; number them without a gap."
             )
 
     def _check_layer_lists(self, *names: str) -> None:
@@ -208,7 +209,7 @@ class AnchorNetTextConfig(AnchorNetConfig):
             vocab_size=self.vocab_size * self.embedding_size,
             embedding_size=self.embedding_size * self.hidden_size,
             hidden_size=self.hidden_size**2 * sum(self.kernel_sizes),
-            ngram_counts=sum(self.ngram_counts) * len(self.id2label),
+            ngram_counts=sum(self.ngram_counts) * cast(int, self.num_labels),
         )
 
 

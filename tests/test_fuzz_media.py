@@ -1,28 +1,21 @@
 """Any bytes as texts and pictures, and that fuzzing notices what is wrong."""
 
-import io
-import warnings
-from contextlib import suppress
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
 from hf_anchornet.bench import fuzz_media
-from hf_anchornet.bench.fuzz_media import (
-    FORMATS,
-    TEXTS_IN_CASE,
-    damage,
+from hf_anchornet.bench.fuzz_inputs import (
+    SEPARATOR,
     draw_picture,
-    draw_texts,
+    split_texts,
+)
+from hf_anchornet.bench.fuzz_media import (
     make_image_pipeline_check,
     make_offsets_check,
     make_text_pipeline_check,
-    split_texts,
 )
-from hf_anchornet.image_processing_anchornet import open_image
 from hf_anchornet.words_anchornet import Words
 
 OFFSETS, TEXTS, PICTURES = (
@@ -32,7 +25,7 @@ ANY_TEXT = st.lists(st.text(st.characters(), max_size=30), min_size=1, max_size=
 
 
 def encode(texts):
-    return fuzz_media.SEPARATOR.join(texts).encode("utf-8", "surrogatepass")
+    return SEPARATOR.join(texts).encode("utf-8", "surrogatepass")
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
@@ -61,46 +54,6 @@ def draw(function, seed):
 def test_odd_texts_are_cut_soundly(text):
     assert OFFSETS(encode([text])) == 1
     assert OFFSETS(encode([text, text, "good"])) == 3
-
-
-def test_the_drawn_texts_and_pictures_differ():
-    texts = {draw(draw_texts, seed) for seed in range(20)}
-    assert len(texts) == 20
-    assert all(len(split_texts(text)) >= TEXTS_IN_CASE for text in texts)
-    assert len({draw(draw_picture, seed) for seed in range(20)}) == 20
-
-
-def test_some_pictures_are_whole_and_some_are_not():
-    def opens(content):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of what is damaged
-            try:
-                open_image(content)
-            except ValueError:
-                return False
-            return True
-
-    whole = sum(opens(draw(draw_picture, seed)) for seed in range(100))
-    assert 20 < whole < 95
-
-
-def test_every_format_is_drawn():
-    found = set()
-    for seed in range(200):
-        with warnings.catch_warnings(), suppress(OSError, SyntaxError, ValueError):
-            warnings.simplefilter("ignore")  # of what is damaged
-            found.add(Image.open(io.BytesIO(draw(draw_picture, seed))).format)
-    assert found >= set(FORMATS)
-
-
-def test_damage_changes_bytes():
-    content = bytes(range(200))
-    assert sum(damage(content, np.random.default_rng(seed)) != content for seed in range(20)) > 15
-
-
-def test_bytes_that_are_no_utf_8_become_lone_surrogates():
-    assert split_texts(b"a\xffb") == ["a\udcffb"]
-    assert split_texts(b"a\x1eb") == ["a", "b"]
 
 
 def shift(split):

@@ -22,10 +22,9 @@ import numpy as np
 import torch
 
 from .benchmark_report import describe_hardware
+from .fuzz_inputs import draw_picture, draw_texts
 from .fuzz_media import (
     Check,
-    draw_picture,
-    draw_texts,
     make_image_pipeline_check,
     make_offsets_check,
     make_text_pipeline_check,
