@@ -122,17 +122,22 @@ class AnchorNetPreTrainedModel(PreTrainedModel):
 
     @classmethod
     def from_pretrained(
-        cls, source: Any, *args: Any, output_loading_info: bool = False, **options: Any
+        cls,
+        pretrained_model_name_or_path: Any,
+        *args: Any,
+        output_loading_info: bool = False,
+        **options: Any,
     ) -> Any:
         """The model of a folder or Hub id, whole or not at all; see `load_whole`.
 
         Args:
-            source: Folder or Hub id.
+            pretrained_model_name_or_path: Folder or Hub id.
             args: As transformers takes them.
             output_loading_info: Whether to return what loading told, too.
             options: As transformers takes them.
         """
-        model, info = load_whole(super().from_pretrained, source, *args, **options)
+        load = super().from_pretrained
+        model, info = load_whole(load, pretrained_model_name_or_path, *args, **options)
         return (model, info) if output_loading_info else model
 
 

@@ -128,7 +128,8 @@ class AnchorNetTextModel(AnchorNetTextPreTrainedModel):
     `Window(size=r, stride=s) = model.windows[b]`.
     """
 
-    _keys_to_ignore_on_load_unexpected = (r"^aggregation\.", r"^ngrams\.")  # a classifier's head
+    # The head of a classifier.
+    _keys_to_ignore_on_load_unexpected = (r"^aggregation\.", r"^ngrams\.")  # type: ignore[assignment]
 
     def __init__(self, config: AnchorNetTextConfig) -> None:
         super().__init__(config)

@@ -124,8 +124,9 @@ def _check_top_patches(rng: np.random.Generator) -> None:
     if rng.random() < 0.5:
         limits[:] = limits[0]
     limit = float(limits[0]) if (limits == limits[0]).all() else limits.tolist()
-    tensors = (torch.from_numpy(array) for array in (scores, lows, highs))
-    index, filled = (found.numpy() for found in select_top_patches(*tensors, top_k, limit))
+    tensors = [torch.from_numpy(array) for array in (scores, lows, highs)]
+    ranked = select_top_patches(tensors[0], tensors[1], tensors[2], top_k, limit)
+    index, filled = (found.numpy() for found in ranked)
     shape = (ROWS, patches, axes)
     follow_ranks(scores, np.broadcast_to(lows, shape), np.broadcast_to(highs, shape), limits)(
         index, filled
