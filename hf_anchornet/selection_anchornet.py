@@ -61,9 +61,13 @@ def select_top_patches(
         filled, (batch, top_k), bool.
 
     Raises:
-        ValueError: if `top_k` or `iou_threshold` is out of range.
+        ValueError: if `top_k` or `iou_threshold` is out of range or a score is NaN.
     """
     limits = check_iou_threshold(iou_threshold, check_count("top_k", top_k))
+    if scores.isnan().any():
+        raise ValueError(
+            "`scores` must be numbers or -inf, got NaN; the model's weights or its input hold one."
+        )
     same = min(limits) == max(limits)  # then a patch once left out stays out
     measure_overlap = _prepare_overlap(lows, highs, scores, limits[0] if same else None)
     free = scores.clone()

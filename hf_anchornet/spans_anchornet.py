@@ -90,6 +90,8 @@ def show_top_spans(
     apart = not np.any(iou_threshold)
     shown: list[list[ShownSpan]] = [[] for _ in located]
     for row, rank in np.ndindex(*labels.shape):
+        if not len(located[row].words):  # blanks alone may be tokens, but there is nothing to show
+            continue
         filled = (bounds[row, rank, :, 0] >= 0).nonzero()[:, 0]
         spans = located[row].snap(*bounds[row, rank, filled].cpu().numpy().T)
         kept = keep_apart(spans, len(located[row].words)) if apart else spans

@@ -2,9 +2,12 @@
 
 import json
 import logging
+import os
+import pickle
 import random
 import re
 import shutil
+from contextlib import suppress
 
 import pytest
 import torch
@@ -23,6 +26,7 @@ from hf_anchornet.train.checkpoints import check_order
 from hf_anchornet.train.training_image import ImageLocalizerOptions, train_image_localizer
 from hf_anchornet.train.training_options import TrainingOptions
 from hf_anchornet.train.training_text import LocalizerOptions, train_localizer
+from hf_anchornet.train.whole_folders import SUMS_FILE, finish_folder
 
 pytestmark = pytest.mark.usefixtures("cache_nothing_at_home", "fresh_accelerator")
 
@@ -163,6 +167,32 @@ def test_a_damaged_checkpoint_is_skipped_and_the_one_before_taken(
     assert str(last) in caplog.text
     assert f"resumed after step {before} from" in caplog.text
     assert_same_training(tmp_path / "run", tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["optimizer.bin", "scheduler.bin", "random_states_0.pkl", "custom_checkpoint_0.pkl"],
+)
+def test_a_checkpoint_from_elsewhere_runs_no_code(run, interrupt, tmp_path, name):
+    """Its sums fit: somebody wrote it so. It is refused or left unread, and nothing is written."""
+    interrupt(7, run, checkpoint_steps=5)
+    last = tmp_path / "run" / "checkpoints" / "step_5"
+    (last / name).write_bytes(pickle.dumps(RunsCode(tmp_path / "written"), 2))
+    (last / SUMS_FILE).unlink()
+    finish_folder(last.rename(last.with_name("step_5.partial")), last)
+    with suppress(pickle.UnpicklingError, RuntimeError):
+        run(checkpoint_steps=5, resume=True)
+    assert not (tmp_path / "written").exists()
+
+
+class RunsCode:
+    """Pickled, it writes a file where it is read."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.path}",)
 
 
 def test_a_half_written_checkpoint_is_none(run, interrupt, tmp_path, caplog, monkeypatch):

@@ -107,3 +107,10 @@ def test_a_bad_iou_threshold_is_refused(limit):
     lows = torch.zeros(1, 2, 1, dtype=torch.long)
     with pytest.raises(ValueError, match=r"`iou_threshold` must be a number in \[0, 1\]"):
         select_top_patches(torch.ones(1, 2), lows, lows + 1, 2, limit)
+
+
+def test_a_score_that_is_no_number_is_refused():
+    scores = torch.tensor([[1.0, float("nan")]])
+    lows = torch.tensor([[[0], [3]]])
+    with pytest.raises(ValueError, match="`scores` must be numbers or -inf, got NaN; the model"):
+        select_top_patches(scores, lows, lows + 1, 1)
