@@ -27,6 +27,7 @@ NEAR = 256
 """Characters on either side of a cut that are looked at: no token may depend on more of them."""
 
 CUTS_TRIED = 8
+LENGTH_STEP = 512
 
 
 class Block(NamedTuple):
@@ -145,12 +146,15 @@ class LongText:
         stride = math.lcm(*(window.stride for window in self.windows))
         low = max(0, block.first - largest + 1) // stride * stride
         ids = self.ids[low : block.last + beyond + largest - 1]
-        given = torch.from_numpy(ids.astype(np.int64))[None].to(self.localizer.model.device)
-        output = self.localizer.network(given, torch.ones_like(given), output_evidence=True)
+        # Padded to few lengths: oneDNN keeps what it prepared for each, up to 100 kB.
+        given = np.zeros((2, 1, -(-len(ids) // LENGTH_STEP) * LENGTH_STEP), dtype=np.int64)
+        given[0, 0, : len(ids)], given[1, 0, : len(ids)] = ids, 1
+        tokens, mask = torch.from_numpy(given).to(self.localizer.model.device)
+        output = self.localizer.network(tokens, mask, output_evidence=True)
         # The network takes a block for a whole text: a window's share is one of its positions.
         evidence = [
-            branch * (int(mask.sum()) / max(1, window.num_positions(len(self.ids))))
-            for branch, mask, window in zip(
+            branch * (int(counted.sum()) / max(1, window.num_positions(len(self.ids))))
+            for branch, counted, window in zip(
                 output.evidence, output.masks, self.windows, strict=True
             )
         ]

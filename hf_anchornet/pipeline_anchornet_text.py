@@ -134,9 +134,8 @@ class SpanLocalizationPipeline(LocalizationPipeline):
 
     def preprocess(self, input_: str, **options: Any) -> dict[str, Any]:
         """Tokens of a text, and where they stand in it; none of one that is read in blocks."""
-        encoded = self.localizer.tokenize(
-            ["" if self._is_long(input_, options.get("max_tokens")) else input_]
-        )
+        is_long = self._is_long(input_, options.get("max_tokens"))
+        encoded = self.localizer.tokenize(["" if is_long else input_])
         (ids,), (bounds,) = encoded["input_ids"], encoded["offset_mapping"]
         # An array: `Pipeline` looks through every item of a list for tensors to move.
         offsets = np.array(bounds, dtype=np.int64).reshape(-1, 2)
