@@ -1,7 +1,7 @@
 """A text of any length at constant memory: read block by block, the same result as in one piece."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -14,8 +14,9 @@ from .classifier_anchornet import is_multi_label
 from .geometry_anchornet import Window, show_evidence
 from .selection_anchornet import PatchPool
 from .spans_anchornet import ShownText, attribute_tokens, show_windows
+from .text_cuts_anchornet import cut_text
 from .text_localizer_anchornet import TextLocalizer
-from .words_anchornet import LocatedText, Words
+from .words_anchornet import LocatedText
 
 LONG_TEXT_CHARACTERS = 2**16
 """Longer texts are read block by block."""
@@ -23,10 +24,6 @@ LONG_TEXT_CHARACTERS = 2**16
 BLOCK_CHARACTERS = 2**14
 """Least characters of a block, but for the last."""
 
-NEAR = 256
-"""Characters on either side of a cut that are looked at: no token may depend on more of them."""
-
-CUTS_TRIED = 8
 LENGTH_STEP = 512
 
 
@@ -37,45 +34,6 @@ class Block(NamedTuple):
     end: int
     first: int
     last: int
-
-
-def cut_text(text: str, size: int, tokenize: Callable[[list[str]], list[list[int]]]) -> list[int]:
-    """Where to cut a text so that its parts have the words and tokens of the whole.
-
-    A cut lies behind a word, and what stands near it has the same tokens with and without it.
-    A text without such a place is not cut.
-
-    Args:
-        text: Any text.
-        size: Characters of each part, at least; the last may have fewer.
-        tokenize: Token ids of several texts.
-
-    Returns:
-        The first character of each part and, at the end, the number of characters.
-    """
-    bounds = [0]
-    while len(text) - bounds[-1] > size:
-        bounds.append(_find_cut(text, bounds[-1] + size, tokenize))
-    return bounds if bounds[-1] == len(text) else [*bounds, len(text)]
-
-
-def _find_cut(text: str, low: int, tokenize: Callable[[list[str]], list[list[int]]]) -> int:
-    """The first cut at `low` or later, among a few in each stretch; else the end of the text."""
-    for start in range(low, len(text), NEAR):
-        before = max(0, start - NEAR)
-        ends = Words.split(text[before : start + 2 * NEAR]).ends + before
-        inside = ends[(ends >= start) & (ends < min(start + NEAR, len(text)))].tolist()
-        for cut in [end for end in inside if _may_cut(text, end)][:CUTS_TRIED]:
-            left, right = text[max(0, cut - NEAR) : cut], text[cut : cut + NEAR]
-            whole, one, other = tokenize([left + right, left, right])
-            if whole == one + other:
-                return int(cut)
-    return len(text)
-
-
-def _may_cut(text: str, cut: int) -> bool:
-    """Whether the end of a word is one however the text goes on before; flags are not."""
-    return text[cut].isspace() or (text[cut - 1].isalnum() and text[cut].isalnum())
 
 
 class LongText:

@@ -37,7 +37,11 @@ RING = {
     "backend_anchornet",
     "classifier_anchornet",
     "text_localizer_anchornet",
+    "text_cuts_anchornet",
+    "long_text_anchornet",
     "image_localizer_anchornet",
+    "evidence_map_anchornet",
+    "large_image_anchornet",
     "exit_rule_anchornet",
     "trace_anchornet",
     "localizer_anchornet",
@@ -91,6 +95,23 @@ MAY_IMPORT = {
     "text_localizer_anchornet": LOCALIZING | {"spans_anchornet", "words_anchornet"},
     "image_localizer_anchornet": LOCALIZING
     | {"boxes_anchornet", "image_processing_anchornet", "selection_anchornet"},
+    "text_cuts_anchornet": {"words_anchornet"},
+    "long_text_anchornet": {
+        "classifier_anchornet",
+        "geometry_anchornet",
+        "selection_anchornet",
+        "spans_anchornet",
+        "text_cuts_anchornet",
+        "text_localizer_anchornet",
+        "words_anchornet",
+    },
+    "evidence_map_anchornet": SELECTION | {"boxes_anchornet", "image_processing_anchornet"},
+    "large_image_anchornet": {
+        "classifier_anchornet",
+        "evidence_map_anchornet",
+        "geometry_anchornet",
+        "image_localizer_anchornet",
+    },
     "exit_rule_anchornet": set(),
     "span_reader_anchornet": READING
     | {"budget_anchornet", "text_localizer_anchornet", "words_anchornet"},
@@ -114,7 +135,9 @@ MAY_IMPORT = {
     "pipeline_anchornet": CASCADING | {"geometry_anchornet", "trace_anchornet"},
     "pipeline_anchornet_text": CASCADING
     | {
+        "budget_anchornet",
         "geometry_anchornet",
+        "long_text_anchornet",
         "pipeline_anchornet",
         "span_reader_anchornet",
         "spans_anchornet",
@@ -125,6 +148,8 @@ MAY_IMPORT = {
     | {
         "boxes_anchornet",
         "image_localizer_anchornet",
+        "image_processing_anchornet",
+        "large_image_anchornet",
         "patch_reader_anchornet",
         "pipeline_anchornet",
     },
