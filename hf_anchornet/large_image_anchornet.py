@@ -14,11 +14,11 @@ from .evidence_map_anchornet import EvidenceMap, Tile, list_tiles
 from .geometry_anchornet import Window, show_evidence
 from .image_localizer_anchornet import ImageLocalizer
 
-TILE_PX = 1024
+TILE_PX = 512
 """Side of a tile; what its windows see beyond it is read with it."""
 
-KEPT_NUMBERS = 2**24
-"""Most numbers of evidence kept of all labels (64 MB); beyond, a picture is read twice."""
+KEPT_NUMBERS = 2**23
+"""Most numbers of evidence kept of all labels (32 MB); beyond, a picture is read twice."""
 
 
 def check_local(model: PreTrainedModel) -> None:

@@ -221,6 +221,7 @@ MAY_IMPORT = {
     "benchmark_text": RING | TRAINING | {"adaptation", "benchmark_methods", "controls"},
     "benchmark_image": RING | TRAINING | IMAGE_TRAINING | {"adaptation_image", "benchmark_methods"},
     "benchmark_corpus": set(),
+    "benchmark_long_input": {"benchmark_report", "hub"},
     "benchmark_report": set(),
     "result_tables": {"benchmark_report"},
     "explanation_tables": {"benchmark_report"},

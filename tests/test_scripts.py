@@ -19,6 +19,7 @@ OPTIONS = {
     "benchmark.py": ["--dataset", "--localizer", "--classifiers", "--rounds", "--precision"],
     "convert_efficientnet_lite.py": ["--source", "--target"],
     "measure_corpus.py": ["--dataset", "--num_rows", "--lengths", "--workers", "--output"],
+    "measure_long_input.py": ["--text_tokens", "--image_sides", "--rounds", "--output"],
     "measure_image.py": ["--localizer", "--other_sets", "--classifiers", "--boxes_column"],
     "measure_text.py": ["--localizer", "--dataset", "--classifiers", "--output"],
     "measure_retrieval.py": ["--dataset", "--model", "--label", "--passage_tokens", "--output"],
