@@ -87,14 +87,14 @@ class LongText:
             empty: Tensor = self.localizer.network(nothing, nothing).logits
         total = empty.double()
         for block in self.blocks:
-            evidence, low = self._weigh(block, 0)
+            evidence, low = self.weigh(block, 0)
             for branch, window in zip(evidence, self.windows, strict=True):
                 owned = _own(block.first, block.last, low, window.stride)
                 total = total + branch[:, owned].double().sum(dim=1)
         return total.to(empty.dtype)
 
     @torch.no_grad()
-    def _weigh(self, block: Block, beyond: int) -> tuple[list[Tensor], int]:
+    def weigh(self, block: Block, beyond: int) -> tuple[list[Tensor], int]:
         """Evidence of every window that touches a block or `beyond` tokens behind it.
 
         Returns:
@@ -119,11 +119,11 @@ class LongText:
         return evidence, low
 
     def _attribute(self, block: Block, beyond: int) -> tuple[list[Tensor], int, Tensor]:
-        """Shown evidence as `_weigh`, and the attribution of the tokens from the block's first.
+        """Shown evidence as `weigh`, and the attribution of the tokens from the block's first.
 
         The last is (tokens, labels), float64; that of `beyond` tokens behind the block is whole.
         """
-        evidence, low = self._weigh(block, beyond)
+        evidence, low = self.weigh(block, beyond)
         evidence = show_evidence(evidence, is_multi_label(self.localizer.model))
         count = min(len(self.ids), block.last + beyond) - low
         length = len(self.ids[low : block.last + beyond + max(w.size for w in self.windows) - 1])
