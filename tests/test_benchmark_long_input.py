@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 from transformers import AutoTokenizer
 
+from hf_anchornet.bench import benchmark_long_input as benchmark_module
 from hf_anchornet.bench.benchmark_long_input import (
     LongInputBenchmark,
     benchmark_long_input,
@@ -42,16 +43,32 @@ def test_growth_is_that_of_a_sum_by_hand():
     assert growth["memory_ratio"] == pytest.approx(60 / 50)
 
 
-def test_small_inputs_are_measured_and_drawn(tmp_path):
-    options = LongInputBenchmark(text_tokens=[50, 100], image_sides=[100, 150], rounds=1)
+def test_a_fresh_process_tells_what_it_needed(tmp_path):
+    write_picture(tmp_path / "input.ppm", 150)
+    found = measure_input("image", tmp_path / "input.ppm", LongInputBenchmark.image_localizer)
+    assert found["units"] == 150 * 150
+    assert found["seconds"] > 0
+    assert found["baseline_bytes"] > 2**26
+    assert found["peak_bytes"] >= 0
+
+
+def test_a_report_has_the_median_of_each_size_and_is_drawn(monkeypatch, tmp_path):
+    peaks = iter([9, 5, 7, 8] * 2)
+
+    def measure(kind, source, model):
+        units = len(source.read_text().split()) if kind == "text" else source.stat().st_size
+        peak = next(peaks) * 2**20
+        return {"baseline_bytes": 1, "peak_bytes": peak, "seconds": units / 10, "units": units}
+
+    monkeypatch.setattr(benchmark_module, "measure_input", measure)
+    options = LongInputBenchmark(text_tokens=[50, 100], image_sides=[100, 150])
     report = benchmark_long_input(options)
-    for kind, units in (("text", [50, 100]), ("image", [100**2, 150**2])):
+    for kind in ("text", "image"):
         rows = report[kind]["sizes"]
-        assert [row["units"] for row in rows] == units
-        assert all(row["seconds"] > 0 and row["baseline_bytes"] > 2**26 for row in rows)
-        assert all(row["peak_bytes"] >= 0 for row in rows)
-    for row in report["text"]["sizes"] + report["image"]["sizes"]:
-        row["peak_bytes"] = row["input_bytes"] + 2**20
+        assert [row["rounds"] for row in rows] == [3, 1]
+        assert [row["peak_bytes"] for row in rows] == [7 * 2**20, 8 * 2**20]
+        assert report[kind]["time_slope"] == pytest.approx(1.0)
+    assert report["image"]["sizes"][1]["input_bytes"] == 4 * 150**2
     plot_long_input(report, tmp_path / "x.png")
     assert (tmp_path / "x.png").stat().st_size > 10_000
 
@@ -69,6 +86,7 @@ def test_options_out_of_range_are_refused(options, message):
         benchmark_long_input(LongInputBenchmark(**options))
 
 
-def test_a_process_that_fails_is_told(tmp_path):
-    with pytest.raises(RuntimeError, match=r"(?s)missing.txt failed.*FileNotFoundError"):
-        measure_input("text", tmp_path / "missing.txt", TEXT_LOCALIZER)
+def test_a_process_that_fails_is_told(monkeypatch, tmp_path):
+    monkeypatch.setattr(benchmark_module, "PROGRAM", "raise OSError('no such model')")
+    with pytest.raises(RuntimeError, match=r"(?s)input.txt failed.*no such model"):
+        measure_input("text", tmp_path / "input.txt", LongInputBenchmark.text_localizer)
