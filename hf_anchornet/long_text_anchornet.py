@@ -1,9 +1,10 @@
 """A text of any length at constant memory: read block by block, the same result as in one piece."""
 
 import math
+from array import array
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -41,7 +42,7 @@ class LongText:
 
     Evidence of a window depends on its tokens alone, so a block that is read with the tokens
     around it, as many as the largest window has less one, gives the evidence of the whole text.
-    What is kept of the whole is the text, 4 bytes a token and 4 numbers a block.
+    What is kept of the whole is the text, 2 or 4 bytes a token and 4 numbers a block.
 
     Args:
         text: The text.
@@ -50,7 +51,7 @@ class LongText:
 
     Attributes:
         text: The text.
-        ids: (tokens,), int32.
+        ids: (tokens,), integers of 2 bytes, or 4 for a vocabulary above 65,536.
         blocks: Its blocks, in reading order; none without a token.
         logits: (1, labels).
     """
@@ -64,20 +65,20 @@ class LongText:
         self.ids, self.blocks = self._tokenize(block_characters)
         self.logits = self._sum_up()
 
-    def _tokenize(self, size: int) -> tuple[NDArray[np.int32], list[Block]]:
+    def _tokenize(self, size: int) -> tuple[NDArray[Any], list[Block]]:
         def tokenize(texts: list[str]) -> list[list[int]]:
             ids: list[list[int]] = self.localizer.tokenize(texts)["input_ids"]
             return ids
 
         bounds = cut_text(self.text, size, tokenize)
-        parts, blocks, first = [np.zeros(0, dtype=np.int32)], [], 0
+        # Two bytes a token where they are enough, and no second copy.
+        known, blocks = array("H" if len(self.localizer.tokenizer) <= 2**16 else "i"), []
         for start, end in pairwise(bounds):
             (ids,) = tokenize([self.text[start:end]])
             if ids:
-                blocks.append(Block(start, end, first, first + len(ids)))
-                parts.append(np.array(ids, dtype=np.int32))
-                first += len(ids)
-        return np.concatenate(parts), blocks
+                blocks.append(Block(start, end, len(known), len(known) + len(ids)))
+                known.extend(ids)
+        return np.array(known), blocks
 
     def _sum_up(self) -> Tensor:
         """Bias and all evidence: (1, labels)."""
