@@ -119,6 +119,9 @@ bench-int8: $(VENV)/.installed  ## compare the shipped localizers with graphs of
 bench-cold-start: $(VENV)/.installed  ## compare a first answer with loading a plain model, minutes
 	$(VENV)/bin/python scripts/measure_cold_start.py
 
+bench-long-input: $(VENV)/.installed  ## memory and time up to 1 M tokens and 400 M pixels, minutes
+	$(VENV)/bin/python scripts/measure_long_input.py
+
 bench-demo: $(VENV)/.installed  ## time the web demo in Chromium and take its picture
 	DEMO_RECORD=. $(VENV)/bin/python -m pytest -m slow tests/test_demo_page.py -k second
 

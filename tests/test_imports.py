@@ -40,7 +40,11 @@ RING = {
     "backend_anchornet",
     "classifier_anchornet",
     "text_localizer_anchornet",
+    "text_cuts_anchornet",
+    "long_text_anchornet",
     "image_localizer_anchornet",
+    "evidence_map_anchornet",
+    "large_image_anchornet",
     "exit_rule_anchornet",
     "trace_anchornet",
     "localizer_anchornet",
@@ -102,6 +106,23 @@ MAY_IMPORT = {
     "text_localizer_anchornet": LOCALIZING | {"spans_anchornet", "words_anchornet"},
     "image_localizer_anchornet": LOCALIZING
     | {"boxes_anchornet", "image_processing_anchornet", "selection_anchornet"},
+    "text_cuts_anchornet": {"words_anchornet"},
+    "long_text_anchornet": {
+        "classifier_anchornet",
+        "geometry_anchornet",
+        "selection_anchornet",
+        "spans_anchornet",
+        "text_cuts_anchornet",
+        "text_localizer_anchornet",
+        "words_anchornet",
+    },
+    "evidence_map_anchornet": SELECTION | {"boxes_anchornet", "image_processing_anchornet"},
+    "large_image_anchornet": {
+        "classifier_anchornet",
+        "evidence_map_anchornet",
+        "geometry_anchornet",
+        "image_localizer_anchornet",
+    },
     "exit_rule_anchornet": set(),
     "span_reader_anchornet": READING
     | {"budget_anchornet", "text_localizer_anchornet", "words_anchornet"},
@@ -128,7 +149,9 @@ MAY_IMPORT = {
     "pipeline_anchornet": CASCADING | {"geometry_anchornet", "trace_anchornet"},
     "pipeline_anchornet_text": CASCADING
     | {
+        "budget_anchornet",
         "geometry_anchornet",
+        "long_text_anchornet",
         "pipeline_anchornet",
         "span_reader_anchornet",
         "spans_anchornet",
@@ -139,6 +162,8 @@ MAY_IMPORT = {
     | {
         "boxes_anchornet",
         "image_localizer_anchornet",
+        "image_processing_anchornet",
+        "large_image_anchornet",
         "patch_reader_anchornet",
         "pipeline_anchornet",
     },
@@ -221,6 +246,7 @@ MAY_IMPORT = {
     "benchmark_text": RING | TRAINING | {"adaptation", "benchmark_methods", "controls"},
     "benchmark_image": RING | TRAINING | IMAGE_TRAINING | {"adaptation_image", "benchmark_methods"},
     "benchmark_corpus": set(),
+    "benchmark_long_input": {"benchmark_report", "hub"},
     "benchmark_report": set(),
     "benchmark_streaming": TRAINING | {"benchmark_report", "stream_sources", "stream_texts"},
     "fuzz_numbers": RING,

@@ -20,6 +20,7 @@ OPTIONS = {
     "convert_efficientnet_lite.py": ["--source", "--target"],
     "measure_corpus.py": ["--dataset", "--num_rows", "--lengths", "--workers", "--output"],
     "measure_streaming.py": ["--num_rows", "--shuffle_buffer", "--marks", "--output"],
+    "measure_long_input.py": ["--text_tokens", "--image_sides", "--rounds", "--output"],
     "measure_image.py": ["--localizer", "--other_sets", "--classifiers", "--boxes_column"],
     "measure_text.py": ["--localizer", "--dataset", "--classifiers", "--output"],
     "measure_retrieval.py": ["--dataset", "--model", "--label", "--passage_tokens", "--output"],
