@@ -196,7 +196,8 @@ def list_runs(
     ]
     ends = [start + window.size for start, window in zip(starts, windows, strict=True)]
     grid = torch.arange(low, high + 1, windows[0].stride)
-    edges = torch.cat([*starts, *ends, grid, torch.tensor([low, high])]).unique()
+    places = torch.cat([*starts, *ends, grid, torch.tensor([low, high])])
+    edges: Tensor = places.unique()  # type: ignore[no-untyped-call]
     edges = edges[(edges >= low) & (edges <= high)]
     shares = [
         ((start <= edges[:-1, None]) & (edges[:-1, None] < end)).double() / window.size
