@@ -32,7 +32,10 @@ def main() -> None:
     write_json(output, report)
     plot_long_input(report, output.with_suffix(".png"))
     for kind in ("text", "image"):
-        print(kind, {name: report[kind][name] for name in ("time_slope", "memory_ratio")})
+        print(
+            kind,
+            {name: report[kind][name] for name in ("time_slope", "memory_ratio", "process_ratio")},
+        )
 
 
 if __name__ == "__main__":

@@ -35,12 +35,19 @@ def test_a_picture_has_the_size_asked_and_is_not_of_one_colour(tmp_path):
 
 def test_growth_is_that_of_a_sum_by_hand():
     rows = [
-        {"units": 10, "input_bytes": 1, "peak_bytes": 50, "seconds": 2.0},
-        {"units": 1000, "input_bytes": 100, "peak_bytes": 160, "seconds": 200.0},
+        {"units": 10, "input_bytes": 1, "baseline_bytes": 350, "peak_bytes": 50, "seconds": 2.0},
+        {
+            "units": 1000,
+            "input_bytes": 100,
+            "baseline_bytes": 340,
+            "peak_bytes": 160,
+            "seconds": 200.0,
+        },
     ]
     growth = summarize_growth(rows)
     assert growth["time_slope"] == pytest.approx(1.0)
     assert growth["memory_ratio"] == pytest.approx(60 / 50)
+    assert growth["process_ratio"] == pytest.approx(400 / 400)
 
 
 def test_a_fresh_process_tells_what_it_needed(tmp_path):

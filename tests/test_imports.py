@@ -261,6 +261,7 @@ MAY_IMPORT = {
         "fuzz_numbers",
     },
     "result_tables": {"benchmark_report"},
+    "scale_table": {"benchmark_report"},
     "explanation_tables": {"benchmark_report"},
     "refined_evidence": RING,
     "retrieval": RING | {"data", "plausibility", *METRICS},

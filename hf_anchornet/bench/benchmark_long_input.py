@@ -174,17 +174,24 @@ def summarize_growth(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """How time and memory grow from the smallest input to the largest.
 
     Args:
-        rows: One a size, rising, with `units`, `input_bytes`, `peak_bytes` and `seconds`.
+        rows: One a size, rising, with `units`, `input_bytes`, `baseline_bytes`, `peak_bytes` and
+            `seconds`.
 
     Returns:
         `time_slope`: exponent of the time, fitted through all sizes in logarithms (1: linear);
         `memory_ratio`: what the largest needs besides the input itself over all that the smallest
-        needs, input included.
+        needs, input included, both above the loaded model; `process_ratio`: the same of whole
+        processes, the loaded model included.
     """
     units, seconds = ([float(row[name]) for row in rows] for name in ("units", "seconds"))
     slope = np.polyfit(np.log(units), np.log(seconds), 1)[0]
     work = rows[-1]["peak_bytes"] - rows[-1]["input_bytes"]
-    return {"time_slope": float(slope), "memory_ratio": float(work / rows[0]["peak_bytes"])}
+    bases = [row["baseline_bytes"] for row in rows]
+    return {
+        "time_slope": float(slope),
+        "memory_ratio": float(work / rows[0]["peak_bytes"]),
+        "process_ratio": float((bases[-1] + work) / (bases[0] + rows[0]["peak_bytes"])),
+    }
 
 
 def plot_long_input(report: Mapping[str, Any], path: str | Path) -> None:
