@@ -11,6 +11,7 @@ from hf_anchornet.bench.result_tables import (
     make_speed_table,
     make_text_table,
 )
+from hf_anchornet.bench.scale_table import make_scale_table
 from hf_anchornet.explain.explanation_tables import (
     compare_ideas,
     describe_explainers,
@@ -89,14 +90,13 @@ def main() -> None:
     fill_readme("make bench-speed", table)
     shown = {}
     for name, report in evidence.items():
-        shown[MARKED_SETS[name]] = report["explanations"]
-        if f"evidence_{name}_gated" in found:
-            gated = found[f"evidence_{name}_gated"]["explanations"]
-            shown[f"{MARKED_SETS[name]}, gated localizer"] = gated
+        latest = found.get(f"evidence_{name}_gated", report)
+        shown[MARKED_SETS[name]] = latest["explanations"]
     fill_readme("make bench-evidence", make_evidence_table(shown))
     if "retrieval_cuad_insurance" in found:
         table = make_retrieval_table(found["retrieval_cuad_insurance"])
         fill_readme("make bench-evidence, contracts", table)
+    fill_readme("make bench-scale", make_scale_table(found))
 
 
 def fill_readme(command: str, table: str) -> None:

@@ -50,7 +50,7 @@ def test_a_section_has_a_table_for_each_model():
     assert "| 0.500 / 0.250 | 0.125 / 0.000 | 12.5 | 3 | 170 |" in page
 
 
-def test_contracts_have_a_row_for_any_and_for_half_of_a_clause():
+def test_contracts_have_numbers_for_any_and_for_half_of_a_clause():
     rates = {"evidence": 0.8, "random": 0.1, "head": 0.05}
     report = {
         "settings": {"retrieval": {"top_k": 3}},
@@ -59,6 +59,6 @@ def test_contracts_have_a_row_for_any_and_for_half_of_a_clause():
         "half_hit_rate": rates | {"evidence": 0.75},
     }
     assert make_retrieval_table(report).splitlines()[2:] == [
-        "| a clause among the best 3 | 0.800 | 0.100 | 0.050 |",
-        "| half of a clause in one of them | 0.750 | 0.100 | 0.050 |",
+        "| a clause among the best 3 (half of it in one of them) | 0.800 (0.750) "
+        "| 0.100 (0.100) | 0.050 (0.050) |",
     ]

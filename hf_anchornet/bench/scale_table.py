@@ -16,24 +16,25 @@ def make_scale_table(reports: Mapping[str, Report]) -> str:
         reports: By name the JSON files of `make bench-scale`; what was not measured has no row.
     """
     makers = {
-        "training_scale": _describe_training,
-        "streaming": _describe_streaming,
-        "corpus": _describe_corpus,
-        "long_input": _describe_long_input,
-        "serving": _describe_serving,
-        "fuzzing": _describe_fuzzing,
+        "training_scale": (_describe_training, "scale"),
+        "streaming": (_describe_streaming, "scale"),
+        "corpus": (_describe_corpus, "corpora"),
+        "long_input": (_describe_long_input, "long_input"),
+        "serving": (_describe_serving, "serving"),
+        "fuzzing": (_describe_fuzzing, "security"),
     }
-    rows = [(*make(reports[name]), name) for name, make in makers.items() if name in reports]
-    return format_table(
-        ("what", "measured", "numbers"),
-        [(what, found, f"[{name}.json](results/{name}.json)") for what, found, name in rows],
-    )
+    rows = [
+        (*describe(reports[name]), f"[how](docs/{page}.md), [numbers](results/{name}.json)")
+        for name, (describe, page) in makers.items()
+        if name in reports
+    ]
+    return format_table(("what", "measured", "more"), rows)
 
 
 def _describe_training(report: Report) -> tuple[str, str]:
     difference = report["float64"]["largest_loss_difference"]
     return (
-        "training on two processes",
+        "`accelerate launch -m hf_anchornet train` on two processes",
         f"{report['speed']['speedup']:.2f} times the steps a second of one; losses of the same "
         f"batches differ by at most {difference:.1e}",
     )
@@ -42,7 +43,7 @@ def _describe_training(report: Report) -> tuple[str, str]:
 def _describe_streaming(report: Report) -> tuple[str, str]:
     marks = report["settings"]["marks"]
     return (
-        f"training from a stream of {marks[-1]:,} rows",
+        f"`anchornet train --streaming True`, {marks[-1]:,} rows",
         f"peak memory {report['ratio']:.2f} times that of {marks[0]:,} rows",
     )
 
@@ -51,7 +52,7 @@ def _describe_corpus(report: Report) -> tuple[str, str]:
     found = {row["workers"]: row for row in report["times_faster"]}
     most = max(found)
     return (
-        f"`anchornet localize` on a corpus, {most} processes",
+        f"`anchornet localize --input 'reviews/*.parquet'`, {most} processes (or `--engine ray`)",
         f"{found[most]['without_loading']:.1f} times faster than a loop over the pipeline "
         f"({found[most]['whole']:.1f} with loading), {report['differing_rows']} answers differ",
     )
@@ -73,7 +74,7 @@ def _describe_serving(report: Report) -> tuple[str, str]:
     run = report["long_run"]
     memory = run["memory"]
     return (
-        f"`anchornet serve`, {run['clients']} clients for {run['seconds'] / 60:.0f} minutes",
+        f"`scripts/serve.py`, {run['clients']} clients for {run['seconds'] / 60:.0f} minutes",
         f"{run['requests_per_second']:.1f} reviews a second, p50 / p99 {run['p50_ms']:.1f} / "
         f"{run['p99_ms']:.1f} ms, {sum(run['errors'].values())} errors; memory "
         f"{memory['settled_mib']:.1f} MiB after a minute, {memory['end_mib']:.1f} at the end",

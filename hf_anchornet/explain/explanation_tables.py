@@ -174,10 +174,12 @@ def make_retrieval_table(report: Report) -> str:
         "the first ones",
     )
     rows = [
-        (what, *(f"{report[rate][source]:.3f}" for source in ("evidence", "random", "head")))
-        for rate, what in (
-            ("hit_rate", f"a clause among the best {top_k}"),
-            ("half_hit_rate", "half of a clause in one of them"),
+        (
+            f"a clause among the best {top_k} (half of it in one of them)",
+            *(
+                f"{report['hit_rate'][source]:.3f} ({report['half_hit_rate'][source]:.3f})"
+                for source in ("evidence", "random", "head")
+            ),
         )
     ]
     return format_table(head, rows)
