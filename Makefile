@@ -18,7 +18,8 @@ export OMP_NUM_THREADS
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all lint bench bench-text bench-image bench-speed bench-quick bench-backends \
-	bench-int8 bench-cold-start bench-demo bench-evidence models models-text models-image models-speed \
+	bench-int8 bench-cold-start bench-demo bench-evidence bench-long-input bench-scale \
+	models models-text models-image models-speed \
 	models-evidence ablation ablation-evidence check-reference test-lowest
 
 help:  ## list the targets
@@ -121,6 +122,15 @@ bench-cold-start: $(VENV)/.installed  ## compare a first answer with loading a p
 
 bench-long-input: $(VENV)/.installed  ## memory and time up to 1 M tokens and 400 M pixels, minutes
 	$(VENV)/bin/python scripts/measure_long_input.py
+
+# On an idle machine: about an hour, half of it the fuzzing.
+bench-scale: bench-long-input  ## processes, streams, corpora, serving, fuzzing (DATA=)
+	$(VENV)/bin/python scripts/measure_training.py
+	$(VENV)/bin/python scripts/measure_corpus.py --dataset $(DATA)/text/imdb/test.parquet
+	$(VENV)/bin/python scripts/measure_streaming.py
+	$(VENV)/bin/python scripts/measure_serving.py --dataset $(DATA)/text/imdb/test.parquet
+	$(VENV)/bin/python scripts/fuzz.py --cases 10000000 --processes 2
+	$(VENV)/bin/python scripts/report.py
 
 bench-demo: $(VENV)/.installed  ## time the web demo in Chromium and take its picture
 	DEMO_RECORD=. $(VENV)/bin/python -m pytest -m slow tests/test_demo_page.py -k second
