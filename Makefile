@@ -18,8 +18,9 @@ export OMP_NUM_THREADS
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all lint bench bench-text bench-image bench-speed bench-quick bench-backends \
-	bench-int8 bench-cold-start bench-demo bench-evidence models models-text models-image models-speed \
-	models-evidence ablation ablation-evidence check-reference test-lowest
+	bench-int8 bench-cold-start bench-demo bench-serving bench-evidence \
+	models models-text models-image models-speed models-evidence ablation ablation-evidence \
+	check-reference test-lowest
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -118,6 +119,10 @@ bench-int8: $(VENV)/.installed  ## compare the shipped localizers with graphs of
 
 bench-cold-start: $(VENV)/.installed  ## compare a first answer with loading a plain model, minutes
 	$(VENV)/bin/python scripts/measure_cold_start.py
+
+bench-serving: $(VENV)/.installed  ## load the server for a quarter of an hour (DATA=)
+	$(VENV)/bin/python scripts/measure_serving.py --dataset $(DATA)/text/imdb/test.parquet \
+		--note "$(NOTE)"
 
 bench-demo: $(VENV)/.installed  ## time the web demo in Chromium and take its picture
 	DEMO_RECORD=. $(VENV)/bin/python -m pytest -m slow tests/test_demo_page.py -k second

@@ -199,6 +199,7 @@ MAY_IMPORT = {
     "benchmark_image": RING | TRAINING | IMAGE_TRAINING | {"adaptation_image", "benchmark_methods"},
     "benchmark_corpus": set(),
     "benchmark_report": set(),
+    "benchmark_serving": {"hub"},
     "result_tables": {"benchmark_report"},
     "explanation_tables": {"benchmark_report"},
     "refined_evidence": RING,

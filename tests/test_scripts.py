@@ -20,6 +20,7 @@ OPTIONS = {
     "convert_efficientnet_lite.py": ["--source", "--target"],
     "measure_corpus.py": ["--dataset", "--num_rows", "--lengths", "--workers", "--output"],
     "measure_image.py": ["--localizer", "--other_sets", "--classifiers", "--boxes_column"],
+    "measure_serving.py": ["--dataset", "--clients", "--long_seconds", "--server", "--output"],
     "measure_text.py": ["--localizer", "--dataset", "--classifiers", "--output"],
     "measure_retrieval.py": ["--dataset", "--model", "--label", "--passage_tokens", "--output"],
     "ablate_evidence.py": ["--dataset", "--span_sets", "--ideas", "--teacher", "--smoothing"],
@@ -28,6 +29,7 @@ OPTIONS = {
     "convert_reference_checkpoint.py": ["--source", "--target"],
     "check_reference.py": ["--reference", "--output", "--rounds", "--example"],
     "publish.py": ["--folder", "--repo_id", "--dry_run", "--private", "--revision", "--results"],
+    "serve.py": ["--text_localizer", "--max_batch_size", "--max_held", "--deadline_s", "--port"],
     "shrink.py": ["--source", "--target"],
 }
 

@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+import re
 import sys
+from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
@@ -222,3 +225,11 @@ def test_a_missing_library_is_named_with_its_extra(library, module, monkeypatch)
     monkeypatch.delitem(sys.modules, f"hf_anchornet.serve.{module}", raising=False)
     with pytest.raises(ImportError, match=r"pip install 'hf-anchornet\[serve\]'"):
         __import__(f"hf_anchornet.serve.{module}")
+
+
+def test_the_documentation_tells_each_limit_and_its_default():
+    page = (Path(__file__).parent.parent / "docs" / "serving.md").read_text("utf-8")
+    told = dict(re.findall(r"^\| `--(\w+)` \| (\d+) \|", page, flags=re.MULTILINE))
+    assert {name: float(value) for name, value in told.items()} == {
+        field.name: field.default for field in fields(ServingOptions)
+    }

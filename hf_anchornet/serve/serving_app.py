@@ -123,7 +123,9 @@ def make_app(
         )
         for task, localize in pipelines.items()
     }
-    app = FastAPI(title="hf_anchornet", lifespan=_live(pipelines, batchers, thread))
+    # Without FastAPI's pages of documentation, which make a browser load scripts from elsewhere.
+    live = _live(pipelines, batchers, thread)
+    app = FastAPI(title="hf_anchornet", lifespan=live, docs_url=None, redoc_url=None)
     app.add_exception_handler(RequestValidationError, _refuse_request)
     if TEXT_TASK in pipelines:
         _add_spans(app, pipelines[TEXT_TASK], batchers[TEXT_TASK], options)

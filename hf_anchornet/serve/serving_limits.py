@@ -36,7 +36,7 @@ class ServingOptions:
 
     max_batch_size: int = 32
     max_wait_ms: float = 2.0
-    max_held: int = 256
+    max_held: int = 128
     deadline_s: float = 30.0
     max_body_bytes: int = 10 * 2**20
     max_characters: int = 100_000
