@@ -124,6 +124,9 @@ bench-serving: $(VENV)/.installed  ## load the server for a quarter of an hour (
 	$(VENV)/bin/python scripts/measure_serving.py --dataset $(DATA)/text/imdb/test.parquet \
 		--note "$(NOTE)"
 
+bench-long-input: $(VENV)/.installed  ## memory and time up to 1 M tokens and 400 M pixels, minutes
+	$(VENV)/bin/python scripts/measure_long_input.py
+
 bench-demo: $(VENV)/.installed  ## time the web demo in Chromium and take its picture
 	DEMO_RECORD=. $(VENV)/bin/python -m pytest -m slow tests/test_demo_page.py -k second
 
@@ -132,10 +135,20 @@ OTHERS = integrated_gradients occlusion lime
 EXPLAINERS = --calibration_split validation \
 	--explainers evidence refined_evidence integrated_gradients lime random
 bench-evidence: $(VENV)/.installed  ## judge explanations: agreement, faithfulness, cost (DATA=, RUNS=)
+	$(EVALUATE) --dataset $(DATA)/text/movie_rationales --model $(TEXT_LOCALIZER) --smoothing 3 \
+		--explainers evidence integrated_gradients lime random \
+		--output results/evidence_movie_rationales.json
+	$(EVALUATE) --dataset $(DATA)/text/imdb_rationales --model $(TEXT_LOCALIZER) \
+		--explainers evidence $(OTHERS) random --output results/evidence_imdb_rationales.json
+	$(EVALUATE) --dataset $(DATA)/text/movie_rationales --model $(TEXT_LOCALIZER) --smoothing 3 \
+		--explainers evidence refined_evidence \
+		--output results/evidence_movie_rationales_refined.json
+	$(EVALUATE) --dataset $(DATA)/text/imdb_rationales --model $(TEXT_LOCALIZER) \
+		--explainers evidence refined_evidence --output results/evidence_imdb_rationales_refined.json
 	$(EVALUATE) --dataset $(DATA)/text/movie_rationales --model $(RUNS)/localizer_imdb --smoothing 3 \
-		$(EXPLAINERS) --output results/evidence_movie_rationales.json
+		$(EXPLAINERS) --output results/evidence_movie_rationales_gated.json
 	$(EVALUATE) --dataset $(DATA)/text/imdb_rationales --model $(RUNS)/localizer_imdb \
-		$(EXPLAINERS) --output results/evidence_imdb_rationales.json
+		$(EXPLAINERS) --output results/evidence_imdb_rationales_gated.json
 	$(EVALUATE) --dataset $(DATA)/text/imdb_rationales --model $(RUNS)/minilm_crops --max_explained 40 \
 		--explainers $(OTHERS) shapley attention_rollout random \
 		--output results/evidence_imdb_rationales_minilm.json

@@ -87,7 +87,7 @@ class LocatedImages:
             usable = usable & torch.isin(sides, sides.new_tensor(scales))
         picked = self._pick(labels)
         both = zip(picked, self._stand_out(picked), strict=True)
-        evidence, outstanding = self._sum_inside([torch.stack(pair) for pair in both])
+        evidence, outstanding = self.sum_inside([torch.stack(pair) for pair in both])
         scores = outstanding / sides  # (batch, patches)
         scores = scores.masked_fill(~usable | (evidence <= 0), -torch.inf)
         lows, highs = corners[None], (corners + sides[:, None])[None]
@@ -113,7 +113,7 @@ class LocatedImages:
             outstanding.append((branch - mean - spread.sqrt()).clamp(min=0) * mask)
         return outstanding
 
-    def _sum_inside(self, picked: Sequence[Tensor]) -> Tensor:
+    def sum_inside(self, picked: Sequence[Tensor]) -> Tensor:
         """What all windows put on the pixels of each window: (..., batch, patches), float64.
 
         The sum of `attribute` over the pixels of each box, without a map of pixels: windows and

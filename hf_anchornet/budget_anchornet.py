@@ -32,7 +32,15 @@ def select_best_spans(
 
     Returns:
         The selected spans in reading order, merged where they touch.
+
+    Raises:
+        ValueError: if a value is not finite.
     """
+    if not np.isfinite(values).all():
+        raise ValueError(
+            "`values` must be finite, got NaN or infinity; the model's weights or its input hold "
+            "one."
+        )
     budget = min(budget, int(np.maximum(costs, 1).sum()))  # the whole text costs no more
     if not spans or budget < 1:
         return []

@@ -12,6 +12,7 @@ import torch
 from transformers.utils import PushToHubMixin, cached_file
 
 from .backend_anchornet import EAGER
+from .cascade_file_anchornet import read_cascade_file
 from .classifier_anchornet import Classifier, is_multi_label, label_names, match_labels
 from .exit_rule_anchornet import DEFAULT_THRESHOLD, ExitRule, Stage
 from .localizer_anchornet import load_localizer
@@ -284,5 +285,4 @@ def _read_settings(source: str | PathLike[str], **hub: Any) -> dict[str, Any]:
             f"`source` must be the Hub id or folder of a cascade, got {str(source)!r}; write "
             f"one with `Cascade.save_pretrained` or check id and token. {error}"
         ) from error
-    settings: dict[str, Any] = json.loads(Path(str(path)).read_text("utf-8"))
-    return settings
+    return read_cascade_file(str(path))

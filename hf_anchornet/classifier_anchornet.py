@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from transformers import Pipeline, PreTrainedModel, PreTrainedTokenizerBase
 
+from .loading_anchornet import load_processor, load_whole
+
 Classifier = str | PathLike[str] | Pipeline | PreTrainedModel
 """A Hub id, a folder, a classification pipeline or a model that knows its folder."""
 
@@ -53,7 +55,7 @@ def load_classifier(
     Raises:
         TypeError: if `classifier` is something else.
         ValueError: if a model reads something else or does not say where its processor is.
-        OSError: if there is no model under that id or in that folder.
+        OSError: if there is no model under that id or in that folder, or it is damaged.
     """
     if isinstance(classifier, kind.pipeline_class):
         return classifier.model, getattr(classifier, kind.processor_name)
@@ -77,8 +79,12 @@ def load_classifier(
             f"{type(classifier).__name__}; load it first."
         )
     try:
-        model = kind.model_class.from_pretrained(classifier, subfolder=subfolder, **hub)
-        processor = kind.processor_class.from_pretrained(classifier, subfolder=subfolder, **hub)
+        model, _ = load_whole(
+            kind.model_class.from_pretrained, classifier, subfolder=subfolder, **hub
+        )
+        processor = load_processor(
+            kind.processor_class.from_pretrained, classifier, subfolder=subfolder, **hub
+        )
     except (OSError, ValueError) as error:
         raise OSError(
             f"`classifier` must be the Hub id or folder of a model for {kind.task} with its "

@@ -1,11 +1,23 @@
 """The configurations of the two AnchorNets: their fields, their defaults, what makes them valid."""
 
 from dataclasses import field
-from typing import Any
+from typing import Any, cast
 
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 from transformers.activations import ACT2FN
+
+from .limits_anchornet import (
+    MOST_LABELS,
+    MOST_LAYERS,
+    check_at_most,
+    check_epsilon,
+    check_positive,
+    check_rates,
+    check_size,
+    check_weights,
+    check_windows,
+)
 
 
 @strict
@@ -60,6 +72,9 @@ class AnchorNetConfig(PreTrainedConfig):
         self.strides = list(self.strides or [1] * num_layers)
         self.dilations = list(self.dilations or [1] * num_layers)
         self.branch_depths = list(self.branch_depths or range(num_layers + 1))
+        # Here, as transformers makes a name for each label before it validates.
+        check_at_most("num_labels", MOST_LABELS, kwargs.get("num_labels") or 0)
+        check_at_most("id2label", MOST_LABELS, len(kwargs.get("id2label") or ()))
         super().__post_init__(**kwargs)  # type: ignore[no-untyped-call]
 
     @classmethod
@@ -80,8 +95,10 @@ class AnchorNetConfig(PreTrainedConfig):
     def validate_layers(self) -> None:
         """Check that the lists describe one trunk and branches inside it."""
         self._check_layer_lists("strides", "dilations")
+        check_at_most("kernel_sizes", MOST_LAYERS, len(self.kernel_sizes))
         for name in ("kernel_sizes", "strides", "dilations"):
-            _check_positive(name, *getattr(self, name))
+            check_positive(name, *getattr(self, name))
+        check_windows(self.kernel_sizes, self.strides, self.dilations)
         depths, deepest = self.branch_depths, len(self.kernel_sizes)
         rising = depths == sorted(set(depths))
         if not depths or not rising or depths[0] < 0 or depths[-1] != deepest:
@@ -92,16 +109,27 @@ class AnchorNetConfig(PreTrainedConfig):
 
     def validate_regularisation(self) -> None:
         """Check the activation, the rates and the weights."""
-        _check_rates(hidden_dropout_prob=self.hidden_dropout_prob)
-        _check_positive("hidden_size", self.hidden_size)
+        check_rates(hidden_dropout_prob=self.hidden_dropout_prob)
+        check_positive("hidden_size", self.hidden_size)
         if self.hidden_act not in ACT2FN:
             raise ValueError(
                 f"`hidden_act` must be an activation of transformers, got {self.hidden_act!r}; it "
                 f"knows {', '.join(sorted(ACT2FN))}."
             )
-        _check_weights(
-            auxiliary_loss_weight=self.auxiliary_loss_weight, evidence_penalty=self.evidence_penalty
+        check_weights(
+            auxiliary_loss_weight=self.auxiliary_loss_weight,
+            evidence_penalty=self.evidence_penalty,
+            initializer_range=self.initializer_range,
         )
+
+    def validate_labels(self) -> None:
+        """Check that every label from 0 on has a name."""
+        names = self.id2label or {}
+        if sorted(map(str, names)) != sorted(map(str, range(len(names)))) or not names:
+            raise ValueError(
+                "`id2label` must name the labels 0, 1, 2 and so on, got "
+                f"{list(names)[:9]}; number them without a gap."
+            )
 
     def _check_layer_lists(self, *names: str) -> None:
         for name in names:
@@ -157,26 +185,35 @@ class AnchorNetTextConfig(AnchorNetConfig):
     def validate_sizes(self) -> None:
         """Check the sizes and rates of text."""
         for name in ("vocab_size", "embedding_size"):
-            _check_positive(name, getattr(self, name))
+            check_positive(name, getattr(self, name))
         if self.chunk_size is not None:
-            _check_positive("chunk_size", self.chunk_size)
-        _check_positive("reading_scales", *self.reading_scales)
-        _check_positive("ngram_sizes", *self.ngram_sizes)
-        _check_positive("ngram_counts", *self.ngram_counts)
+            check_positive("chunk_size", self.chunk_size)
+        check_positive("reading_scales", *self.reading_scales)
+        check_positive("ngram_sizes", *self.ngram_sizes)
+        check_positive("ngram_counts", *self.ngram_counts)
         if len(self.ngram_counts) != len(self.ngram_sizes):
             raise ValueError(
                 f"`ngram_counts` must have one entry for each of `ngram_sizes` {self.ngram_sizes}, "
                 f"got {self.ngram_counts}."
             )
-        if (self.vocab_size + 1) ** max(self.ngram_sizes, default=1) >= 2**63:
+        longest = max(self.ngram_sizes, default=1)
+        if longest >= 63 or (self.vocab_size + 1) ** longest >= 2**63:
             raise ValueError(
                 f"`ngram_sizes` must leave n-gram codes below 2**63, got {self.ngram_sizes} with "
                 f"`vocab_size` {self.vocab_size}; use shorter n-grams or a smaller vocabulary."
             )
-        _check_rates(
+        check_rates(
             token_dropout_prob=self.token_dropout_prob, ngram_dropout_prob=self.ngram_dropout_prob
         )
-        _check_weights(ngram_penalty=self.ngram_penalty)
+        check_weights(ngram_penalty=self.ngram_penalty)
+        check_epsilon("layer_norm_eps", self.layer_norm_eps)
+        check_at_most("reading_scales", 2**31, *self.reading_scales)
+        check_size(
+            vocab_size=self.vocab_size * self.embedding_size,
+            embedding_size=self.embedding_size * self.hidden_size,
+            hidden_size=self.hidden_size**2 * sum(self.kernel_sizes),
+            ngram_counts=sum(self.ngram_counts) * cast(int, self.num_labels),
+        )
 
 
 @strict
@@ -221,30 +258,20 @@ class AnchorNetImageConfig(AnchorNetConfig):
     def validate_channels(self) -> None:
         """Check what only images have."""
         self._check_layer_lists("channels", "expand_ratios")
-        _check_positive("num_channels", self.num_channels)
-        _check_positive("channels", *self.channels)
-        _check_positive("expand_ratios", *self.expand_ratios)
+        check_positive("num_channels", self.num_channels)
+        check_positive("channels", *self.channels)
+        check_positive("expand_ratios", *self.expand_ratios)
         if not self.kernel_sizes or self.branch_depths[0] == 0:
             raise ValueError(
                 "`branch_depths` of an image AnchorNet must be at least 1, got "
                 f"{self.branch_depths} over {len(self.kernel_sizes)} layers; a single pixel is no "
                 "patch."
             )
-
-
-def _check_positive(name: str, *values: float) -> None:
-    bad = [value for value in values if value < 1]
-    if bad:
-        raise ValueError(f"`{name}` must be at least 1, got {bad[0]}; give a positive number.")
-
-
-def _check_rates(**rates: float) -> None:
-    for name, value in rates.items():
-        if not 0 <= value < 1:
-            raise ValueError(f"`{name}` must be in [0, 1), got {value}; 0 switches it off.")
-
-
-def _check_weights(**weights: float) -> None:
-    for name, value in weights.items():
-        if value < 0:
-            raise ValueError(f"`{name}` must be >= 0, got {value}; 0 switches it off.")
+        check_epsilon("batch_norm_eps", self.batch_norm_eps)
+        check_at_most("expand_ratios", 2**10, *self.expand_ratios)
+        check_size(
+            num_channels=self.num_channels * self.channels[0] * self.kernel_sizes[0] ** 2,
+            kernel_sizes=max(self.kernel_sizes) ** 2 * sum(self.channels),
+            channels=max(self.channels) ** 2 * int(sum(self.expand_ratios)),
+            hidden_size=self.hidden_size * sum(self.channels),
+        )

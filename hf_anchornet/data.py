@@ -1,19 +1,17 @@
 """From any `datasets` source to batches: columns checked, labels numbered, texts tokenized."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from datasets import ClassLabel, Dataset, DatasetDict, load_dataset
+from datasets import ClassLabel, Dataset
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from .data_source import name_tar_columns, open_rows, open_stream
 from .words_anchornet import encodable
-
-FILE_FORMATS = {".parquet": "parquet", ".csv": "csv", ".json": "json", ".jsonl": "json"}
 
 
 @dataclass
@@ -22,7 +20,8 @@ class DataOptions:
 
     Attributes:
         dataset: Hub id, folder of data files or of one folder of pictures a label, or one .parquet,
-            .csv, .json or .jsonl file.
+            .csv, .json, .jsonl or .tar (WebDataset) file, or a pattern of such files, with
+            "{split}" where the name of the split stands: "s3://bucket/{split}-*.parquet".
         subset: Configuration of the dataset, where it has several.
         train_split: Split to learn from.
         validation_split: Split to choose the best epoch on.
@@ -32,6 +31,12 @@ class DataOptions:
         boxes_column: Column of human boxes, `[x0, y0, x1, y1]`, in pixels of the upright image;
             never learned from.
         max_rows: Draw at most this many rows of each split (0: all), always the same ones.
+        streaming: Whether `anchornet train` reads the rows to learn from as a stream: they need fit
+            neither in memory nor on the disk. The validation split must.
+        shuffle_buffer: Rows of a stream that are shuffled among each other, in the memory of each
+            process or worker; 0: rows and shards keep their order.
+        vocabulary_rows: Rows of a stream, drawn from its shuffled start, in which tokenizer,
+            n-grams and labels are found.
     """
 
     dataset: str
@@ -43,6 +48,19 @@ class DataOptions:
     label_column: str = "label"
     boxes_column: str = "boxes"
     max_rows: int = 0
+    streaming: bool = False
+    shuffle_buffer: int = 10_000
+    vocabulary_rows: int = 100_000
+
+    def __post_init__(self) -> None:
+        """Check the values that would otherwise fail late."""
+        if self.streaming and self.max_rows:
+            raise ValueError(
+                f"`max_rows` must be 0 with `streaming`, got {self.max_rows}; set `max_steps`."
+            )
+        for name, least in {"shuffle_buffer": 0, "vocabulary_rows": 1}.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"`{name}` must be at least {least}, got {getattr(self, name)}.")
 
 
 def load_split(options: DataOptions, split: str, inputs: str | None = None) -> Dataset:
@@ -54,10 +72,20 @@ def load_split(options: DataOptions, split: str, inputs: str | None = None) -> D
         inputs: Column of the inputs; default: that of texts.
 
     Raises:
-        ValueError: if the split or a column is missing; says what there is instead.
+        ValueError: if the split or a column is missing; says what there is instead. Also if the
+            rows are to be a stream: what needs the whole split cannot read one.
         FileNotFoundError: if the source is a path that does not exist.
     """
-    rows = _open_split(options, split)
+    if options.streaming:
+        raise ValueError(
+            "`streaming` must be False but for `anchornet train`, got True: this reads the whole "
+            "split more than once; leave it out."
+        )
+    rows = name_tar_columns(
+        open_rows(options.dataset, options.subset, split),
+        options.image_column,
+        options.label_column,
+    )
     for column in (inputs or options.text_column, options.label_column):
         check_column(rows.column_names, column)
     if options.max_rows and options.max_rows < len(rows):
@@ -71,7 +99,9 @@ def find_modality(options: DataOptions, split: str | None = None) -> Literal["te
     Raises:
         ValueError: if it has both columns or none; see also `load_split`.
     """
-    columns = _open_split(options, split or options.train_split).column_names
+    opened = open_stream if options.streaming else open_rows
+    rows = opened(options.dataset, options.subset, split or options.train_split)
+    columns = name_tar_columns(rows, options.image_column, options.label_column).column_names
     is_text, is_image = options.text_column in columns, options.image_column in columns
     if is_text and is_image:
         raise ValueError(
@@ -96,25 +126,6 @@ def load_labelled(options: DataOptions) -> tuple[Dataset, Dataset, list[str]]:
     return train_rows, validation_rows, find_labels(train_rows, options.label_column)
 
 
-def _open_split(options: DataOptions, split: str) -> Dataset:
-    dataset = _load_source(options.dataset, options.subset)
-    if split not in dataset:
-        raise ValueError(
-            f"split `{split}` is not in {options.dataset}, which has {sorted(dataset)}; name one "
-            "of these."
-        )
-    return dataset[split]
-
-
-def _load_source(source: str, subset: str | None) -> DatasetDict:
-    kind = FILE_FORMATS.get(Path(source).suffix)
-    if kind is None:
-        return load_dataset(source, subset)
-    if not Path(source).exists():
-        raise FileNotFoundError(f"`dataset` must be an existing file, got {source}.")
-    return load_dataset(kind, data_files={"train": source})
-
-
 def check_column(found: Sequence[str], column: str) -> None:
     """Raise a `ValueError` that lists the columns and guesses the slip if `column` is missing."""
     if column in found:
@@ -133,7 +144,7 @@ def find_labels(rows: Dataset, column: str) -> list[str]:
     Raises:
         ValueError: if fewer than two occur.
     """
-    names = _class_names(rows, column)
+    names = class_names(rows, column)
     found = {v for row in rows[column] for v in (row if isinstance(row, list) else [row])}
     values = sorted(found - {None}, key=lambda v: (isinstance(v, str), v))
     if len(values) < 2:
@@ -144,7 +155,7 @@ def find_labels(rows: Dataset, column: str) -> list[str]:
     return names or [str(value) for value in values]
 
 
-def _class_names(rows: Dataset, column: str) -> list[str] | None:
+def class_names(rows: Any, column: str) -> list[str] | None:
     """Names of a `ClassLabel` column or a column of lists of them, `None` for plain values."""
     feature = rows.features[column]
     feature = getattr(feature, "feature", feature)  # of a list
@@ -152,12 +163,24 @@ def _class_names(rows: Dataset, column: str) -> list[str] | None:
 
 
 def number_labels(rows: Dataset, column: str, labels: Sequence[str]) -> list[Any]:
-    """Targets of each row: the label's number, or for lists a 0.0 / 1.0 vector over `labels`.
+    """Targets of each row: see `number_values`."""
+    return number_values(rows[column], class_names(rows, column), column, labels)
+
+
+def number_values(
+    values: Iterable[Any], names: Sequence[str] | None, column: str, labels: Sequence[str]
+) -> list[Any]:
+    """Targets of values: the label's number, or for lists a 0.0 / 1.0 vector over `labels`.
+
+    Args:
+        values: Of each row.
+        names: Of the numbers in them, if the column is a `ClassLabel`.
+        column: What to call them in an error.
+        labels: In the order of their numbers.
 
     Raises:
         ValueError: for a label that is not among `labels`, naming the row.
     """
-    names = _class_names(rows, column)
     numbers = {label: number for number, label in enumerate(labels)}
 
     def number(value: Any, row: int) -> int:
@@ -171,7 +194,7 @@ def number_labels(rows: Dataset, column: str, labels: Sequence[str]) -> list[Any
         return numbers[name]
 
     targets: list[Any] = []
-    for row, value in enumerate(rows[column]):
+    for row, value in enumerate(values):
         if isinstance(value, list):
             present = {number(item, row) for item in value}
             targets.append([float(index in present) for index in range(len(labels))])
@@ -195,13 +218,23 @@ def tokenize(
     check_texts(rows, options.text_column)
 
     def encode(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
-        texts = [encodable(text) for text in batch[options.text_column]]
-        ids = tokenizer(texts, add_special_tokens=False, truncation=False, verbose=False)
-        return {"input_ids": ids["input_ids"], "length": [len(row) for row in ids["input_ids"]]}
+        ids = encode_texts(tokenizer, batch[options.text_column])
+        return {"input_ids": ids, "length": [len(row) for row in ids]}
 
     targets = number_labels(rows, options.label_column, labels)
     encoded = rows.map(encode, batched=True, remove_columns=rows.column_names, desc="tokenizing")
     return encoded.add_column("labels", targets)
+
+
+def encode_texts(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
+    """Tokens of whole texts, without special ones."""
+    found: list[list[int]] = tokenizer(
+        [encodable(text) for text in texts],
+        add_special_tokens=False,
+        truncation=False,
+        verbose=False,
+    )["input_ids"]
+    return found
 
 
 def check_texts(rows: Dataset, column: str) -> None:

@@ -58,15 +58,22 @@ class LabelledImages(TorchDataset[Item]):
         Raises:
             ValueError: if it cannot be decoded, naming its row.
         """
-        file = self.files[row][self.column]
-        try:
-            picture = open_image(file)
-        except (OSError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"the image in row {row} of `{self.column}` cannot be used: {error} Repair or drop "
-                "that row."
-            ) from error
+        picture = open_row_image(self.files[row][self.column], self.column, row)
         return {"pixel_values": self.prepare(picture), "labels": self.targets[row]}
+
+
+def open_row_image(file: Any, column: str, row: int) -> Image.Image:
+    """The picture of a row, upright and RGB.
+
+    Raises:
+        ValueError: if it cannot be decoded, naming its row.
+    """
+    try:
+        return open_image(file)
+    except (OSError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"the image in row {row} of `{column}` cannot be used: {error} Repair or drop that row."
+        ) from error
 
 
 def load_labelled_images(options: DataOptions) -> tuple[Dataset, Dataset, list[str]]:
@@ -90,6 +97,15 @@ def make_training_images(
     augmentation: AugmentationOptions,
 ) -> LabelledImages:
     """Random views of each image, normalised as the processor does it."""
+    targets = number_labels(rows, options.label_column, labels)
+    prepare = make_random_view(processor, augmentation)
+    return LabelledImages(rows, options.image_column, targets, prepare)
+
+
+def make_random_view(
+    processor: AnchorNetImageProcessor, augmentation: AugmentationOptions
+) -> Callable[[Image.Image], Tensor]:
+    """A function from an RGB picture to `pixel_values` of a random view of it."""
     mean, std = (
         torch.tensor(v)[:, None, None] for v in (processor.image_mean, processor.image_std)
     )
@@ -97,8 +113,7 @@ def make_training_images(
     def prepare(picture: Image.Image) -> Tensor:
         return (augment(picture, augmentation) - mean) / std
 
-    targets = number_labels(rows, options.label_column, labels)
-    return LabelledImages(rows, options.image_column, targets, prepare)
+    return prepare
 
 
 def make_whole_images(

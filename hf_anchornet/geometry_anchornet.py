@@ -7,6 +7,7 @@ and window size `r` sees exactly `[p * s, p * s + r)` of its input.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -160,3 +161,45 @@ def window_overlaps(
         shared.clamp_(min=0).double()
         / torch.minimum(sizes, lengths[:, None].clamp(min=1))[..., None]
     )
+
+
+class Runs(NamedTuple):
+    """Units along one axis, those together that the same windows cover.
+
+    Attributes:
+        starts: (runs,), int64, first unit of each run.
+        sizes: (runs,), float64, units of each.
+        shares: One tensor a branch: (runs, positions), float64, the part of each window that one
+            unit of the run is; 0 outside the window.
+    """
+
+    starts: Tensor
+    sizes: Tensor
+    shares: list[Tensor]
+
+
+def list_runs(
+    windows: Sequence[Window], num_positions: Sequence[int], first: int, low: int, high: int
+) -> Runs:
+    """The runs of the units `[low, high)`; none crosses a multiple of the first stride.
+
+    Args:
+        windows: One window a branch.
+        num_positions: Positions of each branch.
+        first: Unit where position 0 of every branch starts.
+        low: First unit.
+        high: One past the last unit.
+    """
+    starts = [
+        first + window_starts(window, count, torch.device("cpu"))
+        for window, count in zip(windows, num_positions, strict=True)
+    ]
+    ends = [start + window.size for start, window in zip(starts, windows, strict=True)]
+    grid = torch.arange(low, high + 1, windows[0].stride)
+    edges = torch.cat([*starts, *ends, grid, torch.tensor([low, high])]).unique()
+    edges = edges[(edges >= low) & (edges <= high)]
+    shares = [
+        ((start <= edges[:-1, None]) & (edges[:-1, None] < end)).double() / window.size
+        for start, end, window in zip(starts, ends, windows, strict=True)
+    ]
+    return Runs(edges[:-1], edges.diff().double(), shares)

@@ -15,6 +15,7 @@ from transformers.pipelines import PIPELINE_REGISTRY
 
 from .configuration_anchornet import AnchorNetImageConfig, AnchorNetTextConfig
 from .image_processing_anchornet import AnchorNetImageProcessor
+from .loading_anchornet import load_whole
 from .modeling_anchornet_image import AnchorNetForImageClassification, AnchorNetImageModel
 from .modeling_anchornet_text import AnchorNetTextForSequenceClassification, AnchorNetTextModel
 from .pipeline_anchornet import LocalizationPipeline
@@ -126,7 +127,7 @@ def save_half(source: str, target: str | Path) -> None:
         ValueError: if `source` holds another kind of model.
     """
     model_class, processor_class = find_classes(source)
-    model = model_class.from_pretrained(source).half()
+    model = load_whole(model_class.from_pretrained, source)[0].half()
     model.save_pretrained(target)
     config = model.config
     config.dtype = "float32"  # what `from_pretrained` loads, whatever the file holds

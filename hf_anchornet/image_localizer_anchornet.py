@@ -17,6 +17,7 @@ from .boxes_anchornet import DEFAULT_OVERLAP, LocatedImages, RankedBoxes
 from .classifier_anchornet import is_multi_label
 from .geometry_anchornet import Window, show_evidence
 from .image_processing_anchornet import Box, open_named_image, restore_boxes
+from .loading_anchornet import load_processor
 from .selection_anchornet import check_count, check_iou_threshold
 from .timing import ShapeCosts
 
@@ -172,7 +173,7 @@ class ImageLocalizer:
     ) -> "ImageLocalizer":
         """The localizer of a folder or Hub id; `hub` is for `from_pretrained`; see the class."""
         model = AutoModelForImageClassification.from_pretrained(source, **hub)
-        processor = AutoImageProcessor.from_pretrained(source, **hub)
+        processor = load_processor(AutoImageProcessor.from_pretrained, source, **hub)
         return cls(model.to(device or "cpu"), processor, backend)
 
     def save_pretrained(self, folder: str | PathLike[str], **kwargs: Any) -> None:

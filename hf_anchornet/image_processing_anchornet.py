@@ -13,7 +13,7 @@ from urllib.request import Request, urlopen
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from transformers import BatchFeature
 from transformers.image_processing_backends import PilBackend
 from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD, PILImageResampling
@@ -105,7 +105,10 @@ def _name_failures(name: str) -> Iterator[None]:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # below its limit
             yield
     except Image.DecompressionBombError as error:
-        raise ValueError(f"an image must be small enough to decode, got {name}: {error}") from error
+        raise ValueError(
+            f"an image must be small enough to decode, got {name}: {error} If you trust its "
+            "source, set `PIL.Image.MAX_IMAGE_PIXELS = None`."
+        ) from error
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         raise ValueError(
             f"an image must be a whole picture file that Pillow can read, got {name}: {error}"
@@ -113,14 +116,17 @@ def _name_failures(name: str) -> Iterator[None]:
 
 
 def _decode(image: Image.Image) -> Image.Image:
-    upright = ImageOps.exif_transpose(image)
+    # Copies of a picture without need would double the memory of a large one.
+    turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
+    upright = ImageOps.exif_transpose(image) if turned else image
     if upright.mode.startswith("I") or upright.mode == "F":
         return Image.fromarray(_to_uint8(np.asarray(upright)))
     if upright.has_transparency_data:
         layers = upright.convert("RGBA")
         white = Image.new("RGBA", layers.size, "white")
         return Image.alpha_composite(white, layers).convert("RGB")
-    return upright.convert("RGB")
+    upright.load()
+    return upright if upright.mode == "RGB" else upright.convert("RGB")
 
 
 def _to_uint8(array: NDArray[Any]) -> NDArray[np.uint8]:
@@ -134,6 +140,8 @@ def _to_uint8(array: NDArray[Any]) -> NDArray[np.uint8]:
             "an image array must be (height, width), (height, width, channels) or (channels, "
             f"height, width) with 1, 3 or 4 channels, got shape {array.shape}; pass one image."
         )
+    if array.dtype == np.uint8 and array.shape[-1] == 3:
+        return np.ascontiguousarray(array)
     values = array.astype(np.float64) * _byte_scale(array)
     if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 255):
         raise ValueError(

@@ -16,7 +16,7 @@ LOCALIZERS: dict[str, Any] = {"anchornet_text": TextLocalizer, "anchornet_image"
 
 def is_localizer(source: str | PathLike[str], **hub: Any) -> bool:
     """Whether a folder or Hub id holds an AnchorNet, of either modality."""
-    return AutoConfig.from_pretrained(source, **hub).model_type in LOCALIZERS
+    return _read_type(source, **hub) in LOCALIZERS
 
 
 def load_localizer(
@@ -29,8 +29,9 @@ def load_localizer(
 
     Raises:
         ValueError: if there is another kind of model.
+        OSError: if there is none or it is damaged.
     """
-    kind = AutoConfig.from_pretrained(source, **hub).model_type
+    kind = _read_type(source, **hub)
     if kind not in LOCALIZERS:
         raise ValueError(
             f"`localizer` must be of type {' or '.join(sorted(LOCALIZERS))}, got {kind} in "
@@ -38,3 +39,14 @@ def load_localizer(
         )
     localizer: Localizer = LOCALIZERS[kind].load(source, device, backend, **hub)
     return localizer
+
+
+def _read_type(source: str | PathLike[str], **hub: Any) -> Any:
+    """The type that a checkpoint's config.json names."""
+    try:
+        return AutoConfig.from_pretrained(source, **hub).model_type
+    except (AttributeError, TypeError) as error:  # what transformers raises for JSON of no object
+        raise OSError(
+            f"`source` must hold a config.json that describes a model, got {str(source)!r}: "
+            f"{error}; save the model again."
+        ) from error

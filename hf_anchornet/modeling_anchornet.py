@@ -6,7 +6,7 @@ here works on either.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from transformers.utils import ModelOutput
 
 from .configuration_anchornet import AnchorNetConfig
 from .geometry_anchornet import Window, center_evidence, receptive_windows
+from .loading_anchornet import load_whole
 
 SCORE_SCALE = 8.0
 """Fixed factor in every `w_{b,c}`: a mean over hundreds of positions needs large weights, which
@@ -129,6 +130,26 @@ class AnchorNetPreTrainedModel(PreTrainedModel):
         config.validate()  # `from_pretrained(..., field=x)` sets fields after the config's own
         by_depth = receptive_windows(config.kernel_sizes, config.strides, config.dilations)
         self.windows: tuple[Window, ...] = tuple(by_depth[depth] for depth in config.branch_depths)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        pretrained_model_name_or_path: Any,
+        *args: Any,
+        output_loading_info: bool = False,
+        **options: Any,
+    ) -> Any:
+        """The model of a folder or Hub id, whole or not at all; see `load_whole`.
+
+        Args:
+            pretrained_model_name_or_path: Folder or Hub id.
+            args: As transformers takes them.
+            output_loading_info: Whether to return what loading told, too.
+            options: As transformers takes them.
+        """
+        load = super().from_pretrained
+        model, info = load_whole(load, pretrained_model_name_or_path, *args, **options)
+        return (model, info) if output_loading_info else model
 
 
 class AnchorNetClassifier(AnchorNetPreTrainedModel):

@@ -147,6 +147,9 @@ class AnchorNetImageModel(AnchorNetImagePreTrainedModel):
     nothing else, with `Window(size=r, stride=s) = model.windows[b]`.
     """
 
+    # The head of a classifier.
+    _keys_to_ignore_on_load_unexpected = (r"^aggregation\.", r"^ngrams\.")  # type: ignore[assignment]
+
     def __init__(self, config: AnchorNetImageConfig) -> None:
         super().__init__(config)
         stem = ConvNorm(

@@ -128,6 +128,9 @@ class AnchorNetTextModel(AnchorNetTextPreTrainedModel):
     `Window(size=r, stride=s) = model.windows[b]`.
     """
 
+    # The head of a classifier.
+    _keys_to_ignore_on_load_unexpected = (r"^aggregation\.", r"^ngrams\.")  # type: ignore[assignment]
+
     def __init__(self, config: AnchorNetTextConfig) -> None:
         super().__init__(config)
         self.embeddings = nn.Embedding(config.vocab_size, config.embedding_size)

@@ -15,6 +15,8 @@ from .boxes_anchornet import DEFAULT_OVERLAP, pool_cells
 from .cascade_anchornet import Cascade
 from .classifier_anchornet import Classifier, predict_probs
 from .image_localizer_anchornet import ImageLocalizer, LocalizedImages
+from .image_processing_anchornet import Box
+from .large_image_anchornet import LargeImage, check_large, check_local
 from .patch_reader_anchornet import PatchReader
 from .pipeline_anchornet import LocalizationOptions, LocalizationPipeline
 from .selection_anchornet import check_count, check_iou_threshold
@@ -29,6 +31,7 @@ class PatchOptions(LocalizationOptions):
     iou_threshold: float | Sequence[float] = DEFAULT_OVERLAP
     max_patches: int = 1
     return_maps: bool = False
+    full_resolution: bool = False
 
     def validate(self, sizes: Sequence[int], labels: Sequence[str]) -> None:
         """Check the options; see `LocalizationOptions.validate`."""
@@ -85,6 +88,9 @@ class PatchLocalizationPipeline(LocalizationPipeline):
             "compile" or "onnx", see `make_network`.
         return_maps: Whether to add `maps`: for each label explained the evidence of every cell of
             the image, rows of columns, cells as wide as the model's stride.
+        full_resolution: Whether to read the picture as large as it is, of any size, tile by tile,
+            instead of resized for the model (default); see `LargeImage`. Windows and boxes are
+            then in pixels of the original. Not with a cascade.
     """
 
     task_name: ClassVar[str] = "patch-localization"
@@ -122,12 +128,36 @@ class PatchLocalizationPipeline(LocalizationPipeline):
         self.localizer: ImageLocalizer = ImageLocalizer(self.model, self.image_processor, backend)
         self._attach(classifier, PatchReader, backend)
 
+    def _sanitize_parameters(
+        self, local_files_only: bool | None = None, **options: Any
+    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        _, chosen, _ = super()._sanitize_parameters(local_files_only, **options)
+        size = {name: chosen[name] for name in ("full_resolution",) if name in chosen}
+        return size, chosen, {}
+
+    def _check_options(self, **options: Any) -> PatchOptions:
+        chosen: PatchOptions = super()._check_options(**options)
+        if chosen.full_resolution:
+            check_local(self.model)
+            if self._choose_cascade(chosen) is not None:
+                raise ValueError(
+                    "`full_resolution` must be off with a cascade or `exit_threshold`, got True; "
+                    "leave one of them out."
+                )
+        return chosen
+
     def check_input(self, item: Any, name: str) -> dict[str, Any]:
         """The picture, upright and RGB, with its name for errors."""
         return {"image": self.localizer.check_input(item, name), "name": name}
 
-    def preprocess(self, input_: dict[str, Any], **_: Any) -> dict[str, Any]:
-        """The model's input for one image, not yet padded to those of its batch."""
+    def preprocess(self, input_: dict[str, Any], **options: Any) -> dict[str, Any]:
+        """The model's input for one image, not yet padded to those of its batch.
+
+        None at full resolution.
+        """
+        if options.get("full_resolution"):
+            check_large(input_["image"], self.windows, input_["name"])
+            return {"pixels": None, "image": input_["image"]}
         try:
             batch = self.image_processor(input_["image"], return_tensors=None)  # type: ignore[misc]
         except ValueError as error:
@@ -149,6 +179,8 @@ class PatchLocalizationPipeline(LocalizationPipeline):
         pixels, images = input_tensors["pixels"], input_tensors["image"]
         if isinstance(images, Image.Image):  # not batched
             pixels, images = [pixels], [images]
+        if chosen.full_resolution:
+            return {"results": [self._localize_large(image, chosen) for image in images]}
         started = perf_counter()
         batch = self.localizer.read_pixels(images, pixels)
         followed = self._follow(chosen, batch, images, started)
@@ -163,8 +195,31 @@ class PatchLocalizationPipeline(LocalizationPipeline):
             result["cost"] |= answer.pop("cost")
             result["classifier"] = answer
         if self.reader is not None and not followed:
-            self._read(batch, chosen, results)
+            limits = chosen.max_patches, chosen.reading_limit
+            ranked = batch.select(*limits, chosen.scales)
+            self._read(batch.images, batch.restore(ranked.boxes, ranked.filled), results)
         return {"results": results}
+
+    def _localize_large(self, image: Image.Image, options: PatchOptions) -> dict[str, Any]:
+        """The answer for a picture of any size at its own resolution; see `LargeImage`."""
+        read = LargeImage(image, self.localizer)
+        probs = predict_probs(self.model, read.logits)
+        result = self._describe(probs[0], image.size)
+        (labels,) = self._number_labels(options.labels, probs).tolist()
+        predicted = int(probs[0].argmax())
+        maps = read.explain([*labels, predicted])
+        for label, evidence in zip(labels, maps[:-1], strict=True):
+            boxes = evidence.select(options.top_k, options.iou_threshold, options.scales)
+            whole = evidence.sum_absolute() if boxes else 1.0
+            result["patches"] += [_describe_patch(*box, self.labels[label], whole) for box in boxes]
+            if options.return_maps:
+                result.setdefault("maps", {})[self.labels[label]] = evidence.map_cells().tolist()
+        result["coverage"] = _cover(image, [patch["box"] for patch in result["patches"]])
+        if self.reader is not None:
+            limits = options.max_patches, options.reading_limit
+            boxes = maps[-1].select(*limits, options.scales)
+            self._read([image], [[found.box for found in boxes]], [result])
+        return result
 
     def _describe(self, probs: Tensor, size: Sequence[int]) -> dict[str, Any]:
         """The answer of the localizer alone, its patches still to come."""
@@ -193,28 +248,22 @@ class PatchLocalizationPipeline(LocalizationPipeline):
             label = self.labels[int(labels[row])]
             ranks = ranked.filled[row].nonzero()[:, 0].tolist()
             for rank, box in zip(ranks, boxes[row], strict=True):
-                evidence = float(ranked.evidence[row, rank])
-                result["patches"].append(
-                    {
-                        "box": dict(zip(BOX_SIDES, box, strict=True)),
-                        "label": label,
-                        "evidence": evidence,
-                        "share": evidence / whole[row],
-                        "scale": int(ranked.scales[row, rank]),
-                    }
-                )
+                evidence, scale = float(ranked.evidence[row, rank]), int(ranked.scales[row, rank])
+                patch = _describe_patch(box, evidence, scale, label, whole[row])
+                result["patches"].append(patch)
             if options.return_maps:
                 height, width = batch.located.sizes[row].tolist()
                 cells = pool_cells(attribution[row, :height, :width], self.windows[0].stride)
                 result.setdefault("maps", {})[label] = cells.tolist()
 
     def _read(
-        self, batch: LocalizedImages, options: PatchOptions, results: Sequence[dict[str, Any]]
+        self,
+        images: Sequence[Image.Image],
+        boxes: Sequence[Sequence[Box]],
+        results: Sequence[dict[str, Any]],
     ) -> None:
         """Add to each answer what the classifier says of the best patches of the image."""
-        ranked = batch.select(options.max_patches, options.reading_limit, options.scales)
-        boxes = batch.restore(ranked.boxes, ranked.filled)
-        readings = self.reader.read(batch.images, boxes)
+        readings = self.reader.read(images, boxes)
         for result, reading in zip(results, readings, strict=True):
             pixels = reading.pop("pixels")
             by = reading or {"label": result["label"], "score": result["score"]}
@@ -222,9 +271,28 @@ class PatchLocalizationPipeline(LocalizationPipeline):
             result["cost"]["classifier_pixels"] = pixels
 
 
+def _describe_patch(
+    box: Box, evidence: float, scale: int, label: str, whole: float
+) -> dict[str, Any]:
+    return {
+        "box": dict(zip(BOX_SIDES, box, strict=True)),
+        "label": label,
+        "evidence": evidence,
+        "share": evidence / whole,
+        "scale": scale,
+    }
+
+
 def _cover(image: Image.Image, boxes: Sequence[Mapping[str, int]]) -> float:
     """Share of the image that lies in one of the boxes."""
-    covered = np.zeros((image.height, image.width), dtype=bool)
+    # Between the sides of the boxes nothing changes: a grid of these is enough.
+    y, x = (
+        np.unique([box[side] for box in boxes for side in (low, high)])
+        for low, high in (("ymin", "ymax"), ("xmin", "xmax"))
+    )
+    covered = np.zeros((max(0, len(y) - 1), max(0, len(x) - 1)), dtype=bool)
     for box in boxes:
-        covered[box["ymin"] : box["ymax"], box["xmin"] : box["xmax"]] = True
-    return float(covered.mean())
+        top, bottom = np.searchsorted(y, [box["ymin"], box["ymax"]])
+        left, right = np.searchsorted(x, [box["xmin"], box["xmax"]])
+        covered[top:bottom, left:right] = True
+    return float(np.diff(y) @ covered @ np.diff(x)) / (image.width * image.height)

@@ -10,13 +10,21 @@ import torch
 from torch import Tensor
 
 from .backend_anchornet import EAGER
+from .budget_anchornet import merge_spans
 from .cascade_anchornet import Cascade
 from .classifier_anchornet import Classifier, predict_probs
 from .geometry_anchornet import Window
+from .long_text_anchornet import LONG_TEXT_CHARACTERS, LongText
 from .pipeline_anchornet import LocalizationOptions, LocalizationPipeline
 from .selection_anchornet import check_count
 from .span_reader_anchornet import DEFAULT_MAX_TOKENS, SpanReader
-from .spans_anchornet import ShownSpan, show_best_spans, show_top_spans, sum_passages
+from .spans_anchornet import (
+    ShownSpan,
+    ShownText,
+    show_best_spans,
+    show_top_spans,
+    sum_passages,
+)
 from .text_localizer_anchornet import LocalizedTexts, TextLocalizer
 from .words_anchornet import LocatedText
 
@@ -112,9 +120,22 @@ class SpanLocalizationPipeline(LocalizationPipeline):
         """The text itself."""
         return self.localizer.check_input(item, name)
 
-    def preprocess(self, input_: str, **_: Any) -> dict[str, Any]:
-        """Tokens of a text, of any length, and where they stand in it."""
-        encoded = self.localizer.tokenize([input_])
+    def _sanitize_parameters(
+        self, local_files_only: bool | None = None, **options: Any
+    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        _, chosen, _ = super()._sanitize_parameters(local_files_only, **options)
+        budget = {name: chosen[name] for name in ("max_tokens",) if name in chosen}
+        return budget, chosen, {}
+
+    def _is_long(self, text: str, max_tokens: int | None) -> bool:
+        """Whether a text is read block by block: not where the best set of spans is sought."""
+        alone = self.reader is None and max_tokens is None
+        return alone and len(text) > LONG_TEXT_CHARACTERS
+
+    def preprocess(self, input_: str, **options: Any) -> dict[str, Any]:
+        """Tokens of a text, and where they stand in it; none of one that is read in blocks."""
+        is_long = self._is_long(input_, options.get("max_tokens"))
+        encoded = self.localizer.tokenize(["" if is_long else input_])
         (ids,), (bounds,) = encoded["input_ids"], encoded["offset_mapping"]
         # An array: `Pipeline` looks through every item of a list for tensors to move.
         offsets = np.array(bounds, dtype=np.int64).reshape(-1, 2)
@@ -131,6 +152,8 @@ class SpanLocalizationPipeline(LocalizationPipeline):
         texts, offsets = input_tensors["text"], input_tensors["offsets"]
         if isinstance(texts, str):  # not batched
             texts, offsets = [texts], [offsets]
+        long = [row for row, text in enumerate(texts) if self._is_long(text, chosen.max_tokens)]
+        inputs, texts = texts, ["" if row in long else text for row, text in enumerate(texts)]
         started = perf_counter()
         batch = self.localizer.read_tokens(
             texts, offsets, input_tensors["input_ids"], input_tensors["attention_mask"]
@@ -138,13 +161,27 @@ class SpanLocalizationPipeline(LocalizationPipeline):
         followed = self._follow(chosen, batch, texts, started)
         located, probs = batch.locate(), predict_probs(self.model, batch.logits)
         shown = self._choose_spans(batch, located, probs, chosen)
-        results = [self._describe(*item) for item in zip(located, probs, shown, strict=True)]
+        results = [
+            self._describe(row, ShownText.of(text, spans))
+            for row, text, spans in zip(probs, located, shown, strict=True)
+        ]
         for result, (trace, answer) in zip(results, followed, strict=bool(followed)):
             result["cost"] |= answer.pop("cost")
             result["classifier"] = answer | {"text": "".join(trace.last_reading)}
         if self.reader is not None and not followed:
             self._read(located, results, chosen.max_tokens or DEFAULT_MAX_TOKENS)
+        for row in long:
+            results[row] = self._localize_long(inputs[row], chosen)
         return {"results": results}
+
+    def _localize_long(self, text: str, options: SpanOptions) -> dict[str, Any]:
+        """The answer for a text of any length, at constant memory; see `LongText`."""
+        read = LongText(text, self.localizer)
+        probs = predict_probs(self.model, read.logits)
+        (labels,) = self._number_labels(options.labels, probs).tolist()
+        scales = options.scales or [window.size for window in self.windows]
+        shown = read.show(labels, scales, options.top_k, options.iou_threshold)
+        return self._describe(probs[0], shown)
 
     def _choose_spans(
         self,
@@ -175,25 +212,23 @@ class SpanLocalizationPipeline(LocalizationPipeline):
         branches = [i for i, window in enumerate(self.windows) if window.size in scales]
         return [batch.evidence[i] for i in branches], [self.windows[i] for i in branches]
 
-    def _describe(
-        self, located: LocatedText, probs: Tensor, shown: Sequence[ShownSpan]
-    ) -> dict[str, Any]:
+    def _describe(self, probs: Tensor, shown: ShownText) -> dict[str, Any]:
         """The answer of the localizer alone."""
         score, label = probs.max(dim=-1)
-        whole = np.abs(located.attribution).sum(axis=0)  # (labels,), > 0 for one with spans
         spans = [
-            _describe_span(located, span, self.labels[span.label], float(whole[span.label]))
-            for span in shown
+            _describe_span(
+                shown.located, span, self.labels[span.label], float(shown.whole[span.label])
+            )
+            for span in shown.spans
         ]
-        covered = np.zeros(len(located.words.text), dtype=bool)
-        for span in spans:
-            covered[span["start"] : span["end"]] = True
+        covered = merge_spans([(span["start"], span["end"]) for span in spans])
         return {
             "label": self.labels[int(label)],
             "score": float(score),
             "spans": spans,
-            "coverage": float(covered.mean()) if len(covered) else 0.0,
-            "cost": {"localizer_tokens": len(located.starts)},
+            "coverage": sum(end - start for start, end in covered)
+            / max(1, len(shown.located.words.text)),
+            "cost": {"localizer_tokens": shown.num_tokens},
         }
 
     def _read(

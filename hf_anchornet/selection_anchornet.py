@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from numbers import Integral
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -61,9 +62,14 @@ def select_top_patches(
         filled, (batch, top_k), bool.
 
     Raises:
-        ValueError: if `top_k` or `iou_threshold` is out of range.
+        ValueError: if `top_k` or `iou_threshold` is out of range or a score is NaN.
     """
     limits = check_iou_threshold(iou_threshold, check_count("top_k", top_k))
+    if scores.isnan().any():
+        raise ValueError(
+            "`scores` must be numbers or -inf, got NaN; the model's weights or its input hold one."
+        )
+    scores = round_scores(scores)
     same = min(limits) == max(limits)  # then a patch once left out stays out
     measure_overlap = _prepare_overlap(lows, highs, scores, limits[0] if same else None)
     free = scores.clone()
@@ -86,6 +92,90 @@ def select_top_patches(
         else:
             overlap = torch.maximum(overlap, measure_overlap(index) * found[:, None])
     return indices, filled
+
+
+def round_scores(scores: Tensor) -> Tensor:
+    """Scores to 16 bits, 1.5e-5 relative: of patches that are alike, the first is the best.
+
+    Windows that hold the same score the same up to the rounding of float32, which depends on how
+    an input was cut and batched; which of them is shown must not.
+    """
+    mantissa, exponent = torch.frexp(scores)
+    return torch.ldexp((mantissa * 2**16).round() / 2**16, exponent)
+
+
+class PatchPool:
+    """The best patches seen so far: enough of them that the best `top_k` apart are among them.
+
+    A selected patch can only keep those out that overlap it, and windows on a grid that overlap
+    one place are few. So of patches that come piece by piece it is enough to keep that many for
+    each rank, and `select` gives what `select_top_patches` gives for all patches together.
+
+    Args:
+        windows: One window a branch.
+        axes: Axes of a patch: 1 in a text, 2 in an image.
+        top_k: Number of patches to select.
+
+    Attributes:
+        scores: (patches,), float64, falling; patches of one score stand in the order of
+            `join_branches`.
+        starts: (patches, axes), int64, first unit along each axis.
+        sizes: (patches,), int64, size along every axis.
+        evidence: (patches,), float64.
+    """
+
+    def __init__(self, windows: Sequence[Window], axes: int, top_k: int) -> None:
+        self.top_k = top_k
+        largest = max(window.size for window in windows)
+        near = sum(((largest + w.size - 2) // w.stride + 1) ** axes for w in windows)
+        self.room = top_k + (top_k - 1) * near
+        self.scores = self.evidence = torch.zeros(0, dtype=torch.float64)
+        self.starts = torch.zeros(0, axes, dtype=torch.long)
+        self.sizes = self._branches = torch.zeros(0, dtype=torch.long)
+        self._known = [window.size for window in windows]
+
+    def add(self, branch: int, scores: Tensor, starts: Tensor, evidence: Tensor) -> None:
+        """See more patches, of one branch.
+
+        Args:
+            branch: Which.
+            scores: (patches,); `-inf` is never selected.
+            starts: (patches, axes), int64, first unit along each axis.
+            evidence: (patches,).
+        """
+        scores, full = round_scores(scores), len(self.scores) == self.room
+        good = (scores >= self.scores[-1].to(scores) if full else scores > -torch.inf).cpu()
+        new = scores.cpu()[good].double()
+        if not len(new):
+            return
+        joined = torch.cat([self.scores, new])
+        places = torch.cat([self.starts, starts.cpu()[good]])
+        branches = torch.cat([self._branches, torch.full((len(new),), branch)])
+        keys = [axis.numpy() for axis in places.unbind(-1)[::-1]]
+        order = torch.from_numpy(np.lexsort([*keys, branches.numpy(), -joined.numpy()]))
+        order = order[: self.room]
+        self.scores, self.starts = joined[order], places[order]
+        self._branches = branches[order]
+        self.sizes = torch.tensor(self._known)[self._branches]
+        self.evidence = torch.cat([self.evidence, evidence.cpu()[good].double()])[order]
+
+    def select(
+        self, iou_threshold: float | Sequence[float], lengths: Sequence[int]
+    ) -> tuple[Tensor, Tensor]:
+        """The best patches as `select_top_patches` gives them: two times (top_k,).
+
+        Args:
+            iou_threshold: See `select_top_patches`.
+            lengths: Units of the input along each axis; patches are clipped to it.
+        """
+        if not len(self.scores):
+            nothing = torch.zeros(self.top_k, dtype=torch.long)
+            return nothing, nothing.bool()
+        highs = torch.minimum(self.starts + self.sizes[:, None], torch.tensor(lengths))
+        index, filled = select_top_patches(
+            self.scores[None], self.starts[None], highs[None], self.top_k, iou_threshold
+        )
+        return index[0], filled[0]
 
 
 def check_count(name: str, count: Any) -> int:

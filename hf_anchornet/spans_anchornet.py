@@ -64,6 +64,28 @@ class ShownSpan(NamedTuple):
     scale: int
 
 
+class ShownText(NamedTuple):
+    """The spans to show of a text.
+
+    Attributes:
+        located: The text, or the parts of it that hold the spans as if nothing were between them.
+        spans: Ranges of its words.
+        whole: (labels,), float64, sum of the absolute attribution of all words of the text; above
+            0 for a label with spans.
+        num_tokens: Of the whole text.
+    """
+
+    located: LocatedText
+    spans: Sequence[ShownSpan]
+    whole: NDArray[np.float64]
+    num_tokens: int
+
+    @classmethod
+    def of(cls, located: LocatedText, spans: Sequence[ShownSpan]) -> "ShownText":
+        """Of a text that is there as a whole."""
+        return cls(located, spans, np.abs(located.attribution).sum(axis=0), len(located.starts))
+
+
 def show_top_spans(
     located: Sequence[LocatedText],
     evidence: Sequence[Tensor],
@@ -90,14 +112,34 @@ def show_top_spans(
     apart = not np.any(iou_threshold)
     shown: list[list[ShownSpan]] = [[] for _ in located]
     for row, rank in np.ndindex(*labels.shape):
+        if not len(located[row].words):  # blanks alone may be tokens, but there is nothing to show
+            continue
         filled = (bounds[row, rank, :, 0] >= 0).nonzero()[:, 0]
-        spans = located[row].snap(*bounds[row, rank, filled].cpu().numpy().T)
-        kept = keep_apart(spans, len(located[row].words)) if apart else spans
+        chosen, sizes = bounds[row, rank, filled], scales[row, rank, filled]
         label = int(labels[row, rank])
-        for span, scale in zip(kept, scales[row, rank, filled].tolist(), strict=True):
-            if span is not None and located[row].attribution[slice(*span), label].sum() > 0:
-                shown[row].append(ShownSpan(*span, label, scale))
+        shown[row].extend(show_windows(located[row], chosen, sizes, label, apart))
     return shown
+
+
+def show_windows(
+    located: LocatedText, bounds: Tensor, scales: Tensor, label: int, apart: bool
+) -> list[ShownSpan]:
+    """Selected windows of a text as whole words; see `show_top_spans`.
+
+    Args:
+        located: The text.
+        bounds: (windows, 2), int64, tokens `[start, end)`, best first.
+        scales: (windows,), int64.
+        label: Index of the label to explain.
+        apart: Whether a span leaves a word that it shares with a better one to it.
+    """
+    spans = located.snap(*bounds.cpu().numpy().T)
+    kept = keep_apart(spans, len(located.words)) if apart else spans
+    return [
+        ShownSpan(*span, label, scale)
+        for span, scale in zip(kept, scales.tolist(), strict=True)
+        if span is not None and located.attribution[slice(*span), label].sum() > 0
+    ]
 
 
 def sum_passages(

@@ -20,6 +20,7 @@ from transformers import (
 from .backend_anchornet import EAGER, make_network
 from .classifier_anchornet import is_multi_label
 from .geometry_anchornet import Window, show_evidence
+from .loading_anchornet import load_processor
 from .spans_anchornet import locate_texts
 from .timing import ShapeCosts
 from .words_anchornet import LocatedText, encodable
@@ -106,7 +107,7 @@ class TextLocalizer:
     ) -> "TextLocalizer":
         """The localizer of a folder or Hub id; `hub` is for `from_pretrained`; see the class."""
         model = AutoModelForSequenceClassification.from_pretrained(source, **hub)
-        tokenizer = AutoTokenizer.from_pretrained(source, **hub)
+        tokenizer = load_processor(AutoTokenizer.from_pretrained, source, **hub)
         return cls(model.to(device or "cpu"), tokenizer, backend)
 
     def save_pretrained(self, folder: str | PathLike[str], **kwargs: Any) -> None:

@@ -141,6 +141,25 @@ class LocatedText:
             np.add.at(by_word, word, (located.tokens / count[:, None])[token])
         return located
 
+    def within(self, text: str, start: int) -> "LocatedText":
+        """The same as a part of a longer text, from its character `start` on."""
+        words = Words(text, self.words.starts + start, self.words.ends + start)
+        bounds = self.starts + start, self.ends + start
+        return LocatedText(words, *bounds, self.attribution, self.tokens)
+
+    @classmethod
+    def join(cls, text: str, parts: Sequence["LocatedText"]) -> "LocatedText":
+        """Parts of one text, at least one, in reading order, as if nothing were between them."""
+        starts, ends = (
+            np.concatenate([getattr(part.words, name) for part in parts])
+            for name in ("starts", "ends")
+        )
+        fields = (
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ("starts", "ends", "attribution", "tokens")
+        )
+        return cls(Words(text, starts, ends), *fields)
+
     @property
     def strength(self) -> NDArray[np.float64]:
         """The largest absolute attribution of each word over the labels: (words,)."""

@@ -73,6 +73,12 @@ def cache_nothing_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.fixture
+def short_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`datasets` sleeps 5 s at the end of each pass over a stream of several parquet files."""
+    monkeypatch.setattr(datasets.config, "SLEEP_TIME_ON_THREADS_SHUTDOWN", 0)
+
+
+@pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubStub]:
     """A Hub on loopback that knows nothing yet; this process may speak to it."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)

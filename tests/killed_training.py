@@ -10,12 +10,14 @@ import sys
 import zlib
 from pathlib import Path
 
+import datasets
 from safetensors.torch import save_file
 
 from hf_anchornet.commands.cli_training import run_train
 from hf_anchornet.train import training_loop
 
 kill_at, folder, options = int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
+datasets.config.SLEEP_TIME_ON_THREADS_SHUTDOWN = 0  # at the end of a pass over a stream
 folder.mkdir(parents=True, exist_ok=True)
 train_batch, remove = training_loop._train_batch, training_loop.Checkpoints.remove
 

@@ -10,9 +10,11 @@ from accelerate.commands.launch import launch_command_parser
 
 from hf_anchornet.data import DataOptions
 from hf_anchornet.train.training_options import TrainingOptions
+from hf_anchornet.train.training_text import LocalizerOptions
 
 FOLDER = Path(__file__).parent.parent / "docs" / "accelerate"
 FILES = sorted(FOLDER.glob("*.yaml"))
+OPTIONS = DataOptions, LocalizerOptions, TrainingOptions
 KINDS = {
     "deepspeed": "DEEPSPEED",
     "fsdp": "FSDP",
@@ -35,7 +37,7 @@ def test_there_is_an_example_of_each_kind():
 
 def test_every_option_in_the_page_exists():
     page = FOLDER.with_name("scale.md").read_text("utf-8")
-    own = {field.name for kind in (DataOptions, TrainingOptions) for field in fields(kind)}
+    own = {field.name for kind in OPTIONS for field in fields(kind)}
     launcher = {
         name for action in launch_command_parser()._actions for name in action.option_strings
     }

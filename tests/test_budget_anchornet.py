@@ -128,3 +128,9 @@ def test_ranked_spans_fill_the_budget_and_the_last_one_is_cut():
     assert select_ranked_spans(ranked, costs, 4) == [(3, 5)]
     assert select_ranked_spans(ranked, costs, 7) == [(0, 1), (3, 6)]
     assert select_ranked_spans(ranked, costs, 0) == []
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_value_that_is_no_number_is_refused(value):
+    with pytest.raises(ValueError, match="`values` must be finite, got NaN or infinity; the model"):
+        select_best_spans([(0, 1)], np.array([value]), np.array([1]), 3)

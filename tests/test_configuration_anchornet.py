@@ -1,5 +1,8 @@
 """The configuration: defaults, round trip, refusals."""
 
+import json
+from pathlib import Path
+
 import pytest
 from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig
@@ -135,6 +138,52 @@ def test_a_bad_value_of_an_image_config_is_refused_by_name(fields, message):
 def test_a_bad_type_is_refused_by_name(config_class, fields):
     with pytest.raises((StrictDataclassError), match=f"field '{next(iter(fields))}'"):
         config_class(**fields)
+
+
+@pytest.mark.parametrize(
+    ("config_class", "fields", "message"),
+    [
+        (AnchorNetTextConfig, {"kernel_sizes": [1] * 1025}, "`kernel_sizes` must be at most 1,024"),
+        (AnchorNetTextConfig, {"dilations": [1, 10**9]}, "`dilations` must give windows and"),
+        (AnchorNetTextConfig, {"dilations": [1, 10**30]}, "at most 65,536 tokens or pixels, got"),
+        (AnchorNetTextConfig, {"strides": [10**9, 1]}, "`strides` and `dilations` must give"),
+        (AnchorNetTextConfig, {"kernel_sizes": [3, 10**9]}, "`kernel_sizes`, `strides` and"),
+        (AnchorNetTextConfig, {"hidden_size": 10**9}, "`hidden_size` must leave the model at most"),
+        (AnchorNetTextConfig, {"embedding_size": 10**9}, "`vocab_size` must leave the model"),
+        (AnchorNetTextConfig, {"vocab_size": 10**12}, "`vocab_size` must leave the model"),
+        (AnchorNetTextConfig, {"ngram_sizes": [10**9], "ngram_counts": [1]}, "`ngram_sizes` must"),
+        (AnchorNetTextConfig, {"ngram_sizes": [1], "ngram_counts": [10**10]}, "`ngram_counts`"),
+        (AnchorNetTextConfig, {"num_labels": 10**9}, "`num_labels` must be at most 65,536"),
+        (AnchorNetTextConfig, {"id2label": {5: "a"}}, r"`id2label` must name .* got \[5\]"),
+        (AnchorNetTextConfig, {"id2label": {0: "a", 2: "b"}}, r"`id2label` must name the labels"),
+        (AnchorNetTextConfig, {"reading_scales": [10**30]}, "`reading_scales` must be at most"),
+        (AnchorNetTextConfig, {"evidence_penalty": float("nan")}, "`evidence_penalty` must be"),
+        (AnchorNetTextConfig, {"ngram_penalty": float("inf")}, "`ngram_penalty` must be >= 0"),
+        (AnchorNetTextConfig, {"initializer_range": -1.0}, "`initializer_range` must be >= 0"),
+        (AnchorNetTextConfig, {"layer_norm_eps": float("nan")}, r"`layer_norm_eps` must be in"),
+        (AnchorNetTextConfig, {"layer_norm_eps": 0.0}, r"`layer_norm_eps` must be in \(0, 1\)"),
+        (AnchorNetImageConfig, {"batch_norm_eps": -1.0}, r"`batch_norm_eps` must be in \(0, 1\)"),
+        (AnchorNetImageConfig, {"expand_ratios": [float("nan")] * 8}, "`expand_ratios` must be at"),
+        (AnchorNetImageConfig, {"expand_ratios": [float("inf")] * 8}, "`expand_ratios` must be at"),
+        (AnchorNetImageConfig, {"channels": [10**9] * 8}, "`channels` must leave the model"),
+        (AnchorNetImageConfig, {"num_channels": 10**9}, "`num_channels` must leave the model"),
+        (AnchorNetImageConfig, {"strides": [100] * 8}, "`strides` and `dilations` must give"),
+    ],
+)
+def test_what_no_machine_holds_and_what_is_no_number_is_refused_at_once(
+    config_class, fields, message
+):
+    with pytest.raises((StrictDataclassError, ValueError), match=message):
+        config_class(**fields)
+
+
+@pytest.mark.parametrize("fixture", ["random_folder", "random_image_folder"])
+@pytest.mark.parametrize("value", [-1, 10**12, "16", None, [1], float("nan")])
+def test_a_hostile_size_in_a_folder_is_refused_by_name(request, fixture, value):
+    path = Path(request.getfixturevalue(fixture), "config.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"hidden_size": value}))
+    with pytest.raises((StrictDataclassError, ValueError), match="hidden_size"):
+        AutoConfig.from_pretrained(path.parent)
 
 
 def test_a_field_set_to_a_bad_value_later_is_refused_by_the_model(config, image_config):

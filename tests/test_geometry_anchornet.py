@@ -6,6 +6,7 @@ from torch.testing import assert_close
 
 from hf_anchornet.geometry_anchornet import (
     Window,
+    list_runs,
     receptive_windows,
     spread_evidence,
     spread_over_pixels,
@@ -89,3 +90,16 @@ def test_overlaps_are_the_parts_of_the_units_that_windows_share():
     ]
     got = window_overlaps(windows, counts, torch.tensor(lengths))
     assert_close(got, torch.tensor(expected, dtype=torch.float64), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 17), (4, 12), (8, 8)])
+def test_runs_are_units_that_the_same_windows_cover(low, high):
+    windows = [Window(3, 2), Window(7, 4)]
+    runs = list_runs(windows, [8, 3], 0, low, high)
+    assert int(runs.sizes.sum()) == high - low
+    units = torch.arange(17)
+    for window, count, shares in zip(windows, [8, 3], runs.shares, strict=True):
+        starts = torch.arange(count) * window.stride
+        covered = (starts <= units[:, None]) & (units[:, None] < starts + window.size)
+        each = shares.repeat_interleave(runs.sizes.long(), dim=0)  # (units, positions)
+        assert_close(each, covered[low:high].double() / window.size)

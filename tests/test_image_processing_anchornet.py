@@ -3,7 +3,9 @@
 import http.server
 import io
 import json
+import struct
 import threading
+import zlib
 
 import numpy as np
 import pytest
@@ -72,6 +74,51 @@ def test_every_form_of_a_picture_gives_the_same_pixels(pixels, tmp_path, form):
     image, path = Image.fromarray(pixels), tmp_path / "image.png"
     image.save(path)
     assert np.array_equal(opened(form(image, path)), pixels)
+
+
+def test_a_small_file_of_a_huge_picture_is_refused_before_it_is_decoded():
+    content = make_png_header(30_000, 30_000)
+    assert len(content) < 200
+    with pytest.raises(ValueError, match=r"must be small enough to decode, .*900000000 pixels"):
+        open_image(content)
+
+
+def make_png_header(width, height):
+    """A PNG that says how large it is and holds hardly anything."""
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(bytes(100))),
+        (b"IEND", b""),
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    )
+
+
+def test_a_line_of_pixels_is_opened_and_too_long_for_the_model(image_processor):
+    line = open_image(encode(Image.new("RGB", (100_000, 1))))
+    assert line.size == (100_000, 1)
+    with pytest.raises(ValueError, match="image 0 must have at most"):
+        image_processor(line)
+
+
+def test_a_large_exif_block_is_read_over():
+    exif = Image.Exif()
+    exif[0x010E] = "x" * 60_000  # the description
+    exif[0x0112] = 6  # to be turned
+    out = io.BytesIO()
+    Image.new("RGB", (8, 4)).save(out, "JPEG", exif=exif)
+    assert open_image(out.getvalue()).size == (4, 8)
+
+
+def test_a_text_bomb_in_a_png_is_refused():
+    content = make_png_header(4, 4)
+    data = b"k\x00\x00" + zlib.compress(bytes(2**26))
+    bomb = struct.pack(">I", len(data)) + b"zTXt" + data
+    bomb += struct.pack(">I", zlib.crc32(b"zTXt" + data))
+    with pytest.raises(ValueError, match="an image must be a whole picture file"):
+        open_image(content[:33] + bomb + content[33:])
 
 
 @pytest.mark.parametrize("shape", [(5, 7), (5, 7, 1), (1, 5, 7)])
@@ -233,7 +280,9 @@ def test_a_missing_file_is_named(path):
 def test_a_decompression_bomb_is_refused_and_a_large_picture_below_the_limit_read(monkeypatch):
     content = encode(Image.new("RGB", (50, 50)))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
-    with pytest.raises(ValueError, match=r"must be small enough to decode, got \d+ bytes: .*2500"):
+    with pytest.raises(
+        ValueError, match=r"must be small enough to decode, got \d+ bytes: .*2500.*`PIL.Image.MAX_"
+    ):
         open_image(content)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2000)  # Pillow only warns up to twice this
     assert opened(content).shape == (50, 50, 3)

@@ -21,9 +21,12 @@ FILES = {
 METRICS = {f"metrics.{path.stem}": path for path in (PACKAGE / "metrics").glob("*.py")}
 
 RING = {
+    "cascade_file_anchornet",
+    "limits_anchornet",
     "configuration_anchornet",
     "geometry_anchornet",
     "words_anchornet",
+    "loading_anchornet",
     "modeling_anchornet",
     "modeling_anchornet_text",
     "modeling_anchornet_image",
@@ -37,7 +40,11 @@ RING = {
     "backend_anchornet",
     "classifier_anchornet",
     "text_localizer_anchornet",
+    "text_cuts_anchornet",
+    "long_text_anchornet",
     "image_localizer_anchornet",
+    "evidence_map_anchornet",
+    "large_image_anchornet",
     "exit_rule_anchornet",
     "trace_anchornet",
     "localizer_anchornet",
@@ -49,7 +56,13 @@ RING = {
     "pipeline_anchornet_image",
 }
 MODELING = {"configuration_anchornet", "geometry_anchornet", "modeling_anchornet"}
-LOCALIZING = {"backend_anchornet", "classifier_anchornet", "geometry_anchornet", "timing"}
+LOCALIZING = {
+    "backend_anchornet",
+    "classifier_anchornet",
+    "geometry_anchornet",
+    "loading_anchornet",
+    "timing",
+}
 READING = {"backend_anchornet", "classifier_anchornet", "exit_rule_anchornet", "timing"}
 CASCADING = {
     "backend_anchornet",
@@ -62,6 +75,7 @@ SELECTION = {"geometry_anchornet", "selection_anchornet"}
 TRAINING = {
     "batches",
     "data",
+    "streams",
     "vocabulary",
     "evaluation",
     "training",
@@ -73,10 +87,11 @@ TRAINING = {
 VIEWS = {"visualization_image", "visualization_text"}
 IMAGE_TRAINING = {"augmentation", "data_image", "localization_image"}
 MAY_IMPORT = {
-    "configuration_anchornet": set(),
+    "configuration_anchornet": {"limits_anchornet"},
     "geometry_anchornet": set(),
     "words_anchornet": set(),
-    "modeling_anchornet": {"configuration_anchornet", "geometry_anchornet"},
+    "loading_anchornet": set(),
+    "modeling_anchornet": {"configuration_anchornet", "geometry_anchornet", "loading_anchornet"},
     "modeling_anchornet_text": MODELING,
     "modeling_anchornet_image": MODELING,
     "selection_anchornet": {"geometry_anchornet"},
@@ -87,10 +102,27 @@ MAY_IMPORT = {
     "timing": set(),
     "export_anchornet": set(),
     "backend_anchornet": {"export_anchornet"},
-    "classifier_anchornet": set(),
+    "classifier_anchornet": {"loading_anchornet"},
     "text_localizer_anchornet": LOCALIZING | {"spans_anchornet", "words_anchornet"},
     "image_localizer_anchornet": LOCALIZING
     | {"boxes_anchornet", "image_processing_anchornet", "selection_anchornet"},
+    "text_cuts_anchornet": {"words_anchornet"},
+    "long_text_anchornet": {
+        "classifier_anchornet",
+        "geometry_anchornet",
+        "selection_anchornet",
+        "spans_anchornet",
+        "text_cuts_anchornet",
+        "text_localizer_anchornet",
+        "words_anchornet",
+    },
+    "evidence_map_anchornet": SELECTION | {"boxes_anchornet", "image_processing_anchornet"},
+    "large_image_anchornet": {
+        "classifier_anchornet",
+        "evidence_map_anchornet",
+        "geometry_anchornet",
+        "image_localizer_anchornet",
+    },
     "exit_rule_anchornet": set(),
     "span_reader_anchornet": READING
     | {"budget_anchornet", "text_localizer_anchornet", "words_anchornet"},
@@ -102,7 +134,10 @@ MAY_IMPORT = {
         "text_localizer_anchornet",
         "trace_anchornet",
     },
+    "limits_anchornet": set(),
+    "cascade_file_anchornet": {"selection_anchornet"},
     "cascade_anchornet": {
+        "cascade_file_anchornet",
         "backend_anchornet",
         "classifier_anchornet",
         "exit_rule_anchornet",
@@ -114,7 +149,9 @@ MAY_IMPORT = {
     "pipeline_anchornet": CASCADING | {"geometry_anchornet", "trace_anchornet"},
     "pipeline_anchornet_text": CASCADING
     | {
+        "budget_anchornet",
         "geometry_anchornet",
+        "long_text_anchornet",
         "pipeline_anchornet",
         "span_reader_anchornet",
         "spans_anchornet",
@@ -125,12 +162,15 @@ MAY_IMPORT = {
     | {
         "boxes_anchornet",
         "image_localizer_anchornet",
+        "image_processing_anchornet",
+        "large_image_anchornet",
         "patch_reader_anchornet",
         "pipeline_anchornet",
     },
     "version": set(),
     "vocabulary": RING,
-    "data": RING,
+    "data_source": set(),
+    "data": RING | {"data_source"},
     "augmentation": set(),
     "data_image": RING | {"augmentation", "data"},
     "evaluation": RING | {"data", *METRICS},
@@ -140,15 +180,23 @@ MAY_IMPORT = {
     "batches": set(),
     "whole_folders": set(),
     "checkpoints": {"batches", "training_options", "whole_folders"},
+    "streams": {"batches"},
+    "stream_sources": {"data", "data_source", "streams", "training_options"},
+    "stream_texts": {"data", "stream_sources", "streams"},
+    "stream_images": RING | {"augmentation", "data", "data_image", "stream_sources", "streams"},
+    "epochs": {"batches", "checkpoints", "streams", "training_options"},
     "training_options": set(),
-    "training_loop": {"batches", "cards", "checkpoints", "training_options"},
+    "training_loop": {"cards", "checkpoints", "epochs", "streams", "training_options"},
     "training": RING
-    | {"batches", "data", "evaluation", "training_loop", "training_options", *METRICS},
+    | {"batches", "data", "evaluation", "streams", "training_loop", "training_options", *METRICS},
     "training_speed": RING | TRAINING,
     "training_card": {"cards", "data", "training_loop"},
     "distillation": RING | {"data"},
-    "training_text": RING | TRAINING | {"distillation"},
-    "training_image": RING | TRAINING | IMAGE_TRAINING | {"evaluation_image"},
+    "training_text": RING | TRAINING | {"distillation", "stream_sources", "stream_texts"},
+    "training_image": RING
+    | TRAINING
+    | IMAGE_TRAINING
+    | {"evaluation_image", "stream_images", "stream_sources"},
     "controls": RING,
     "adaptation": RING | TRAINING | {"controls"},
     "ablation": RING | TRAINING | {"adaptation", "temperature"},
@@ -198,8 +246,21 @@ MAY_IMPORT = {
     "benchmark_text": RING | TRAINING | {"adaptation", "benchmark_methods", "controls"},
     "benchmark_image": RING | TRAINING | IMAGE_TRAINING | {"adaptation_image", "benchmark_methods"},
     "benchmark_corpus": set(),
+    "benchmark_long_input": {"benchmark_report", "hub"},
     "benchmark_report": set(),
     "benchmark_serving": {"hub"},
+    "benchmark_streaming": TRAINING | {"benchmark_report", "stream_sources", "stream_texts"},
+    "fuzz_numbers": RING,
+    "fuzz_inputs": set(),
+    "fuzz_media": RING | {"fuzz_inputs", "hub"},
+    "fuzz_coverage": set(),
+    "fuzzing": {
+        "benchmark_report",
+        "fuzz_coverage",
+        "fuzz_inputs",
+        "fuzz_media",
+        "fuzz_numbers",
+    },
     "result_tables": {"benchmark_report"},
     "explanation_tables": {"benchmark_report"},
     "refined_evidence": RING,
@@ -290,7 +351,7 @@ MAY_IMPORT = {
     "__main__": {"cli"},
     **{name: set() for name in METRICS},
 }
-RING_LIBRARIES = {"numpy", "PIL", "torch", "transformers", "huggingface_hub"}
+RING_LIBRARIES = {"numpy", "PIL", "safetensors", "torch", "transformers", "huggingface_hub"}
 OPTIONAL_LIBRARIES = {"onnx", "onnxruntime", "onnxscript"}
 
 
@@ -392,3 +453,29 @@ assert "span-localization" in PIPELINE_REGISTRY.supported_tasks
 assert all(hasattr(hf_anchornet, name) for name in hf_anchornet.__all__)
 """
     subprocess.run([sys.executable, "-c", code], check=True, cwd=PACKAGE.parent)
+
+
+@pytest.mark.parametrize("name", sorted({**FILES, **METRICS}))
+def test_nothing_is_unpickled(name):
+    """Only published checkpoints of others are, on demand, and as plain tensors."""
+    tree = ast.parse({**FILES, **METRICS}[name].read_text("utf-8"))
+    modules = {module.partition(".")[0] for _, module, _ in imports({**FILES, **METRICS}[name])}
+    assert not modules & {"pickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        assert ast.unparse(call.func) not in ("eval", "exec")
+        if ast.unparse(call.func) in ("torch.load", "np.load", "numpy.load"):
+            assert name in ("conversion", "conversion_efficientnet")
+            assert {word.arg: ast.unparse(word.value) for word in call.keywords}[
+                "weights_only"
+            ] == "True"
+
+
+@pytest.mark.parametrize("name", sorted({**FILES, **METRICS}))
+def test_models_of_others_are_loaded_from_safetensors_files(name):
+    """`AutoModel...from_pretrained` stands alone only where an AnchorNet is, which sees to it."""
+    whose = {"options.classifier", "checkpoint", "teacher", "classifier"}
+    for call in ast.walk(ast.parse({**FILES, **METRICS}[name].read_text("utf-8"))):
+        if not isinstance(call, ast.Call) or not ast.unparse(call.func).endswith("from_pretrained"):
+            continue
+        if "AutoModel" in ast.unparse(call.func) and ast.unparse(call.args[0]) in whose:
+            assert "use_safetensors" in {word.arg for word in call.keywords}

@@ -1,5 +1,7 @@
 """`pipeline("span-localization")` from text to answer, with and without a classifier."""
 
+import resource
+import time
 from pathlib import Path
 
 import pytest
@@ -244,6 +246,17 @@ def test_odd_texts_have_an_answer(random_localize, text):
     answer = random_localize(text)
     assert answer["label"] in ("negative", "positive")
     assert all(text[s["start"] : s["end"]] == s["text"] for s in answer["spans"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("text", ["x" * 10**7, "good film " * 10**6], ids=["word", "words"])
+def test_ten_megabytes_are_answered_in_bounded_time_and_memory(random_localize, text):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB
+    started = time.perf_counter()
+    answer = random_localize(text)
+    assert all(text[s["start"] : s["end"]] == s["text"] for s in answer["spans"])
+    assert time.perf_counter() - started < 300
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 6 * 2**20
 
 
 @pytest.mark.parametrize("text", [None, 3, b"good", {"text": "good"}, 1.5])

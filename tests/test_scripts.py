@@ -12,13 +12,15 @@ from hf_anchornet.cli import TOOLS, main
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 OPTIONS = {
     "app.py": ["--port", "--space"],
-    "train.py": ["--dataset", "--output_dir", "--teacher", "--learning_rate", "--crop_size"],
+    "train.py": ["--dataset", "--output_dir", "--teacher", "--streaming", "--crop_size"],
     "adapt_classifier.py": ["--dataset", "--localizer", "--reading", "--budgets", "--turn"],
     "benchmark_backends.py": ["--text_localizer", "--image_localizer", "--rounds", "--output"],
     "export_onnx.py": ["--model", "--output", "--int8", "--dataset", "--split"],
     "benchmark.py": ["--dataset", "--localizer", "--classifiers", "--rounds", "--precision"],
     "convert_efficientnet_lite.py": ["--source", "--target"],
     "measure_corpus.py": ["--dataset", "--num_rows", "--lengths", "--workers", "--output"],
+    "measure_streaming.py": ["--num_rows", "--shuffle_buffer", "--marks", "--output"],
+    "measure_long_input.py": ["--text_tokens", "--image_sides", "--rounds", "--output"],
     "measure_image.py": ["--localizer", "--other_sets", "--classifiers", "--boxes_column"],
     "measure_serving.py": ["--dataset", "--clients", "--long_seconds", "--server", "--output"],
     "measure_text.py": ["--localizer", "--dataset", "--classifiers", "--output"],

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from hf_anchornet.selection_anchornet import select_top_patches
+from hf_anchornet.geometry_anchornet import Window
+from hf_anchornet.selection_anchornet import PatchPool, list_windows, select_top_patches
 
 
 def random_patches(axes, batch=3, patches=12):
@@ -107,3 +108,52 @@ def test_a_bad_iou_threshold_is_refused(limit):
     lows = torch.zeros(1, 2, 1, dtype=torch.long)
     with pytest.raises(ValueError, match=r"`iou_threshold` must be a number in \[0, 1\]"):
         select_top_patches(torch.ones(1, 2), lows, lows + 1, 2, limit)
+
+
+def test_a_score_that_is_no_number_is_refused():
+    scores = torch.tensor([[1.0, float("nan")]])
+    lows = torch.tensor([[[0], [3]]])
+    with pytest.raises(ValueError, match="`scores` must be numbers or -inf, got NaN; the model"):
+        select_top_patches(scores, lows, lows + 1, 1)
+
+
+# Patches that come piece by piece
+
+
+@pytest.mark.parametrize("axes", [1, 2])
+@pytest.mark.parametrize("limits", [[0.0] * 3, [0.3] * 5, [0.0, 0.6, 0.1], [1.0]])
+@pytest.mark.parametrize("piece", [1, 7, 1000])
+def test_a_pool_gives_what_all_patches_together_give(axes, limits, piece):
+    windows = [Window(3, 1), Window(5, 2)]
+    shapes = [(1, *[window.num_positions(19)] * axes, 1) for window in windows]
+    evidence = [torch.randn(shape).round(decimals=1) for shape in shapes]  # some are alike
+    lows, sizes = list_windows(windows, evidence)
+    scores = torch.cat([branch.flatten() for branch in evidence])
+    scores = scores.masked_fill(scores <= 0, -torch.inf)
+    highs = lows + sizes[:, None]
+    index, filled = select_top_patches(scores[None], lows[None], highs[None], len(limits), limits)
+    pool = PatchPool(windows, axes, len(limits))
+    branches = (sizes == 5).long()
+    for patches in torch.randperm(len(scores)).split(piece):
+        for branch in (0, 1):
+            own = patches[branches[patches] == branch]
+            pool.add(branch, scores[own], lows[own], scores[own])
+    found, kept = pool.select(limits, [19] * axes)
+    assert torch.equal(kept, filled[0])
+    assert torch.equal(pool.starts[found[kept]], lows[index[filled]])
+    assert torch.equal(pool.sizes[found[kept]], sizes[index[filled]])
+
+
+def test_a_pool_keeps_few_patches_and_an_empty_one_gives_none():
+    pool = PatchPool([Window(3, 1)], 1, 2)
+    assert not pool.select(0.0, [9])[1].any()
+    scores = torch.rand(1000) + 1
+    pool.add(0, scores, torch.arange(1000)[:, None], scores)
+    assert len(pool.scores) == pool.room == 2 + 5
+
+
+def test_of_patches_alike_up_to_rounding_the_first_is_selected():
+    scores = torch.tensor([[1.0, 1.0 + 1e-6, 1.0 - 1e-6, 0.9999]])
+    lows = torch.arange(4)[None, :, None]
+    index, _ = select_top_patches(scores, lows, lows + 1, 4)
+    assert index.tolist() == [[0, 1, 2, 3]]

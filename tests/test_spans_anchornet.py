@@ -107,3 +107,13 @@ def test_located_texts_know_their_tokens_words_and_attribution():
     assert isinstance(located, LocatedText)
     assert located.starts.tolist() == [0, 2]
     assert located.attribution.tolist() == [[-1.0, 1.0], [-2.0, 2.0]]
+
+
+def test_blanks_that_are_tokens_show_no_span():
+    """Found by fuzzing: a byte-level tokenizer makes tokens of them."""
+    evidence, windows = [torch.ones(2, 3, 2)], [Window(1, 1)]
+    texts, offsets = ["\u00a0\u3000 ", "a b"], [[(0, 1), (1, 2), (2, 3)]] * 2
+    located = locate_texts(texts, offsets, evidence, windows)
+    shown = show_top_spans(located, evidence, windows, torch.tensor([[0], [0]]), 3)
+    assert shown[0] == []
+    assert len(shown[1]) == 2

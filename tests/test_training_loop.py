@@ -154,7 +154,7 @@ def test_of_a_sharded_model_the_gathered_weights_are_saved(model, tmp_path, kind
     )
     options = TrainingOptions(str(tmp_path))
     _save_best(
-        _Run([model], [], None, None, None, options, accelerator, None),
+        _Run([model], None, None, None, options, accelerator, None),
         lambda best, folder: best.save_pretrained(folder),
     )
     saved = load_file(tmp_path / "model.safetensors")

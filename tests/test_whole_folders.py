@@ -57,3 +57,14 @@ def test_a_folder_replaces_the_one_of_its_name(whole):
     finish_folder(partial, whole)
     assert sorted(path.name for path in whole.iterdir()) == ["c.txt", SUMS_FILE]
     assert find_damage(whole) is None
+
+
+def test_a_link_is_damage_whatever_it_leads_to(tmp_path):
+    partial = start_folder(tmp_path / "whole")
+    (partial / "a.txt").write_text("a")
+    finish_folder(partial, tmp_path / "whole")
+    assert find_damage(tmp_path / "whole") is None
+    (tmp_path / "elsewhere").write_text("a")
+    (tmp_path / "whole" / "a.txt").unlink()
+    (tmp_path / "whole" / "a.txt").symlink_to(tmp_path / "elsewhere")
+    assert find_damage(tmp_path / "whole") == "a.txt is a link"

@@ -171,3 +171,13 @@ def test_a_text_whose_tokens_vanish_has_no_spans():
 def test_kept_words_keep_the_blanks_between_them_and_a_cut_leaves_one(kept, left):
     words = Words.split(" It's  odd\n(very) ")
     assert words.join(np.array(kept, dtype=bool)) == left
+
+
+def test_parts_of_a_text_joined_keep_their_places_in_it():
+    text = "good film, not bad"
+    first = LocatedText.build("good", [(0, 4)], np.array([[1.0]])).within(text, 0)
+    last = LocatedText.build("not bad", [(0, 3), (4, 7)], np.array([[2.0], [3.0]])).within(text, 11)
+    joined = LocatedText.join(text, [first, last])
+    assert joined.words.span(1, 3) == (11, 18)
+    assert joined.snap(np.array([0, 1]), np.array([1, 3])) == [(0, 1), (1, 3)]
+    assert joined.attribution[:, 0].tolist() == [1.0, 2.0, 3.0]

@@ -58,7 +58,7 @@ class ByContinuityForSequenceClassification(AnchorNetTextForSequenceClassificati
         return super().penalize(evidence) + CONTINUITY * torch.stack(steps).sum() / len(evidence[0])
 
 
-BEFORE = {"gated": False}
+BEFORE: dict[str, Any] = {"gated": False}
 """What all ideas change: the options as they were before one of them won and became the default."""
 
 

@@ -212,7 +212,8 @@ def _describe_model(config: Any, modality: str, cascades: bool) -> str:
 def _describe_data(data: Mapping[str, Any]) -> str:
     if not data:
         return "Not recorded with the model."
-    splits = f"split `{data['train_split']}`, {data['num_rows']:,} rows"
+    rows = "a stream of rows" if data["num_rows"] is None else f"{data['num_rows']:,} rows"
+    splits = f"split `{data['train_split']}`, {rows}"
     chosen = f"best epoch by its score on split `{data['validation_split']}`"
     return (
         f"{data['dataset']} ({splits}); read of each: {data['reading']}; {chosen}. Licence of the "

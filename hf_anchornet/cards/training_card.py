@@ -1,10 +1,9 @@
 """The card of a model that was trained here, and what it was trained on."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from accelerate import Accelerator
-from datasets import Dataset
 
 from hf_anchornet.data import DataOptions
 from hf_anchornet.train.training_loop import write_json
@@ -12,10 +11,22 @@ from hf_anchornet.train.training_loop import write_json
 from .cards import TRAINING_FILE, write_card
 
 
+class LearnedRows(Protocol):
+    """What was learned from: a `Dataset`, or a `StreamLoader`, which may not know `num_rows`."""
+
+    @property
+    def num_rows(self) -> int | None:
+        """How many there are."""
+
+    @property
+    def info(self) -> Any:
+        """What `datasets` knows about them."""
+
+
 def document_training(
     report: dict[str, Any],
     data: DataOptions,
-    rows: Dataset,
+    rows: LearnedRows,
     accelerator: Accelerator,
     reading: str = "whole inputs",
 ) -> dict[str, Any]:
@@ -40,7 +51,7 @@ def document_training(
     return report
 
 
-def describe_data(options: DataOptions, rows: Dataset) -> dict[str, Any]:
+def describe_data(options: DataOptions, rows: LearnedRows) -> dict[str, Any]:
     """What a card tells of the rows that were learned from; a folder's or file's own name only."""
     source = Path(options.dataset)
     return {
@@ -48,6 +59,6 @@ def describe_data(options: DataOptions, rows: Dataset) -> dict[str, Any]:
         "subset": options.subset,
         "train_split": options.train_split,
         "validation_split": options.validation_split,
-        "num_rows": len(rows),
+        "num_rows": rows.num_rows,
         "license": rows.info.license or None,
     }

@@ -11,6 +11,7 @@ from hf_anchornet.cards.cards import CardSources
 from hf_anchornet.data import DataOptions
 from hf_anchornet.export_anchornet import export_onnx
 from hf_anchornet.hub import find_classes
+from hf_anchornet.loading_anchornet import load_whole
 from hf_anchornet.publish.agreement import measure_agreement
 from hf_anchornet.publish.publishing import build_folder
 from hf_anchornet.publish.uploading import upload_folder
@@ -123,7 +124,8 @@ def run_export(argv: Sequence[str]) -> None:
     )
     (options,) = OptionParser("export", [Export], description, EXPORT_EXAMPLE).parse(argv)
     model_class, _ = find_classes(options.model)
-    file = export_onnx(model_class.from_pretrained(options.model), options.output, options.int8)
+    model, _ = load_whole(model_class.from_pretrained, options.model)
+    file = export_onnx(model, options.output, options.int8)
     if not options.dataset:
         print(file)
         return

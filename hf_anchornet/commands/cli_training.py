@@ -32,7 +32,8 @@ ADAPT: dict[str, tuple[list[type], Callable[..., Any]]] = {
 
 TRAIN_EXAMPLE = """  anchornet train --dataset my_data --output_dir runs/localizer
   accelerate launch -m hf_anchornet train --dataset my_data --output_dir runs/localizer
-  anchornet train --dataset my_data --output_dir runs/localizer --checkpoint_steps 500 --resume"""
+  anchornet train --dataset my_data --output_dir runs/localizer --checkpoint_steps 500 --resume
+  anchornet train --dataset my_data --output_dir runs/localizer --streaming --max_steps 20000"""
 ADAPT_EXAMPLE = """  anchornet adapt --dataset my_data --localizer runs/localizer \\
       --output_dir runs/classifier"""
 CALIBRATE_EXAMPLE = """  anchornet calibrate --dataset my_data --localizer runs/localizer \\

@@ -10,7 +10,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
-from pickle import UnpicklingError
 from typing import Any
 
 from safetensors import SafetensorError
@@ -102,7 +101,6 @@ def shown_errors() -> Iterator[None]:
         RuntimeError,
         SafetensorError,
         TypeError,
-        UnpicklingError,
         ValueError,
     ) as error:
         # Gradio takes a message for HTML.

@@ -159,7 +159,10 @@ def make_classifier(
     """The classifier to train and its tokenizer: an existing checkpoint, or a new small BERT."""
     if options.classifier is not None:
         model = AutoModelForSequenceClassification.from_pretrained(
-            options.classifier, num_labels=len(labels), **label_fields(labels)
+            options.classifier,
+            num_labels=len(labels),
+            use_safetensors=True,  # nothing pickled
+            **label_fields(labels),
         )
         return model, AutoTokenizer.from_pretrained(options.classifier)
     tokenizer = train_tokenizer(texts, options.vocab_size, classifies=True)

@@ -147,6 +147,7 @@ def make_patch_classifier(
             options.classifier,
             num_labels=len(labels),
             ignore_mismatched_sizes=True,  # of a head for other labels
+            use_safetensors=True,  # nothing pickled
             **label_fields(labels),
         )
         processor = AutoImageProcessor.from_pretrained(options.classifier)

@@ -28,7 +28,7 @@ from .whole_folders import SUMS_FILE, find_damage, finish_folder, start_folder
 logger = logging.getLogger(__name__)
 
 PROGRESS_FILE = "progress.json"
-_ROWS = ("num_rows", "rows")
+_ROWS = ("num_rows", "rows", "num_shards")
 
 
 @dataclass
@@ -43,6 +43,7 @@ class Progress:
         history: Scores of each epoch that is done.
         best_epoch: Whose model is the best so far; `None`: no epoch is done.
         random: Check value of each process's random generator.
+        places: Where each process is in a stream; else `None` of each.
     """
 
     step: int = 0
@@ -52,6 +53,7 @@ class Progress:
     history: list[dict[str, float]] = field(default_factory=list)
     best_epoch: int | None = None
     random: list[int] = field(default_factory=list)
+    places: list[dict[str, Any] | None] = field(default_factory=list)
 
 
 class Checkpoints:
@@ -196,7 +198,7 @@ def describe_rows(loader: DataLoader[Any]) -> dict[str, Any]:
     check = 0
     for name in sorted(set(batch) - {"labels"}):  # a teacher's may differ in the last bit
         check = zlib.crc32(batch[name].contiguous().numpy().tobytes(), check)
-    return dict(zip(_ROWS, (len(rows), check), strict=True))
+    return {"num_rows": len(rows), "rows": check}
 
 
 def check_order(loader: DataLoader[Any]) -> None:

@@ -18,6 +18,7 @@ from transformers import (
 
 from hf_anchornet.classifier_anchornet import count_readable_tokens
 from hf_anchornet.data import DataOptions, tokenize
+from hf_anchornet.loading_anchornet import load_whole
 from hf_anchornet.words_anchornet import Words, encodable
 
 PIECE_WORDS = (16, 48)
@@ -116,7 +117,7 @@ def ask_teacher(
     Raises:
         ValueError: if the teacher does not know the same labels.
     """
-    model = AutoModelForSequenceClassification.from_pretrained(teacher)
+    model, _ = load_whole(AutoModelForSequenceClassification.from_pretrained, teacher)
     known = model.config.label2id
     if set(known) != set(labels):
         raise ValueError(

@@ -15,6 +15,7 @@ from hf_anchornet.data import make_collator
 from hf_anchornet.evaluation import evaluate_accuracy
 
 from .batches import make_loader
+from .streams import StreamLoader
 from .training_loop import train
 from .training_options import TrainingOptions
 
@@ -41,7 +42,7 @@ def make_accelerator(options: TrainingOptions) -> Accelerator:
 def train_classifier(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    train_set: Dataset,
+    train_set: Dataset | StreamLoader,
     validation_set: Dataset,
     options: TrainingOptions,
     accelerator: Accelerator,
@@ -53,8 +54,8 @@ def train_classifier(
     Args:
         model: The model, on any device.
         tokenizer: What made the tokens of both sets.
-        train_set: Columns `input_ids`, `length` and `labels`.
-        validation_set: The same.
+        train_set: Columns `input_ids`, `length` and `labels`; or batches of a stream.
+        validation_set: The same columns.
         options: How to train.
         accelerator: From `make_accelerator`.
         crop_tokens: See `make_collator`, in training only.
@@ -64,8 +65,12 @@ def train_classifier(
         The report of `train`.
     """
     crop, whole = (make_collator(tokenizer.pad_token_id, size) for size in (crop_tokens, None))
-    batches = accelerator.num_processes * options.gradient_accumulation_steps
-    train_loader = make_loader(train_set, crop, options.batch_size, options.seed, batches)
+    train_loader: DataLoader[Any] | StreamLoader
+    if isinstance(train_set, StreamLoader):
+        train_loader = train_set
+    else:
+        batches = accelerator.num_processes * options.gradient_accumulation_steps
+        train_loader = make_loader(train_set, crop, options.batch_size, options.seed, batches)
     loaders = train_loader, make_loader(validation_set, whole, options.batch_size)
     return train_on_batches(model, tokenizer, *loaders, options, accelerator, settings=settings)
 
@@ -73,7 +78,7 @@ def train_classifier(
 def train_on_batches(
     model: PreTrainedModel,
     processor: Processor,
-    train_loader: DataLoader[Any],
+    train_loader: DataLoader[Any] | StreamLoader,
     validation_loader: DataLoader[Any],
     options: TrainingOptions,
     accelerator: Accelerator,
@@ -85,8 +90,9 @@ def train_on_batches(
     Args:
         model: The model, on any device.
         processor: What made its inputs.
-        train_loader: Batches of the model's keyword arguments, with `labels`, not yet prepared.
-        validation_loader: The same, of the validation split.
+        train_loader: Batches of the model's keyword arguments, with `labels`, not yet prepared, or
+            those of this process of a stream.
+        validation_loader: The same, not yet prepared, of the validation split.
         options: How to train.
         accelerator: From `make_accelerator`.
         score: More scores of the model on the validation split, next to "accuracy" and "loss".

@@ -6,6 +6,8 @@ from functools import partial
 from typing import Any, Literal, cast
 
 import torch
+from accelerate import Accelerator
+from datasets import Dataset
 from torch.utils.data import DataLoader
 from transformers import PreTrainedModel
 
@@ -26,6 +28,9 @@ from hf_anchornet.modeling_anchornet_image import AnchorNetForImageClassificatio
 
 from .augmentation import AugmentationOptions
 from .batches import EpochOrder, make_batches
+from .stream_images import find_image_labels, make_image_batch
+from .stream_sources import load_validation, make_stream_loader, open_training_stream
+from .streams import StreamLoader
 from .training import make_accelerator, train_on_batches
 from .training_options import TrainingOptions
 
@@ -77,12 +82,13 @@ def train_image_localizer(
             there is none.
     """
     accelerator = make_accelerator(options)
-    with accelerator.main_process_first():
-        train_rows, validation_rows, labels = load_labelled_images(data)
     processor = AnchorNetImageProcessor(size={"shortest_edge": localizer.image_size})
-    train_set = make_training_images(train_rows, processor, data, labels, augmentation)
+    with accelerator.main_process_first():
+        open_images = _open_stream if data.streaming else _open_rows
+        learned = open_images(data, processor, augmentation, options, accelerator)
+    validation_rows, labels = learned.validation_rows, learned.labels
     validation_set = make_whole_images(validation_rows, processor, data, labels)
-    model = make_image_localizer(localizer, labels, isinstance(train_set.targets[0], list))
+    model = make_image_localizer(localizer, labels, learned.multi_label)
     _check_sides(
         model.windows[-1].size, crop_size=augmentation.crop_size, image_size=localizer.image_size
     )
@@ -97,14 +103,52 @@ def train_image_localizer(
     report = train_on_batches(
         model,
         processor,
-        make_image_loader(train_set, processor, options, shuffle=True),
+        learned.loader,
         make_image_loader(validation_set, processor, options),
         options,
         accelerator,
         point if pointing else None,
         asdict(data) | asdict(localizer) | asdict(augmentation),
     )
-    return document_training(report, data, train_rows, accelerator)
+    return document_training(report, data, learned.rows, accelerator)
+
+
+@dataclass
+class _Learned:
+    """What is learned from, and what the best epoch is chosen on."""
+
+    rows: Dataset | StreamLoader
+    loader: DataLoader[Any] | StreamLoader
+    validation_rows: Dataset
+    labels: list[str]
+    multi_label: bool
+
+
+def _open_rows(
+    data: DataOptions,
+    processor: AnchorNetImageProcessor,
+    augmentation: AugmentationOptions,
+    options: TrainingOptions,
+    accelerator: Accelerator,
+) -> _Learned:
+    rows, validation_rows, labels = load_labelled_images(data)
+    images = make_training_images(rows, processor, data, labels, augmentation)
+    loader = make_image_loader(images, processor, options, shuffle=True)
+    return _Learned(rows, loader, validation_rows, labels, isinstance(images.targets[0], list))
+
+
+def _open_stream(
+    data: DataOptions,
+    processor: AnchorNetImageProcessor,
+    augmentation: AugmentationOptions,
+    options: TrainingOptions,
+    accelerator: Accelerator,
+) -> _Learned:
+    rows = open_training_stream(data, data.image_column)
+    labels, multi_label = find_image_labels(rows, data, options.seed)
+    make_batch = make_image_batch(rows, processor, data, labels, augmentation)
+    loader = make_stream_loader(data, rows, make_batch, options, accelerator)
+    return _Learned(loader, loader, load_validation(data, data.image_column), labels, multi_label)
 
 
 def _check_sides(largest: int, **sides: int) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator, skip_first_batches
+from accelerate import Accelerator
 from accelerate.utils import DistributedType, gather_object
 from torch import nn
 from torch.utils.data import DataLoader
@@ -19,8 +19,9 @@ from transformers import PreTrainedModel, get_linear_schedule_with_warmup
 
 from hf_anchornet.cards.cards import TRAINING_FILE
 
-from .batches import EpochOrder
-from .checkpoints import Checkpoints, Progress, check_order, describe_model, describe_rows
+from .checkpoints import Checkpoints, Progress, describe_model
+from .epochs import RowEpochs, StreamEpochs, make_epochs
+from .streams import StreamLoader
 from .training_options import TrainingOptions
 
 logger = logging.getLogger(__name__)
@@ -31,8 +32,7 @@ class _Run:
     """A training under way: what Accelerate prepared, and how far it is."""
 
     model: Any
-    loader: Any
-    order: Any
+    epochs: RowEpochs | StreamEpochs
     optimizer: Any
     schedule: Any
     options: TrainingOptions
@@ -43,7 +43,7 @@ class _Run:
 
 def train(
     model: PreTrainedModel,
-    loader: DataLoader[Any],
+    loader: DataLoader[Any] | StreamLoader,
     evaluate: Callable[[nn.Module], dict[str, float]],
     options: TrainingOptions,
     accelerator: Accelerator,
@@ -54,7 +54,7 @@ def train(
 
     Args:
         model: The model, on any device.
-        loader: Training batches, not yet prepared.
+        loader: Training batches, not yet prepared, or those of this process of a stream.
         evaluate: Scores of the prepared model on the validation split, with
             `options.metric_for_best_model`.
         options: How to train.
@@ -71,7 +71,7 @@ def train(
         FloatingPointError: if the loss is not finite.
         ValueError: if there are checkpoints of an earlier training and `options.resume` is not set,
             or it is set and they were made with other options, or if the order of `loader` cannot
-            be resumed.
+            be resumed; if `options.max_steps` does not suit `loader`.
     """
     run = _prepare(model, loader, options, accelerator, settings or {})
     progress, metric = run.progress, options.metric_for_best_model
@@ -104,29 +104,30 @@ def train(
 
 def _prepare(
     model: PreTrainedModel,
-    loader: DataLoader[Any],
+    loader: DataLoader[Any] | StreamLoader,
     options: TrainingOptions,
     accelerator: Accelerator,
     settings: Mapping[str, Any],
 ) -> _Run:
     """Optimizer and schedule, and the state of the last checkpoint if there is to be one."""
+    epochs = make_epochs(loader, options)
     settings = {**options.decisive(), "num_processes": accelerator.num_processes, **settings}
     if options.checkpoint_steps or options.resume:
-        check_order(loader)
         # The first that differs is named: an option rather than what follows from it.
-        settings = {**settings, **describe_rows(loader), **describe_model(model), **settings}
-    order = loader.sampler
+        settings = {**settings, **epochs.describe(), **describe_model(model), **settings}
     optimizer = torch.optim.AdamW(group_parameters(model, options), betas=(0.9, 0.98))
-    model, optimizer, loader = accelerator.prepare(model, optimizer, loader)
-    steps = math.ceil(len(loader) / options.gradient_accumulation_steps) * options.num_epochs
+    model, optimizer = epochs.prepare(accelerator, model, optimizer)
+    steps = epochs.count_steps()
     warmup = int(options.warmup_ratio * steps)
     # Accelerate steps the schedule once a process: count the steps of all of them.
     steps, warmup = (count * accelerator.num_processes for count in (steps, warmup))
     schedule = accelerator.prepare(get_linear_schedule_with_warmup(optimizer, warmup, steps))
     checkpoints = Checkpoints(accelerator, options.output_dir, options.keep_checkpoints, settings)
-    run = _Run(model, loader, order, optimizer, schedule, options, accelerator, checkpoints)
+    run = _Run(model, epochs, optimizer, schedule, options, accelerator, checkpoints)
     if options.resume:
         run.progress = checkpoints.restore() or run.progress
+        if run.progress.places:
+            epochs.go_back(run.progress.places[accelerator.process_index])
     elif options.checkpoint_steps:
         checkpoints.refuse_leftovers()
     if options.log_with:
@@ -149,14 +150,13 @@ def _save_best(run: _Run, save: Callable[[PreTrainedModel, str], None]) -> None:
 
 
 def _train_epoch(run: _Run) -> float:
-    """One pass over the training split, or its rest; its mean loss over all processes."""
+    """One epoch, or its rest; its mean loss over all processes."""
     options, accelerator, progress = run.options, run.accelerator, run.progress
     run.model.train()
-    if isinstance(run.order, EpochOrder):
-        run.order.epoch = progress.epoch - 1
     total = progress.losses[accelerator.process_index] if progress.losses else 0.0
     bar = tqdm(
-        skip_first_batches(run.loader, progress.batches) if progress.batches else run.loader,
+        run.epochs.rest(progress.epoch, progress.batches),
+        total=run.epochs.count_batches(progress.epoch) - progress.batches,
         desc=f"epoch {progress.epoch}",
         disable=not accelerator.is_main_process,
         mininterval=5,
@@ -169,8 +169,9 @@ def _train_epoch(run: _Run) -> float:
         every = options.checkpoint_steps
         if accelerator.sync_gradients and every and progress.step % every == 0:
             progress.losses = gather_object([total])
+            progress.places = gather_object([run.epochs.place()])
             run.checkpoints.write(progress)
-    mean = torch.tensor(total / len(run.loader), device=accelerator.device)
+    mean = torch.tensor(total / progress.batches, device=accelerator.device)
     return float(accelerator.reduce(mean, "mean"))
 
 

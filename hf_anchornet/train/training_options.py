@@ -18,7 +18,10 @@ class TrainingOptions:
 
     Attributes:
         output_dir: Folder for the best checkpoint and `training.json`.
-        num_epochs: Passes over the training split.
+        num_epochs: Passes over the training split; of a stream: how often scores are taken, after
+            equal parts of `max_steps`.
+        max_steps: Steps of the whole training on a stream; 0: `num_epochs` times as many as its
+            rows need, if what is written about it tells how many rows it has.
         batch_size: Texts or images a step and process.
         learning_rate: Peak rate of everything that is not a table; falls linearly to 0.
         embedding_learning_rate: Peak rate of the embedding table.
@@ -31,7 +34,8 @@ class TrainingOptions:
         mixed_precision: "no", "bf16" or "fp16".
         metric_for_best_model: What decides between epochs, on the validation split: "accuracy", or
             of image localizers "pointing", see `measure_pointing`.
-        num_workers: Processes that decode and augment images; 0: the training process does.
+        num_workers: Processes that decode and augment images, or read a stream and make batches of
+            it, each from its own shards; 0: the training process does.
         seed: Seed of weights, order, crops, augmentation and dropout.
         checkpoint_steps: Steps between two checkpoints of the whole training state, in
             `checkpoints` in `output_dir`; 0: none. The folder is removed when training ends well.
@@ -43,6 +47,7 @@ class TrainingOptions:
 
     output_dir: str
     num_epochs: int = 3
+    max_steps: int = 0
     batch_size: int = 32
     learning_rate: float = 2e-3
     embedding_learning_rate: float = 5e-4
@@ -70,7 +75,7 @@ class TrainingOptions:
         for name in POSITIVE:
             if getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be at least 1, got {getattr(self, name)}.")
-        for name in ("num_workers", "checkpoint_steps"):
+        for name in ("max_steps", "num_workers", "checkpoint_steps"):
             if getattr(self, name) < 0:
                 raise ValueError(f"`{name}` must be at least 0, got {getattr(self, name)}.")
         if self.log_with is not None:

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import torch
-from datasets import Dataset
+from datasets import Dataset, IterableDataset
 from transformers import (
     PreTrainedTokenizerBase,
 )
@@ -16,6 +16,9 @@ from hf_anchornet.data import DataOptions, label_fields, load_labelled, tokenize
 from hf_anchornet.modeling_anchornet_text import AnchorNetTextForSequenceClassification
 
 from .distillation import PIECE_WORDS, Teaching, add_taught_pieces
+from .stream_sources import make_stream_loader, open_training_stream
+from .stream_texts import load_first_texts, make_text_batch
+from .streams import StreamLoader
 from .training import make_accelerator, train_classifier
 from .training_options import TrainingOptions
 from .vocabulary import (
@@ -106,7 +109,10 @@ def train_localizer(
     """
     accelerator = make_accelerator(options)
     with accelerator.main_process_first():
-        train_rows, validation_rows, labels = load_labelled(data)
+        stream = _open_stream(data, localizer) if data.streaming else None
+        train_rows, validation_rows, labels = (
+            load_labelled(data) if stream is None else load_first_texts(stream, data, options.seed)
+        )
         tokenizer = make_tokenizer(localizer, train_rows[data.text_column])
         train_set = tokenize(train_rows, tokenizer, data, labels)
         validation_set = tokenize(validation_rows, tokenizer, data, labels)
@@ -121,17 +127,30 @@ def train_localizer(
                 Teaching(localizer.teacher, localizer.distillation_weight, localizer.piece_words),
                 accelerator,
             )
+        learned: Dataset | StreamLoader = train_set
+        if stream is not None:
+            make_batch = make_text_batch(stream, tokenizer, data, labels, localizer.crop_tokens)
+            learned = make_stream_loader(data, stream, make_batch, options, accelerator)
     report = train_classifier(
         model,
         tokenizer,
-        train_set,
+        learned,
         validation_set,
         options,
         accelerator,
         localizer.crop_tokens,
         asdict(data) | asdict(localizer) | {"model_class": model_class.__name__},
     )
-    return document_training(report, data, train_rows, accelerator)
+    return document_training(report, data, train_rows if stream is None else learned, accelerator)
+
+
+def _open_stream(data: DataOptions, localizer: LocalizerOptions) -> IterableDataset:
+    if localizer.teacher is not None:
+        raise ValueError(
+            f"`teacher` must be None with `streaming`, got {localizer.teacher}: it reads all texts "
+            "before the training; leave one of them out."
+        )
+    return open_training_stream(data, data.text_column)
 
 
 def make_tokenizer(localizer: LocalizerOptions, texts: Sequence[str]) -> PreTrainedTokenizerBase:

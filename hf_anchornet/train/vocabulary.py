@@ -128,7 +128,7 @@ def embed_vocabulary(
     Raises:
         ValueError: if `size` is larger than the encoder's views of a token are wide.
     """
-    encoder: PreTrainedModel = AutoModel.from_pretrained(checkpoint).eval()
+    encoder: PreTrainedModel = AutoModel.from_pretrained(checkpoint, use_safetensors=True).eval()
     reader = AutoTokenizer.from_pretrained(checkpoint)
     tokens = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
     surfaces = [

@@ -37,6 +37,9 @@ def finish_folder(partial: Path, target: Path) -> None:
 def find_damage(folder: Path) -> str | None:
     """What is wrong with a folder from `finish_folder`; `None`: nothing."""
     try:
+        links = [path for path in folder.rglob("*") if path.is_symlink()]
+        if links:  # none is ever written: it may lead anywhere
+            return f"{_name(links[0], folder)} is a link"
         sums = json.loads((folder / SUMS_FILE).read_text("utf-8"))
         found = {_name(path, folder): path for path in _files(folder)}
         for name, digest in sums.items():

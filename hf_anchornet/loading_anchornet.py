@@ -1,0 +1,87 @@
+"""Models and processors that were read whole: no weight made up, nothing unpickled."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from torch import nn
+
+
+def load_whole(
+    load: Callable[..., Any], source: Any, *args: Any, **options: Any
+) -> tuple[Any, dict[str, Any]]:
+    """A model, each of whose weights comes from a safetensors file, and what loading told.
+
+    Args:
+        load: The `from_pretrained` of a model class or Auto class.
+        source: Folder or Hub id, the first argument of `load`.
+        args: Further ones.
+        options: For `load`. `ignore_mismatched_sizes=True` asks for new weights where there are
+            none or none that fit, as for a head for other labels.
+
+    Raises:
+        OSError: if there are no safetensors files, one is damaged, they do not fit the config or
+            they hold a number that is none.
+        ValueError: if `use_safetensors` is False.
+    """
+    if options.pop("use_safetensors", None) is False:
+        raise ValueError(
+            "`use_safetensors` must be True, got False: pickled weights are never opened; load and "
+            "save the model with transformers to convert them."
+        )
+    renews = options.get("ignore_mismatched_sizes", False)
+    try:
+        model, info = load(source, *args, use_safetensors=True, output_loading_info=True, **options)
+    except SafetensorError as error:
+        raise OSError(_describe(source, f"a file cannot be read ({error})")) from error
+    except RuntimeError as error:
+        if "ignore_mismatched_sizes" not in str(error):
+            raise
+        raise OSError(_describe(source, "weights have other shapes than it says")) from error
+    for kind in () if renews else ("missing_keys", "unexpected_keys", "mismatched_keys"):
+        if info[kind]:
+            names = ", ".join(sorted(map(str, info[kind]))[:5])
+            raise OSError(_describe(source, f"{kind.replace('_', ' ')}: {names}"))
+    bad = None if renews else find_bad_number(model)
+    if bad is not None:
+        raise OSError(_describe(source, f"{bad} holds a number that is not finite"))
+    return model, info
+
+
+def find_bad_number(model: nn.Module) -> str | None:
+    """Name of a weight or statistic that holds a number that is not finite; `None`: none does."""
+    for name, weight in model.state_dict().items():
+        if weight.is_meta or not weight.is_floating_point():
+            continue
+        if not torch.isfinite(weight).all():
+            return str(name)
+    return None
+
+
+def load_processor(load: Callable[..., Any], source: Any, **options: Any) -> Any:
+    """A tokenizer or image processor, its files sound.
+
+    Args:
+        load: The `from_pretrained` of its Auto class.
+        source: Folder or Hub id.
+        options: For `load`.
+
+    Raises:
+        OSError: if there is none or its files are damaged.
+    """
+    try:
+        return load(source, **options)
+    except Exception as error:  # tokenizers raises the bare class for what it cannot read
+        raise OSError(
+            f"`source` must hold a tokenizer or image processor that can be read, got "
+            f"{str(source)!r}: {type(error).__name__}: {error}; save it there again."
+        ) from error
+
+
+def _describe(source: Any, what: str) -> str:
+    return (
+        "`source` must hold weights in safetensors files that fit its config.json, got "
+        f"{str(source)!r}: {what}; save the model again or, if new weights are what you want, pass "
+        "`ignore_mismatched_sizes=True`."
+    )

@@ -1,0 +1,213 @@
+"""Endless batches of a stream of rows, which go on after a stop exactly where they were.
+
+Each process, and each of its workers, reads its own shards, pass after pass. The order of a pass
+follows from the seed and its number alone, so a place is two numbers: the pass, and how many of its
+batches are done. To get back to one, the rows of the pass so far are read once more, but neither
+tokenized nor decoded: a shuffle buffer of `datasets` is lost when its `state_dict` is loaded, and
+`IterableDataset.skip` would fix the order of the shards.
+"""
+
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+import datasets
+import torch
+from accelerate.utils import send_to_device
+from datasets import IterableDataset
+from datasets.distributed import split_dataset_by_node
+from torch import Tensor
+from torch.utils.data import DataLoader, get_worker_info
+from torch.utils.data import IterableDataset as TorchIterableDataset
+
+from .batches import mix_seed, seeded
+
+Row = dict[str, Any]
+Place = tuple[int, int]
+"""A pass, from 0, and how many of its batches are done."""
+
+CHECKED_ROWS = 16
+"""Rows at the start of a stream by which a resumed training knows it again."""
+
+
+@dataclass
+class StreamSettings:
+    """How a stream is read.
+
+    Attributes:
+        batch_size: Rows a batch.
+        seed: At least 0.
+        shuffle_buffer: Rows that are shuffled among each other; 0: all stay in order.
+        num_processes: That share the shards, or the rows if there are fewer shards.
+        process: Which of them this is, from 0.
+        num_workers: That share the shards of a process; 0: the process reads them itself.
+    """
+
+    batch_size: int
+    seed: int = 0
+    shuffle_buffer: int = 10_000
+    num_processes: int = 1
+    process: int = 0
+    num_workers: int = 0
+
+
+def order_rows(rows: IterableDataset, settings: StreamSettings, number: int) -> IterableDataset:
+    """The rows of one process in the order of a pass.
+
+    Each process has shards of its own, some one more than others; if there are fewer shards than
+    processes, all read all of them and each keeps rows of its own.
+
+    The number of the pass is in the seed: `set_epoch` would set that of all workers at once, which
+    share it, and each is in a pass of its own.
+    """
+    if settings.shuffle_buffer:
+        seed = mix_seed(settings.seed, number)
+        rows = rows.shuffle(seed=seed, buffer_size=settings.shuffle_buffer)
+    if rows.num_shards >= settings.num_processes:
+        return rows.shard(settings.num_processes, settings.process)
+    return split_dataset_by_node(rows, settings.process, settings.num_processes)
+
+
+class StreamReader(TorchIterableDataset[Any]):
+    """What one worker reads: `(worker, place after it, batch)`, without end.
+
+    Args:
+        rows: All rows, in their order.
+        make_batch: From rows to a batch, which may be random: its seed follows from its place.
+        settings: How to read.
+        places: Where each worker begins.
+        turn: The worker whose batch is the first one; those before it begin with `None`.
+    """
+
+    def __init__(
+        self,
+        rows: IterableDataset,
+        make_batch: Callable[[list[Row]], dict[str, Tensor]],
+        settings: StreamSettings,
+        places: list[Place],
+        turn: int,
+    ) -> None:
+        self.rows, self.make_batch, self.settings = rows, make_batch, settings
+        self.places, self.turn = places, turn
+
+    def __iter__(self) -> Iterator[tuple[int, Place, dict[str, Tensor]] | None]:
+        info = get_worker_info()
+        worker = 0 if info is None else info.id
+        if worker < self.turn:
+            yield None
+        number, done = self.places[worker]
+        while True:
+            index = 0
+            rows = iter(order_rows(self.rows, self.settings, number))
+            while batch := list(islice(rows, self.settings.batch_size)):
+                index += 1
+                if index > done:
+                    yield worker, (number, index), self._make(batch, worker, number, index)
+            if not index:
+                raise ValueError(
+                    f"each process and worker must have rows of `dataset`, got none for worker "
+                    f"{worker} of process {self.settings.process}; leave empty shards out or use "
+                    "fewer processes."
+                )
+            number, done = number + 1, 0
+
+    def _make(self, rows: list[Row], worker: int, number: int, index: int) -> dict[str, Tensor]:
+        place = self.settings.process, worker, number, index
+        with seeded(mix_seed(self.settings.seed, *place)):
+            try:
+                return self.make_batch(rows)
+            except (TypeError, ValueError) as error:
+                name = f"batch {index} of pass {number}, worker {worker}"
+                raise type(error)(f"in {name}, process {self.settings.process}: {error}") from error
+
+
+@dataclass
+class StreamLoader:
+    """The batches of one process, for as many steps as a training has.
+
+    Attributes:
+        rows: See `StreamReader`, also for the following.
+        make_batch: From rows to a batch.
+        settings: How to read.
+        max_steps: Steps of the whole training.
+        num_rows: How many rows there are, `None` if nobody knows.
+        device: Where batches go.
+        places: Where each worker is.
+        turn: The worker whose batch is the next one.
+
+    Raises:
+        ValueError: if there are more workers than shards.
+    """
+
+    rows: IterableDataset
+    make_batch: Callable[[list[Row]], dict[str, Tensor]]
+    settings: StreamSettings
+    max_steps: int
+    num_rows: int | None = None
+    device: torch.device | str = "cpu"
+    places: list[Place] = field(default_factory=list)
+    turn: int = 0
+
+    def __post_init__(self) -> None:
+        """Begin at the beginning, with enough shards for the workers."""
+        workers = self.settings.num_workers
+        shards = order_rows(self.rows, self.settings, 0).num_shards
+        if workers > shards:
+            raise ValueError(
+                f"`num_workers` must be at most the number of shards of a process, {shards}, got "
+                f"{workers}; lower it or write the dataset in more files."
+            )
+        self.places = self.places or [(0, 0)] * max(1, workers)
+        self._batches: Iterator[Any] | None = None
+
+    @property
+    def info(self) -> Any:
+        """What `datasets` knows about the rows."""
+        return self.rows.info
+
+    def take(self, count: int) -> Iterator[dict[str, Tensor]]:
+        """The next batches, on `device`."""
+        if self._batches is None:
+            self._batches = self._open()
+        for worker, place, batch in islice(self._batches, count):
+            self.places[worker], self.turn = place, (worker + 1) % len(self.places)
+            yield send_to_device(batch, self.device)
+
+    def _open(self) -> Iterator[Any]:
+        reader = StreamReader(
+            self.rows, self.make_batch, self.settings, list(self.places), self.turn
+        )
+        loader: DataLoader[Any] = DataLoader(
+            reader,
+            batch_size=None,
+            collate_fn=_keep,
+            num_workers=self.settings.num_workers,
+            generator=torch.Generator().manual_seed(self.settings.seed),
+        )
+        return (found for found in loader if found is not None)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where it is: `places` and `turn`, JSON-ready."""
+        return {"places": [list(place) for place in self.places], "turn": self.turn}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from there, with the next batch that is taken."""
+        self.places = [(number, done) for number, done in state["places"]]
+        self.turn, self._batches = state["turn"], None
+
+    def describe(self) -> dict[str, Any]:
+        """What a checkpoint hangs on, by name: rows, and what else decides on their order."""
+        first = repr(list(self.rows.take(CHECKED_ROWS)))
+        return {
+            "num_rows": self.num_rows,
+            "num_shards": self.rows.num_shards,
+            "rows": zlib.crc32(first.encode("utf-8", "backslashreplace")),
+            "num_workers": self.settings.num_workers,
+            "datasets": datasets.__version__,
+        }
+
+
+def _keep(found: Any) -> Any:
+    return found
