@@ -1,7 +1,9 @@
 """Batches across requests: how they form, what is read together, who gets an error."""
 
 import asyncio
+import gc
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -119,6 +121,27 @@ def test_a_batch_of_which_all_left_is_no_call_and_the_next_request_is_answered()
     doubled, recorder = answer(scenario)
     assert doubled == 4
     assert read_together(recorder) == [[2]]
+
+
+def test_a_request_that_nobody_waits_for_is_not_kept():
+    async def scenario(recorder, batcher):
+        recorder.go.clear()
+        first = asyncio.create_task(batcher.ask(0, 1))
+        await asyncio.sleep(0.05)
+        item = Recorder()  # any object that can be watched
+        watched = weakref.ref(item)
+        left = asyncio.create_task(batcher.ask(item, 1))
+        await asyncio.sleep(0)
+        left.cancel()
+        await asyncio.wait([left])
+        del item, left
+        gc.collect()
+        kept = watched()
+        recorder.go.set()
+        await first
+        return kept
+
+    assert answer(scenario, max_wait_ms=0) is None
 
 
 def test_an_answer_that_comes_after_the_client_left_is_dropped():

@@ -93,18 +93,27 @@ class Batcher:
         self._arrived.set()
         if len(self._waiting) >= self._max_batch_size:
             self._full.set()
-        return await request.answer
+        try:
+            return await request.answer
+        finally:
+            with suppress(ValueError):  # taken already, unless the caller left
+                self._waiting.remove(request)
 
     async def work(self) -> None:
         """Answer requests until cancelled."""
         while True:
             await self._arrived.wait()
-            waited = asyncio.get_running_loop().time() - self._waiting[0].since
-            if waited < self._max_wait_s:
-                with suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(self._full.wait(), self._max_wait_s - waited)
+            if self._waiting:
+                await self._gather(self._waiting[0].since + self._max_wait_s)
             for group in split_batch(self._take(), self._max_size):
                 await self._answer(group)
+
+    async def _gather(self, end: float) -> None:
+        """Wait until there are enough requests, at most until `end` by the event loop's clock."""
+        left = end - asyncio.get_running_loop().time()
+        if left > 0:
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._full.wait(), left)
 
     def _take(self) -> list[Waiting]:
         """The requests that have waited longest, but for those that nobody waits for."""
