@@ -32,6 +32,12 @@ def test_latencies_are_told_in_milliseconds():
     assert described == expected | {"max_ms": pytest.approx(101)}
 
 
+def test_what_was_seen_in_turns_is_one_load():
+    load = Load(1.0, [0.1], Counter({"503": 1}))
+    load.add(Load(2.0, [0.2, 0.3], Counter({"503": 1, "ReadError": 1})))
+    assert load == Load(3.0, [0.1, 0.2, 0.3], Counter({"503": 2, "ReadError": 1}))
+
+
 def test_a_server_that_answers_nothing_is_no_result():
     with pytest.raises(RuntimeError, match=r"must answer some requests, got \{'503': 4\}"):
         Load(2.0, [], Counter({"503": 4})).describe()
@@ -84,6 +90,7 @@ def test_a_server_is_loaded_with_batches_and_without(localizer_folder, monkeypat
         localizer=localizer_folder,
         clients=[1, 8],
         seconds=1,
+        turns=2,
         warm_up_seconds=0.5,
         long_seconds=4,
         server=str(ROOT / "scripts" / "serve.py"),

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -37,7 +37,8 @@ class ServingBenchmark:
             lengths like those of reviews.
         localizer: Folder or Hub id of the text localizer; "default": the shipped one.
         clients: Numbers of clients that each send one request after the other.
-        seconds: How long each number of clients sends, with batches and without, in turn.
+        seconds: How long each number of clients sends, with batches and as long without.
+        turns: In how many parts: the two alternate, so that other work on the machine slows both.
         warm_up_seconds: How long each server is used before anything is measured.
         long_seconds: How long the last run takes, in which memory is watched; 0: no such run.
         long_clients: Its clients.
@@ -49,6 +50,7 @@ class ServingBenchmark:
     localizer: str = "default"
     clients: list[int] = field(default_factory=lambda: [1, 8, 32])
     seconds: float = 30.0
+    turns: int = 6
     warm_up_seconds: float = 15.0
     long_seconds: float = 600.0
     long_clients: int = 8
@@ -69,6 +71,12 @@ class Load:
     seconds: float
     latencies: list[float]
     errors: Counter[str]
+
+    def add(self, other: "Load") -> None:
+        """Count what was seen another time, too."""
+        self.seconds += other.seconds
+        self.latencies += other.latencies
+        self.errors += other.errors
 
     def describe(self) -> dict[str, Any]:
         """Numbers for the report; latencies in milliseconds.
@@ -187,7 +195,7 @@ def benchmark_serving(
 ) -> dict[str, Any]:
     """Requests a second, latencies and memory of a server, ready for JSON.
 
-    With batches and without them are two servers that are loaded in turn.
+    With batches and without them are two servers, of which one is loaded at a time.
 
     Args:
         options: What is measured.
@@ -206,18 +214,33 @@ def benchmark_serving(
     ):
         for address in (batched, one_by_one):
             asyncio.run(send_load(address, texts, max(options.clients), options.warm_up_seconds))
+        addresses = dict(zip(MODES, (batched, one_by_one), strict=True))
         for clients in options.clients:
-            for mode, address in zip(MODES, (batched, one_by_one), strict=True):
-                before = _count(address)
-                load = asyncio.run(send_load(address, texts, clients, options.seconds))
-                answered, calls = (np.array(_count(address)) - before).tolist()
-                run = {"mode": mode, "clients": clients, "texts_per_call": answered / calls}
-                report["runs"].append(run | load.describe())
-                show(report["runs"][-1])
+            for run in _compare(addresses, texts, clients, options):
+                report["runs"].append(run)
+                show(run)
         if options.long_seconds:
             report["long_run"] = asyncio.run(_watch(batched, process, texts, options))
             show(report["long_run"])
     return report
+
+
+def _compare(
+    addresses: Mapping[str, str], texts: Sequence[str], clients: int, options: ServingBenchmark
+) -> list[dict[str, Any]]:
+    """The numbers of each server under the same load, by turns."""
+    before = {mode: _count(address) for mode, address in addresses.items()}
+    loads = {mode: Load(0.0, [], Counter()) for mode in addresses}
+    for _ in range(options.turns):
+        for mode, address in addresses.items():
+            seconds = options.seconds / options.turns
+            loads[mode].add(asyncio.run(send_load(address, texts, clients, seconds)))
+    runs = []
+    for mode, address in addresses.items():
+        answered, calls = (np.array(_count(address)) - before[mode]).tolist()
+        run = {"mode": mode, "clients": clients, "texts_per_call": answered / calls}
+        runs.append(run | loads[mode].describe())
+    return runs
 
 
 def _count(address: str) -> tuple[int, int]:
