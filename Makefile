@@ -18,9 +18,9 @@ export OMP_NUM_THREADS
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all lint bench bench-text bench-image bench-speed bench-quick bench-backends \
-	bench-int8 bench-cold-start bench-demo bench-evidence bench-long-input bench-scale \
-	models models-text models-image models-speed \
-	models-evidence ablation ablation-evidence check-reference test-lowest
+	bench-int8 bench-cold-start bench-demo bench-evidence bench-long-input bench-scale bench-serving \
+	models models-text models-image models-speed models-evidence ablation ablation-evidence \
+	check-reference test-lowest
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -120,15 +120,18 @@ bench-int8: $(VENV)/.installed  ## compare the shipped localizers with graphs of
 bench-cold-start: $(VENV)/.installed  ## compare a first answer with loading a plain model, minutes
 	$(VENV)/bin/python scripts/measure_cold_start.py
 
+bench-serving: $(VENV)/.installed  ## load the server for a quarter of an hour (DATA=)
+	$(VENV)/bin/python scripts/measure_serving.py --dataset $(DATA)/text/imdb/test.parquet \
+		--note "$(NOTE)"
+
 bench-long-input: $(VENV)/.installed  ## memory and time up to 1 M tokens and 400 M pixels, minutes
 	$(VENV)/bin/python scripts/measure_long_input.py
 
 # On an idle machine: about an hour, half of it the fuzzing.
-bench-scale: bench-long-input  ## processes, streams, corpora, serving, fuzzing (DATA=)
+bench-scale: bench-long-input bench-serving  ## processes, streams, corpora, serving, fuzzing (DATA=)
 	$(VENV)/bin/python scripts/measure_training.py
 	$(VENV)/bin/python scripts/measure_corpus.py --dataset $(DATA)/text/imdb/test.parquet
 	$(VENV)/bin/python scripts/measure_streaming.py
-	$(VENV)/bin/python scripts/measure_serving.py --dataset $(DATA)/text/imdb/test.parquet
 	$(VENV)/bin/python scripts/fuzz.py --cases 10000000 --processes 2
 	$(VENV)/bin/python scripts/report.py
 

@@ -11,7 +11,7 @@ from transformers.dynamic_module_utils import get_imports
 import hf_anchornet
 
 PACKAGE = Path(hf_anchornet.__file__).parent
-FOLDERS = "bench", "cards", "commands", "corpora", "demo", "explain", "publish", "train"
+FOLDERS = "bench", "cards", "commands", "corpora", "demo", "explain", "publish", "serve", "train"
 FILES = {
     path.stem: path
     for folder in ("", *FOLDERS)
@@ -248,6 +248,7 @@ MAY_IMPORT = {
     "benchmark_corpus": set(),
     "benchmark_long_input": {"benchmark_report", "hub"},
     "benchmark_report": set(),
+    "benchmark_serving": {"hub"},
     "benchmark_streaming": TRAINING | {"benchmark_report", "stream_sources", "stream_texts"},
     "fuzz_numbers": RING,
     "fuzz_inputs": set(),
@@ -305,6 +306,9 @@ MAY_IMPORT = {
     "demo_answers": RING | {"demo_models", "demo_views", "hub"},
     "demo_app": {"demo_answers", "demo_models", "demo_views", "hub", "visualization"},
     "demo_space": set(),
+    "serving_batches": set(),
+    "serving_limits": set(),
+    "serving_app": RING | {"hub", "serving_batches", "serving_limits"},
     "corpus": set(),
     "corpus_settings": RING | {"corpus", "hub"},
     "corpus_answers": RING | {"corpus", "corpus_settings"},

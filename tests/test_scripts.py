@@ -22,6 +22,7 @@ OPTIONS = {
     "measure_streaming.py": ["--num_rows", "--shuffle_buffer", "--marks", "--output"],
     "measure_long_input.py": ["--text_tokens", "--image_sides", "--rounds", "--output"],
     "measure_image.py": ["--localizer", "--other_sets", "--classifiers", "--boxes_column"],
+    "measure_serving.py": ["--dataset", "--clients", "--long_seconds", "--server", "--output"],
     "measure_text.py": ["--localizer", "--dataset", "--classifiers", "--output"],
     "measure_retrieval.py": ["--dataset", "--model", "--label", "--passage_tokens", "--output"],
     "ablate_evidence.py": ["--dataset", "--span_sets", "--ideas", "--teacher", "--smoothing"],
@@ -30,6 +31,7 @@ OPTIONS = {
     "convert_reference_checkpoint.py": ["--source", "--target"],
     "check_reference.py": ["--reference", "--output", "--rounds", "--example"],
     "publish.py": ["--folder", "--repo_id", "--dry_run", "--private", "--revision", "--results"],
+    "serve.py": ["--text_localizer", "--max_batch_size", "--max_held", "--deadline_s", "--port"],
     "shrink.py": ["--source", "--target"],
 }
 

@@ -1,0 +1,1 @@
+"""The pipelines behind HTTP: batches across requests, limits on size and time."""

@@ -1,0 +1,294 @@
+"""The two pipelines behind HTTP, in FastAPI: `POST /spans` and `POST /patches`."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from io import BytesIO
+from typing import Annotated, Any
+
+from PIL import Image
+from transformers import pipeline
+from transformers.utils.logging import disable_progress_bar
+
+from hf_anchornet.hub import DEFAULTS, SAMPLE_IMAGE, register
+from hf_anchornet.pipeline_anchornet import LocalizationPipeline
+
+from .serving_batches import Batcher
+from .serving_limits import Limits, ServingOptions
+
+try:
+    from fastapi import FastAPI, HTTPException, Query, Request
+    from fastapi.exceptions import RequestValidationError
+    from fastapi.responses import JSONResponse
+    from pydantic import BaseModel, ConfigDict, Field
+except ImportError as error:
+    raise ImportError(
+        "the server needs fastapi, which is not installed; `pip install 'hf-anchornet[serve]'`."
+    ) from error
+
+TEXT_TASK, IMAGE_TASK = DEFAULTS
+ROUTES = {TEXT_TASK: "spans", IMAGE_TASK: "patches"}
+SAMPLES = {TEXT_TASK: "A first text.", IMAGE_TASK: SAMPLE_IMAGE}
+
+SHIPPED = "default"
+"""Stands for the package's own localizer or classifier."""
+
+IMAGE_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
+"""Those that are taken: for some of the rest Pillow runs other programs."""
+
+MOST_CHOICES = 32
+"""The most labels or sizes that one request may name."""
+
+MOST_TOKENS = 1024
+"""The largest `max_tokens`: the best set of spans costs time in proportion to it."""
+
+Choices = Annotated[list[int], Field(max_length=MOST_CHOICES)]
+Labels = Annotated[list[str], Field(max_length=MOST_CHOICES)]
+
+
+class PatchRequest(BaseModel):
+    """Options of the patch-localization pipeline for one image."""
+
+    model_config = ConfigDict(extra="forbid")
+    top_k: int | None = None
+    scales: Choices | None = None
+    iou_threshold: float | None = None
+    labels: Labels | None = None
+    exit_threshold: float | None = None
+    max_patches: int | None = None
+
+
+class SpanRequest(BaseModel):
+    """A text and options of the span-localization pipeline for it."""
+
+    model_config = ConfigDict(extra="forbid")
+    text: str
+    top_k: int | None = None
+    scales: Choices | None = None
+    iou_threshold: float | None = None
+    labels: Labels | None = None
+    exit_threshold: float | None = None
+    max_tokens: Annotated[int, Field(le=MOST_TOKENS)] | None = None
+
+
+def load_localizer(
+    task: str, localizer: str = SHIPPED, classifier: str | None = None, **options: Any
+) -> LocalizationPipeline:
+    """The pipeline of a task.
+
+    Args:
+        task: "span-localization" or "patch-localization".
+        localizer: Hub id or folder; "default": the shipped one.
+        classifier: Hub id or folder of a classifier or cascade; "default": the shipped one;
+            `None`: the localizer answers alone.
+        options: Further ones of the pipeline.
+
+    Raises:
+        OSError: if a model cannot be found.
+        ValueError: if it is of another kind.
+    """
+    register()
+    disable_progress_bar()
+    shipped_localizer, shipped_classifier = map(str, DEFAULTS[task])
+    source = shipped_localizer if localizer == SHIPPED else localizer
+    if classifier is not None:
+        options["classifier"] = shipped_classifier if classifier == SHIPPED else classifier
+    # The stubs of transformers list its own tasks only.
+    made = pipeline(task, model=source, **options)  # type: ignore[call-overload]
+    localize: LocalizationPipeline = made
+    return localize
+
+
+def make_app(
+    pipelines: Mapping[str, LocalizationPipeline], options: ServingOptions | None = None
+) -> Limits:
+    """The ASGI app, to be run by uvicorn.
+
+    Args:
+        pipelines: By task; a task that is left out has no route.
+        options: Limits; those of `ServingOptions` by default.
+    """
+    options = options or ServingOptions()
+    thread = ThreadPoolExecutor(1, "localizer")
+    most = {TEXT_TASK: options.max_characters, IMAGE_TASK: options.max_pixels}
+    batchers = {
+        task: Batcher(
+            partial(_read, localize),
+            thread,
+            options.max_batch_size,
+            options.max_wait_ms,
+            most[task],
+        )
+        for task, localize in pipelines.items()
+    }
+    # Without FastAPI's pages of documentation, which make a browser load scripts from elsewhere.
+    live = _live(pipelines, batchers, thread)
+    app = FastAPI(title="hf_anchornet", lifespan=live, docs_url=None, redoc_url=None)
+    app.add_exception_handler(RequestValidationError, _refuse_request)
+    if TEXT_TASK in pipelines:
+        _add_spans(app, pipelines[TEXT_TASK], batchers[TEXT_TASK], options)
+    if IMAGE_TASK in pipelines:
+        _add_patches(app, pipelines[IMAGE_TASK], batchers[IMAGE_TASK], options)
+    limits = Limits(app, options)
+    app.state.working = []
+    _add_states(app, limits, batchers)
+    return limits
+
+
+def _read(localize: LocalizationPipeline, items: list[Any], options: dict[str, Any]) -> list[Any]:
+    if len(items) == 1:
+        return [localize(items[0], **options)]
+    answers: list[Any] = localize(items, batch_size=len(items), **options)
+    return answers
+
+
+def _live(
+    pipelines: Mapping[str, LocalizationPipeline],
+    batchers: Mapping[str, Batcher],
+    thread: ThreadPoolExecutor,
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """Before the first request each model has read once; after the last the thread ends."""
+
+    @asynccontextmanager
+    async def live(app: FastAPI) -> AsyncIterator[None]:
+        loop = asyncio.get_running_loop()
+        for task, localize in pipelines.items():
+            await loop.run_in_executor(thread, localize, SAMPLES[task])
+        working = [asyncio.create_task(batcher.work()) for batcher in batchers.values()]
+        app.state.working = working
+        yield
+        for one in working:
+            one.cancel()
+        await asyncio.gather(*working, return_exceptions=True)
+        thread.shutdown()
+
+    return live
+
+
+def _add_spans(
+    app: FastAPI, localize: LocalizationPipeline, batcher: Batcher, options: ServingOptions
+) -> None:
+    @app.post("/spans")
+    async def spans(request: SpanRequest) -> JSONResponse:
+        """Label, score and deciding spans of a text, as the span-localization pipeline says."""
+        length = _count_characters(request.text, options.max_characters)
+        chosen = _choose_options(localize, request, options)
+        return await _ask(batcher, request.text, length, chosen)
+
+
+def _add_patches(
+    app: FastAPI, localize: LocalizationPipeline, batcher: Batcher, options: ServingOptions
+) -> None:
+    body = {"content": {"image/*": {"schema": {"type": "string", "format": "binary"}}}}
+
+    @app.post("/patches", openapi_extra={"requestBody": body | {"required": True}})
+    async def patches(request: Request, asked: Annotated[PatchRequest, Query()]) -> JSONResponse:
+        """Label, score and deciding patches of an image, as the patch-localization pipeline says.
+
+        The body is the image file as it is; options are query parameters.
+        """
+        image = await request.body()
+        pixels = _count_pixels(image, options.max_pixels)
+        chosen = _choose_options(localize, asked, options)
+        return await _ask(batcher, image, pixels, chosen)
+
+
+def _add_states(app: FastAPI, limits: Limits, batchers: Mapping[str, Batcher]) -> None:
+    @app.get("/health")
+    async def health() -> JSONResponse:
+        """200 while the process answers at all."""
+        return JSONResponse({"status": "alive"})
+
+    @app.get("/ready")
+    async def ready() -> JSONResponse:
+        """200 if a request would be taken now, else 503; and what was done so far."""
+        working = app.state.working
+        alive = bool(working) and not any(one.done() for one in working)
+        is_ready = alive and not limits.is_full
+        counts = {
+            ROUTES[task]: {"answered": batcher.answered, "calls": batcher.calls}
+            for task, batcher in batchers.items()
+        }
+        state = {"ready": is_ready, "held": limits.held, **counts}
+        return JSONResponse(state, 200 if is_ready else 503)
+
+
+def _choose_options(
+    localize: LocalizationPipeline, request: BaseModel, options: ServingOptions
+) -> dict[str, Any]:
+    """The pipeline's options that a request gives, checked before it waits for its turn."""
+    chosen = request.model_dump(exclude={"text"}, exclude_none=True)
+    for name in ("top_k", "max_patches"):
+        if chosen.get(name, 0) > options.max_shown:
+            raise HTTPException(
+                422,
+                f"`{name}` must be at most `max_shown` ({options.max_shown}), got "
+                f"{chosen[name]}; ask for fewer.",
+            )
+    try:
+        localize._check_options(**chosen)
+    except (TypeError, ValueError) as error:
+        raise HTTPException(422, str(error)) from error
+    return chosen
+
+
+async def _ask(batcher: Batcher, item: Any, size: int, options: dict[str, Any]) -> JSONResponse:
+    try:
+        return JSONResponse(await batcher.ask(item, size, **options))
+    except (TypeError, ValueError) as error:
+        raise HTTPException(422, str(error).replace("`inputs`", "the body")) from error
+
+
+def _count_characters(text: str, most: int) -> int:
+    if len(text) > most:
+        raise HTTPException(
+            422,
+            f"`text` must have at most `max_characters` ({most}) characters, got {len(text)}; "
+            "send it in parts.",
+        )
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise HTTPException(
+            422,
+            f"`text` must be Unicode, got half of a pair, {text[error.start]!r}, at character "
+            f"{error.start}; leave it out.",
+        ) from error
+    return len(text)
+
+
+def _count_pixels(body: bytes, most: int) -> int:
+    """Pixels of an image by the head of its file; it is decoded when its turn comes."""
+    try:
+        with Image.open(BytesIO(body), formats=IMAGE_FORMATS) as image:
+            pixels = image.width * image.height
+    except (Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
+        raise HTTPException(
+            422,
+            f"the body must be an image file ({', '.join(IMAGE_FORMATS)}), got {len(body)} bytes "
+            "that are none; send the file as it is.",
+        ) from error
+    if pixels > most:
+        raise HTTPException(
+            422,
+            f"the image must have at most `max_pixels` ({most}) pixels, got {pixels}; send a "
+            "smaller one.",
+        )
+    return pixels
+
+
+async def _refuse_request(_: Request, error: Exception) -> JSONResponse:
+    """What is wrong with a request in one sentence, without the request in it."""
+    assert isinstance(error, RequestValidationError)
+    return JSONResponse({"detail": "; ".join(map(_describe_fault, error.errors()))}, 422)
+
+
+def _describe_fault(fault: Mapping[str, Any]) -> str:
+    where = ".".join(map(str, fault["loc"][1:]))
+    if fault["type"] == "json_invalid":
+        return f"the body must be JSON, got none at character {where}"
+    if not where:
+        return "the body must be a JSON object; send it with `Content-Type: application/json`"
+    return f"`{where}`: {fault['msg']}"
