@@ -122,7 +122,7 @@ bench-cold-start: $(VENV)/.installed  ## compare a first answer with loading a p
 
 bench-serving: $(VENV)/.installed  ## load the server for a quarter of an hour (DATA=)
 	$(VENV)/bin/python scripts/measure_serving.py --dataset $(DATA)/text/imdb/test.parquet \
-		--note "$(NOTE)"
+		--warm_up_seconds 120 --note "$(NOTE)"
 
 bench-long-input: $(VENV)/.installed  ## memory and time up to 1 M tokens and 400 M pixels, minutes
 	$(VENV)/bin/python scripts/measure_long_input.py
