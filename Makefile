@@ -273,13 +273,13 @@ ablation: $(VENV)/.installed  ## compare ways to make a shorter text of a long o
 		--localizer $(TEXT_LOCALIZER) --classifier $(RUNS)/minilm_crops --num_epochs 1 \
 		$(MINILM) 5e-5 --output_dir $(RUNS)/ablation --output results/ablation.json
 
-# An hour on two cores, minutes where there is a GPU; only few of the reviews with a teacher.
+# An hour on two cores, minutes where there is a GPU; only few reviews with a teacher.
 ABLATE_EVIDENCE = $(KEEP_MEMORY) $(LAUNCH) scripts/ablate_evidence.py --dataset $(DATA)/text/imdb \
 	--span_sets $(DATA)/text/imdb_rationales $(DATA)/text/movie_rationales \
 	--embeddings $(ENCODER) --num_epochs 3 --output_dir $(RUNS)/ablation_evidence
 ablation-evidence: $(VENV)/.installed  ## compare ways to make evidence agree with people (RUNS=runs)
 	$(ABLATE_EVIDENCE)
-	$(ABLATE_EVIDENCE) --max_rows 3000 --teacher $(RUNS)/minilm_crops \
+	$(ABLATE_EVIDENCE) --max_rows 1000 --teacher $(RUNS)/minilm_crops \
 		--ideas default "teacher, sentences" "teacher, phrases" \
 		--output results/ablation_evidence_teacher.json
 

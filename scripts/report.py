@@ -67,7 +67,7 @@ def main() -> None:
     if "ablation_evidence" in found:
         page += f"\n## Ablation: better evidence\n\n{compare_ideas(found['ablation_evidence'])}"
         taught = compare_ideas(found["ablation_evidence_teacher"])
-        page += f"\nOn the first 3,000 reviews alone, with MiniLM as a teacher:\n\n{taught}"
+        page += f"\nWith 1,000 reviews alone, and MiniLM as a teacher:\n\n{taught}"
     int8 = {kind: found[f"int8_{kind}"] for kind in ("text", "image")}
     page += f"\n## Localizers of 8-bit weights on ONNX Runtime\n\n{make_int8_table(int8)}"
     evidence = {
