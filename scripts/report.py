@@ -66,6 +66,7 @@ def main() -> None:
     page += make_ablation_table(found["ablation"])
     if "ablation_evidence" in found:
         page += f"\n## Ablation: better evidence\n\n{compare_ideas(found['ablation_evidence'])}"
+    if "ablation_evidence_teacher" in found:
         taught = compare_ideas(found["ablation_evidence_teacher"])
         page += f"\nWith 1,000 reviews alone, and MiniLM as a teacher:\n\n{taught}"
     int8 = {kind: found[f"int8_{kind}"] for kind in ("text", "image")}
