@@ -47,6 +47,7 @@ def test_growth_is_that_of_a_sum_by_hand():
     growth = summarize_growth(rows)
     assert growth["time_slope"] == pytest.approx(1.0)
     assert growth["memory_ratio"] == pytest.approx(60 / 50)
+    assert growth["work_bytes"] == 60
     assert growth["process_ratio"] == pytest.approx(400 / 400)
 
 

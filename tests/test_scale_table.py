@@ -17,7 +17,7 @@ REPORTS = {
     },
     "long_input": {
         "text": {"sizes": [{"size": 10_000}, {"size": 1_000_000}], "process_ratio": 1.0123},
-        "image": {"sizes": [{"size": 20_000, "peak_bytes": 320e6, "input_bytes": 200e6}]},
+        "image": {"sizes": [{"size": 20_000}], "work_bytes": 120e6},
     },
     "serving": {
         "long_run": {

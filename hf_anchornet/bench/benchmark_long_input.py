@@ -181,7 +181,8 @@ def summarize_growth(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         `time_slope`: exponent of the time, fitted through all sizes in logarithms (1: linear);
         `memory_ratio`: what the largest needs besides the input itself over all that the smallest
         needs, input included, both above the loaded model; `process_ratio`: the same of whole
-        processes, the loaded model included.
+        processes, the loaded model included; `work_bytes`: what the largest needs above the
+        loaded model and besides the input itself.
     """
     units, seconds = ([float(row[name]) for row in rows] for name in ("units", "seconds"))
     slope = np.polyfit(np.log(units), np.log(seconds), 1)[0]
@@ -189,6 +190,7 @@ def summarize_growth(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     bases = [row["baseline_bytes"] for row in rows]
     return {
         "time_slope": float(slope),
+        "work_bytes": float(work),
         "memory_ratio": float(work / rows[0]["peak_bytes"]),
         "process_ratio": float((bases[-1] + work) / (bases[0] + rows[0]["peak_bytes"])),
     }
