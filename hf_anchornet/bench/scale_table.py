@@ -33,9 +33,10 @@ def _describe_corpus(report: Report) -> str:
 
 def _describe_long_input(report: Report) -> str:
     text, image = report["text"], report["image"]
+    side = image["sizes"][-1]["size"]
     return (
         f"{text['sizes'][-1]['size']:,} tokens: {text['process_ratio']:.2f} times the memory of "
-        f"{text['sizes'][0]['size']:,}, besides the text; {image['sizes'][-1]['size']:,} px a side: "
+        f"{text['sizes'][0]['size']:,}, besides the text; {side:,} px a side: "
         f"{image['work_bytes'] / 1e6:,.1f} MB besides the picture and the model"
     )
 
