@@ -97,6 +97,12 @@ def _publish(argv: Sequence[str]) -> None:
     run_publish(argv)
 
 
+def _serve(argv: Sequence[str]) -> None:
+    from .commands.cli_serving import run_serve
+
+    run_serve(argv)
+
+
 TOOLS: dict[str, tuple[Callable[[Sequence[str]], None], str]] = {
     "train": (_train, "train a localizer on texts or images with labels"),
     "adapt": (_adapt, "train a classifier on what a localizer selects"),
@@ -104,6 +110,7 @@ TOOLS: dict[str, tuple[Callable[[Sequence[str]], None], str]] = {
     "evaluate": (_evaluate, "score them on a labelled split, as JSON"),
     "export": (_export, "write an ONNX graph"),
     "publish": (_publish, "put a model on the Hub, with code and card"),
+    "serve": (_serve, "answer over HTTP, with batches and limits"),
 }
 """Commands whose options are dataclasses, and what they do."""
 

@@ -122,7 +122,7 @@ def test_a_classifier_reads_for_the_server_as_for_the_pipeline(planted, tokenize
 
 @pytest.mark.parametrize("max_batch_size", [1, 8])
 def test_patches_are_those_of_the_pipeline_whatever_the_batches(patch_localize, max_batch_size):
-    photos = [make_photo(40, 40), make_photo(48, 36, "JPEG"), make_photo(60, 40, "WEBP")]
+    photos = [make_photo(40, 40), make_photo(48, 36, "JPEG"), make_photo(54, 40, "WEBP")]
     replies, state = post_photos(
         patch_localize, photos, "?top_k=2&scales=3&scales=7", max_batch_size=max_batch_size
     )
@@ -143,7 +143,9 @@ def test_patches_are_those_of_the_pipeline_whatever_the_batches(patch_localize, 
         ({"text": "x", "top_k": 101}, "`top_k` must be at most `max_shown` (100), got 101; ask"),
         ({"text": "x", "labels": ["good"]}, "`labels` must be one or more of this model's"),
         ({"text": "x", "scales": []}, "`scales` must be"),
-        ({"text": "x", "scales": [1] * 33}, "`scales`: List should have at most 32 items"),
+        ({"text": "x", "scales": [1] * 9}, "`scales`: List should have at most 8 items"),
+        ({"text": "x", "scales": [10**30]}, "`scales.0`: Input should be less than or equal"),
+        ({"text": "x", "labels": ["good"] * 33}, "`labels`: List should have at most 32 items"),
         ({"text": "x", "max_tokens": 1025}, "`max_tokens`: Input should be less than or equal"),
         ({"text": "x", "iou_threshold": 2.0}, "`iou_threshold` must be"),
         ({"text": "x", "exit_threshold": 0.5}, "`exit_threshold` must come with a `classifier`"),
@@ -171,6 +173,8 @@ JSON = {"content-type": "application/json"}
         (b'{"text": "x" ', JSON, "the body must be JSON, got none at character 13"),
         (b'{"text": "x"}', {}, "send it with `Content-Type: application/json`"),
         (b"3", JSON, "the body must be a JSON object"),
+        (b"[" * 100_000, JSON, "the body must be JSON with few levels and numbers of few digits"),
+        (b'{"text": ' + b"9" * 5000 + b"}", JSON, "the body must be JSON with few levels"),
     ],
 )
 def test_a_body_that_is_no_json_object_is_refused(localize, content, headers, message):
@@ -194,6 +198,8 @@ def test_a_body_that_is_no_json_object_is_refused(localize, content, headers, me
             "",
             "the image must have at most `max_pixels` (2000) pixels, got 2500",
         ),
+        (make_photo(21, 1), "", "at most `max_aspect` (20) times the shorter, got 21 x 1 px; cut"),
+        (make_photo(1, 40), "", "at most `max_aspect` (20) times the shorter, got 1 x 40 px; cut"),
         (make_photo(40, 40), "?scales=5", "`scales` must be one or more of this model's"),
         (make_photo(40, 40), "?max_patches=101", "`max_patches` must be at most `max_shown`"),
         (make_photo(40, 40), "?return_maps=1", "`return_maps`: Extra inputs are not permitted"),
@@ -203,6 +209,16 @@ def test_a_picture_that_is_wrong_is_told_how(patch_localize, photo, query, messa
     replies, _ = post_photos(patch_localize, [photo], query, max_pixels=2000)
     assert replies[0].status_code == 422
     assert message in replies[0].json()["detail"]
+
+
+def test_wide_and_tall_pictures_are_not_all_padded_to_one_square(patch_localize):
+    """Of 32 px for the shorter side, 160 for the longer: 4 x 160 x 160 pixels each."""
+    photos = [make_photo(10, 2), make_photo(2, 10)] * 4
+    limits = {"max_wait_ms": 2000, "max_batch_size": 8}
+    for most, calls in ((8 * 102_400, 1), (2 * 102_400, 4), (102_399, 8)):
+        replies, state = post_photos(patch_localize, photos, max_pixels=most, **limits)
+        assert [reply.status_code for reply in replies] == [200] * 8
+        assert state["patches"]["calls"] == calls
 
 
 def test_a_broken_picture_fails_alone(patch_localize):
@@ -222,7 +238,16 @@ def test_a_task_without_a_model_has_no_route(localize):
     assert asyncio.run(run()) == (404, ["/health", "/ready", "/spans"])
 
 
-def test_a_fault_of_the_model_is_the_servers(localize, monkeypatch):
+def no_memory(*_, **__):
+    raise RuntimeError("no memory")
+
+
+def not_finite(*_, **__):
+    return {"results": [{"label": "positive", "score": float("nan")}]}
+
+
+@pytest.mark.parametrize("fault", [no_memory, not_finite])
+def test_a_fault_of_the_model_is_the_servers(localize, monkeypatch, fault):
     async def run():
         app = make_app({TEXT_TASK: localize})
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
@@ -231,12 +256,9 @@ def test_a_fault_of_the_model_is_the_servers(localize, monkeypatch):
             httpx.AsyncClient(transport=transport, base_url="http://test") as client,
         ):
             with monkeypatch.context() as patch:
-                patch.setattr(localize, "_forward", fail)
+                patch.setattr(localize, "_forward", fault)
                 broken = await client.post("/spans", json={"text": "good"})
             return broken.status_code, (await client.post("/spans", json={"text": "good"})).json()
-
-    def fail(*_, **__):
-        raise RuntimeError("no memory")
 
     status, answer = asyncio.run(run())
     assert status == 500

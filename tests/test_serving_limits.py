@@ -218,7 +218,8 @@ def test_limits_out_of_range_are_named(name, value):
 
 
 @pytest.mark.parametrize(
-    ("library", "module"), [("fastapi", "serving_app"), ("anyio", "serving_limits")]
+    ("library", "module"),
+    [("fastapi", "serving_app"), ("fastapi", "serving_requests"), ("anyio", "serving_limits")],
 )
 def test_a_missing_library_is_named_with_its_extra(library, module, monkeypatch):
     monkeypatch.setitem(sys.modules, library, None)

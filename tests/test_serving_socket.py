@@ -1,6 +1,9 @@
 """The server behind uvicorn: stopping, clients that leave, more clients than it holds."""
 
+import os
+import signal
 import socket
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -9,6 +12,7 @@ import httpx
 import pytest
 import uvicorn
 
+from hf_anchornet.bench.benchmark_serving import running_server
 from hf_anchornet.serve.serving_app import TEXT_TASK, make_app
 from hf_anchornet.serve.serving_limits import ServingOptions
 
@@ -123,3 +127,18 @@ def test_a_body_over_the_limit_is_refused_over_a_socket(localize):
         told = httpx.post(f"{address}/spans", json={"text": "x" * 1000})
         chunks = httpx.post(f"{address}/spans", content=(b"x" * 600 for _ in range(2)))
         assert [told.status_code, chunks.status_code] == [413, 413]
+
+
+@pytest.mark.slow
+def test_a_process_that_is_told_to_end_answers_what_it_holds_first(localizer_folder):
+    command = [sys.executable, "-m", "hf_anchornet", "serve", "--image_localizer", "none"]
+    options = ["--text_localizer", localizer_folder, "--max_wait_ms", "1500"]
+    replies = []
+    with running_server([*command, *options]) as (address, process):
+        sent = [post(address, "good", replies) for _ in range(5)]
+        wait_until(lambda: httpx.get(f"{address}/ready").json()["held"] == 5)
+        os.kill(process.pid, signal.SIGTERM)
+        for thread in sent:
+            thread.join(20)
+        process.wait(20)
+    assert [reply.json()["label"] for reply in replies] == ["positive"] * 5

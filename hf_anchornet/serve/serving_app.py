@@ -5,10 +5,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from io import BytesIO
 from typing import Annotated, Any
 
-from PIL import Image
 from transformers import pipeline
 from transformers.utils.logging import disable_progress_bar
 
@@ -17,12 +15,20 @@ from hf_anchornet.pipeline_anchornet import LocalizationPipeline
 
 from .serving_batches import Batcher
 from .serving_limits import Limits, ServingOptions
+from .serving_requests import (
+    PatchRequest,
+    SpanRequest,
+    measure_image,
+    measure_text,
+    refuse_json,
+    refuse_request,
+)
 
 try:
     from fastapi import FastAPI, HTTPException, Query, Request
     from fastapi.exceptions import RequestValidationError
     from fastapi.responses import JSONResponse
-    from pydantic import BaseModel, ConfigDict, Field
+    from pydantic import BaseModel
 except ImportError as error:
     raise ImportError(
         "the server needs fastapi, which is not installed; `pip install 'hf-anchornet[serve]'`."
@@ -34,43 +40,6 @@ SAMPLES = {TEXT_TASK: "A first text.", IMAGE_TASK: SAMPLE_IMAGE}
 
 SHIPPED = "default"
 """Stands for the package's own localizer or classifier."""
-
-IMAGE_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
-"""Those that are taken: for some of the rest Pillow runs other programs."""
-
-MOST_CHOICES = 32
-"""The most labels or sizes that one request may name."""
-
-MOST_TOKENS = 1024
-"""The largest `max_tokens`: the best set of spans costs time in proportion to it."""
-
-Choices = Annotated[list[int], Field(max_length=MOST_CHOICES)]
-Labels = Annotated[list[str], Field(max_length=MOST_CHOICES)]
-
-
-class PatchRequest(BaseModel):
-    """Options of the patch-localization pipeline for one image."""
-
-    model_config = ConfigDict(extra="forbid")
-    top_k: int | None = None
-    scales: Choices | None = None
-    iou_threshold: float | None = None
-    labels: Labels | None = None
-    exit_threshold: float | None = None
-    max_patches: int | None = None
-
-
-class SpanRequest(BaseModel):
-    """A text and options of the span-localization pipeline for it."""
-
-    model_config = ConfigDict(extra="forbid")
-    text: str
-    top_k: int | None = None
-    scales: Choices | None = None
-    iou_threshold: float | None = None
-    labels: Labels | None = None
-    exit_threshold: float | None = None
-    max_tokens: Annotated[int, Field(le=MOST_TOKENS)] | None = None
 
 
 def load_localizer(
@@ -126,7 +95,8 @@ def make_app(
     # Without FastAPI's pages of documentation, which make a browser load scripts from elsewhere.
     live = _live(pipelines, batchers, thread)
     app = FastAPI(title="hf_anchornet", lifespan=live, docs_url=None, redoc_url=None)
-    app.add_exception_handler(RequestValidationError, _refuse_request)
+    app.add_exception_handler(RequestValidationError, refuse_request)
+    app.add_exception_handler(400, refuse_json)
     if TEXT_TASK in pipelines:
         _add_spans(app, pipelines[TEXT_TASK], batchers[TEXT_TASK], options)
     if IMAGE_TASK in pipelines:
@@ -173,15 +143,17 @@ def _add_spans(
     @app.post("/spans")
     async def spans(request: SpanRequest) -> JSONResponse:
         """Label, score and deciding spans of a text, as the span-localization pipeline says."""
-        length = _count_characters(request.text, options.max_characters)
+        size = measure_text(request.text, options.max_characters)
         chosen = _choose_options(localize, request, options)
-        return await _ask(batcher, request.text, length, chosen)
+        return await _ask(batcher, request.text, size, chosen)
 
 
 def _add_patches(
     app: FastAPI, localize: LocalizationPipeline, batcher: Batcher, options: ServingOptions
 ) -> None:
     body = {"content": {"image/*": {"schema": {"type": "string", "format": "binary"}}}}
+    processor: Any = localize.image_processor
+    shorter_side = processor.size["shortest_edge"] if processor.do_resize else None
 
     @app.post("/patches", openapi_extra={"requestBody": body | {"required": True}})
     async def patches(request: Request, asked: Annotated[PatchRequest, Query()]) -> JSONResponse:
@@ -190,9 +162,9 @@ def _add_patches(
         The body is the image file as it is; options are query parameters.
         """
         image = await request.body()
-        pixels = _count_pixels(image, options.max_pixels)
+        size = measure_image(image, shorter_side, options)
         chosen = _choose_options(localize, asked, options)
-        return await _ask(batcher, image, pixels, chosen)
+        return await _ask(batcher, image, size, chosen)
 
 
 def _add_states(app: FastAPI, limits: Limits, batchers: Mapping[str, Batcher]) -> None:
@@ -236,59 +208,7 @@ def _choose_options(
 
 async def _ask(batcher: Batcher, item: Any, size: int, options: dict[str, Any]) -> JSONResponse:
     try:
-        return JSONResponse(await batcher.ask(item, size, **options))
+        answer = await batcher.ask(item, size, **options)
     except (TypeError, ValueError) as error:
         raise HTTPException(422, str(error).replace("`inputs`", "the body")) from error
-
-
-def _count_characters(text: str, most: int) -> int:
-    if len(text) > most:
-        raise HTTPException(
-            422,
-            f"`text` must have at most `max_characters` ({most}) characters, got {len(text)}; "
-            "send it in parts.",
-        )
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise HTTPException(
-            422,
-            f"`text` must be Unicode, got half of a pair, {text[error.start]!r}, at character "
-            f"{error.start}; leave it out.",
-        ) from error
-    return len(text)
-
-
-def _count_pixels(body: bytes, most: int) -> int:
-    """Pixels of an image by the head of its file; it is decoded when its turn comes."""
-    try:
-        with Image.open(BytesIO(body), formats=IMAGE_FORMATS) as image:
-            pixels = image.width * image.height
-    except (Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
-        raise HTTPException(
-            422,
-            f"the body must be an image file ({', '.join(IMAGE_FORMATS)}), got {len(body)} bytes "
-            "that are none; send the file as it is.",
-        ) from error
-    if pixels > most:
-        raise HTTPException(
-            422,
-            f"the image must have at most `max_pixels` ({most}) pixels, got {pixels}; send a "
-            "smaller one.",
-        )
-    return pixels
-
-
-async def _refuse_request(_: Request, error: Exception) -> JSONResponse:
-    """What is wrong with a request in one sentence, without the request in it."""
-    assert isinstance(error, RequestValidationError)
-    return JSONResponse({"detail": "; ".join(map(_describe_fault, error.errors()))}, 422)
-
-
-def _describe_fault(fault: Mapping[str, Any]) -> str:
-    where = ".".join(map(str, fault["loc"][1:]))
-    if fault["type"] == "json_invalid":
-        return f"the body must be JSON, got none at character {where}"
-    if not where:
-        return "the body must be a JSON object; send it with `Content-Type: application/json`"
-    return f"`{where}`: {fault['msg']}"
+    return JSONResponse(answer)  # fails on numbers that are not finite: no fault of the client's

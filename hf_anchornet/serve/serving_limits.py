@@ -30,7 +30,10 @@ class ServingOptions:
         max_body_bytes: The largest body (413).
         max_characters: The longest text (422), and the most that a forward pass reads, padding
             included.
-        max_pixels: The largest image (422), and the most pixels of images in a forward pass.
+        max_pixels: The largest image (422), and the most pixels of images in a forward pass, as
+            `measure_image` counts them.
+        max_aspect: How many times longer than its shorter side an image may be (422): a long one
+            costs time and memory with the square of its length.
         max_shown: The most spans or patches that a request may ask for, `top_k` (422).
     """
 
@@ -41,6 +44,7 @@ class ServingOptions:
     max_body_bytes: int = 10 * 2**20
     max_characters: int = 100_000
     max_pixels: int = 25_000_000
+    max_aspect: int = 20
     max_shown: int = 100
 
     def __post_init__(self) -> None:
