@@ -80,7 +80,7 @@ ROWS = {
         _describe_corpus,
     ),
     "long_input": Row("long texts and large pictures", "long_input", _describe_long_input),
-    "serving": Row("`scripts/serve.py`: HTTP, batches", "serving", _describe_serving),
+    "serving": Row("`anchornet serve`: HTTP, batches", "serving", _describe_serving),
     "fuzzing": Row("random and damaged input", "security", _describe_fuzzing),
 }
 """By the name of the JSON file in results/."""
