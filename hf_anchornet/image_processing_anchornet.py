@@ -26,6 +26,10 @@ PIXELS_LIMIT = 2**24
 """Most pixels that the model is given of one image: about 1 GB of features."""
 
 URL_TIMEOUT_S = 30
+SIDE_LIMIT = 2**14
+"""Most pixels of an image's longer side for the model: what windows share is compared along each
+axis, at the cost of its square."""
+
 URL_BYTES_LIMIT = 2**28
 
 ImageSource = Image.Image | str | PathLike[str] | bytes | NDArray[Any] | Mapping[str, Any]
@@ -268,4 +272,10 @@ def _check_pixels(
         raise ValueError(
             f"image {index} must have at most {max_pixels:,} pixels for the model, got {width} x "
             f"{height} px, scaled by {stretch:.3g}; crop it, lower `size` or raise `max_pixels`."
+        )
+    if max(height, width) * stretch > SIDE_LIMIT:
+        raise ValueError(
+            f"image {index} must have a longer side of at most {SIDE_LIMIT:,} pixels for the model,"
+            f" got {width} x {height} px, scaled by {stretch:.3g}; crop it, lower `size` or read it"
+            " with `full_resolution=True`."
         )

@@ -207,7 +207,12 @@ def merge_reports(known: dict[str, Any], report: dict[str, Any]) -> dict[str, An
     if not known:
         return report
     first, second = (_shared_settings(each) for each in (known, report))
-    different = [name for name in second if first[name] != second[name]]
+    # An option that one of them did not know yet is no difference.
+    different = [
+        group
+        for group, options in second.items()
+        if any(first[group].get(name, value) != value for name, value in options.items())
+    ]
     if different:
         raise ValueError(
             f"`output` must hold ideas of the same options, got others for {different}; name "
