@@ -147,7 +147,8 @@ bench-evidence: $(VENV)/.installed  ## judge explanations: agreement, faithfulne
 		--explainers evidence integrated_gradients lime random \
 		--output results/evidence_movie_rationales.json
 	$(EVALUATE) --dataset $(DATA)/text/imdb_rationales --model $(TEXT_LOCALIZER) \
-		--explainers evidence $(OTHERS) random --output results/evidence_imdb_rationales.json
+		--explainers evidence integrated_gradients lime random \
+		--output results/evidence_imdb_rationales.json
 	$(EVALUATE) --dataset $(DATA)/text/movie_rationales --model $(TEXT_LOCALIZER) --smoothing 3 \
 		--explainers evidence refined_evidence \
 		--output results/evidence_movie_rationales_refined.json
