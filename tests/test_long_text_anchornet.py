@@ -15,7 +15,7 @@ from hf_anchornet.text_localizer_anchornet import TextLocalizer
 with_fixtures = settings(
     deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-TOLERANCE = {"rtol": 1e-5, "atol": 1e-6}
+TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}  # scores of random models are of order 10, in float32
 """Scores are float32 and summed in another order; logits here are about 1."""
 
 WORDS = ["good", "bad", "film", "the", "not", ".", "café", "xyzzy", "\u7535\u5f71", "\U0001f600"]
@@ -60,7 +60,7 @@ def assert_same_everywhere(localizer, text, size):
     words = np.concatenate([block.words.starts for block in blocks])
     attribution = np.concatenate([block.attribution for block in blocks])
     expected = located.attribution[np.isin(located.words.starts, words)]
-    np.testing.assert_allclose(attribution, expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(attribution, expected, **TOLERANCE)
 
 
 @given(texts, st.integers(1, 120))
