@@ -15,8 +15,8 @@ from hf_anchornet.text_localizer_anchornet import TextLocalizer
 with_fixtures = settings(
     deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}  # scores of random models are of order 10, in float32
-"""Scores are float32 and summed in another order; logits here are about 1."""
+TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}
+"""Scores are float32, in random models of order 10, and summed in another order."""
 
 WORDS = ["good", "bad", "film", "the", "not", ".", "café", "xyzzy", "\u7535\u5f71", "\U0001f600"]
 texts = st.lists(st.sampled_from([*WORDS, "  ", "\n"]), max_size=60).map(" ".join)
