@@ -25,11 +25,11 @@ Box = tuple[int, int, int, int]
 PIXELS_LIMIT = 2**24
 """Most pixels that the model is given of one image: about 1 GB of features."""
 
-URL_TIMEOUT_S = 30
 SIDE_LIMIT = 2**14
 """Most pixels of an image's longer side for the model: what windows share is compared along each
 axis, at the cost of its square."""
 
+URL_TIMEOUT_S = 30
 URL_BYTES_LIMIT = 2**28
 
 ImageSource = Image.Image | str | PathLike[str] | bytes | NDArray[Any] | Mapping[str, Any]

@@ -39,14 +39,25 @@ def load_whole(
         if "ignore_mismatched_sizes" not in str(error):
             raise
         raise OSError(_describe(source, "weights have other shapes than it says")) from error
-    for kind in () if renews else ("missing_keys", "unexpected_keys", "mismatched_keys"):
+    fault = None if renews else find_fault(model, info)
+    if fault is not None:
+        raise OSError(_describe(source, fault))
+    return model, info
+
+
+def find_fault(model: nn.Module, info: dict[str, Any]) -> str | None:
+    """What is wrong with the weights of a loaded model, named; `None`: nothing.
+
+    Args:
+        model: The model.
+        info: What loading told: weights that were missing, left over or of another shape.
+    """
+    for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if info[kind]:
             names = ", ".join(sorted(map(str, info[kind]))[:5])
-            raise OSError(_describe(source, f"{kind.replace('_', ' ')}: {names}"))
-    bad = None if renews else find_bad_number(model)
-    if bad is not None:
-        raise OSError(_describe(source, f"{bad} holds a number that is not finite"))
-    return model, info
+            return f"{kind.replace('_', ' ')}: {names}"
+    bad = find_bad_number(model)
+    return None if bad is None else f"{bad} holds a number that is not finite"
 
 
 def find_bad_number(model: nn.Module) -> str | None:

@@ -54,6 +54,8 @@ class LocalizationPipeline(Pipeline):
     """Types of one input, among those that could be taken for several."""
     budget_name: ClassVar[str]
     """The option that says how much a classifier reads; a cascade knows it by itself."""
+    preprocess_options: ClassVar[tuple[str, ...]] = ()
+    """Options that `preprocess` has to know, too."""
     localizer: Any
 
     _load_tokenizer: Any = False
@@ -133,7 +135,9 @@ class LocalizationPipeline(Pipeline):
             value = options.get(name)
             if isinstance(value, str) or not isinstance(value, Iterable | None):
                 options[name] = [value]
-        return {}, {name: value for name, value in options.items() if value is not None}, {}
+        chosen = {name: value for name, value in options.items() if value is not None}
+        early = {name: chosen[name] for name in self.preprocess_options if name in chosen}
+        return early, chosen, {}
 
     def _check_options(self, **options: Any) -> Any:
         """The options of this call on top of those of the pipeline, checked."""

@@ -108,6 +108,7 @@ class PatchLocalizationPipeline(LocalizationPipeline):
     )
 
     budget_name: ClassVar[str] = "max_patches"
+    preprocess_options: ClassVar[tuple[str, ...]] = ("full_resolution",)
 
     _load_image_processor: Any = True
 
@@ -127,13 +128,6 @@ class PatchLocalizationPipeline(LocalizationPipeline):
             )
         self.localizer: ImageLocalizer = ImageLocalizer(self.model, self.image_processor, backend)
         self._attach(classifier, PatchReader, backend)
-
-    def _sanitize_parameters(
-        self, local_files_only: bool | None = None, **options: Any
-    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        _, chosen, _ = super()._sanitize_parameters(local_files_only, **options)
-        size = {name: chosen[name] for name in ("full_resolution",) if name in chosen}
-        return size, chosen, {}
 
     def _check_options(self, **options: Any) -> PatchOptions:
         chosen: PatchOptions = super()._check_options(**options)

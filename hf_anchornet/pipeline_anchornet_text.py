@@ -91,6 +91,7 @@ class SpanLocalizationPipeline(LocalizationPipeline):
     options_type: ClassVar[type[LocalizationOptions]] = SpanOptions
     single_types: ClassVar[tuple[type, ...]] = (str, bytes, Mapping)
     budget_name: ClassVar[str] = "max_tokens"
+    preprocess_options: ClassVar[tuple[str, ...]] = ("max_tokens",)
 
     _load_tokenizer: Any = True
 
@@ -119,13 +120,6 @@ class SpanLocalizationPipeline(LocalizationPipeline):
     def check_input(self, item: Any, name: str) -> str:
         """The text itself."""
         return self.localizer.check_input(item, name)
-
-    def _sanitize_parameters(
-        self, local_files_only: bool | None = None, **options: Any
-    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        _, chosen, _ = super()._sanitize_parameters(local_files_only, **options)
-        budget = {name: chosen[name] for name in ("max_tokens",) if name in chosen}
-        return budget, chosen, {}
 
     def _is_long(self, text: str, max_tokens: int | None) -> bool:
         """Whether a text is read block by block: not where the best set of spans is sought."""

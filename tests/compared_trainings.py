@@ -5,6 +5,17 @@ from pathlib import Path
 
 from safetensors.torch import load_file
 
+SMALL_IMAGES = {
+    "image_size": 32,
+    "hidden_size": 16,
+    "channels": [8, 16],
+    "expand_ratios": [1.0, 1.0],
+    "kernel_sizes": [3, 3],
+    "strides": [2, 1],
+    "branch_depths": [1, 2],
+}
+"""Options of an image localizer that learns in seconds."""
+
 KILLED = Path(__file__).with_name("killed_training.py")
 STEPS = 12
 """Of each training that `kill_and_compare` starts."""

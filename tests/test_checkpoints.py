@@ -11,7 +11,7 @@ from contextlib import suppress
 
 import pytest
 import torch
-from compared_trainings import STEPS, assert_same_training, kill_and_compare
+from compared_trainings import SMALL_IMAGES, STEPS, assert_same_training, kill_and_compare
 from datasets import Dataset
 from datasets import Image as ImageFeature
 from PIL import Image
@@ -307,16 +307,7 @@ def test_augmented_images_go_on_as_they_would_have(
     def run(name="run", **options):
         return train_image_localizer(
             DataOptions(planted_images),
-            ImageLocalizerOptions(
-                image_size=32,
-                hidden_size=16,
-                channels=[8, 16],
-                expand_ratios=[1.0, 1.0],
-                kernel_sizes=[3, 3],
-                strides=[2, 1],
-                branch_depths=[1, 2],
-                hidden_dropout_prob=0.2,
-            ),
+            ImageLocalizerOptions(**SMALL_IMAGES, hidden_dropout_prob=0.2),
             AugmentationOptions(crop_size=24, min_crop=0.75),
             TrainingOptions(str(tmp_path / name), num_epochs=2, batch_size=8, **options),
         )

@@ -84,7 +84,9 @@ def test_records_of_the_same_settings_are_read_and_others_refused(
         raise AssertionError("explained again")
 
     monkeypatch.setattr("hf_anchornet.explain.explanations.explain_rows", fail)
-    assert evaluate(localizer_folder, make_rows(), records=path) == made
+    with monkeypatch.context() as patch:
+        patch.setattr(TextSubject, "load", fail)  # records need no model
+        assert evaluate(localizer_folder, make_rows(), records=path) == made
     with pytest.raises(ValueError, match="records of the same `mass`"):
         evaluate(localizer_folder, make_rows(), records=path, mass=0.9)
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from compared_trainings import assert_same_training
+from compared_trainings import SMALL_IMAGES, assert_same_training
 from PIL import Image
 from tar_shards import describe, number, write_tar
 
@@ -37,15 +37,7 @@ def run(tmp_path):
     def run(source, name="run", **options):
         return train_image_localizer(
             DataOptions(source, streaming=True, shuffle_buffer=6),
-            ImageLocalizerOptions(
-                image_size=32,
-                hidden_size=16,
-                channels=[8, 16],
-                expand_ratios=[1.0, 1.0],
-                kernel_sizes=[3, 3],
-                strides=[2, 1],
-                branch_depths=[1, 2],
-            ),
+            ImageLocalizerOptions(**SMALL_IMAGES),
             AugmentationOptions(crop_size=24, min_crop=0.75),
             TrainingOptions(
                 str(tmp_path / name), num_epochs=2, batch_size=8, **{"max_steps": 7} | options

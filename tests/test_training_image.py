@@ -10,6 +10,7 @@ import datasets
 import numpy as np
 import pytest
 import torch
+from compared_trainings import SMALL_IMAGES
 from datasets import Dataset
 from datasets import Image as ImageFeature
 from PIL import Image
@@ -34,15 +35,6 @@ from hf_anchornet.train.training_image import (
 from hf_anchornet.train.training_options import TrainingOptions
 
 ROOT = Path(__file__).parent.parent
-SMALL = {
-    "image_size": 32,
-    "hidden_size": 16,
-    "channels": [8, 16],
-    "expand_ratios": [1.0, 1.0],
-    "kernel_sizes": [3, 3],
-    "strides": [2, 1],
-    "branch_depths": [1, 2],
-}
 CROPS = {"crop_size": 24, "min_crop": 0.75, "color_strength": 0.1}
 FAST = {"batch_size": 16, "learning_rate": 2e-2}
 COLORS = {"blue": (30, 60, 220), "red": (220, 40, 30)}
@@ -80,7 +72,7 @@ def write_parquet(folder, count=192):
 def train(source, folder, num_epochs=1, metric="accuracy", **data):
     return train_image_localizer(
         DataOptions(source, **data),
-        ImageLocalizerOptions(**SMALL),
+        ImageLocalizerOptions(**SMALL_IMAGES),
         AugmentationOptions(**CROPS),
         TrainingOptions(str(folder), num_epochs=num_epochs, metric_for_best_model=metric, **FAST),
     )
@@ -246,7 +238,7 @@ def test_one_label_is_not_enough(tmp_path):
 @pytest.mark.parametrize("name", ["crop_size", "image_size"])
 def test_images_below_the_largest_window_are_refused(planted_run, tmp_path, name):
     source, _, _ = planted_run
-    localizer, crops = dict(SMALL), dict(CROPS)
+    localizer, crops = dict(SMALL_IMAGES), dict(CROPS)
     (crops if name == "crop_size" else localizer)[name] = 6
     with pytest.raises(ValueError, match=f"`{name}` must be at least the largest window, 7 px"):
         train_image_localizer(

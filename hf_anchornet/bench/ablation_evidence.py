@@ -23,6 +23,8 @@ ENTROPY, CONTINUITY = 0.02, 0.01
 """Weights of two penalties that lost: no more than these leave the accuracy as it is."""
 
 JUDGED = ("evidence", "refined_evidence")
+FREE = ("ideas", "teacher", "output_dir")
+"""Options that may differ between processes that share the ideas."""
 
 
 # transformers finds the loss by the end of these names.
@@ -206,12 +208,16 @@ def merge_reports(known: dict[str, Any], report: dict[str, Any]) -> dict[str, An
     """
     if not known:
         return report
-    first, second = (_shared_settings(each) for each in (known, report))
-    # An option that one of them did not know yet is no difference.
+    first, settings = known["settings"], report["settings"]
     different = [
         group
-        for group, options in second.items()
-        if any(first[group].get(name, value) != value for name, value in options.items())
+        for group, options in settings.items()
+        # An option that the first did not know yet is no difference.
+        if any(
+            first[group].get(name, value) != value
+            for name, value in options.items()
+            if name not in FREE
+        )
     ]
     if different:
         raise ValueError(
@@ -220,19 +226,5 @@ def merge_reports(known: dict[str, Any], report: dict[str, Any]) -> dict[str, An
         )
     found = known["ideas"] | report["ideas"]
     ideas = {name: found[name] for name in IDEAS if name in found}
-    settings = report["settings"]
     ablation = settings["ablation"] | {"ideas": list(ideas)}
     return {"settings": settings | {"ablation": ablation}, "ideas": ideas}
-
-
-_FREE = ("ideas", "teacher", "output_dir")
-"""Options that may differ between processes that share the ideas."""
-
-
-def _shared_settings(report: dict[str, Any]) -> dict[str, Any]:
-    """What all ideas have in common."""
-    settings = report["settings"]
-    return {
-        group: {name: value for name, value in options.items() if name not in _FREE}
-        for group, options in settings.items()
-    }

@@ -1,6 +1,7 @@
 """A model's explanations of a split, judged: from a source and options to one report."""
 
 import logging
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +42,17 @@ def evaluate_explanations(
         ValueError: see `explain_rows` and `read_records`.
     """
     is_text = data.text_column in rows.column_names
-    subject = (TextSubject if is_text else ImageSubject).load(model, device)
+
+    @cache
+    def load() -> TextSubject | ImageSubject:
+        """Only where it is asked: not to judge records again."""
+        return TextSubject.load(model, device) if is_text else ImageSubject.load(model, device)
+
+    temperature = 1.0
     if options.calibration_split:
         column = data.text_column if is_text else data.image_column
-        calibrate(subject, load_split(data, options.calibration_split, column), data)
+        calibrate(load(), load_split(data, options.calibration_split, column), data)
+        temperature = load().temperature
     settings = {
         "model": model,
         "dataset": data.dataset,
@@ -59,13 +67,13 @@ def evaluate_explanations(
         "mass": options.mass,
         "faithfulness": options.faithfulness,
         "calibration_split": options.calibration_split,
-        "temperature": subject.temperature,
+        "temperature": temperature,
     }
     path = Path(options.records) if options.records else None
     if path is not None and path.exists():
         records = read_records(path, settings)
     else:
-        records = explain_rows(subject, rows, data, options)
+        records = explain_rows(load(), rows, data, options)
         if path is not None:
             records = write_records(records, path, settings)
     summary = ExplanationSummary(options.smoothing, options.mass)

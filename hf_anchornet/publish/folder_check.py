@@ -4,12 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
-from transformers import PreTrainedModel
 
 from hf_anchornet.cascade_anchornet import CASCADE_FILE, CLASSIFIER_FOLDER
 from hf_anchornet.hub import find_classes
+from hf_anchornet.loading_anchornet import find_fault
 from hf_anchornet.train.training_options import CHECKPOINTS_FOLDER
 
 PICKLES = {".bin", ".ckpt", ".dill", ".joblib", ".pickle", ".pkl", ".pt", ".pth"}
@@ -90,11 +89,9 @@ def _check_weights(folder: Path, model_class: Any) -> None:
         )
     except (OSError, RuntimeError, SafetensorError) as error:
         raise ValueError(_describe_damage(folder, str(error))) from error
-    for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
-        if info[kind]:
-            names = ", ".join(sorted(map(str, info[kind]))[:5])
-            raise ValueError(_describe_damage(folder, f"{kind.replace('_', ' ')}: {names}"))
-    _check_numbers(folder, model)
+    fault = find_fault(model, info)
+    if fault is not None:
+        raise ValueError(_describe_damage(folder, fault))
 
 
 def _open_weights(path: Path) -> None:
@@ -104,12 +101,6 @@ def _open_weights(path: Path) -> None:
     except SafetensorError as error:
         what = f"{path.name} cannot be read: {error}"
         raise ValueError(_describe_damage(path.parent, what)) from error
-
-
-def _check_numbers(folder: Path, model: PreTrainedModel) -> None:
-    for name, weight in model.state_dict().items():
-        if weight.is_floating_point() and not torch.isfinite(weight).all():
-            raise ValueError(_describe_damage(folder, f"{name} holds a number that is not finite"))
 
 
 def _describe_damage(folder: Path, what: str) -> str:
