@@ -225,11 +225,15 @@ def _name_place(index: int) -> str:
 
 
 def _check_choice(name: str, chosen: Any, known: Sequence[Any], what: str) -> None:
-    if chosen is not None and (not chosen or set(chosen) - set(known)):
+    if chosen is None:
+        return
+    if not chosen or any(item not in known for item in chosen):
         raise ValueError(
             f"`{name}` must be one or more of this model's {what} {sorted(set(known))}, got "
             f"{list(chosen)}; leave it out for the default."
         )
+    if len(set(chosen)) < len(chosen):
+        raise ValueError(f"`{name}` must name each once, got {list(chosen)}; leave out repeats.")
 
 
 def find_cascade(source: Any) -> str | None:

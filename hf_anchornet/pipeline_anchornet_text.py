@@ -37,9 +37,9 @@ class SpanOptions(LocalizationOptions):
 
     def validate(self, sizes: Sequence[int], labels: Sequence[str]) -> None:
         """Check the options; see `LocalizationOptions.validate`."""
-        super().validate(self.scales or sizes, labels)  # passages may have any size
         for size in self.scales or ():
             check_count("scales", size)
+        super().validate(self.scales or sizes, labels)  # passages may have any size
         if self.max_tokens is not None:
             check_count("max_tokens", self.max_tokens)
 

@@ -10,6 +10,10 @@ import torch
 from torch import Tensor
 
 from .geometry_anchornet import Window, window_starts
+from .limits_anchornet import check_at_most
+
+MOST_COUNT = 2**24
+"""Largest number of ranks, tokens or words that an option may ask for: memory goes with it."""
 
 
 def list_windows(windows: Sequence[Window], evidence: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -179,7 +183,7 @@ class PatchPool:
 
 
 def check_count(name: str, count: Any) -> int:
-    """The value of the option `name`, if it is a whole number of at least 1.
+    """The value of the option `name`, if it is a whole number from 1 to `MOST_COUNT`.
 
     Raises:
         ValueError: if it is not.
@@ -189,6 +193,7 @@ def check_count(name: str, count: Any) -> int:
             f"`{name}` must be a whole number of at least 1, got {count!r}; give such a number or "
             "leave it out."
         )
+    check_at_most(name, MOST_COUNT, count)
     return int(count)
 
 

@@ -12,8 +12,12 @@ from accelerate import PartialState
 from transformers import HfArgumentParser
 
 from hf_anchornet.bench.benchmark_report import describe_hardware
+from hf_anchornet.bench.benchmark_training import (
+    ScalingOptions,
+    measure_scaling,
+    train_on_random_texts,
+)
 from hf_anchornet.train.training_loop import write_json
-from hf_anchornet.train.training_speed import ScalingOptions, measure_scaling, train_on_random_texts
 
 
 @dataclass

@@ -39,10 +39,10 @@ from hf_anchornet import (
     backend_anchornet,
     export_anchornet,
 )
+from hf_anchornet.bench.benchmark_training import make_launch
 from hf_anchornet.exit_rule_anchornet import ExitRule
 from hf_anchornet.image_localizer_anchornet import ImageLocalizer
 from hf_anchornet.text_localizer_anchornet import TextLocalizer
-from hf_anchornet.train.training_speed import make_launch
 
 ROOT = Path(__file__).parent.parent
 VOCABULARY = ["[PAD]", "[UNK]", "good", "bad", "film", "the", "a", "was", "not", ".", ",", "café"]

@@ -47,6 +47,8 @@ def test_what_cannot_be_served_is_told_at_once(argv, message, served, capsys):
 
 def test_a_missing_server_is_named_with_its_extra(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "uvicorn", None)
-    monkeypatch.delitem(sys.modules, "hf_anchornet.commands.cli_serving", raising=False)
+    for name in list(sys.modules):
+        if name.startswith("hf_anchornet.serve") or name.endswith("cli_serving"):
+            monkeypatch.delitem(sys.modules, name)
     assert main(["serve"]) == 2
     assert "pip install 'hf-anchornet[serve]'" in capsys.readouterr().err

@@ -290,8 +290,13 @@ def test_a_bad_row_of_a_dataset_is_named_by_its_place(localize):
         ({"iou_threshold": 2}, r"`iou_threshold` must be a number in \[0, 1\]"),
         ({"scales": [0]}, "`scales` must be a whole number of at least 1, got 0; give"),
         ({"scales": 2.5}, "`scales` must be a whole number of at least 1, got 2.5; give"),
+        ({"scales": [10**30]}, "`scales` must be at most 16,777,216, got 1,000,000,"),
+        ({"scales": [3, 5, 3]}, r"`scales` must name each once, got \[3, 5, 3\]"),
+        ({"top_k": 10**10}, "`top_k` must be at most 16,777,216, got 10,000,000,000; lower it"),
         ({"scales": []}, r"`scales` must be one or more of .*, got \[\]; leave it out"),
         ({"labels": "neutral"}, r"`labels` .* \['negative', 'positive'\], got \['neutral'\]"),
+        ({"labels": ["positive"] * 2}, "`labels` must name each once, .* leave out repeats"),
+        ({"labels": [["positive"]]}, r"`labels` must be one or more of .* got \[\['positive'\]\]"),
         ({"labels": []}, r"`labels` must be one or more of this model's labels"),
     ],
 )

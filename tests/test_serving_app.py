@@ -276,6 +276,19 @@ def test_a_server_that_was_not_started_is_not_ready(localize):
     assert ready.json()["ready"] is False
 
 
+def test_a_server_whose_reading_ended_wants_to_be_started_anew(localize):
+    async def run():
+        async with living({TEXT_TASK: localize}) as client:
+            before = await client.get("/health")
+            (working,) = client._transport.app.app.state.working
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
+            return before, await client.get("/health"), await client.get("/ready")
+
+    before, health, ready = asyncio.run(run())
+    assert (before.status_code, health.status_code, ready.status_code) == (200, 503, 503)
+
+
 def test_the_shipped_localizers_are_the_default():
     assert load_localizer(TEXT_TASK).labels == ["negative", "positive"]
     assert load_localizer(IMAGE_TASK, classifier="default").reader is not None

@@ -3,7 +3,6 @@
 import asyncio
 import random
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,8 @@ import psutil
 import pyarrow.parquet as pq
 
 from hf_anchornet.hub import SAMPLE_REVIEW
+
+from .free_port import find_free_port
 
 START_SECONDS = 180
 """How long a server may take to load its models."""
@@ -130,9 +131,7 @@ def running_server(command: Sequence[str]) -> Iterator[tuple[str, psutil.Process
     Raises:
         RuntimeError: if it ends or is not ready in time.
     """
-    with socket.socket() as place:
-        place.bind(("127.0.0.1", 0))
-        port = place.getsockname()[1]
+    port = find_free_port()
     address = f"http://127.0.0.1:{port}"
     process = subprocess.Popen([*command, "--port", str(port)])
     try:

@@ -5,17 +5,17 @@ from dataclasses import dataclass
 
 import torch
 
-from hf_anchornet.serve.serving_app import IMAGE_TASK, SHIPPED, TEXT_TASK, load_localizer, make_app
+from hf_anchornet.serve.serving_app import (
+    IMAGE_TASK,
+    SHIPPED,
+    TEXT_TASK,
+    load_localizer,
+    make_app,
+    run_app,
+)
 from hf_anchornet.serve.serving_limits import ServingOptions
 
 from .cli_options import OptionParser
-
-try:
-    import uvicorn
-except ImportError as error:
-    raise ImportError(
-        "the server needs uvicorn, which is not installed; `pip install 'hf-anchornet[serve]'`."
-    ) from error
 
 SERVE_EXAMPLE = """  anchornet serve --port 8000
   anchornet serve --text_localizer runs/localizer --text_classifier runs/cascade \\
@@ -72,10 +72,4 @@ def run_serve(argv: Sequence[str]) -> None:
         task: load_localizer(task, *sources, device=server.device, backend=server.backend)
         for task, sources in chosen.items()
     }
-    uvicorn.run(
-        make_app(pipelines, limits),
-        host=server.host,
-        port=server.port,
-        access_log=server.access_log,
-        timeout_graceful_shutdown=round(limits.deadline_s) + 1,
-    )
+    run_app(make_app(pipelines, limits), server.host, server.port, server.access_log)

@@ -1,12 +1,12 @@
 """Whether a folder may be published: a whole model, its weights sound, nothing pickled."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
 from hf_anchornet.cascade_anchornet import CASCADE_FILE, CLASSIFIER_FOLDER
+from hf_anchornet.cascade_file_anchornet import read_cascade_file
 from hf_anchornet.hub import find_classes
 from hf_anchornet.loading_anchornet import find_fault
 from hf_anchornet.train.training_options import CHECKPOINTS_FOLDER
@@ -19,8 +19,8 @@ def check_folder(folder: str | Path) -> None:
 
     Raises:
         ValueError: if it is no folder, holds no model that classifies texts or images, has a
-            pickled file, lacks its tokenizer or image processor, or if a weights file is damaged,
-            does not fit config.json or holds a number that is none.
+            pickled file, lacks its tokenizer or image processor, if its cascade.json is damaged, or
+            if a weights file is, does not fit config.json or holds a number that is none.
     """
     folder = Path(folder)
     if not (folder / "config.json").is_file():
@@ -31,7 +31,7 @@ def check_folder(folder: str | Path) -> None:
     _refuse_pickles(folder)
     _check_model(folder)
     if (folder / CASCADE_FILE).exists():
-        saved = json.loads((folder / CASCADE_FILE).read_text("utf-8"))
+        saved = _read_cascade(folder)
         if saved["classifier"] is None:
             _check_model(folder / CLASSIFIER_FOLDER)
         elif Path(saved["classifier"]).exists():
@@ -39,6 +39,15 @@ def check_folder(folder: str | Path) -> None:
                 f"`folder` must hold the cascade's classifier, got a {CASCADE_FILE} that refers to "
                 f"{saved['classifier']} on this machine; save it with `copy_classifier=True`."
             )
+
+
+def _read_cascade(folder: Path) -> dict[str, Any]:
+    try:
+        return read_cascade_file(folder / CASCADE_FILE)
+    except OSError as error:
+        raise ValueError(
+            f"`folder` must hold a sound {CASCADE_FILE}, got {str(folder)!r}: {error}"
+        ) from error
 
 
 def _refuse_pickles(folder: Path) -> None:

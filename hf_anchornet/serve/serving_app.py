@@ -7,6 +7,11 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import Annotated, Any
 
+import uvicorn
+from fastapi import FastAPI, HTTPException, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from transformers import pipeline
 from transformers.utils.logging import disable_progress_bar
 
@@ -23,16 +28,6 @@ from .serving_requests import (
     refuse_json,
     refuse_request,
 )
-
-try:
-    from fastapi import FastAPI, HTTPException, Query, Request
-    from fastapi.exceptions import RequestValidationError
-    from fastapi.responses import JSONResponse
-    from pydantic import BaseModel
-except ImportError as error:
-    raise ImportError(
-        "the server needs fastapi, which is not installed; `pip install 'hf-anchornet[serve]'`."
-    ) from error
 
 TEXT_TASK, IMAGE_TASK = DEFAULTS
 ROUTES = {TEXT_TASK: "spans", IMAGE_TASK: "patches"}
@@ -107,6 +102,24 @@ def make_app(
     return limits
 
 
+def run_app(app: Limits, host: str, port: int, access_log: bool = False) -> None:
+    """Serve until SIGTERM or Ctrl-C; what is held then is answered.
+
+    Args:
+        app: From `make_app`.
+        host: Address to listen on.
+        port: Port to listen on.
+        access_log: Whether to write a line for each request.
+    """
+    uvicorn.run(
+        app,
+        host=host,
+        port=port,
+        access_log=access_log,
+        timeout_graceful_shutdown=round(app.options.deadline_s) + 1,
+    )
+
+
 def _read(localize: LocalizationPipeline, items: list[Any], options: dict[str, Any]) -> list[Any]:
     if len(items) == 1:
         return [localize(items[0], **options)]
@@ -170,7 +183,9 @@ def _add_patches(
 def _add_states(app: FastAPI, limits: Limits, batchers: Mapping[str, Batcher]) -> None:
     @app.get("/health")
     async def health() -> JSONResponse:
-        """200 while the process answers at all."""
+        """200, or 503 if a task that reads requests has ended: start the process anew."""
+        if any(one.done() for one in app.state.working):
+            return JSONResponse({"status": "a task that reads requests has ended"}, 503)
         return JSONResponse({"status": "alive"})
 
     @app.get("/ready")

@@ -4,19 +4,13 @@ from collections.abc import Mapping
 from io import BytesIO
 from typing import Annotated, Any
 
+from fastapi import HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
 from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field
 
 from .serving_limits import ServingOptions
-
-try:
-    from fastapi import HTTPException, Request
-    from fastapi.exceptions import RequestValidationError
-    from fastapi.responses import JSONResponse
-    from pydantic import BaseModel, ConfigDict, Field
-except ImportError as error:
-    raise ImportError(
-        "the server needs fastapi, which is not installed; `pip install 'hf-anchornet[serve]'`."
-    ) from error
 
 IMAGE_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 """Those that are taken: for some of the rest Pillow runs other programs."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hf_anchornet.train.training_speed import (
+from hf_anchornet.bench.benchmark_training import (
     ScalingOptions,
     compare_rounds,
     launch_processes,

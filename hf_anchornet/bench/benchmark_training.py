@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,11 +21,12 @@ from hf_anchornet.configuration_anchornet import AnchorNetTextConfig
 from hf_anchornet.data import make_collator
 from hf_anchornet.evaluation import evaluate_accuracy
 from hf_anchornet.modeling_anchornet_text import AnchorNetTextForSequenceClassification
+from hf_anchornet.train.batches import make_loader
+from hf_anchornet.train.training import make_accelerator
+from hf_anchornet.train.training_loop import train
+from hf_anchornet.train.training_options import TrainingOptions
 
-from .batches import make_loader
-from .training import make_accelerator
-from .training_loop import train
-from .training_options import TrainingOptions
+from .free_port import find_free_port
 
 VOCABULARY_SIZE = 1000
 
@@ -145,12 +145,9 @@ def make_launch(num_processes: int, command: Sequence[str]) -> list[str]:
     """
     if num_processes == 1:
         return [sys.executable, *command]
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     launcher = f"-m accelerate.commands.launch --multi_gpu --num_processes {num_processes}"
     launcher += " --num_machines 1 --mixed_precision no --dynamo_backend no"
-    launcher += f" --main_process_port {port}"
+    launcher += f" --main_process_port {find_free_port()}"
     return [sys.executable, *launcher.split(), *command]
 
 
