@@ -193,7 +193,7 @@ def check_count(name: str, count: Any) -> int:
             f"`{name}` must be a whole number of at least 1, got {count!r}; give such a number or "
             "leave it out."
         )
-    check_at_most(name, MOST_COUNT, count)
+    check_at_most(name, MOST_COUNT, int(count))
     return int(count)
 
 

@@ -7,11 +7,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import Annotated, Any
 
-import uvicorn
-from fastapi import FastAPI, HTTPException, Query, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
-from pydantic import BaseModel
 from transformers import pipeline
 from transformers.utils.logging import disable_progress_bar
 
@@ -19,6 +14,16 @@ from hf_anchornet.hub import DEFAULTS, SAMPLE_IMAGE, register
 from hf_anchornet.pipeline_anchornet import LocalizationPipeline
 
 from .serving_batches import Batcher
+from .serving_extra import (
+    BaseModel,
+    FastAPI,
+    HTTPException,
+    JSONResponse,
+    Query,
+    Request,
+    RequestValidationError,
+    uvicorn,
+)
 from .serving_limits import Limits, ServingOptions
 from .serving_requests import (
     PatchRequest,

@@ -4,9 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
-import anyio
-from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from .serving_extra import ASGIApp, JSONResponse, Message, Receive, Scope, Send, anyio
 
 RETRY_AFTER_S = 1
 

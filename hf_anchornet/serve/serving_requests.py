@@ -4,12 +4,17 @@ from collections.abc import Mapping
 from io import BytesIO
 from typing import Annotated, Any
 
-from fastapi import HTTPException, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field
 
+from .serving_extra import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    HTTPException,
+    JSONResponse,
+    Request,
+    RequestValidationError,
+)
 from .serving_limits import ServingOptions
 
 IMAGE_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")

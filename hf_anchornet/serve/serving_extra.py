@@ -1,0 +1,33 @@
+"""What the server takes from the libraries of the extra `serve`; or what is missing."""
+
+try:
+    import anyio
+    import uvicorn
+    from fastapi import FastAPI, HTTPException, Query, Request
+    from fastapi.exceptions import RequestValidationError
+    from fastapi.responses import JSONResponse
+    from pydantic import BaseModel, ConfigDict, Field
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+except ImportError as error:
+    raise ImportError(
+        f"the server needs fastapi and uvicorn: pip install 'hf-anchornet[serve]' ({error})."
+    ) from error
+
+__all__ = [
+    "ASGIApp",
+    "BaseModel",
+    "ConfigDict",
+    "FastAPI",
+    "Field",
+    "HTTPException",
+    "JSONResponse",
+    "Message",
+    "Query",
+    "Receive",
+    "Request",
+    "RequestValidationError",
+    "Scope",
+    "Send",
+    "anyio",
+    "uvicorn",
+]
