@@ -223,7 +223,8 @@ def test_limits_out_of_range_are_named(name, value):
 )
 def test_a_missing_library_is_named_with_its_extra(library, module, monkeypatch):
     monkeypatch.setitem(sys.modules, library, None)
-    monkeypatch.delitem(sys.modules, f"hf_anchornet.serve.{module}", raising=False)
+    for loaded in ("serving_extra", module):
+        monkeypatch.delitem(sys.modules, f"hf_anchornet.serve.{loaded}", raising=False)
     with pytest.raises(ImportError, match=r"pip install 'hf-anchornet\[serve\]'"):
         __import__(f"hf_anchornet.serve.{module}")
 
