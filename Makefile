@@ -157,7 +157,8 @@ bench-evidence: $(VENV)/.installed  ## judge explanations: agreement, faithfulne
 	$(EVALUATE) --dataset $(DATA)/text/movie_rationales --model $(RUNS)/localizer_imdb --smoothing 3 \
 		$(EXPLAINERS) --output results/evidence_movie_rationales_gated.json
 	$(EVALUATE) --dataset $(DATA)/text/imdb_rationales --model $(RUNS)/localizer_imdb \
-		$(EXPLAINERS) --output results/evidence_imdb_rationales_gated.json
+		--calibration_split validation --explainers evidence refined_evidence $(OTHERS) shapley random \
+		--output results/evidence_imdb_rationales_gated.json
 	$(EVALUATE) --dataset $(DATA)/text/imdb_rationales --model $(RUNS)/minilm_crops --max_explained 40 \
 		--explainers $(OTHERS) shapley attention_rollout random \
 		--output results/evidence_imdb_rationales_minilm.json
