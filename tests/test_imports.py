@@ -312,7 +312,9 @@ MAY_IMPORT = {
     "serving_limits": {"serving_extra"},
     "serving_requests": {"serving_extra", "serving_limits"},
     "serving_app": RING
-    | {"hub", "serving_batches", "serving_extra", "serving_limits", "serving_requests"},
+    | {"hub", "serving_batches", "serving_extra", "serving_limits"}
+    | {"serving_memory", "serving_requests"},
+    "serving_memory": set(),
     "cli_serving": {"cli_options", "serving_app", "serving_limits"},
     "corpus": set(),
     "corpus_settings": RING | {"corpus", "hub"},

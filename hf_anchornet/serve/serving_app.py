@@ -25,6 +25,7 @@ from .serving_extra import (
     uvicorn,
 )
 from .serving_limits import Limits, ServingOptions
+from .serving_memory import trim_memory
 from .serving_requests import (
     PatchRequest,
     SpanRequest,
@@ -146,10 +147,11 @@ def _live(
             await loop.run_in_executor(thread, localize, SAMPLES[task])
         working = [asyncio.create_task(batcher.work()) for batcher in batchers.values()]
         app.state.working = working
+        tasks = [*working, asyncio.create_task(trim_memory(thread))]
         yield
-        for one in working:
+        for one in tasks:
             one.cancel()
-        await asyncio.gather(*working, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         thread.shutdown()
 
     return live
