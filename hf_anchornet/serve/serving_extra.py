@@ -1,4 +1,4 @@
-"""What the server takes from the libraries of the extra `serve`; or what is missing."""
+"""What the server takes from the libraries of the extra `serve`, or an error that names it."""
 
 try:
     import anyio
