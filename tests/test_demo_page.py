@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 from hf_anchornet import SAMPLE_IMAGE
+from hf_anchornet.bench.free_port import find_free_port
 
 ROOT = Path(__file__).parent.parent
 FLAGS = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync
@@ -38,9 +39,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def served():
     """Where the script serves the demo, and the process in which it does."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = find_free_port()
     command = [sys.executable, str(ROOT / "scripts" / "app.py"), "--port", str(port)]
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as server:

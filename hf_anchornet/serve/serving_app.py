@@ -188,19 +188,20 @@ def _add_patches(
 
 
 def _add_states(app: FastAPI, limits: Limits, batchers: Mapping[str, Batcher]) -> None:
+    def has_ended() -> bool:
+        return any(one.done() for one in app.state.working)
+
     @app.get("/health")
     async def health() -> JSONResponse:
         """200, or 503 if a task that reads requests has ended: start the process anew."""
-        if any(one.done() for one in app.state.working):
+        if has_ended():
             return JSONResponse({"status": "a task that reads requests has ended"}, 503)
         return JSONResponse({"status": "alive"})
 
     @app.get("/ready")
     async def ready() -> JSONResponse:
         """200 if a request would be taken now, else 503; and what was done so far."""
-        working = app.state.working
-        alive = bool(working) and not any(one.done() for one in working)
-        is_ready = alive and not limits.is_full
+        is_ready = bool(app.state.working) and not has_ended() and not limits.is_full
         counts = {
             ROUTES[task]: {"answered": batcher.answered, "calls": batcher.calls}
             for task, batcher in batchers.items()
