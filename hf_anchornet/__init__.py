@@ -4,10 +4,26 @@ Importing the package makes its models and pipelines known to transformers. That
 transformers, for the command line's `--help` too: transformers has no way to register by name.
 """
 
-from .cascade_anchornet import Cascade
-from .configuration_anchornet import AnchorNetImageConfig, AnchorNetTextConfig
-from .export_anchornet import export_onnx
-from .hub import (
+from hf_anchornet.model.cascade import Cascade
+from hf_anchornet.model.configuration_anchornet import AnchorNetImageConfig, AnchorNetTextConfig
+from hf_anchornet.model.export_onnx import export_onnx
+from hf_anchornet.model.image_processing_anchornet import AnchorNetImageProcessor
+from hf_anchornet.model.image_reader import PatchReader
+from hf_anchornet.model.modeling_anchornet_image import (
+    AnchorNetForImageClassification,
+    AnchorNetImageModel,
+)
+from hf_anchornet.model.modeling_anchornet_text import (
+    AnchorNetTextForSequenceClassification,
+    AnchorNetTextModel,
+)
+from hf_anchornet.model.pipeline_anchornet_image import PatchLocalizationPipeline
+from hf_anchornet.model.pipeline_anchornet_text import SpanLocalizationPipeline
+from hf_anchornet.model.text_reader import SpanReader
+from hf_anchornet.views.image_view import PatchView
+from hf_anchornet.views.text_view import SpanView
+
+from .registration import (
     DEFAULT_IMAGE_CLASSIFIER,
     DEFAULT_IMAGE_LOCALIZER,
     DEFAULT_TEXT_CLASSIFIER,
@@ -16,16 +32,7 @@ from .hub import (
     SAMPLE_REVIEW,
     register,
 )
-from .image_processing_anchornet import AnchorNetImageProcessor
-from .modeling_anchornet_image import AnchorNetForImageClassification, AnchorNetImageModel
-from .modeling_anchornet_text import AnchorNetTextForSequenceClassification, AnchorNetTextModel
-from .patch_reader_anchornet import PatchReader
-from .pipeline_anchornet_image import PatchLocalizationPipeline
-from .pipeline_anchornet_text import SpanLocalizationPipeline
-from .span_reader_anchornet import SpanReader
 from .version import __version__
-from .visualization_image import PatchView
-from .visualization_text import SpanView
 
 register()
 

@@ -36,13 +36,13 @@ from hf_anchornet import (
     PatchReader,
     SpanLocalizationPipeline,
     SpanReader,
-    backend_anchornet,
-    export_anchornet,
 )
-from hf_anchornet.bench.benchmark_training import make_launch
-from hf_anchornet.exit_rule_anchornet import ExitRule
-from hf_anchornet.image_localizer_anchornet import ImageLocalizer
-from hf_anchornet.text_localizer_anchornet import TextLocalizer
+from hf_anchornet.model import backend as backend_anchornet
+from hf_anchornet.model import export_onnx as export_anchornet
+from hf_anchornet.model.cascade_rule import ExitRule
+from hf_anchornet.model.image_localizer import ImageLocalizer
+from hf_anchornet.model.text_localizer import TextLocalizer
+from scripts.benchmarks.training import make_launch
 
 ROOT = Path(__file__).parent.parent
 VOCABULARY = ["[PAD]", "[UNK]", "good", "bad", "film", "the", "a", "was", "not", ".", ",", "café"]

@@ -1,12 +1,17 @@
 """Small corpora and jobs over them."""
 
+import os
+import signal
+import time
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from conftest import assert_same
 
-from hf_anchornet.corpora.corpus import TEXT_TASK, CorpusJob
+from hf_anchornet.corpora.job import TEXT_TASK, CorpusJob
+from hf_anchornet.corpora.settings import load_pipeline
 
 TEXTS = [
     "good",
@@ -57,3 +62,31 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 def list_files(folder: Path) -> list[str]:
     """Names of all files below a folder, hidden ones too."""
     return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+
+
+def check_answers(job, out, num_shards=3):
+    localize = load_pipeline(job)
+    assert list_files(out) == [f"{number}.parquet" for number in range(num_shards)]
+    for number in range(num_shards):
+        rows = read_rows(out / f"{number}.parquet")
+        assert [row["id"] for row in rows] == list(range(len(TEXTS) - number))
+        for row, expected in zip(rows, localize(TEXTS[number:]), strict=True):
+            del expected["cost"]
+            assert_same({key: row[key] for key in expected}, expected)
+
+
+def kill_the_worker_of(name: str, out: Path) -> bool:
+    """Kill the process that has a shard open for writing; whether there was one."""
+    deadline = time.monotonic() + 500
+    while time.monotonic() < deadline:
+        for link in Path("/proc").glob("[0-9]*/fd/*"):
+            try:
+                opened = str(link.readlink())
+            except OSError:
+                continue
+            pid = int(link.parts[2])
+            if opened.startswith(f"{out}/.{name}.") and pid != os.getpid():
+                os.kill(pid, signal.SIGKILL)
+                return True
+        time.sleep(0.01)
+    return False

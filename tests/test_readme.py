@@ -7,12 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from hf_anchornet import (
-    DEFAULT_TEXT_CLASSIFIER,
-    DEFAULT_TEXT_LOCALIZER,
-    cascade_anchornet,
-    pipeline_anchornet_text,
-)
+from hf_anchornet import DEFAULT_TEXT_CLASSIFIER, DEFAULT_TEXT_LOCALIZER
+from hf_anchornet.model import cascade as cascade_anchornet
+from hf_anchornet.model import pipeline_anchornet_text
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "model_cards").glob("*[!e].md"))]

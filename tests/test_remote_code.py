@@ -22,7 +22,7 @@ from hf_anchornet import (
     PatchLocalizationPipeline,
     SpanLocalizationPipeline,
 )
-from hf_anchornet.text_localizer_anchornet import TextLocalizer
+from hf_anchornet.model.text_localizer import TextLocalizer
 
 TEXTS = ["the film was not good, a bad café film", "", "good \U0001f44d\U0001f3fd\r\nbad"]
 START = f"""

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hf_anchornet.cli import main
+from hf_anchornet.cli.main import main
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "tutorial.md").read_text("utf-8")

@@ -1,1 +1,1 @@
-"""Explanations of any classifier, and how true they are."""
+"""Explainers and the models they explain."""

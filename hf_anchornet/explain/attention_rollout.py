@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from .explained_text import ReadText, TextSubject
+from .text_subject import ReadText, TextSubject
 
 
 def roll_out(attentions: Sequence[Tensor]) -> Tensor:

@@ -8,10 +8,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hf_anchornet.geometry_anchornet import spread_over_pixels
+from hf_anchornet.model.geometry import spread_over_pixels
 
 from .captum_extra import import_captum
-from .explained_image import ImageSubject
+from .image_subject import ImageSubject
 
 
 def compute_grad_cam(

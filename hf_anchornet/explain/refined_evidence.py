@@ -5,10 +5,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hf_anchornet.geometry_anchornet import Window
-from hf_anchornet.spans_anchornet import attribute_tokens
-from hf_anchornet.text_localizer_anchornet import TextLocalizer
-from hf_anchornet.words_anchornet import LocatedText, Words
+from hf_anchornet.model.geometry import Window
+from hf_anchornet.model.text_localizer import TextLocalizer
+from hf_anchornet.model.text_spans import attribute_tokens
+from hf_anchornet.model.text_words import LocatedText, Words
 
 
 def refine_evidence(localizer: TextLocalizer, text: str, label: int) -> NDArray[np.float64]:

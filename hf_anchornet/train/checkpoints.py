@@ -21,9 +21,15 @@ from accelerate.utils import broadcast_object_list, gather_object
 from torch import nn
 from torch.utils.data import DataLoader
 
+from hf_anchornet.files import (
+    CHECKPOINTS_FOLDER,
+    SUMS_FILE,
+    find_damage,
+    finish_folder,
+    start_folder,
+)
+
 from .batches import EpochOrder
-from .training_options import CHECKPOINTS_FOLDER
-from .whole_folders import SUMS_FILE, find_damage, finish_folder, start_folder
 
 logger = logging.getLogger(__name__)
 

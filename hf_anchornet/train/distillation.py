@@ -16,10 +16,11 @@ from transformers import (
     pipeline,
 )
 
-from hf_anchornet.classifier_anchornet import count_readable_tokens
-from hf_anchornet.data import DataOptions, tokenize
-from hf_anchornet.loading_anchornet import load_whole
-from hf_anchornet.words_anchornet import Words, encodable
+from hf_anchornet.data.splits import DataOptions
+from hf_anchornet.data.texts import tokenize
+from hf_anchornet.model.classifier import count_readable_tokens
+from hf_anchornet.model.loading import load_whole
+from hf_anchornet.model.text_words import Words, encodable
 
 PIECE_WORDS = (16, 48)
 """A piece ends with the first sentence that ends between these, or at the latter."""

@@ -9,8 +9,8 @@ from torch.utils.data import DataLoader
 
 from .batches import EpochOrder
 from .checkpoints import check_order, describe_rows
+from .options import TrainingOptions
 from .streams import StreamLoader
-from .training_options import TrainingOptions
 
 
 class RowEpochs:

@@ -8,11 +8,11 @@ from datasets import Dataset, IterableDataset
 from datasets import Image as ImageFeature
 from torch import Tensor
 
-from hf_anchornet.data import DataOptions, check_column
-from hf_anchornet.data_source import count_rows, name_tar_columns, open_held_out, open_stream
+from hf_anchornet.data.sources import count_rows, name_tar_columns, open_held_out, open_stream
+from hf_anchornet.data.splits import DataOptions, check_column
 
+from .options import TrainingOptions
 from .streams import Row, StreamLoader, StreamSettings, order_rows
-from .training_options import TrainingOptions
 
 MakeBatch = Callable[[list[Row]], dict[str, Tensor]]
 

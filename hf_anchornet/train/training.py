@@ -11,13 +11,13 @@ from torch import nn
 from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from hf_anchornet.data import make_collator
-from hf_anchornet.evaluation import evaluate_accuracy
+from hf_anchornet.data.texts import make_collator
+from hf_anchornet.evaluation.accuracy import evaluate_accuracy
 
 from .batches import make_loader
+from .loop import train
+from .options import TrainingOptions
 from .streams import StreamLoader
-from .training_loop import train
-from .training_options import TrainingOptions
 
 
 class Processor(Protocol):

@@ -1,0 +1,1 @@
+"""Stages, thresholds and temperatures of a cascade, from a validation split."""

@@ -1,0 +1,208 @@
+"""The answers to one shard: rows of alike length together, written in their own order."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from io import BytesIO
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from fsspec.core import url_to_fs
+from PIL import Image
+
+from hf_anchornet.model.pipeline_anchornet import LocalizationPipeline
+
+from .job import (
+    SETTINGS,
+    TEXT_TASK,
+    CorpusJob,
+    Shard,
+    describe_shard,
+    name_temporary,
+    name_unreadable,
+    open_parquet,
+)
+from .settings import make_schema, name_answers
+
+Report = Callable[[Sequence[int]], None]
+"""Hears which rows of a shard are read next, before they are."""
+
+FAILURES = (ArithmeticError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError)
+"""What a pipeline raises for an input that it cannot read."""
+NUM_NAMED = 8  # rows that an error lists
+
+
+def localize_shard(
+    localize: LocalizationPipeline,
+    shard: Shard,
+    job: CorpusJob,
+    settings: dict[str, Any],
+    report: Report,
+) -> None:
+    """Write the answers of one shard: the whole file or, if anything fails, none.
+
+    Args:
+        localize: The pipeline of the job.
+        shard: What to read and where to write.
+        job: The job.
+        settings: See `describe_settings`.
+        report: Hears which rows are read next.
+
+    Raises:
+        ValueError: if the shard or one of its rows cannot be read, naming both.
+    """
+    files, target = url_to_fs(shard.target)
+    temporary = name_temporary(target)
+    files.makedirs(files._parent(target), exist_ok=True)
+    inputs, source = url_to_fs(shard.source)
+    try:
+        with inputs.open(source, "rb") as read, files.open(temporary, "wb") as written:
+            reader = open_parquet(read, shard.source)
+            tables = _answer_groups(localize, reader, shard, job, report)
+            _write(written, next(tables), tables, shard, settings)
+        files.mv(temporary, target)
+    finally:
+        if files.exists(temporary):
+            files.rm_file(temporary)
+
+
+def _write(
+    stream: Any, head: pa.Table, tables: Iterator[pa.Table], shard: Shard, settings: dict[str, Any]
+) -> None:
+    """Write tables as row groups; `head` has their columns and no row."""
+    described = json.dumps(describe_shard(shard, settings))
+    schema = head.schema.with_metadata({SETTINGS: described.encode()})
+    num_rows = 0
+    with pq.ParquetWriter(stream, schema) as writer:
+        for table in tables:
+            writer.write_table(table.cast(schema), row_group_size=table.num_rows)
+            num_rows += table.num_rows
+    if num_rows != shard.num_rows:
+        raise ValueError(
+            f"Shard {shard.source} must stay as it is while it is read, got {num_rows} rows "
+            f"instead of {shard.num_rows}; start again."
+        )
+
+
+def _answer_groups(
+    localize: LocalizationPipeline,
+    reader: pq.ParquetFile,
+    shard: Shard,
+    job: CorpusJob,
+    report: Report,
+) -> Iterator[pa.Table]:
+    """Carried columns and answers: first without a row, then of each group of rows in order."""
+    schema = make_schema(job, localize.reader is not None)
+    names = name_answers(job, localize.reader is not None)
+
+    def join(carried: pa.Table, answers: Sequence[Mapping[str, Any]]) -> pa.Table:
+        found = pa.Table.from_pylist(answers, schema)
+        columns = [carried.column(name) for name in job.columns] + found.columns
+        return pa.table(columns, names=[*job.columns, *names])
+
+    yield join(reader.schema_arrow.empty_table(), [])
+    first = 0
+    for group in _read_groups(reader, shard, job):
+        items = group.column(job.column).to_pylist()
+        rows = range(first, first + len(items))
+        yield join(group, answer_rows(localize, items, rows, shard.source, job, report))
+        first += len(items)
+
+
+def _read_groups(reader: pq.ParquetFile, shard: Shard, job: CorpusJob) -> Iterator[pa.Table]:
+    """The columns that are needed of at most `rows_per_group` rows at a time."""
+    wanted = list(dict.fromkeys((job.column, *job.columns)))
+    batches = reader.iter_batches(job.rows_per_group, columns=wanted, use_threads=False)
+    while True:
+        try:
+            batch = next(batches, None)
+        except (pa.ArrowException, OSError) as error:
+            raise name_unreadable(shard.source, error) from error
+        if batch is None:
+            return
+        yield pa.Table.from_batches([batch])
+
+
+def answer_rows(
+    localize: LocalizationPipeline,
+    items: Sequence[Any],
+    rows: Sequence[int],
+    name: str,
+    job: CorpusJob,
+    report: Report,
+) -> list[dict[str, Any]]:
+    """The pipeline's answers in the order of the inputs, which it reads by their length.
+
+    Args:
+        localize: The pipeline.
+        items: Texts or images.
+        rows: Their places in the shard, from 0.
+        name: The shard's, for errors.
+        job: The job.
+        report: Hears which rows are read next.
+
+    Raises:
+        ValueError: naming the row that cannot be read.
+    """
+    measure = len_of_text if job.task == TEXT_TASK else shape_of_image
+    lengths = [measure(item) for item in items]
+    order = sorted(range(len(items)), key=lengths.__getitem__)
+    answers: list[dict[str, Any]] = [{}] * len(items)
+    for start in range(0, len(order), job.batch_size):
+        places = order[start : start + job.batch_size]
+        report([rows[place] for place in places])
+        batch = [items[place] for place in places]
+        try:
+            found = localize(batch, batch_size=len(batch))
+        except FAILURES as error:
+            _raise_for_row(localize, batch, [rows[place] for place in places], name, error)
+        for place, answer in zip(places, found, strict=True):
+            answers[place] = answer
+    return answers
+
+
+def _raise_for_row(
+    localize: LocalizationPipeline,
+    batch: Sequence[Any],
+    rows: Sequence[int],
+    name: str,
+    failure: Exception,
+) -> None:
+    """Raise the error of the first row of a batch that fails alone, too."""
+    for row, item in sorted(zip(rows, batch, strict=True), key=lambda pair: pair[0]):
+        place = f"Row {row} (from 0) of {name}"
+        try:
+            localize.check_input(item, place)
+            localize([item])
+        except FAILURES as error:
+            told = str(error).removeprefix("item 0 of `inputs`").lstrip(" :")
+            message = told if told.startswith(place) else f"{place}: {told}"
+            raise ValueError(message) from error
+    raise ValueError(
+        f"{name_rows(rows)} of {name} must fit in memory together, got: {failure}; lower "
+        "`batch_size`."
+    ) from failure
+
+
+def name_rows(rows: Sequence[int]) -> str:
+    """Rows for an error, the first few of many."""
+    named = ", ".join(map(str, rows[:NUM_NAMED]))
+    more = len(rows) - NUM_NAMED
+    return f"Rows {named}{f' and {more} more' if more > 0 else ''} (from 0)"
+
+
+def len_of_text(item: Any) -> int:
+    """Characters; 0 of what is no text."""
+    return len(item) if isinstance(item, str) else 0
+
+
+def shape_of_image(item: Any) -> float:
+    """Width over height by the header of the file; 0 of what has none, which is told later."""
+    held = (item.get("bytes") or item.get("path")) if isinstance(item, Mapping) else item
+    if not held or not isinstance(held, bytes | str):
+        return 0.0
+    try:
+        with Image.open(BytesIO(held) if isinstance(held, bytes) else held) as picture:
+            return picture.width / picture.height
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return 0.0

@@ -1,0 +1,1 @@
+"""Rows of any `datasets` source: columns, labels, texts and images."""

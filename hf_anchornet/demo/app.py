@@ -1,0 +1,269 @@
+"""The web demo, in Gradio: paste a text or drop a photo, see what decided and what it saves.
+
+Nothing leaves the machine: no share link, no analytics, no fonts from elsewhere, and the server
+listens on loopback unless `GRADIO_SERVER_NAME` says otherwise, as a Space does.
+"""
+
+import html
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from typing import Any
+
+from safetensors import SafetensorError
+
+from hf_anchornet.registration import SAMPLE_IMAGE, SAMPLE_REVIEW
+from hf_anchornet.views.base import clean_line
+
+from .answers import MOST_CHARACTERS, MOST_FILE_BYTES, load_models, show_image, show_text, warm_up
+from .models import BUDGETS, NEVER, DemoModels, DemoOptions
+from .views import CSS
+
+try:
+    import gradio as gr
+except ImportError as error:
+    raise ImportError(
+        "the web demo needs gradio, which is not installed; `pip install 'hf-anchornet[demo]'`."
+    ) from error
+
+_EXAMPLE = "A dull start, but the cast is superb and the ending is a joy: I loved this film."
+_HEADER = """<div class="anchornet"><h1>AnchorNet: what decided, and what it saves</h1>
+<p>A small localizer labels a text or a photo and shows exactly which parts decided. A classifier
+then reads these parts instead of everything, if it is asked at all.</p></div>"""
+_WAITING = '<div class="anchornet"><p>The answer appears here.</p></div>'
+# A region must be there before what it announces, so it is the element that Gradio fills.
+_ANNOUNCE = "element.setAttribute('role', 'status'); element.setAttribute('aria-live', 'polite');"
+# Gradio's own shades are too weak to read on white (WCAG 2.2, 1.4.3: at least 4.5 to 1).
+_SHADES = {
+    "body_text_color_subdued": "*neutral_600",
+    "body_text_color_subdued_dark": "*neutral_300",
+    "block_title_text_color": "*neutral_800",
+    "block_info_text_color": "*neutral_600",
+    "block_info_text_color_dark": "*neutral_300",
+    "block_label_text_color": "*neutral_700",
+    "color_accent": "*primary_700",
+    "slider_color": "*primary_700",
+    "checkbox_background_color_selected": "*primary_700",
+    "checkbox_border_color_selected": "*primary_700",
+    "button_primary_background_fill": "*primary_700",
+    "button_primary_background_fill_hover": "*primary_800",
+    "button_primary_background_fill_dark": "*primary_700",
+    "button_primary_text_color": "white",
+}
+
+
+@dataclass(frozen=True)
+class _Tab:
+    """What differs between texts and photos.
+
+    Attributes:
+        task: Whose models it asks.
+        title: What it reads, the name of its input.
+        parts: What is shown of that.
+        window: What a window of some size is called.
+        budget: Name of the budget, its smallest and its largest value.
+        show: From input, models and options to verdict and details.
+    """
+
+    task: str
+    title: str
+    parts: str
+    window: str
+    budget: tuple[str, int, int]
+    show: Callable[[Any, DemoModels, DemoOptions], tuple[str, str]]
+
+
+_TEXT = _Tab("span-localization", "Text", "spans", "{}-token window", ("Tokens", 8, 256), show_text)
+_PHOTO = _Tab("patch-localization", "Photo", "boxes", "{}-px window", ("Patches", 1, 5), show_image)
+
+
+@contextmanager
+def shown_errors() -> Iterator[None]:
+    """Turn errors of inputs and models into messages for the user, without a traceback.
+
+    Raises:
+        gradio.Error: instead of them.
+    """
+    try:
+        yield
+    except (
+        ImportError,
+        OSError,
+        RuntimeError,
+        SafetensorError,
+        TypeError,
+        ValueError,
+    ) as error:
+        # Gradio takes a message for HTML.
+        message = html.escape(clean_line(str(error), 600))
+        raise gr.Error(message, print_exception=False) from None
+
+
+def build_app() -> gr.Blocks:
+    """The page, its models loaded."""
+    app = gr.Blocks(title="AnchorNet", analytics_enabled=False)
+    with app:
+        gr.HTML(_HEADER, apply_default_css=False)
+        with gr.Tabs():
+            for tab in (_TEXT, _PHOTO):
+                with gr.Tab(tab.title):
+                    _build_tab(tab, load_models(tab.task))
+    return app
+
+
+def launch(port: int | None = None) -> None:
+    """Serve the demo on loopback until it is stopped.
+
+    Args:
+        port: By default `GRADIO_SERVER_PORT` or the first free one from 7860 on.
+    """
+    warm_up()
+    with suppress(ImportError):  # where it is installed, Gradio imports it at the first click
+        import_module("matplotlib.pyplot")
+    fonts = ["system-ui", "sans-serif"]
+    theme = gr.themes.Default(
+        primary_hue="teal", neutral_hue="slate", font=fonts, font_mono=["monospace"]
+    )
+    build_app().launch(
+        share=False,
+        server_port=port,
+        footer_links=[],
+        run_history=False,
+        max_file_size=MOST_FILE_BYTES,
+        ssr_mode=False,
+        theme=theme.set(**_SHADES),
+        css=CSS,
+    )
+
+
+def _build_tab(tab: _Tab, models: DemoModels) -> None:
+    """Input, options and answer of a tab."""
+    names = gr.State(("", ""))
+    with gr.Row():
+        with gr.Column(scale=2, min_width=300):
+            source = _build_source(tab)
+            button = gr.Button("Show what decided", variant="primary")
+            examples = _build_examples(tab, source)
+            options = _build_options(tab, models)
+            _build_models(tab, names, options)
+        with gr.Column(scale=4, min_width=300):
+            shown: dict[str, Any] = {"apply_default_css": False, "elem_classes": tab.title}
+            verdict = gr.HTML(_WAITING, js_on_load=_ANNOUNCE, **shown)
+            details = gr.HTML(**shown)
+    # Raw inputs: Gradio itself would open a broken picture and tell of it by a traceback.
+    run: dict[str, Any] = {
+        "fn": partial(_run, tab),
+        "inputs": [source, names, *options],
+        "outputs": [verdict, details],
+        "preprocess": False,
+        "api_visibility": "private",
+    }
+    button.click(**run)
+    examples.load_input_event.then(**run)
+    if tab is _TEXT:
+        source.submit(**run)
+
+
+def _build_source(tab: _Tab) -> Any:
+    if tab is _PHOTO:
+        return gr.Image(label=tab.title, sources=["upload", "clipboard"], height=260)
+    return gr.Textbox(
+        label=tab.title,
+        info=f"At most {MOST_CHARACTERS:,} characters. Shift + Enter is the button below.",
+        lines=6,
+        max_lines=12,
+    )
+
+
+def _build_examples(tab: _Tab, source: Any) -> Any:
+    review = SAMPLE_REVIEW.read_text(encoding="utf-8").strip()
+    texts = {"One sentence": _EXAMPLE, "A film review": review}
+    chosen = texts if tab is _TEXT else {"A photo of an airfield": str(SAMPLE_IMAGE)}
+    return gr.Examples(
+        [[example] for example in chosen.values()],
+        [source],
+        example_labels=list(chosen),
+        cache_examples=False,
+        api_visibility="private",
+    )
+
+
+def _build_options(tab: _Tab, models: DemoModels) -> list[Any]:
+    """The controls, in the order in which `_run` takes them."""
+    name, smallest, largest = tab.budget
+    budget = f"{name} that the classifier may read"
+    asked = "The classifier is asked where the localizer is less sure; at 1 always."
+    windows = _name_windows(tab, models)
+    with gr.Accordion("Options", open=False):
+        return [
+            gr.Slider(1, 10, 5, step=1, label=f"Most {tab.parts} to show"),
+            gr.CheckboxGroup(windows, value=models.sizes, label=f"Sizes of these {tab.parts}"),
+            gr.Slider(smallest, largest, BUDGETS[tab.task], step=1, label=budget),
+            gr.Slider(0, 1, NEVER, step=0.01, label="Exit threshold", info=asked),
+            gr.Checkbox(False, label="Stages and thresholds as calibrated", visible=False),
+        ]
+
+
+def _build_models(tab: _Tab, names: gr.State, options: Sequence[Any]) -> None:
+    """Two names of models and the button that loads them."""
+    with gr.Accordion("Models", open=False):
+        localizer = gr.Textbox(
+            label="Localizer",
+            info="Hub id or folder, that of a cascade, too. Empty: the shipped one.",
+        )
+        classifier = gr.Textbox(
+            label="Classifier",
+            info="Hub id or folder. Empty: that of the cascade; for the shipped localizer the "
+            "shipped one; else none.",
+        )
+        button = gr.Button("Load these models")
+        loaded = gr.HTML(js_on_load=_ANNOUNCE, apply_default_css=False)
+    _, *changed = options
+    button.click(
+        partial(_load, tab),
+        [localizer, classifier],
+        [names, *changed, loaded],
+        api_visibility="private",
+    )
+
+
+def _load(tab: _Tab, localizer: str, classifier: str) -> list[Any]:
+    """Load models and fit the controls to them."""
+    names = (localizer.strip(), classifier.strip())
+    with shown_errors():
+        models = load_models(tab.task, *names)
+    reads = models.cascade is not None
+    kind = "a localizer and a classifier" if reads else "a localizer, which answers alone"
+    if models.calibrated:
+        kind = "a calibrated cascade"
+    return [
+        names,
+        gr.CheckboxGroup(_name_windows(tab, models), value=models.sizes),
+        gr.Slider(visible=reads and not models.calibrated),
+        gr.Slider(visible=reads),
+        gr.Checkbox(models.calibrated, visible=models.calibrated),
+        f'<div class="anchornet"><p>Loaded: {kind}.</p></div>',
+    ]
+
+
+def _name_windows(tab: _Tab, models: DemoModels) -> list[tuple[str, int]]:
+    return [(tab.window.format(size), size) for size in models.sizes]
+
+
+def _run(
+    tab: _Tab,
+    source: Any,
+    names: Sequence[str],
+    top_k: int,
+    scales: Sequence[int],
+    budget: int,
+    exit_threshold: float,
+    calibrated: bool,
+) -> tuple[str, str]:
+    """What a click shows."""
+    threshold = None if calibrated else exit_threshold
+    with shown_errors():
+        models = load_models(tab.task, *names)
+        return tab.show(source, models, DemoOptions(top_k, scales, budget, threshold))

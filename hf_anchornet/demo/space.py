@@ -1,0 +1,48 @@
+"""The web demo as a folder that runs as a Hugging Face Space."""
+
+from importlib.metadata import requires, version
+from os import PathLike
+from pathlib import Path
+from shutil import copytree, ignore_patterns
+
+_APP = """from hf_anchornet.demo.app import launch
+
+launch()
+"""
+
+_README = """---
+title: AnchorNet
+emoji: ⚓
+colorFrom: green
+colorTo: blue
+sdk: gradio
+sdk_version: {gradio}
+app_file: app.py
+license: apache-2.0
+short_description: What decided a label, and what reading only that saves
+---
+
+The web demo of hf_anchornet: paste a text or drop a photo, see the parts that decided its label,
+and what it saves to let a classifier read only those.
+"""
+
+
+def write_space(folder: str | PathLike[str]) -> None:
+    """Write `app.py`, `README.md`, `requirements.txt` and this package with its shipped models.
+
+    Args:
+        folder: Where to; it is made, or must be empty.
+
+    Raises:
+        FileExistsError: if there is something in it.
+    """
+    target = Path(folder)
+    if target.exists() and any(target.iterdir()):
+        raise FileExistsError(f"`folder` must be empty, got {target}; choose another or empty it.")
+    package = Path(__file__).parents[1]
+    copytree(package, target / package.name, ignore=ignore_patterns("__pycache__"))
+    (target / "app.py").write_text(_APP, encoding="utf-8")
+    readme = _README.format(gradio=version("gradio"))
+    (target / "README.md").write_text(readme, encoding="utf-8")
+    needed = [name for name in requires("hf-anchornet") or () if "extra ==" not in name]
+    (target / "requirements.txt").write_text("\n".join(needed) + "\n", encoding="utf-8")

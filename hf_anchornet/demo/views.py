@@ -1,0 +1,220 @@
+"""The web demo's answers as HTML: what decided, which answers there are, what they cost.
+
+Colour never stands alone, and no text of a user or a model reaches the page unescaped.
+"""
+
+import html
+from base64 import b64encode
+from collections.abc import Sequence
+from io import BytesIO
+
+from PIL import Image
+
+from hf_anchornet.model.cascade_rule import FULL
+from hf_anchornet.model.image_reader import cut_square
+from hf_anchornet.views.base import REPLACEMENTS, Record, clean
+from hf_anchornet.views.image_view import draw_panels
+from hf_anchornet.views.text_view import render_html
+
+from .models import ROUNDS, Answer, Comparison, Reading
+
+LONGEST_SIDE_PX = 640
+"""Larger photos are drawn with this longer side."""
+
+CSS = """
+.gradio-container { max-width: 75rem !important; margin: 0 auto !important; }
+.anchornet { font-size: 1rem; line-height: 1.5; color: var(--body-text-color); }
+.anchornet h1 { font-size: 1.6rem; line-height: 1.25; font-weight: 700; margin: .5rem 0; }
+.anchornet h2 { font-size: 1.05rem; font-weight: 600; margin: .75rem 0 .6rem; }
+.anchornet h3 { font-size: .875rem; font-weight: 600; margin: 0; }
+.anchornet p { margin: .25rem 0; overflow-wrap: anywhere; }
+.anchornet .verdict { border-left: 4px solid var(--color-accent); padding: .25rem 0 .25rem .9rem; }
+.anchornet .verdict strong { font-size: 1.35rem; line-height: 1.3; }
+.anchornet .cards { display: grid; gap: .75rem;
+  grid-template-columns: repeat(auto-fit, minmax(10rem, 1fr)); }
+.anchornet .card { border: 1px solid var(--border-color-primary); border-radius: .5rem;
+  padding: .7rem .8rem; background: var(--block-background-fill); }
+.anchornet .card strong { display: block; font-size: 1.15rem; margin-top: .5rem;
+  overflow-wrap: anywhere; }
+.anchornet .card p { font-size: .8125rem; margin: .4rem 0 0; }
+.anchornet .card b { font-weight: 600; font-variant-numeric: tabular-nums; }
+.anchornet .bar { height: .4rem; border-radius: .2rem; margin-top: .6rem;
+  background: var(--border-color-primary); }
+.anchornet .bar span { display: block; height: 100%; border-radius: .2rem;
+  background: var(--color-accent); }
+.anchornet blockquote { margin: 0; padding: .6rem .9rem; border-radius: .5rem;
+  border: 1px solid var(--border-color-primary); overflow-wrap: anywhere; }
+.anchornet .pictures { display: flex; flex-wrap: wrap; gap: .75rem; }
+.anchornet .pictures figure { margin: 0; flex: 1 1 14rem; min-width: 0; }
+.anchornet .pictures img { width: 100%; height: auto; border-radius: .5rem; }
+.anchornet .crops img { width: 6rem; height: 6rem; border-radius: .5rem; margin-right: .5rem; }
+.anchornet figcaption, .anchornet small { font-size: .875rem; }
+.anchornet table { border-collapse: collapse; font-size: .875rem; margin-top: .75rem; }
+.anchornet .scroll { overflow-x: auto; }
+.anchornet th, .anchornet td { text-align: left; padding: .2rem .8rem .2rem 0; white-space: nowrap;
+  border-bottom: 1px solid var(--border-color-primary); }
+.anchornet td { font-variant-numeric: tabular-nums; }
+.anchornet mark sup { font-weight: 600; white-space: nowrap; }
+"""
+
+
+_MEASURED = f"""Milliseconds are the median of {ROUNDS} runs in this very call, without the
+drawing; the bars compare multiply-adds."""
+
+
+def render_verdict(answer: Answer) -> str:
+    """The answer and what it saved, in a sentence or two."""
+    comparison = answer.comparison
+    if comparison is None:
+        saying = _say(answer.result["label"], answer.result["score"])
+        return _wrap(f'<p class="verdict">{saying}<br>The localizer alone; no classifier.</p>')
+    together, full = comparison.together, comparison.full
+    who = "localizer and classifier" if comparison.stage else "the localizer alone"
+    if full is None:
+        rest = "Nothing in it is a token for the classifier."
+    else:
+        same = "the same answer as" if full.label == together.label else "not the answer of"
+        rest = (
+            f"It is {same} the classifier on the full input, with "
+            f"{compare(together.multiply_adds, full.multiply_adds, 'fewer')} multiply-adds and "
+            f"{compare(together.milliseconds, full.milliseconds, 'less')} time."
+        )
+    saying = _say(together.label, together.score)
+    return _wrap(f'<p class="verdict">{saying}<br>Said by {who}. {rest}</p>')
+
+
+def compare(spent: float, full: float, less: str) -> str:
+    """What is spent against what the full input takes, for example "75% less"."""
+    change = spent / full - 1
+    return f"{abs(change):.0%} {less if change < 0 else 'more'}"
+
+
+def render_cards(answer: Answer, full_name: str, remark: str = "") -> str:
+    """The answers side by side, each with its cost.
+
+    Args:
+        answer: What the models said.
+        full_name: What the full input is to the classifier.
+        remark: What else a reader should know.
+    """
+    comparison = answer.comparison
+    if comparison is None:
+        return ""
+    full = comparison.full
+    most = max(comparison.together.multiply_adds, full.multiply_adds if full else 0, 1)
+    cards = [
+        _card("Localizer", "all of it", comparison.alone, most),
+        _card("Classifier", "the selected parts", comparison.selected, most, "not asked"),
+        _card("Both together", "the cascade", comparison.together, most),
+        _card("Classifier", full_name, full, most, "nothing to read"),
+    ]
+    notes = "" if comparison.stage else f"<p>{_explain_exit(comparison)}</p>"
+    notes += f"<p><small>{_MEASURED} {remark}</small></p>"
+    return _wrap(f'<h2>Answers and cost</h2><div class="cards">{"".join(cards)}</div>{notes}')
+
+
+def render_spans(text: str, answer: Answer) -> str:
+    """The text with its spans, each with its share, and what the classifier read of it."""
+    figure = render_html(text, answer.result, shares=True)
+    return _wrap(f"<h2>What decided</h2>{figure}{_quote_reading(answer.comparison)}")
+
+
+def render_boxes(image: Image.Image, answer: Answer) -> str:
+    """The photo with its boxes, each with its share, and what the classifier read of it."""
+    result = answer.result
+    captions = ("Boxes with their shares", "Evidence: orange for the label, blue against it")
+    boxes = ", ".join(_describe_box(patch) for patch in result["patches"]) or "no box"
+    texts = (f"The photo with boxes: {boxes}", "The photo in grey under a map of the evidence")
+    figures = "".join(
+        f'<figure><img src="{encode(panel)}" alt="{html.escape(text)}">'
+        f"<figcaption>{caption}</figcaption></figure>"
+        for panel, text, caption in zip(
+            draw_panels(image, result, LONGEST_SIDE_PX), texts, captions, strict=True
+        )
+    )
+    return _wrap(
+        f'<h2>What decided</h2><div class="pictures">{figures}</div>'
+        f"{_table_patches(result['patches'])}{_show_crops(image, answer.comparison)}"
+    )
+
+
+def encode(image: Image.Image) -> str:
+    """A picture as a data URI, so that the page needs no other request."""
+    buffer = BytesIO()
+    image.convert("RGB").save(buffer, "JPEG", quality=88)
+    return f"data:image/jpeg;base64,{b64encode(buffer.getvalue()).decode()}"
+
+
+def _wrap(content: str) -> str:
+    return f'<div class="anchornet">{content}</div>'
+
+
+def _escape(text: str) -> str:
+    return html.escape(clean(text, REPLACEMENTS))
+
+
+def _say(label: str, score: float) -> str:
+    return f"<strong>{_escape(label)}, {score:.1%}</strong>"
+
+
+def _card(title: str, reads: str, reading: Reading | None, most: int, absent: str = "") -> str:
+    head = f"<h3>{title}</h3><small>{_escape(reads)}</small>"
+    if reading is None:
+        return f'<section class="card">{head}<strong>{absent}</strong></section>'
+    adds, spent = f"{reading.multiply_adds / 1e6:,.1f} M", f"{reading.milliseconds:,.1f} ms"
+    costs = f"<p><b>{adds}</b> multiply&#8209;adds<br><b>{spent}</b></p>"
+    width = f"{100 * reading.multiply_adds / most:.1f}%"
+    bar = f'<div class="bar" aria-hidden="true"><span style="width:{width}"></span></div>'
+    saying = f"<strong>{_escape(reading.label)}</strong> {reading.score:.1%}"
+    return f'<section class="card">{head}{saying}{costs}{bar}</section>'
+
+
+def _explain_exit(comparison: Comparison) -> str:
+    threshold = comparison.cascade.rule.thresholds[0]
+    sure = comparison.alone.score
+    if sure <= threshold:
+        return "There was no part for the classifier to read."
+    return (
+        f"The classifier was not asked: the localizer is {sure:.1%} sure, more than the exit "
+        f"threshold of {threshold:.0%}."
+    )
+
+
+def _quote_reading(comparison: Comparison | None) -> str:
+    if comparison is None or not comparison.parts:
+        return ""
+    text = _escape(" ".join(comparison.parts))
+    quote = f'<blockquote dir="auto" lang="">{text}</blockquote>'
+    return f"<h2>What the classifier read</h2>{quote}"
+
+
+def _show_crops(image: Image.Image, comparison: Comparison | None) -> str:
+    if comparison is None or not comparison.parts:
+        return ""
+    if comparison.parts == [FULL]:
+        return "<h2>What the classifier read</h2><p>The whole photo.</p>"
+    crops = "".join(
+        f'<img src="{encode(cut_square(image, box))}" alt="The photo\'s pixels {_name_box(box)}">'
+        for box in comparison.parts
+    )
+    return f'<h2>What the classifier read</h2><p class="crops">{crops}</p>'
+
+
+def _name_box(sides: Sequence[int]) -> str:
+    return f"{sides[0]} to {sides[2]} across, {sides[1]} to {sides[3]} down"
+
+
+def _describe_box(patch: Record) -> str:
+    return f"{patch['share']:+.0%} at {_name_box([*patch['box'].values()])}"
+
+
+def _table_patches(patches: Sequence[Record]) -> str:
+    names = ("share", "evidence", "window", "box (x0, y0, x1, y1)")
+    head = "".join(f'<th scope="col">{name}</th>' for name in names)
+    rows = "".join(
+        f"<tr><td>{patch['share']:+.1%}</td><td>{patch['evidence']:+.3f}</td>"
+        f"<td>{patch['scale']} px</td><td>{', '.join(map(str, patch['box'].values()))}</td></tr>"
+        for patch in patches
+    )
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    return f'<div class="scroll">{table}</div>' if rows else "<p>No patch has any evidence.</p>"

@@ -1,0 +1,1 @@
+"""Accuracy, plausibility, faithfulness and cost of models on a labelled split."""

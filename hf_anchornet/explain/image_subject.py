@@ -1,0 +1,75 @@
+"""Any transformers image classifier as explainers need it: probabilities and its input."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from hf_anchornet.model.image_localizer import ImageLocalizer
+from hf_anchornet.model.image_reader import IMAGE_CLASSIFIER
+
+from .subject import Subject
+
+
+class ImageSubject(Subject):
+    """An image classifier to be explained: an AnchorNet or any other of transformers.
+
+    Args:
+        model: An image classification model.
+        processor: Its image processor; it must keep the whole image.
+
+    Raises:
+        ValueError: if the processor cuts images.
+    """
+
+    kind = IMAGE_CLASSIFIER
+    anchornet_type = "anchornet_image"
+    localizer_class = ImageLocalizer
+
+    def __init__(self, model: PreTrainedModel, processor: Any) -> None:
+        if getattr(processor, "do_center_crop", False):
+            raise ValueError(
+                "`processor` must read the whole image, got `do_center_crop=True`: scores would "
+                "miss its borders; set `processor.do_center_crop = False`."
+            )
+        super().__init__(model, processor)
+
+    def pixel_values(self, image: Image.Image) -> Tensor:
+        """The model's input for one image, upright, RGB: (1, channels, height, width)."""
+        return self._process([image])["pixel_values"]
+
+    @torch.no_grad()
+    def predict(self, images: Sequence[Image.Image], batch_size: int = 32) -> NDArray[np.float64]:
+        """Probabilities of the labels of images, in [0, 1]: (images, labels).
+
+        Args:
+            images: Upright, RGB, of any sizes.
+            batch_size: How many are read together.
+        """
+        probs = np.zeros((len(images), len(self.labels)))
+        for start in range(0, len(images), batch_size):
+            inputs = self._process(images[start : start + batch_size])
+            probs[start : start + batch_size] = self.to_probs(self.model(**inputs).logits)
+        return probs
+
+    @torch.no_grad()
+    def predict_pixels(self, pixel_values: Tensor) -> NDArray[np.float64]:
+        """Probabilities of the labels of what `pixel_values` gave: (batch, labels)."""
+        return self.to_probs(self.model(pixel_values=pixel_values).logits)
+
+    def compute_logits(self, pixel_values: Tensor) -> Tensor:
+        """Logits of what `pixel_values` gave, with their gradient: (batch, labels)."""
+        logits: Tensor = self.model(pixel_values=pixel_values).logits
+        return logits
+
+    def _process(self, images: Sequence[Image.Image]) -> dict[str, Tensor]:
+        """The model's input; of an AnchorNet the mask of real pixels, too."""
+        inputs = self.processor(images=list(images), return_tensors="pt")
+        return {
+            name: value.to(self.model.device, self.model.dtype) for name, value in inputs.items()
+        }

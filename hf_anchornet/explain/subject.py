@@ -1,0 +1,103 @@
+"""Any transformers classifier as explainers need it, whatever it reads."""
+
+from collections.abc import Callable, Collection, Mapping
+from functools import cached_property
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from hf_anchornet.model.classifier import (
+    Classifier,
+    ClassifierKind,
+    label_names,
+    load_classifier,
+    predict_probs,
+)
+from hf_anchornet.model.selection import check_count
+
+Own = TypeVar("Own", bound="Subject")
+
+
+class Subject:
+    """A classifier to be explained: an AnchorNet or any other of transformers.
+
+    Args:
+        model: A classifier.
+        processor: What makes its input.
+    """
+
+    kind: ClassVar[ClassifierKind]
+    anchornet_type: ClassVar[str]
+    """Model type of the AnchorNets that read the same."""
+    localizer_class: ClassVar[Callable[..., Any]]
+
+    def __init__(self, model: PreTrainedModel, processor: Any) -> None:
+        self.model = model.eval()
+        self.processor = processor
+        self.labels = label_names(model)
+        self.is_anchornet = model.config.model_type == self.anchornet_type
+        self.temperature = 1.0
+        """What logits are divided by before they become probabilities; see `calibrate`."""
+
+    @classmethod
+    def load(
+        cls: type[Own], source: Classifier, device: torch.device | None = None, **hub: Any
+    ) -> Own:
+        """The classifier of a folder, Hub id or pipeline; see `load_classifier`."""
+        return cls(*load_classifier(source, cls.kind, device, **hub))
+
+    def to_probs(self, logits: Tensor) -> NDArray[np.float64]:
+        """Probabilities of logits, at the temperature: (batch, labels), in [0, 1]."""
+        tempered = logits.float() / self.temperature
+        probs: NDArray[np.float64] = predict_probs(self.model, tempered).double().cpu().numpy()
+        return probs
+
+    @cached_property
+    def localizer(self) -> Any:
+        """The model at work as a localizer.
+
+        Raises:
+            ValueError: if it is no AnchorNet.
+        """
+        if not self.is_anchornet:
+            raise ValueError(
+                '`subject` must be an AnchorNet for "evidence", got a model of type '
+                f'"{self.model.config.model_type}"; choose another explainer or an AnchorNet.'
+            )
+        return self.localizer_class(self.model, self.processor)
+
+
+def check_request(
+    subject: Subject,
+    label: int,
+    method: str,
+    explainers: Collection[str],
+    options: Mapping[str, Any],
+) -> None:
+    """Check what an explainer is asked for; options that are no counts are left to it.
+
+    Args:
+        subject: The model to explain.
+        label: Number of the label.
+        method: Name of an explainer.
+        explainers: All names.
+        options: Counts by name.
+
+    Raises:
+        ValueError: if there is no such label or explainer, or a count is none.
+    """
+    if method not in explainers:
+        raise ValueError(
+            f"`method` must be one of {', '.join(explainers)}, got {method!r}; choose one."
+        )
+    if not 0 <= label < len(subject.labels):
+        raise ValueError(
+            f"`label` must be the number of a label, 0 to {len(subject.labels) - 1}, got "
+            f"{label!r}; the labels are {subject.labels}."
+        )
+    for name, value in options.items():
+        check_count(name, value)

@@ -1,0 +1,133 @@
+"""Any transformers text classifier as explainers need it: probabilities, its tokens, words."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from hf_anchornet.model.classifier import count_readable_tokens
+from hf_anchornet.model.text_localizer import TextLocalizer
+from hf_anchornet.model.text_reader import TEXT_CLASSIFIER
+from hf_anchornet.model.text_words import LocatedText, Words, encodable
+
+from .subject import Subject
+
+
+@dataclass(frozen=True)
+class ReadText:
+    """A text and what a model reads of it.
+
+    Attributes:
+        words: The words of the whole text.
+        num_read: How many of them, from the first on, the model reads.
+        ids: (1, tokens), int64, the model's input, special tokens included.
+        of_text: (tokens,), bool, which tokens stand for text; the others are special ones.
+        offsets: (text tokens, 2), int64, characters `[start, end)` of each of those.
+    """
+
+    words: Words
+    num_read: int
+    ids: Tensor
+    of_text: NDArray[np.bool_]
+    offsets: NDArray[np.int64]
+
+    def score_words(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Scores of tokens summed over words, 0 for words that are not read: (words,).
+
+        Args:
+            scores: (tokens,); those of special tokens are left out.
+        """
+        offsets = [(start, end) for start, end in self.offsets.tolist()]
+        located = LocatedText.build(self.words.text, offsets, scores[self.of_text, None])
+        by_word: NDArray[np.float64] = located.attribution[:, 0]
+        return by_word
+
+
+class TextSubject(Subject):
+    """A text classifier to be explained: an AnchorNet or any other of transformers.
+
+    An AnchorNet reads texts of any length; of another model's text only the tokens count that it
+    can read, from the first on.
+
+    Args:
+        model: A sequence classification model.
+        tokenizer: Its fast tokenizer.
+
+    Raises:
+        ValueError: if the tokenizer is not a fast one or has no token for padding.
+    """
+
+    kind = TEXT_CLASSIFIER
+    anchornet_type = "anchornet_text"
+    localizer_class = TextLocalizer
+
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+        if not tokenizer.is_fast:
+            raise ValueError(
+                f"`tokenizer` must be a fast one, got {type(tokenizer).__name__}; convert it or "
+                "choose a checkpoint with a tokenizer.json."
+            )
+        if tokenizer.pad_token_id is None:
+            raise ValueError(
+                "`tokenizer` must have a token for padding, got None; set `tokenizer.pad_token` "
+                "and the model's `config.pad_token_id`."
+            )
+        super().__init__(model, tokenizer)
+        self.tokenizer = tokenizer
+
+    def read(self, text: str) -> ReadText:
+        """The tokens that the model reads of a text, and its words."""
+        encoded = self._encode(
+            [text],
+            return_offsets_mapping=True,
+            return_special_tokens_mask=True,
+            return_tensors="np",
+        )
+        words = Words.split(text)
+        offsets = encoded["offset_mapping"][0].reshape(-1, 2).astype(np.int64)
+        # The token that stands for an empty text has characters, but none of the text.
+        of_text = (encoded["special_tokens_mask"][0] == 0) & (offsets[:, 1] <= len(text))
+        offsets = offsets[of_text]
+        num_read = int(np.searchsorted(words.starts, offsets[:, 1].max(initial=0)))
+        ids = torch.from_numpy(encoded["input_ids"].astype(np.int64)).to(self.model.device)
+        return ReadText(words, num_read, ids, of_text, offsets)
+
+    @torch.no_grad()
+    def predict(self, texts: Sequence[str], batch_size: int = 32) -> NDArray[np.float64]:
+        """Probabilities of the labels of texts, in [0, 1]: (texts, labels).
+
+        Texts of like length are read together, `batch_size` at a time; an empty one is a text, too.
+        """
+        probs = np.zeros((len(texts), len(self.labels)))
+        order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
+        for start in range(0, len(order), batch_size):
+            rows = order[start : start + batch_size]
+            logits = self.model(**self._make_inputs([texts[row] for row in rows])).logits
+            probs[rows] = self.to_probs(logits)
+        return probs
+
+    def _make_inputs(self, texts: Sequence[str]) -> dict[str, Tensor]:
+        inputs = self._encode(texts, padding=True, return_tensors="pt").to(self.model.device)
+        if not self.is_anchornet:
+            return dict(inputs)
+        # Texts without a token make tensors of floats.
+        return {name: inputs[name].long() for name in ("input_ids", "attention_mask")}
+
+    def _encode(self, texts: Sequence[str], **options: Any) -> Any:
+        if self.is_anchornet:
+            options |= {"add_special_tokens": False, "truncation": False, "verbose": False}
+        else:
+            longest = count_readable_tokens(self.model, self.tokenizer)
+            options |= {"truncation": True, "max_length": longest}
+        return self.tokenizer([self._fill(encodable(text)) for text in texts], **options)
+
+    def _fill(self, text: str) -> str:
+        """The text; where no token at all would be left of a blank one, one for padding."""
+        if text.strip() or self.is_anchornet or self.tokenizer.num_special_tokens_to_add():
+            return text
+        return str(self.tokenizer.pad_token)

@@ -1,0 +1,1 @@
+"""The ring: configuration, networks, localizers, cascades and pipelines; copied to the Hub."""

@@ -1,0 +1,187 @@
+"""What computes a network: torch as it is, torch compiled, or ONNX Runtime."""
+
+import logging
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers.utils import cached_file
+
+from .export_onnx import FINGERPRINT, GRAPH_FILE, fingerprint, name_extra, trace_graph
+
+EAGER, COMPILE, ONNX = BACKENDS = ("eager", "compile", "onnx")
+"""As it is; compiled at the first call, for any size of input; exported, see `open_graph`."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class OnnxOutput:
+    """What a graph gives, by the names of the model's own output.
+
+    Attributes:
+        logits: (batch, labels).
+        bias: Of a localizer: (batch, labels).
+        evidence: Of a localizer, one tensor a branch: (batch, positions, labels) or (batch, rows,
+            columns, labels); none unless asked for.
+        masks: As `evidence`, bool and without labels.
+    """
+
+    logits: Tensor
+    bias: Tensor | None
+    evidence: tuple[Tensor, ...]
+    masks: tuple[Tensor, ...]
+
+
+class OnnxNetwork:
+    """A graph from `export_onnx` on ONNX Runtime, called like the model that it was made from.
+
+    It computes on the processor, with as many threads as torch has when it is made.
+
+    Args:
+        graph: An ONNX file or what is in one.
+
+    Raises:
+        ImportError: if onnxruntime is missing.
+    """
+
+    def __init__(self, graph: bytes | str | PathLike[str]) -> None:
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise name_extra("onnxruntime", error) from error
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        self.session = onnxruntime.InferenceSession(
+            graph if isinstance(graph, bytes) else str(graph),
+            options,
+            providers=["CPUExecutionProvider"],
+        )
+        self.input_names: list[str] = [item.name for item in self.session.get_inputs()]
+        self.output_names: list[str] = [item.name for item in self.session.get_outputs()]
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What `export_onnx` wrote beside the graph."""
+        return dict(self.session.get_modelmeta().custom_metadata_map)
+
+    def __call__(
+        self, *inputs: Tensor, output_evidence: bool = False, **named: Tensor
+    ) -> OnnxOutput:
+        """The graph's answer for a batch.
+
+        Args:
+            inputs: In the graph's order; see `export_onnx`. Masks may be left out: all is real.
+            output_evidence: Whether to compute evidence and masks, too.
+            named: Inputs by name.
+
+        Raises:
+            ValueError: if an input that the graph does not have is not 0 everywhere.
+        """
+        wanted = [
+            name
+            for name in self.output_names
+            if output_evidence or not name.startswith(("evidence_", "mask_"))
+        ]
+        given = dict(zip(self.input_names, inputs, strict=False)) | named
+        found = self.session.run(wanted, self._feed(given))
+        tensors = {name: torch.from_numpy(out) for name, out in zip(wanted, found, strict=True)}
+        evidence, masks = (
+            tuple(value for name, value in tensors.items() if name.startswith(kind))
+            for kind in ("evidence_", "mask_")
+        )
+        return OnnxOutput(tensors["logits"], tensors.get("bias"), evidence, masks)
+
+    def _feed(self, given: dict[str, Tensor]) -> dict[str, Any]:
+        """The graph's inputs as it takes them."""
+        for name in set(given) - set(self.input_names):
+            if given[name].any():  # such as token types: 0 is what the model takes for none
+                raise ValueError(
+                    f"`{name}` must be 0 everywhere or one of the graph's inputs "
+                    f"{self.input_names}, got other values; choose another `backend`."
+                )
+        first, *others = self.input_names
+        values = given[first]
+        is_text = values.ndim == 2  # (batch, tokens), else (batch, channels, height, width)
+        like = values if is_text else values[:, 0]
+        masks = [given.get(name, torch.ones_like(like)).long() for name in others]
+        if is_text and values.shape[1] == 0:  # a graph must have a token: one that is masked
+            values, *masks = (nn.functional.pad(ids, (0, 1)) for ids in (values, *masks))
+        feed = {
+            first: values if is_text else values.float(),
+            **dict(zip(others, masks, strict=True)),
+        }
+        return {name: value.numpy(force=True) for name, value in feed.items()}
+
+
+def make_network(
+    model: PreTrainedModel, backend: str, subfolder: str = "", fused: nn.Module | None = None
+) -> Any:
+    """What is called instead of a model, with the same inputs and outputs.
+
+    Args:
+        model: A localizer or another classifier, in evaluation mode.
+        backend: One of `BACKENDS`.
+        subfolder: Where in its folder or repository the model is.
+        fused: The same network for torch, faster; default: the model itself.
+
+    Raises:
+        ImportError: if the extra `onnx` is needed and not installed.
+        ValueError: if there is no such backend or it cannot run the model.
+    """
+    if backend not in BACKENDS:
+        raise ValueError(
+            f"`backend` must be one of {', '.join(BACKENDS)}, got {backend!r}; leave it out for "
+            f"{EAGER}."
+        )
+    if backend == ONNX:
+        return open_graph(model, subfolder)
+    network = model if fused is None else fused
+    return torch.compile(network, dynamic=True) if backend == COMPILE else network
+
+
+def open_graph(model: PreTrainedModel, subfolder: str = "") -> OnnxNetwork:
+    """The graph beside a model's weights if there is one, else one made now: some seconds.
+
+    A graph of other weights or settings than the model's is left out, which is logged: a model
+    that was trained further would not be what answers.
+
+    Args:
+        model: A localizer or another classifier.
+        subfolder: Where in its folder or repository the model is.
+
+    Raises:
+        ImportError: if onnxruntime or, to make a graph, onnx or onnxscript is missing.
+        ValueError: if the model is not on the processor; see also `export_onnx`.
+    """
+    if model.device.type != "cpu":
+        raise ValueError(
+            f'`device` must be "cpu" with backend "{ONNX}", got "{model.device}"; choose that '
+            f'device or backend "{COMPILE}".'
+        )
+    file = _find_graph(model, subfolder)
+    if file is not None:
+        network = OnnxNetwork(file)
+        if network.metadata.get(FINGERPRINT) == fingerprint(model):
+            return network
+        logger.warning("%s is not of the weights and settings of this model: left out", file)
+    logger.warning(
+        "exporting %s to ONNX; `hf_anchornet.export_onnx(model, folder)` writes a graph for good",
+        Path(model.name_or_path, subfolder) if model.name_or_path else type(model).__name__,
+    )
+    return OnnxNetwork(trace_graph(model).SerializeToString())
+
+
+def _find_graph(model: PreTrainedModel, subfolder: str) -> str | None:
+    """Path of the graph in the folder or Hub id that a model came from, if there is one."""
+    if not model.name_or_path:
+        return None
+    revision = getattr(model.config, "_commit_hash", None)
+    try:
+        return cached_file(model.name_or_path, GRAPH_FILE, subfolder=subfolder, revision=revision)
+    except OSError:  # none there, or no such place any more
+        return None

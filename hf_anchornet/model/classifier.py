@@ -1,0 +1,143 @@
+"""Any transformers classifier: loaded in any of its forms, its labels, its probabilities."""
+
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from transformers import Pipeline, PreTrainedModel, PreTrainedTokenizerBase
+
+from .loading import load_processor, load_whole
+
+Classifier = str | PathLike[str] | Pipeline | PreTrainedModel
+"""A Hub id, a folder, a classification pipeline or a model that knows its folder."""
+
+
+@dataclass(frozen=True)
+class ClassifierKind:
+    """Which classes of transformers make a classifier of one modality.
+
+    Attributes:
+        task: Name of its pipeline's task.
+        pipeline_class: Class of that pipeline.
+        model_class: Auto class of its models.
+        processor_class: Auto class of what makes the model's input.
+        processor_name: What pipelines call that: "tokenizer" or "image_processor".
+        input_name: What its models call their input.
+    """
+
+    task: str
+    pipeline_class: type[Pipeline]
+    model_class: Any
+    processor_class: Any
+    processor_name: str
+    input_name: str
+
+
+def load_classifier(
+    classifier: Classifier,
+    kind: ClassifierKind,
+    device: torch.device | None = None,
+    subfolder: str = "",
+    **hub: Any,
+) -> tuple[PreTrainedModel, Any]:
+    """A classifier and what makes its input.
+
+    Args:
+        classifier: In any of its forms.
+        kind: What makes a classifier of its modality.
+        device: Where to put one that is loaded here.
+        subfolder: Where in its repository or folder one is that is loaded here.
+        hub: For the `from_pretrained` of one that is loaded here: `revision`, `token`.
+
+    Raises:
+        TypeError: if `classifier` is something else.
+        ValueError: if a model reads something else or does not say where its processor is.
+        OSError: if there is no model under that id or in that folder, or it is damaged.
+    """
+    if isinstance(classifier, kind.pipeline_class):
+        return classifier.model, getattr(classifier, kind.processor_name)
+    if isinstance(classifier, PreTrainedModel):
+        if classifier.main_input_name != kind.input_name:
+            raise ValueError(
+                f"`classifier` must be a model for {kind.task}, which reads `{kind.input_name}`, "
+                f"got a {type(classifier).__name__}, which reads `{classifier.main_input_name}`; "
+                "choose one of the localizer's modality."
+            )
+        if not classifier.name_or_path:
+            raise ValueError(
+                f"`classifier` must be a model loaded from a Hub id or folder, got a "
+                f"{type(classifier).__name__} made from a config; pass "
+                f'`pipeline("{kind.task}", model=..., {kind.processor_name}=...)` instead.'
+            )
+        return classifier, kind.processor_class.from_pretrained(classifier.name_or_path)
+    if not isinstance(classifier, str | PathLike):
+        raise TypeError(
+            f"`classifier` must be a Hub id, a folder, a pipeline for {kind.task} or a model, got "
+            f"{type(classifier).__name__}; load it first."
+        )
+    try:
+        model, _ = load_whole(
+            kind.model_class.from_pretrained, classifier, subfolder=subfolder, **hub
+        )
+        processor = load_processor(
+            kind.processor_class.from_pretrained, classifier, subfolder=subfolder, **hub
+        )
+    except (OSError, ValueError) as error:
+        raise OSError(
+            f"`classifier` must be the Hub id or folder of a model for {kind.task} with its "
+            f"{kind.processor_name}, got {str(Path(classifier, subfolder))!r}; check the path. "
+            f"{error}"
+        ) from error
+    return model.to(device or "cpu"), processor
+
+
+def is_multi_label(model: PreTrainedModel) -> bool:
+    """Whether the classes of a model are independent: its probabilities are sigmoids."""
+    return bool(model.config.problem_type == "multi_label_classification")
+
+
+def label_names(model: PreTrainedModel) -> list[str]:
+    """Names of the labels in the model's own order."""
+    names = cast(dict[int, str], model.config.id2label)
+    return [names[index] for index in range(len(names))]
+
+
+def match_labels(localizer: PreTrainedModel, classifier: PreTrainedModel) -> list[int]:
+    """The classifier's number of each label of the localizer; they are matched by name.
+
+    Raises:
+        ValueError: if they do not have the same labels.
+    """
+    known, found = label_names(localizer), label_names(classifier)
+    if sorted(known) != sorted(found):
+        raise ValueError(
+            f"`classifier` must have the labels of the localizer, {known}, got {found}; rename "
+            "them in its config (`id2label`) or train it on the same labels."
+        )
+    return [found.index(name) for name in known]
+
+
+def count_readable_tokens(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, at_most: int = 2**31 - 1
+) -> int:
+    """The most tokens, special ones included, that a model can read of one text."""
+    positions = getattr(model.config, "max_position_embeddings", at_most)
+    return int(min(at_most, positions, tokenizer.model_max_length))
+
+
+def predict_probs(model: PreTrainedModel, logits: Tensor) -> Tensor:
+    """Probabilities of the labels from a model's logits, (batch, labels)."""
+    return logits.float().sigmoid() if is_multi_label(model) else logits.float().softmax(dim=-1)
+
+
+def name_predictions(model: PreTrainedModel, logits: Tensor) -> list[dict[str, Any]]:
+    """Best label and its probability of each row of logits, (batch, labels)."""
+    scores, labels = predict_probs(model, logits).max(dim=-1)
+    names = label_names(model)
+    return [
+        {"label": names[label], "score": score}
+        for label, score in zip(labels.tolist(), scores.tolist(), strict=True)
+    ]

@@ -1,0 +1,157 @@
+"""A picture of any size at its own resolution: read tile by tile, the same result as in one."""
+
+import math
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from PIL import Image
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from .classifier import is_multi_label
+from .geometry import Window, show_evidence
+from .image_evidence import EvidenceMap, Tile, list_tiles
+from .image_localizer import ImageLocalizer
+
+TILE_PX = 512
+"""Side of a tile; what its windows see beyond it is read with it."""
+
+KEPT_NUMBERS = 2**23
+"""Most numbers of evidence kept of all labels (32 MB); beyond, a picture is read twice."""
+
+
+def check_local(model: PreTrainedModel) -> None:
+    """Refuse a model that cannot read a picture in tiles.
+
+    Raises:
+        ValueError: if its windows see the whole picture (`squeeze_excite`).
+    """
+    if model.config.squeeze_excite:
+        raise ValueError(
+            "`full_resolution` must be off for a model with `squeeze_excite`, got True; its "
+            "windows see the whole picture, which cannot be read in tiles."
+        )
+
+
+def check_large(image: Image.Image, windows: Sequence[Window], name: str) -> None:
+    """Refuse a picture that holds no window of the largest scale.
+
+    Raises:
+        ValueError: if it does not, naming it by `name`.
+    """
+    largest = max(window.size for window in windows)
+    if min(image.size) < largest:
+        raise ValueError(
+            f"{name} must be at least as large as the largest window, {largest} x {largest} px, "
+            f"got {image.width} x {image.height} px; enlarge it or leave out `full_resolution`."
+        )
+
+
+class LargeImage:
+    """A picture and what a localizer says about it at full resolution.
+
+    Evidence of a window depends on its pixels alone, so a tile that is read with the pixels right
+    of it and below it, as many as the largest window reaches over, gives the evidence of the
+    whole. Of the whole is kept: the picture, and the evidence of the labels that are explained,
+    4 bytes a window.
+
+    Args:
+        image: The picture, upright, RGB, at least as large as the largest window.
+        localizer: Who reads it.
+        tile_px: Side of a tile, at least; rounded up to a multiple of the strides.
+
+    Attributes:
+        logits: (1, labels).
+
+    Raises:
+        ValueError: if the picture is too small or the network not local (`squeeze_excite`).
+    """
+
+    def __init__(
+        self, image: Image.Image, localizer: ImageLocalizer, tile_px: int = TILE_PX
+    ) -> None:
+        self.image = image
+        self.localizer = localizer
+        self.windows: tuple[Window, ...] = localizer.windows
+        self.reach = max(window.size for window in self.windows)
+        self._stride = math.lcm(*(window.stride for window in self.windows))
+        self.tile_px = -(-tile_px // self._stride) * self._stride
+        check_local(localizer.model)
+        check_large(image, self.windows, "`image`")
+        self.num_labels = cast(int, localizer.model.config.num_labels)
+        self._evidence: dict[int, list[Tensor]] = {}
+        windows = sum(math.prod(shape) for shape in self._shapes())
+        keep = windows * self.num_labels <= KEPT_NUMBERS
+        self.logits = self._read(range(self.num_labels) if keep else (), sum_up=True)
+
+    def _shapes(self) -> list[tuple[int, int]]:
+        """Rows and columns of each branch."""
+        width, height = self.image.size
+        return [(w.num_positions(height), w.num_positions(width)) for w in self.windows]
+
+    @torch.no_grad()
+    def _read(self, labels: Sequence[int], sum_up: bool = False) -> Tensor:
+        """Keep the evidence of some labels, as it is shown; the logits, (1, labels).
+
+        The logits are right if `sum_up`.
+        """
+        width, height = self.image.size
+        for label in labels:
+            self._evidence[label] = [torch.zeros(shape) for shape in self._shapes()]
+        total = torch.zeros(1, self.num_labels, dtype=torch.float64)
+        for tile in list_tiles(self.windows, (height, width), self.tile_px):
+            evidence, places, bias = self._weigh(tile)
+            if sum_up:
+                sums = [branch.double().sum(dim=(1, 2)) for branch in evidence]
+                total = total + torch.stack(sums).sum(dim=0).cpu()
+            shown = show_evidence(evidence, is_multi_label(self.localizer.model))
+            for label in labels:
+                for kept, branch, place in zip(self._evidence[label], shown, places, strict=True):
+                    kept[place] = branch[0, :, :, label]
+        return (total + bias.cpu()).to(bias)
+
+    def _weigh(self, tile: Tile) -> tuple[list[Tensor], list[tuple[slice, slice]], Tensor]:
+        """Evidence of the windows of a tile, their places among all, and the bias.
+
+        Each branch is (1, rows, columns, labels), each place a slice of rows and one of columns.
+        """
+        width, height = self.image.size
+        top, bottom = self._bounds(tile.top, tile.bottom, height)
+        left, right = self._bounds(tile.left, tile.right, width)
+        part = self.image.crop((left, top, right, bottom))
+        batch = self.localizer.processor(
+            part, do_resize=False, max_pixels=part.width * part.height, return_tensors="pt"
+        ).to(self.localizer.model.device)
+        values = batch["pixel_values"].to(self.localizer.model.dtype)
+        output = self.localizer.network(values, batch["pixel_mask"], output_evidence=True)
+        evidence, places = [], []
+        for branch, window, shape in zip(
+            output.evidence, self.windows, self._shapes(), strict=True
+        ):
+            # The network takes a tile for a picture: a window's share is one of its positions.
+            weight = branch.shape[1] * branch.shape[2] / math.prod(shape)
+            rows = slice(tile.top // window.stride, min(shape[0], tile.bottom // window.stride))
+            columns = slice(tile.left // window.stride, min(shape[1], tile.right // window.stride))
+            up, back = top // window.stride, left // window.stride
+            owned = branch[
+                :, rows.start - up : rows.stop - up, columns.start - back : columns.stop - back
+            ]
+            evidence.append(owned * weight)
+            places.append((rows, columns))
+        return evidence, places, output.bias
+
+    def _bounds(self, low: int, high: int, length: int) -> tuple[int, int]:
+        """Pixels to read along one axis for the windows that start in `[low, high)`."""
+        last = (length - self.reach) // self._stride * self._stride  # where a largest one fits
+        return min(low, last), min(length, high + self.reach - 1)
+
+    def explain(self, labels: Sequence[int]) -> list[EvidenceMap]:
+        """The evidence for each of these labels; what is not known is read at once."""
+        missing = [label for label in dict.fromkeys(labels) if label not in self._evidence]
+        if missing:
+            self._read(missing)
+        size = self.image.height, self.image.width
+        return [
+            EvidenceMap(self._evidence[label], self.windows, size, self.tile_px) for label in labels
+        ]

@@ -1,0 +1,213 @@
+"""An image localizer at work: logits and evidence of a batch of images, their best boxes."""
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from os import PathLike
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from transformers import AutoImageProcessor, AutoModelForImageClassification, PreTrainedModel
+
+from .backend import EAGER, make_network
+from .classifier import is_multi_label
+from .costs import ShapeCosts
+from .geometry import Window, show_evidence
+from .image_boxes import DEFAULT_OVERLAP, LocatedImages, RankedBoxes
+from .image_processing_anchornet import Box, open_named_image, restore_boxes
+from .loading import load_processor
+from .selection import check_count, check_iou_threshold
+
+
+class _Ranking(NamedTuple):
+    """What `LocalizedImages.select` was asked for, and its answer."""
+
+    labels: Tensor
+    scales: Sequence[int] | None
+    limits: list[float]
+    ranked: RankedBoxes
+
+
+class LocalizedImages:
+    """A batch of images and what a localizer says about them; it explains what it predicts.
+
+    Args:
+        images: The originals, upright, RGB.
+        located: Their evidence as it is shown.
+        logits: (batch, labels).
+        localizer: Who says so.
+    """
+
+    def __init__(
+        self,
+        images: Sequence[Image.Image],
+        located: LocatedImages,
+        logits: Tensor,
+        localizer: "ImageLocalizer",
+    ) -> None:
+        self.images = images
+        self.located = located
+        self.logits = logits
+        self.localizer = localizer
+        self.predicted = logits.argmax(dim=-1)  # (batch,), int64
+        self._ranked: list[_Ranking] = []
+
+    @cached_property
+    def attribution(self) -> Tensor:
+        """Attribution of each pixel to the predicted label: (batch, height, width)."""
+        return self.located.attribute(self.predicted)
+
+    def attribute(self, labels: Tensor) -> Tensor:
+        """Attribution of each pixel to one label of each image: (batch, height, width).
+
+        Args:
+            labels: (batch,), int64.
+        """
+        known = torch.equal(labels, self.predicted)
+        return self.attribution if known else self.located.attribute(labels)
+
+    def take(self, rows: Sequence[int]) -> "LocalizedImages":
+        """The same of some of the images, as if they had been read without the others."""
+        if list(rows) == list(range(len(self.images))):
+            return self
+        sizes = self.located.sizes[rows]
+        height, width = sizes.amax(dim=0).tolist()
+        windows = self.located.windows
+        places = [
+            (rows, slice(window.num_positions(height)), slice(window.num_positions(width)))
+            for window in windows
+        ]
+        evidence, masks = (
+            [branch[place] for branch, place in zip(branches, places, strict=True)]
+            for branches in (self.located.evidence, self.located.masks)
+        )
+        located = LocatedImages(evidence, masks, windows, sizes)
+        images = [self.images[row] for row in rows]
+        return LocalizedImages(images, located, self.logits[rows], self.localizer)
+
+    def select(
+        self,
+        top_k: int,
+        iou_threshold: float | Sequence[float] = DEFAULT_OVERLAP,
+        scales: Sequence[int] | None = None,
+        labels: Tensor | None = None,
+    ) -> RankedBoxes:
+        """The best boxes for one label of each image, see `LocatedImages.select`.
+
+        Args:
+            top_k: Number of boxes.
+            iou_threshold: See `select_top_patches`.
+            scales: Window sizes to choose from; default: all.
+            labels: (batch,), int64; default: the predicted ones.
+        """
+        labels = self.predicted if labels is None else labels
+        limits = check_iou_threshold(iou_threshold, check_count("top_k", top_k))
+        # Later ranks change nothing in the earlier ones: what is ranked already is ranked.
+        for known in self._ranked:
+            same = torch.equal(known.labels, labels) and known.scales == scales
+            if same and known.limits[:top_k] == limits:
+                return RankedBoxes(*(field[:, :top_k] for field in known.ranked))
+        ranked = self.located.select(labels, top_k, limits, scales)
+        self._ranked.append(_Ranking(labels, scales, limits, ranked))
+        return ranked
+
+    def restore(self, boxes: Tensor, filled: Tensor | None = None) -> list[list[Box]]:
+        """Boxes of each image in pixels of the original, in the order given.
+
+        Args:
+            boxes: (batch, ranks, 4), as in `RankedBoxes`.
+            filled: (batch, ranks), bool, which of them to keep; default: all.
+        """
+        kept = torch.ones_like(boxes[..., 0], dtype=torch.bool) if filled is None else filled
+        return [
+            restore_boxes(boxes[row, kept[row]].cpu().numpy(), (height, width), image.size)
+            for row, (image, (height, width)) in enumerate(
+                zip(self.images, self.located.sizes.tolist(), strict=True)
+            )
+        ]
+
+    def maps(self) -> Iterator[NDArray[np.float64]]:
+        """The attribution of each image alone: (height, width)."""
+        maps = self.attribution.cpu().numpy()
+        for scores, (height, width) in zip(maps, self.located.sizes.tolist(), strict=True):
+            yield scores[:height, :width]
+
+    def multiply_adds(self) -> list[int]:
+        """What the localizer computed for each image alone, padding left out."""
+        channels = self.localizer.model.config.num_channels
+        sizes = self.located.sizes.tolist()
+        return [self.localizer.costs.count(1, channels, *size) for size in sizes]
+
+
+class ImageLocalizer:
+    """An image localizer, made ready for inference, with its image processor.
+
+    Args:
+        model: An `AnchorNetForImageClassification`.
+        processor: The `AnchorNetImageProcessor` that it was trained with.
+        backend: What computes: "eager", "compile" or "onnx"; see `make_network`.
+
+    Raises:
+        ImportError: if the extra `onnx` is needed and not installed.
+        ValueError: if there is no such backend or it cannot run the model.
+    """
+
+    def __init__(self, model: PreTrainedModel, processor: Any, backend: str = EAGER) -> None:
+        self.model = model
+        self.processor = processor
+        fused: Any = model.fuse()  # type: ignore[operator]
+        self.network = make_network(model, backend, fused=fused)
+        self.windows = cast(tuple[Window, ...], model.windows)
+        self.costs = ShapeCosts(fused, fused.dtype)
+
+    @classmethod
+    def load(
+        cls,
+        source: str | PathLike[str],
+        device: torch.device | None = None,
+        backend: str = EAGER,
+        **hub: Any,
+    ) -> "ImageLocalizer":
+        """The localizer of a folder or Hub id; `hub` is for `from_pretrained`; see the class."""
+        model = AutoModelForImageClassification.from_pretrained(source, **hub)
+        processor = load_processor(AutoImageProcessor.from_pretrained, source, **hub)
+        return cls(model.to(device or "cpu"), processor, backend)
+
+    def save_pretrained(self, folder: str | PathLike[str], **kwargs: Any) -> None:
+        """Write the model and its image processor."""
+        self.model.save_pretrained(folder, **kwargs)
+        self.processor.save_pretrained(folder)
+
+    def check_input(self, item: Any, name: str) -> Image.Image:
+        """The picture, upright and RGB; see `open_named_image`."""
+        return open_named_image(item, name)
+
+    def measure(self, image: Image.Image) -> float:
+        """How wide an image is for its height: those of a batch should be alike."""
+        return image.width / image.height
+
+    def read(self, images: Sequence[Image.Image]) -> LocalizedImages:
+        """What the localizer says of images of any size, at least one."""
+        pixels = [self.processor(image, return_tensors=None)["pixel_values"][0] for image in images]
+        return self.read_pixels(images, pixels)
+
+    @torch.no_grad()
+    def read_pixels(
+        self, images: Sequence[Image.Image], pixels: Sequence[NDArray[np.float32]]
+    ) -> LocalizedImages:
+        """What the localizer says of images that are processed already.
+
+        Args:
+            images: The originals, upright, RGB.
+            pixels: The model's input for each image, not padded: (channels, height, width).
+        """
+        inputs = self.processor.collate(pixels).to(self.model.device)
+        values = inputs["pixel_values"].to(self.model.dtype)
+        output = self.network(values, inputs["pixel_mask"], output_evidence=True)
+        evidence = show_evidence(output.evidence, is_multi_label(self.model))
+        sizes = torch.tensor([image.shape[1:] for image in pixels], device=output.logits.device)
+        located = LocatedImages(evidence, output.masks, self.windows, sizes)
+        return LocalizedImages(images, located, output.logits, self)

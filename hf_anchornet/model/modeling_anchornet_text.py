@@ -1,0 +1,309 @@
+"""AnchorNet for text: token embeddings, unpadded 1-D convolutions, exact evidence per span."""
+
+import math
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from transformers import initialization as init
+from transformers.activations import ACT2FN
+
+from .configuration_anchornet import AnchorNetTextConfig
+from .geometry import Window, valid_positions
+from .modeling_anchornet import (
+    AnchorNetClassifier,
+    AnchorNetClassifierOutput,
+    AnchorNetOutput,
+    AnchorNetPreTrainedModel,
+    LinearAggregation,
+)
+
+
+class TextLayer(nn.Module):
+    """One unpadded convolution, added to the centre of what it saw."""
+
+    def __init__(self, config: AnchorNetTextConfig, kernel: int, stride: int, dilation: int):
+        super().__init__()
+        width = config.hidden_size
+        self.norm = nn.LayerNorm(width, eps=config.layer_norm_eps)  # over channels only
+        self.conv = nn.Conv1d(width, width, kernel, stride=stride, dilation=dilation)
+        self.activation = ACT2FN[config.hidden_act]
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.crop = (kernel - 1) * dilation // 2
+        self.stride = stride
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Features of the wider windows: (batch, fewer positions, hidden)."""
+        wider: Tensor = self.conv(self.norm(hidden).transpose(1, 2)).transpose(1, 2)
+        wider = self.dropout(self.activation(wider))
+        # The residual is the position at the centre of each window: cropped, never padded.
+        last = self.crop + (wider.shape[1] - 1) * self.stride + 1
+        centre: Tensor = hidden[:, self.crop : last : self.stride]
+        return wider + centre
+
+
+class NgramScores(nn.Module):
+    """Score of each known n-gram, looked up: a linear map of the n-gram's one-hot code.
+
+    Regions of one-hot words (Johnson and Zhang, NAACL 2015), as in linear models of n-grams (Wang
+    and Manning, ACL 2012): what a narrow trunk cannot remember, such as what one name or idiom
+    says, costs one row instead of width. An unknown n-gram scores 0.
+    """
+
+    def __init__(self, config: AnchorNetTextConfig) -> None:
+        super().__init__()
+        self.sizes = list(config.ngram_sizes)
+        self.vocab_size = config.vocab_size
+        self.dropout_prob = config.ngram_dropout_prob
+        self.tables = nn.ModuleList(
+            nn.Embedding(count + 1, cast(int, config.num_labels), padding_idx=0)
+            for count in config.ngram_counts
+        )
+        for size, count in zip(self.sizes, config.ngram_counts, strict=True):
+            # Half the space on disk where the codes are small enough.
+            narrow = (config.vocab_size + 1) ** size < 2**31
+            dtype = torch.int32 if narrow else torch.int64
+            self.register_buffer(f"codes_{size}", torch.zeros(count, dtype=dtype))
+
+    @staticmethod
+    def encode(input_ids: Tensor, mask: Tensor, vocab_size: int, size: int) -> Tensor:
+        """Code of the n-gram at each position: (batch, tokens - size + 1), int64."""
+        digits = (input_ids + 1) * mask  # (batch, tokens), 0 = no token
+        positions = digits.shape[1] - size + 1
+        code = torch.zeros_like(digits[:, :positions])
+        for offset in range(size):
+            code = code * (vocab_size + 1) + digits[:, offset : offset + positions]
+        return code
+
+    def set_codes(self, size: int, codes: Tensor) -> None:
+        """Make `codes`, (count,), int64, the known n-grams of this size."""
+        getattr(self, f"codes_{size}").copy_(codes.sort().values)
+
+    def forward(self, input_ids: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
+        """Scores of the n-grams at every position, a tensor a size: (batch, positions, labels)."""
+        scores = []
+        for size, table in zip(self.sizes, self.tables, strict=True):
+            known = getattr(self, f"codes_{size}")
+            code = self.encode(input_ids, mask, self.vocab_size, size).to(known.dtype)
+            row = torch.searchsorted(known, code).clamp(max=len(known) - 1)
+            scores.append(self._drop(table(torch.where(known[row] == code, row + 1, 0))))
+        return tuple(scores)
+
+    def _drop(self, scores: Tensor) -> Tensor:
+        """Drop whole n-grams, all labels at once, in training."""
+        if not self.training or self.dropout_prob == 0:
+            return scores
+        keep = torch.rand_like(scores[..., :1]) >= self.dropout_prob
+        return scores * keep / (1 - self.dropout_prob)
+
+
+class AnchorNetTextPreTrainedModel(AnchorNetPreTrainedModel):
+    """Weights that the text models share."""
+
+    config_class = AnchorNetTextConfig
+    main_input_name = "input_ids"
+    input_modalities = ("text",)  # type: ignore[assignment]
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        std = self.config.initializer_range
+        if isinstance(module, nn.Embedding | nn.Linear):
+            init.normal_(module.weight, std=std)
+        elif isinstance(module, nn.Conv1d):
+            init.kaiming_normal_(module.weight, nonlinearity="relu")
+        elif isinstance(module, nn.LayerNorm):
+            init.ones_(module.weight)
+        elif isinstance(module, NgramScores):
+            for table in module.tables.parameters():
+                init.zeros_(table)
+        bias = getattr(module, "bias", None)
+        if bias is not None:
+            init.zeros_(bias)
+
+
+class AnchorNetTextModel(AnchorNetTextPreTrainedModel):
+    """The trunk: features of every window of every branch.
+
+    Position `p` of branch `b` sees tokens `[p * s, p * s + r)` and nothing else, with
+    `Window(size=r, stride=s) = model.windows[b]`.
+    """
+
+    # The head of a classifier.
+    _keys_to_ignore_on_load_unexpected = (r"^aggregation\.", r"^ngrams\.")  # type: ignore[assignment]
+
+    def __init__(self, config: AnchorNetTextConfig) -> None:
+        super().__init__(config)
+        self.embeddings = nn.Embedding(config.vocab_size, config.embedding_size)
+        same_width = config.embedding_size == config.hidden_size
+        self.projection = (
+            nn.Identity() if same_width else nn.Linear(config.embedding_size, config.hidden_size)
+        )
+        self.layers = nn.ModuleList(
+            TextLayer(config, *layer)
+            for layer in zip(config.kernel_sizes, config.strides, config.dilations, strict=True)
+        )
+        self.post_init()  # type: ignore[no-untyped-call]
+
+    def get_input_embeddings(self) -> nn.Module:
+        """The embedding table."""
+        return self.embeddings
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Replace the embedding table."""
+        self.embeddings = value  # type: ignore[assignment]
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> AnchorNetOutput:
+        """Features and masks of all windows.
+
+        Args:
+            input_ids: (batch, tokens), int64.
+            attention_mask: (batch, tokens), 1 = real token, contiguous in each row. Positions
+                count from a row's first real token, so padding on either side changes nothing.
+        """
+        input_ids, mask = _align_left(input_ids, attention_mask, self.windows[-1].size)
+        masks = tuple(valid_positions(mask, window) for window in self.windows)
+        return AnchorNetOutput(features=self.compute_features(input_ids, mask), masks=masks)
+
+    def compute_features(self, input_ids: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
+        """Features of all windows, a tensor a branch: (batch, positions, hidden).
+
+        Args:
+            input_ids: (batch, tokens), int64, at least as many as the largest window has.
+            mask: (batch, tokens), bool, True = real token; these stand first in each row.
+        """
+        by_depth = [self._embed(input_ids, mask)]
+        for layer in self.layers:
+            by_depth.append(layer(by_depth[-1]))
+        return tuple(by_depth[depth] for depth in self.config.branch_depths)
+
+    def _embed(self, input_ids: Tensor, mask: Tensor) -> Tensor:
+        """Hidden state of each token alone: (batch, tokens, hidden); blanked tokens embed as 0."""
+        if self.training and self.config.token_dropout_prob > 0:
+            kept = torch.rand_like(mask, dtype=torch.float) >= self.config.token_dropout_prob
+            mask = mask & kept
+        hidden: Tensor = self.projection(self.embeddings(input_ids) * mask[..., None])
+        return hidden
+
+
+class AnchorNetTextForSequenceClassification(AnchorNetTextPreTrainedModel, AnchorNetClassifier):
+    """A text classifier whose logits are an exact sum over windows of tokens."""
+
+    def __init__(self, config: AnchorNetTextConfig) -> None:
+        super().__init__(config)
+        self.num_labels = config.num_labels
+        self.anchornet = AnchorNetTextModel(config)
+        self.ngrams = NgramScores(config)
+        self.aggregation = LinearAggregation(
+            config, [nn.LayerNorm(config.hidden_size, config.layer_norm_eps) for _ in self.windows]
+        )
+        self.windows += tuple(Window(size, stride=1) for size in config.ngram_sizes)
+        self.post_init()  # type: ignore[no-untyped-call]
+
+    @property
+    def branch_penalties(self) -> list[float]:
+        """Weight of each branch's absolute evidence in the training loss: trunk, then n-grams."""
+        ngrams = [self.config.ngram_penalty] * len(self.config.ngram_sizes)
+        trunk = [self.config.evidence_penalty] * (len(self.windows) - len(ngrams))
+        return trunk + ngrams
+
+    @property
+    def reading_scales(self) -> list[int]:
+        """Sizes, in tokens, of the spans that a classifier should be given to read."""
+        return self.config.reading_scales or [max(window.size for window in self.windows)]
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        labels: Tensor | None = None,
+        output_evidence: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> AnchorNetClassifierOutput | tuple[Tensor, ...]:
+        """Logits, and on request the evidence that adds up to them.
+
+        Args:
+            input_ids: (batch, tokens), int64; any length, also 0.
+            attention_mask: (batch, tokens), 1 = real token; see `AnchorNetTextModel.forward`.
+            labels: (batch,), int64 class indices, or (batch, labels), float in [0, 1]:
+                probabilities, which add up to 1 unless `config.problem_type` is
+                "multi_label_classification".
+            output_evidence: Whether to return evidence and masks; default `config.output_evidence`.
+            return_dict: `False`: a plain tuple without the fields that are None.
+        """
+        scores, masks = self._score(input_ids, attention_mask)
+        return self.classify(scores, masks, labels, output_evidence, return_dict)
+
+    def _score(
+        self, input_ids: Tensor, attention_mask: Tensor | None
+    ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """Score and mask of each window of each branch; long texts piece by piece."""
+        largest = max(window.size for window in self.windows)
+        input_ids, mask = _align_left(input_ids, attention_mask, largest)
+        masks = tuple(valid_positions(mask, window) for window in self.windows)
+        chunk_size = self.config.chunk_size
+        if self.training or chunk_size is None or input_ids.shape[1] <= chunk_size:
+            return self._score_piece(input_ids, mask, masks), masks
+        return self._score_in_pieces(input_ids, mask, masks, chunk_size), masks
+
+    # Compiled, it would be compiled anew for each length: only what it calls is.
+    @torch.compiler.disable(recursive=False)  # type: ignore[no-untyped-call, untyped-decorator]
+    def _score_in_pieces(
+        self, input_ids: Tensor, mask: Tensor, masks: tuple[Tensor, ...], chunk_size: int
+    ) -> tuple[Tensor, ...]:
+        """As `_score_piece` of the whole text, at constant memory."""
+        length, largest = input_ids.shape[1], max(window.size for window in self.windows)
+        # A piece ends where a window of every stride ends, so that none is split or repeated.
+        stride = math.lcm(*(window.stride for window in self.windows))
+        size = -(-chunk_size // stride) * stride
+        # Room behind the text, so that its last piece holds a window of every branch too.
+        room = (0, largest - 1)
+        input_ids, mask = nn.functional.pad(input_ids, room), nn.functional.pad(mask, room)
+        pieces = []
+        for start in range(0, length, size):
+            tokens = slice(start, start + size + largest - 1)
+            cut = tuple(
+                m[:, start // window.stride :][:, : size // window.stride]
+                for m, window in zip(masks, self.windows, strict=True)
+            )
+            pieces.append(self._score_piece(input_ids[:, tokens], mask[:, tokens], cut))
+        return tuple(torch.cat(branch, dim=1) for branch in zip(*pieces, strict=True))
+
+    def _score_piece(
+        self, input_ids: Tensor, mask: Tensor, masks: tuple[Tensor, ...]
+    ) -> tuple[Tensor, ...]:
+        """Scores of the first windows of each branch, as many as `masks` has, 0 where it is False.
+
+        The masks are those of the whole text: a piece cannot tell which windows are clipped.
+        """
+        by_ngram = self.ngrams(input_ids, mask)
+        features = self.anchornet.compute_features(input_ids, mask)
+        trunk_masks, ngram_masks = masks[: len(features)], masks[len(features) :]
+        features = tuple(
+            feature[:, : m.shape[1]] for feature, m in zip(features, trunk_masks, strict=True)
+        )
+        return self.aggregation.scores(features, trunk_masks) + tuple(
+            score[:, : m.shape[1]].float() * m[..., None]
+            for score, m in zip(by_ngram, ngram_masks, strict=True)
+        )
+
+
+def _align_left(
+    input_ids: Tensor, attention_mask: Tensor | None, min_length: int
+) -> tuple[Tensor, Tensor]:
+    """Real tokens first in each row, and at least `min_length` columns.
+
+    Returns:
+        `input_ids`, (batch, tokens), int64, and its mask, (batch, tokens), bool.
+    """
+    length = input_ids.shape[1]
+    if attention_mask is None:
+        mask = torch.ones_like(input_ids, dtype=torch.bool)
+    else:
+        mask = attention_mask.bool()
+        if length > 0:
+            first = mask.int().argmax(dim=1, keepdim=True)  # (batch, 1)
+            order = torch.arange(length, device=mask.device) + first
+            order = torch.where(order < length, order, order - length)  # round the end
+            input_ids, mask = input_ids.gather(1, order), mask.gather(1, order)
+    missing = max(0, min_length - length)
+    return nn.functional.pad(input_ids, (0, missing)), nn.functional.pad(mask, (0, missing))

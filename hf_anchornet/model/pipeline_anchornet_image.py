@@ -1,0 +1,292 @@
+"""`pipeline("patch-localization")`: an image's label, the boxes that decided it, their shares."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from time import perf_counter
+from typing import Any, ClassVar
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from .backend import EAGER
+from .cascade import Cascade
+from .classifier import Classifier, predict_probs
+from .image_boxes import DEFAULT_OVERLAP, pool_cells
+from .image_large import LargeImage, check_large, check_local
+from .image_localizer import ImageLocalizer, LocalizedImages
+from .image_processing_anchornet import Box
+from .image_reader import PatchReader
+from .pipeline_anchornet import LocalizationOptions, LocalizationPipeline
+from .selection import check_count, check_iou_threshold
+
+BOX_SIDES = ("xmin", "ymin", "xmax", "ymax")
+
+
+@dataclass
+class PatchOptions(LocalizationOptions):
+    """How patches are chosen and shown; see `PatchLocalizationPipeline`."""
+
+    iou_threshold: float | Sequence[float] = DEFAULT_OVERLAP
+    max_patches: int = 1
+    return_maps: bool = False
+    full_resolution: bool = False
+
+    def validate(self, sizes: Sequence[int], labels: Sequence[str]) -> None:
+        """Check the options; see `LocalizationOptions.validate`."""
+        super().validate(sizes, labels)
+        check_count("max_patches", self.max_patches)
+        check_iou_threshold(self.reading_limit, self.max_patches)
+
+    @property
+    def reading_limit(self) -> float | Sequence[float]:
+        """Overlap allowed between the patches that a classifier reads: of as many first ranks."""
+        if isinstance(self.iou_threshold, Sequence):
+            return self.iou_threshold[: self.max_patches]
+        return self.iou_threshold
+
+
+class PatchLocalizationPipeline(LocalizationPipeline):
+    """Localizes the patches of an image that decided its label, learned from labels alone.
+
+    ```python
+    >>> from transformers import pipeline
+    >>> import hf_anchornet
+    >>> localize = pipeline("patch-localization")
+    >>> answer = localize(hf_anchornet.SAMPLE_IMAGE, top_k=1)
+    >>> sorted(answer["patches"][0]["box"])
+    ['xmax', 'xmin', 'ymax', 'ymin']
+
+    ```
+
+    Inputs: PIL images, paths, URLs, the bytes of a file, arrays and tensors; see `open_image`.
+
+    Each answer is a dict: `label` and `score` of the localizer; `patches`, best first, each with
+    `box` (`xmin`, `ymin`, `xmax`, `ymax`, half-open, in pixels of the original image as a viewer
+    shows it), `label` (the class explained), `evidence` (what all windows put on the box: its part
+    of the logit, centred over the classes unless they are independent), `share` (the same over the
+    sum of the absolute evidence of all pixels, in [-1, 1]) and `scale` (side of the window in
+    pixels of the model's input); `coverage`, the share of the image in the patches; `cost` in
+    pixels; and with a classifier `classifier`: its `label`, `score` and `stage` (stage 0: there
+    was no patch to read, the answer is the localizer's). With a cascade or `exit_threshold`,
+    `classifier` is the answer of the cascade and `cost` holds its multiply-adds and milliseconds,
+    too: see `Cascade`.
+
+    Args:
+        classifier: An image classifier that reads the best patches, cut from the original image,
+            instead of the whole: Hub id, folder, image-classification pipeline or model; or a
+            `Cascade`, its folder or Hub id.
+        top_k: Number of patches to show for each label, best first (default 5).
+        scales: Window sizes to choose patches from, in pixels (default: all of the model).
+        iou_threshold: How much a patch may overlap better ones (default 0.3, as in 2206.03367).
+        labels: Labels to explain (default: the predicted one).
+        max_patches: Most patches that a classifier reads (default 1).
+        exit_threshold: With a classifier: read only what is in doubt, see `ExitRule`; for a
+            cascade, instead of its own thresholds.
+        backend: What computes the localizer and a classifier that is no `Cascade` object: "eager",
+            "compile" or "onnx", see `make_network`.
+        return_maps: Whether to add `maps`: for each label explained the evidence of every cell of
+            the image, rows of columns, cells as wide as the model's stride.
+        full_resolution: Whether to read the picture as large as it is, of any size, tile by tile,
+            instead of resized for the model (default); see `LargeImage`. Windows and boxes are
+            then in pixels of the original. Not with a cascade.
+    """
+
+    task_name: ClassVar[str] = "patch-localization"
+    model_type: ClassVar[str] = "anchornet_image"
+    options_type: ClassVar[type[LocalizationOptions]] = PatchOptions
+    single_types: ClassVar[tuple[type, ...]] = (
+        str,
+        PathLike,
+        bytes,
+        bytearray,
+        Image.Image,
+        np.ndarray,
+        Tensor,
+        Mapping,
+    )
+
+    budget_name: ClassVar[str] = "max_patches"
+    preprocess_options: ClassVar[tuple[str, ...]] = ("full_resolution",)
+
+    _load_image_processor: Any = True
+
+    def __init__(
+        self,
+        *args: Any,
+        classifier: Classifier | Cascade | None = None,
+        backend: str = EAGER,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        if self.image_processor is None or not hasattr(self.image_processor, "collate"):
+            raise ValueError(
+                "`image_processor` of the patch-localization pipeline must be an "
+                f"AnchorNetImageProcessor, got {type(self.image_processor).__name__}; pass the one "
+                "that the model was trained with."
+            )
+        self.localizer: ImageLocalizer = ImageLocalizer(self.model, self.image_processor, backend)
+        self._attach(classifier, PatchReader, backend)
+
+    def _check_options(self, **options: Any) -> PatchOptions:
+        chosen: PatchOptions = super()._check_options(**options)
+        if chosen.full_resolution:
+            check_local(self.model)
+            if self._choose_cascade(chosen) is not None:
+                raise ValueError(
+                    "`full_resolution` must be off with a cascade or `exit_threshold`, got True; "
+                    "leave one of them out."
+                )
+        return chosen
+
+    def check_input(self, item: Any, name: str) -> dict[str, Any]:
+        """The picture, upright and RGB, with its name for errors."""
+        return {"image": self.localizer.check_input(item, name), "name": name}
+
+    def preprocess(self, input_: dict[str, Any], **options: Any) -> dict[str, Any]:
+        """The model's input for one image, not yet padded to those of its batch.
+
+        None at full resolution.
+        """
+        if options.get("full_resolution"):
+            check_large(input_["image"], self.windows, input_["name"])
+            return {"pixels": None, "image": input_["image"]}
+        try:
+            batch = self.image_processor(input_["image"], return_tensors=None)  # type: ignore[misc]
+        except ValueError as error:
+            # The processor knows a picture of its own, the first.
+            message = str(error).replace("image 0", input_["name"], 1)
+            raise ValueError(message) from error
+        (pixels,) = batch["pixel_values"]
+        largest = self.windows[-1].size
+        if min(pixels.shape[1:]) < largest:
+            raise ValueError(
+                f"{input_['name']} must be at least as large as the largest window, {largest} x "
+                f"{largest} px, got {pixels.shape[2]} x {pixels.shape[1]} px; let the image "
+                "processor enlarge it (`do_resize`, `size`)."
+            )
+        return {"pixels": pixels, "image": input_["image"]}
+
+    def _forward(self, input_tensors: dict[str, Any], **options: Any) -> Any:
+        chosen = PatchOptions(**options)
+        pixels, images = input_tensors["pixels"], input_tensors["image"]
+        if isinstance(images, Image.Image):  # not batched
+            pixels, images = [pixels], [images]
+        if chosen.full_resolution:
+            return {"results": [self._localize_large(image, chosen) for image in images]}
+        started = perf_counter()
+        batch = self.localizer.read_pixels(images, pixels)
+        followed = self._follow(chosen, batch, images, started)
+        probs = predict_probs(self.model, batch.logits)
+        sizes = batch.located.sizes.tolist()
+        results = [self._describe(row, size) for row, size in zip(probs, sizes, strict=True)]
+        for labels in self._number_labels(chosen.labels, probs).unbind(dim=1):
+            self._explain(batch, labels, chosen, results)
+        for image, result in zip(images, results, strict=True):
+            result["coverage"] = _cover(image, [patch["box"] for patch in result["patches"]])
+        for result, (_, answer) in zip(results, followed, strict=bool(followed)):
+            result["cost"] |= answer.pop("cost")
+            result["classifier"] = answer
+        if self.reader is not None and not followed:
+            limits = chosen.max_patches, chosen.reading_limit
+            ranked = batch.select(*limits, chosen.scales)
+            self._read(batch.images, batch.restore(ranked.boxes, ranked.filled), results)
+        return {"results": results}
+
+    def _localize_large(self, image: Image.Image, options: PatchOptions) -> dict[str, Any]:
+        """The answer for a picture of any size at its own resolution; see `LargeImage`."""
+        read = LargeImage(image, self.localizer)
+        probs = predict_probs(self.model, read.logits)
+        result = self._describe(probs[0], image.size)
+        (labels,) = self._number_labels(options.labels, probs).tolist()
+        predicted = int(probs[0].argmax())
+        maps = read.explain([*labels, predicted])
+        for label, evidence in zip(labels, maps[:-1], strict=True):
+            boxes = evidence.select(options.top_k, options.iou_threshold, options.scales)
+            whole = evidence.sum_absolute() if boxes else 1.0
+            result["patches"] += [_describe_patch(*box, self.labels[label], whole) for box in boxes]
+            if options.return_maps:
+                result.setdefault("maps", {})[self.labels[label]] = evidence.map_cells().tolist()
+        result["coverage"] = _cover(image, [patch["box"] for patch in result["patches"]])
+        if self.reader is not None:
+            limits = options.max_patches, options.reading_limit
+            boxes = maps[-1].select(*limits, options.scales)
+            self._read([image], [[found.box for found in boxes]], [result])
+        return result
+
+    def _describe(self, probs: Tensor, size: Sequence[int]) -> dict[str, Any]:
+        """The answer of the localizer alone, its patches still to come."""
+        score, label = probs.max(dim=-1)
+        return {
+            "label": self.labels[int(label)],
+            "score": float(score),
+            "patches": [],
+            "coverage": 0.0,
+            "cost": {"localizer_pixels": size[0] * size[1]},
+        }
+
+    def _explain(
+        self,
+        batch: LocalizedImages,
+        labels: Tensor,
+        options: PatchOptions,
+        results: Sequence[dict[str, Any]],
+    ) -> None:
+        """Add to each answer the patches and, if asked, the map of its label in `labels`."""
+        attribution = batch.attribute(labels)
+        ranked = batch.select(options.top_k, options.iou_threshold, options.scales, labels)
+        boxes = batch.restore(ranked.boxes, ranked.filled)
+        whole = attribution.abs().sum(dim=(1, 2)).tolist()
+        for row, result in enumerate(results):
+            label = self.labels[int(labels[row])]
+            ranks = ranked.filled[row].nonzero()[:, 0].tolist()
+            for rank, box in zip(ranks, boxes[row], strict=True):
+                evidence, scale = float(ranked.evidence[row, rank]), int(ranked.scales[row, rank])
+                patch = _describe_patch(box, evidence, scale, label, whole[row])
+                result["patches"].append(patch)
+            if options.return_maps:
+                height, width = batch.located.sizes[row].tolist()
+                cells = pool_cells(attribution[row, :height, :width], self.windows[0].stride)
+                result.setdefault("maps", {})[label] = cells.tolist()
+
+    def _read(
+        self,
+        images: Sequence[Image.Image],
+        boxes: Sequence[Sequence[Box]],
+        results: Sequence[dict[str, Any]],
+    ) -> None:
+        """Add to each answer what the classifier says of the best patches of the image."""
+        readings = self.reader.read(images, boxes)
+        for result, reading in zip(results, readings, strict=True):
+            pixels = reading.pop("pixels")
+            by = reading or {"label": result["label"], "score": result["score"]}
+            result["classifier"] = by | {"stage": int(bool(reading))}
+            result["cost"]["classifier_pixels"] = pixels
+
+
+def _describe_patch(
+    box: Box, evidence: float, scale: int, label: str, whole: float
+) -> dict[str, Any]:
+    return {
+        "box": dict(zip(BOX_SIDES, box, strict=True)),
+        "label": label,
+        "evidence": evidence,
+        "share": evidence / whole,
+        "scale": scale,
+    }
+
+
+def _cover(image: Image.Image, boxes: Sequence[Mapping[str, int]]) -> float:
+    """Share of the image that lies in one of the boxes."""
+    # Between the sides of the boxes nothing changes: a grid of these is enough.
+    y, x = (
+        np.unique([box[side] for box in boxes for side in (low, high)])
+        for low, high in (("ymin", "ymax"), ("xmin", "xmax"))
+    )
+    covered = np.zeros((max(0, len(y) - 1), max(0, len(x) - 1)), dtype=bool)
+    for box in boxes:
+        top, bottom = np.searchsorted(y, [box["ymin"], box["ymax"]])
+        left, right = np.searchsorted(x, [box["xmin"], box["xmax"]])
+        covered[top:bottom, left:right] = True
+    return float(np.diff(y) @ covered @ np.diff(x)) / (image.width * image.height)

@@ -1,0 +1,177 @@
+"""A text localizer at work: logits and evidence of a batch of texts, their words located."""
+
+from collections.abc import Sequence
+from os import PathLike
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    BatchEncoding,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from .backend import EAGER, make_network
+from .classifier import is_multi_label
+from .costs import ShapeCosts
+from .geometry import Window, show_evidence
+from .loading import load_processor
+from .text_spans import locate_texts
+from .text_words import LocatedText, encodable
+
+Offsets = Sequence[tuple[int, int]] | NDArray[np.int64]
+"""Characters `[start, end)` of each token of a text, (tokens, 2)."""
+
+
+class LocalizedTexts:
+    """A batch of texts and what a localizer says about them.
+
+    Args:
+        texts: The original texts.
+        offsets: Of each text.
+        evidence: As it is shown, one tensor a branch: (batch, positions, labels).
+        logits: (batch, labels).
+        localizer: Who says so.
+    """
+
+    def __init__(
+        self,
+        texts: Sequence[str],
+        offsets: Sequence[Offsets],
+        evidence: Sequence[Tensor],
+        logits: Tensor,
+        localizer: "TextLocalizer",
+    ) -> None:
+        self.texts = texts
+        self.offsets = offsets
+        self.evidence = evidence
+        self.logits = logits
+        self.localizer = localizer
+        self._located: dict[int, LocatedText] = {}
+
+    def locate(self, rows: Sequence[int] | None = None) -> list[LocatedText]:
+        """The texts of these rows (default: all) with what all windows put on their words."""
+        rows = range(len(self.texts)) if rows is None else rows
+        missing = [row for row in rows if row not in self._located]
+        if missing:
+            located = locate_texts(
+                [self.texts[row] for row in missing],
+                [self.offsets[row] for row in missing],
+                [branch[missing] for branch in self.evidence],
+                self.localizer.windows,
+            )
+            self._located.update(zip(missing, located, strict=True))
+        return [self._located[row] for row in rows]
+
+    def multiply_adds(self) -> list[int]:
+        """What the localizer computed for each text alone, padding left out."""
+        return [self.localizer.costs.count_tokens(len(tokens)) for tokens in self.offsets]
+
+
+class TextLocalizer:
+    """A text localizer with its tokenizer.
+
+    Args:
+        model: An `AnchorNetTextForSequenceClassification`.
+        tokenizer: The fast tokenizer that it was trained with.
+        backend: What computes: "eager", "compile" or "onnx"; see `make_network`.
+
+    Raises:
+        ImportError: if the extra `onnx` is needed and not installed.
+        ValueError: if there is no such backend or it cannot run the model.
+    """
+
+    def __init__(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, backend: str = EAGER
+    ) -> None:
+        self.model = model.eval()
+        self.network = make_network(model, backend)
+        self.tokenizer = tokenizer
+        self.windows = cast(tuple[Window, ...], model.windows)
+        self.reading_scales = cast(list[int], model.reading_scales)
+        self.costs = ShapeCosts(model, torch.long)
+
+    @classmethod
+    def load(
+        cls,
+        source: str | PathLike[str],
+        device: torch.device | None = None,
+        backend: str = EAGER,
+        **hub: Any,
+    ) -> "TextLocalizer":
+        """The localizer of a folder or Hub id; `hub` is for `from_pretrained`; see the class."""
+        model = AutoModelForSequenceClassification.from_pretrained(source, **hub)
+        tokenizer = load_processor(AutoTokenizer.from_pretrained, source, **hub)
+        return cls(model.to(device or "cpu"), tokenizer, backend)
+
+    def save_pretrained(self, folder: str | PathLike[str], **kwargs: Any) -> None:
+        """Write the model and its tokenizer."""
+        self.model.save_pretrained(folder, **kwargs)
+        self.tokenizer.save_pretrained(folder)
+
+    def check_input(self, item: Any, name: str) -> str:
+        """The text itself.
+
+        Raises:
+            TypeError: if it is none, naming it by `name`.
+        """
+        if not isinstance(item, str):
+            raise TypeError(
+                f"{name} must be a string, got {type(item).__name__} ({item!r:.60}); convert it, "
+                "leave it out or, for a dataset, pass its text column."
+            )
+        return item
+
+    def measure(self, text: str) -> int:
+        """How long a text is: those of a batch should be alike."""
+        return len(text)
+
+    @property
+    def unknown_token_id(self) -> int:
+        """The token that says nothing: the unknown one or, without such a one, that of padding."""
+        unknown = self.tokenizer.unk_token_id
+        return cast(int, self.tokenizer.pad_token_id if unknown is None else unknown)
+
+    def tokenize(self, texts: Sequence[str]) -> BatchEncoding:
+        """`input_ids` and `offset_mapping` of whole texts, without special tokens."""
+        encoded: BatchEncoding = self.tokenizer(
+            [encodable(text) for text in texts],
+            add_special_tokens=False,
+            truncation=False,
+            return_offsets_mapping=True,
+            verbose=False,
+        )
+        return encoded
+
+    def read(self, texts: Sequence[str]) -> LocalizedTexts:
+        """What the localizer says of texts of any length, at least one."""
+        encoded = self.tokenize(texts)
+        # Padded here: the tokenizer is slow to make tensors of offsets.
+        rows = [torch.tensor(ids, dtype=torch.long) for ids in encoded["input_ids"]]
+        ids = pad_sequence(rows, batch_first=True)  # (batch, tokens)
+        lengths = torch.tensor([len(row) for row in rows])
+        mask = torch.arange(ids.shape[1]) < lengths[:, None]
+        device = self.model.device
+        return self.read_tokens(texts, encoded["offset_mapping"], ids.to(device), mask.to(device))
+
+    @torch.no_grad()
+    def read_tokens(
+        self, texts: Sequence[str], offsets: Sequence[Offsets], ids: Tensor, mask: Tensor
+    ) -> LocalizedTexts:
+        """What the localizer says of texts that are tokenized already.
+
+        Args:
+            texts: The original texts.
+            offsets: Of each text.
+            ids: (batch, tokens), int64.
+            mask: (batch, tokens), True or 1 = a token.
+        """
+        output = self.network(ids, mask, output_evidence=True)
+        evidence = show_evidence(output.evidence, is_multi_label(self.model))
+        return LocalizedTexts(texts, offsets, evidence, output.logits, self)

@@ -1,0 +1,250 @@
+"""From evidence to the spans of a text that are shown: attribution, ranked spans, whole words."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from .geometry import Window, spread_evidence
+from .selection import join_branches, list_windows, select_top_patches
+from .text_budget import select_best_spans
+from .text_words import LocatedText, Span, count_tokens
+
+
+def attribute_tokens(
+    evidence: Sequence[Tensor], windows: Sequence[Window], lengths: Tensor, length: int
+) -> Tensor:
+    """Attribution of each token, summed over branches: (batch, tokens, labels), float64.
+
+    Args:
+        evidence: One tensor a branch: (batch, positions, labels).
+        windows: One window a branch.
+        lengths: (batch,), int64, tokens of each text.
+        length: Tokens to return, at least the largest of `lengths`.
+    """
+    spread = [
+        spread_evidence(branch, window, lengths, length)
+        for branch, window in zip(evidence, windows, strict=True)
+    ]
+    return torch.stack(spread).sum(dim=0)
+
+
+def locate_texts(
+    texts: Sequence[str],
+    offsets: Sequence[Sequence[tuple[int, int]] | NDArray[np.int64]],
+    evidence: Sequence[Tensor],
+    windows: Sequence[Window],
+) -> list[LocatedText]:
+    """Each text with what all windows put on each of its words.
+
+    Args:
+        texts: The original texts.
+        offsets: Characters `[start, end)` of each token of each text.
+        evidence: One tensor a branch: (batch, positions, labels).
+        windows: One window a branch.
+    """
+    lengths = torch.tensor([len(tokens) for tokens in offsets], device=evidence[0].device)
+    attribution = attribute_tokens(evidence, windows, lengths, int(lengths.max()))
+    return [
+        LocatedText.build(*item)
+        for item in zip(texts, offsets, attribution.cpu().numpy(), strict=True)
+    ]
+
+
+class ShownSpan(NamedTuple):
+    """Words `[first, last)` that speak for a label, and the window size they come from."""
+
+    first: int
+    last: int
+    label: int
+    scale: int
+
+
+class ShownText(NamedTuple):
+    """The spans to show of a text.
+
+    Attributes:
+        located: The text, or the parts of it that hold the spans as if nothing were between them.
+        spans: Ranges of its words.
+        whole: (labels,), float64, sum of the absolute attribution of all words of the text; above
+            0 for a label with spans.
+        num_tokens: Of the whole text.
+    """
+
+    located: LocatedText
+    spans: Sequence[ShownSpan]
+    whole: NDArray[np.float64]
+    num_tokens: int
+
+    @classmethod
+    def of(cls, located: LocatedText, spans: Sequence[ShownSpan]) -> "ShownText":
+        """Of a text that is there as a whole."""
+        return cls(located, spans, np.abs(located.attribution).sum(axis=0), len(located.starts))
+
+
+def show_top_spans(
+    located: Sequence[LocatedText],
+    evidence: Sequence[Tensor],
+    windows: Sequence[Window],
+    labels: Tensor,
+    top_k: int,
+    iou_threshold: float | Sequence[float] = 0.0,
+) -> list[list[ShownSpan]]:
+    """The windows with the most evidence for each label, best first, as whole words.
+
+    Where no overlap is allowed, a span leaves a word that it shares with a better one to it. A
+    window whose words speak against the label, all windows over them counted, is left out.
+
+    Args:
+        located: The texts.
+        evidence: One tensor a branch: (batch, positions, labels).
+        windows: One window a branch.
+        labels: (batch, explained), int64, indices of the labels to explain.
+        top_k: Number of spans for each label.
+        iou_threshold: See `select_top_patches`.
+    """
+    lengths = torch.tensor([len(text.starts) for text in located], device=labels.device)
+    bounds, scales = select_top_windows(evidence, windows, lengths, labels, top_k, iou_threshold)
+    apart = not np.any(iou_threshold)
+    shown: list[list[ShownSpan]] = [[] for _ in located]
+    for row, rank in np.ndindex(*labels.shape):
+        if not len(located[row].words):  # blanks alone may be tokens, but there is nothing to show
+            continue
+        filled = (bounds[row, rank, :, 0] >= 0).nonzero()[:, 0]
+        chosen, sizes = bounds[row, rank, filled], scales[row, rank, filled]
+        label = int(labels[row, rank])
+        shown[row].extend(show_windows(located[row], chosen, sizes, label, apart))
+    return shown
+
+
+def show_windows(
+    located: LocatedText, bounds: Tensor, scales: Tensor, label: int, apart: bool
+) -> list[ShownSpan]:
+    """Selected windows of a text as whole words; see `show_top_spans`.
+
+    Args:
+        located: The text.
+        bounds: (windows, 2), int64, tokens `[start, end)`, best first.
+        scales: (windows,), int64.
+        label: Index of the label to explain.
+        apart: Whether a span leaves a word that it shares with a better one to it.
+    """
+    spans = located.snap(*bounds.cpu().numpy().T)
+    kept = keep_apart(spans, len(located.words)) if apart else spans
+    return [
+        ShownSpan(*span, label, scale)
+        for span, scale in zip(kept, scales.tolist(), strict=True)
+        if span is not None and located.attribution[slice(*span), label].sum() > 0
+    ]
+
+
+def sum_passages(
+    located: Sequence[LocatedText], sizes: Sequence[int], device: torch.device
+) -> tuple[list[Tensor], list[Window]]:
+    """Passages of any size as if they were windows: their evidence is all that lies on them.
+
+    A passage holds whole windows and parts of windows; of the latter it gets the part that the
+    attribution puts on its tokens.
+
+    Args:
+        located: The texts.
+        sizes: Sizes of the passages, in tokens; a shorter text is one passage.
+        device: Where to put the evidence.
+
+    Returns:
+        Evidence and windows as `show_top_spans` takes them, one a size: (batch, positions,
+        labels), float64; 0 where a passage would hang over the end of its text.
+    """
+    tokens = pad_sequence([torch.from_numpy(text.tokens) for text in located], batch_first=True)
+    lengths = torch.tensor([len(text.starts) for text in located])
+    sums = torch.nn.functional.pad(tokens.cumsum(dim=1), (0, 0, 1, 0))  # one more than tokens
+    evidence = []
+    for size in sizes:
+        low = torch.arange(max(1, tokens.shape[1] - size + 1))
+        inside = low <= (lengths[:, None] - size).clamp(min=0)  # (batch, positions)
+        high = (low + size).clamp(max=tokens.shape[1])
+        evidence.append(((sums[:, high] - sums[:, low]) * inside[..., None]).to(device))
+    return evidence, [Window(size, 1) for size in sizes]
+
+
+def show_best_spans(
+    located: LocatedText, labels: Sequence[int], max_tokens: int, scales: Sequence[int]
+) -> list[ShownSpan]:
+    """The best set of spans for each label under a budget of the localizer's tokens, in order.
+
+    Args:
+        located: The text.
+        labels: Indices of the labels to explain.
+        max_tokens: The budget, in the localizer's own tokens.
+        scales: Sizes of the candidate spans, in tokens.
+    """
+    costs = count_tokens(located.words, located.ends)
+    candidates = located.spans(scales)
+    return [
+        ShownSpan(first, last, label, int(costs[first:last].sum()))
+        for label in labels
+        for first, last in select_best_spans(
+            candidates, located.attribution[:, label], costs, max_tokens
+        )
+    ]
+
+
+def select_top_windows(
+    evidence: Sequence[Tensor],
+    windows: Sequence[Window],
+    lengths: Tensor,
+    labels: Tensor,
+    top_k: int,
+    iou_threshold: float | Sequence[float] = 0.0,
+) -> tuple[Tensor, Tensor]:
+    """The windows with the most evidence for each label to explain, across branches.
+
+    Windows with no evidence for the label, or evidence against it, are never selected.
+
+    Args:
+        evidence: One tensor a branch: (batch, positions, labels).
+        windows: One window a branch.
+        lengths: (batch,), int64, tokens of each text.
+        labels: (batch, explained), int64, indices of the labels to explain.
+        top_k: Number of windows for each label.
+        iou_threshold: See `select_top_patches`.
+
+    Returns:
+        Token bounds `[start, end)`, clipped to the text, (batch, explained, top_k, 2), int64, -1
+        where a rank is empty, and the size of the windows, (batch, explained, top_k), int64.
+    """
+    lows, sizes = list_windows(windows, evidence)
+    low = lows[:, 0]  # (patches,)
+    high = torch.minimum(low + sizes, lengths[:, None])  # (batch, patches)
+    batch, explained = labels.shape
+    scores = join_branches(evidence).transpose(1, 2)  # (batch, labels, patches)
+    scores = scores.gather(1, labels[..., None].expand(-1, -1, scores.shape[-1])).flatten(0, 1)
+    high = high.repeat_interleave(explained, dim=0)  # (batch * explained, patches)
+    index, filled = select_top_patches(
+        scores.masked_fill(scores <= 0, -torch.inf),
+        low[None, :, None],
+        high[..., None],
+        top_k,
+        iou_threshold,
+    )
+    bounds = torch.stack([low[index], high.gather(1, index)], dim=-1)
+    bounds = bounds.masked_fill(~filled[..., None], -1)
+    return bounds.view(batch, explained, top_k, 2), sizes[index].view(batch, explained, top_k)
+
+
+def keep_apart(spans: Sequence[Span], num_words: int) -> list[Span | None]:
+    """Each span's longest run of words that no earlier one has kept; `None` if there is none."""
+    taken = np.zeros(num_words, dtype=bool)
+    kept: list[Span | None] = []
+    for first, last in spans:
+        borders = np.flatnonzero(np.diff(taken[first:last], prepend=True, append=True))
+        runs = first + borders.reshape(-1, 2)
+        if len(runs):
+            low, high = runs[np.argmax(runs[:, 1] - runs[:, 0])].tolist()
+            taken[low:high] = True
+        kept.append((low, high) if len(runs) else None)
+    return kept

@@ -1,0 +1,220 @@
+"""The training loop: Accelerate, in small functions. The same loop trains every model here."""
+
+import logging
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedType, gather_object
+from torch import nn
+from torch.utils.data import DataLoader
+from tqdm.auto import tqdm
+from transformers import PreTrainedModel, get_linear_schedule_with_warmup
+
+from hf_anchornet.files import write_json
+from hf_anchornet.publish.card import TRAINING_FILE
+
+from .checkpoints import Checkpoints, Progress, describe_model
+from .epochs import RowEpochs, StreamEpochs, make_epochs
+from .options import TrainingOptions
+from .streams import StreamLoader
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class _Run:
+    """A training under way: what Accelerate prepared, and how far it is."""
+
+    model: Any
+    epochs: RowEpochs | StreamEpochs
+    optimizer: Any
+    schedule: Any
+    options: TrainingOptions
+    accelerator: Accelerator
+    checkpoints: Checkpoints
+    progress: Progress = field(default_factory=Progress)
+
+
+def train(
+    model: PreTrainedModel,
+    loader: DataLoader[Any] | StreamLoader,
+    evaluate: Callable[[nn.Module], dict[str, float]],
+    options: TrainingOptions,
+    accelerator: Accelerator,
+    save: Callable[[PreTrainedModel, str], None],
+    settings: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Train, evaluate after each epoch, keep the best checkpoint.
+
+    Args:
+        model: The model, on any device.
+        loader: Training batches, not yet prepared, or those of this process of a stream.
+        evaluate: Scores of the prepared model on the validation split, with
+            `options.metric_for_best_model`.
+        options: How to train.
+        accelerator: From `make_accelerator`.
+        save: Writes the model, and what belongs to it, to a folder.
+        settings: Further options by name, of data and model: a checkpoint that was made with
+            others is refused.
+
+    Returns:
+        What was done: the options, the history of every epoch and the best one; also written to
+        `training.json` in `options.output_dir`.
+
+    Raises:
+        FloatingPointError: if the loss is not finite.
+        ValueError: if there are checkpoints of an earlier training and `options.resume` is not set,
+            or it is set and they were made with other options, or if the order of `loader` cannot
+            be resumed; if `options.max_steps` does not suit `loader`.
+    """
+    run = _prepare(model, loader, options, accelerator, settings or {})
+    progress, metric = run.progress, options.metric_for_best_model
+    for epoch in range(progress.epoch, options.num_epochs + 1):
+        loss = _train_epoch(run)
+        scores = evaluate(run.model)
+        progress.history.append({"epoch": epoch, "train_loss": loss, **scores})
+        logger.info("epoch %d: %s", epoch, progress.history[-1])
+        told = {f"validation/{name}": score for name, score in scores.items()}
+        accelerator.log({"train/epoch_loss": loss, **told}, step=progress.step)
+        best = int(max(progress.history, key=lambda scores: scores[metric])["epoch"])
+        if best != progress.best_epoch:
+            progress.best_epoch = best
+            _save_best(run, save)
+        progress.epoch, progress.batches, progress.losses = epoch + 1, 0, []
+    report = {
+        "options": asdict(options),
+        "num_processes": accelerator.num_processes,
+        "history": progress.history,
+        "best": max(progress.history, key=lambda scores: scores[metric]),
+    }
+    if accelerator.is_main_process:
+        write_json(Path(options.output_dir) / TRAINING_FILE, report)
+    for tracker in accelerator.trackers:
+        tracker.finish()
+    run.checkpoints.remove()
+    accelerator.wait_for_everyone()
+    return report
+
+
+def _prepare(
+    model: PreTrainedModel,
+    loader: DataLoader[Any] | StreamLoader,
+    options: TrainingOptions,
+    accelerator: Accelerator,
+    settings: Mapping[str, Any],
+) -> _Run:
+    """Optimizer and schedule, and the state of the last checkpoint if there is to be one."""
+    epochs = make_epochs(loader, options)
+    settings = {**options.decisive(), "num_processes": accelerator.num_processes, **settings}
+    if options.checkpoint_steps or options.resume:
+        # The first that differs is named: an option rather than what follows from it.
+        settings = {**settings, **epochs.describe(), **describe_model(model), **settings}
+    optimizer = torch.optim.AdamW(group_parameters(model, options), betas=(0.9, 0.98))
+    model, optimizer = epochs.prepare(accelerator, model, optimizer)
+    steps = epochs.count_steps()
+    warmup = int(options.warmup_ratio * steps)
+    # Accelerate steps the schedule once a process: count the steps of all of them.
+    steps, warmup = (count * accelerator.num_processes for count in (steps, warmup))
+    schedule = accelerator.prepare(get_linear_schedule_with_warmup(optimizer, warmup, steps))
+    checkpoints = Checkpoints(accelerator, options.output_dir, options.keep_checkpoints, settings)
+    run = _Run(model, epochs, optimizer, schedule, options, accelerator, checkpoints)
+    if options.resume:
+        run.progress = checkpoints.restore() or run.progress
+        if run.progress.places:
+            epochs.go_back(run.progress.places[accelerator.process_index])
+    elif options.checkpoint_steps:
+        checkpoints.refuse_leftovers()
+    if options.log_with:
+        accelerator.init_trackers("anchornet", config=options.decisive())
+    return run
+
+
+def _save_best(run: _Run, save: Callable[[PreTrainedModel, str], None]) -> None:
+    accelerator, best = run.accelerator, run.accelerator.unwrap_model(run.model)
+    sharded = accelerator.distributed_type in (DistributedType.FSDP, DistributedType.DEEPSPEED)
+    if sharded:  # each process may hold a part only: all of them give theirs
+        weights = accelerator.get_state_dict(run.model)
+        best.save_pretrained = partial(best.save_pretrained, state_dict=weights)
+    if accelerator.is_main_process:
+        save(best, run.options.output_dir)
+    if run.options.checkpoint_steps and run.progress.best_epoch is not None:
+        run.checkpoints.write_best(run.progress.best_epoch, partial(save, best))
+    if sharded:
+        del best.save_pretrained
+
+
+def _train_epoch(run: _Run) -> float:
+    """One epoch, or its rest; its mean loss over all processes."""
+    options, accelerator, progress = run.options, run.accelerator, run.progress
+    run.model.train()
+    total = progress.losses[accelerator.process_index] if progress.losses else 0.0
+    bar = tqdm(
+        run.epochs.rest(progress.epoch, progress.batches),
+        total=run.epochs.count_batches(progress.epoch) - progress.batches,
+        desc=f"epoch {progress.epoch}",
+        disable=not accelerator.is_main_process,
+        mininterval=5,
+    )
+    for batch in bar:
+        loss = _train_batch(run, batch)
+        total += loss
+        progress.batches += 1
+        bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
+        every = options.checkpoint_steps
+        if accelerator.sync_gradients and every and progress.step % every == 0:
+            progress.losses = gather_object([total])
+            progress.places = gather_object([run.epochs.place()])
+            run.checkpoints.write(progress)
+    mean = torch.tensor(total / progress.batches, device=accelerator.device)
+    return float(accelerator.reduce(mean, "mean"))
+
+
+def _train_batch(run: _Run, batch: Mapping[str, Any]) -> float:
+    """Learn from one batch; its loss."""
+    options, accelerator, progress = run.options, run.accelerator, run.progress
+    with accelerator.accumulate(run.model):
+        output = run.model(**batch).loss
+        loss = output.item()
+        if not math.isfinite(loss):
+            raise FloatingPointError(
+                f"the loss became {loss} in epoch {progress.epoch}; lower `learning_rate` "
+                f"({options.learning_rate})."
+            )
+        rate = run.optimizer.param_groups[0]["lr"]
+        accelerator.backward(output)
+        if accelerator.sync_gradients:
+            accelerator.clip_grad_norm_(run.model.parameters(), options.max_grad_norm)
+        run.optimizer.step()
+        run.schedule.step()
+        run.optimizer.zero_grad()
+    if accelerator.sync_gradients:
+        progress.step += 1
+        if accelerator.trackers:
+            told = {"train/loss": loss, "train/learning_rate": rate}
+            accelerator.log(told, step=progress.step)
+    return float(loss)
+
+
+def group_parameters(model: nn.Module, options: TrainingOptions) -> list[dict[str, Any]]:
+    """Parameter groups with their own learning rate and decay."""
+    rates = {
+        "embeddings": (options.embedding_learning_rate, 0.0),
+        "ngrams": (options.ngram_learning_rate, 0.0),
+        "vectors": (options.learning_rate, 0.0),  # biases and normalisations
+        "matrices": (options.learning_rate, options.weight_decay),
+    }
+    groups: dict[str, list[nn.Parameter]] = {name: [] for name in rates}
+    for name, parameter in model.named_parameters():
+        table = next((part for part in name.split(".") if part in ("embeddings", "ngrams")), None)
+        groups[table or ("vectors" if parameter.ndim == 1 else "matrices")].append(parameter)
+    return [
+        {"params": groups[name], "lr": rate, "weight_decay": decay}
+        for name, (rate, decay) in rates.items()
+        if groups[name]
+    ]

@@ -1,0 +1,178 @@
+"""A localizer's vocabulary: its tokenizer, its known n-grams, its first embeddings."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from datasets import Dataset
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from torch import Tensor
+from transformers import (
+    AutoModel,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
+
+from hf_anchornet.model.modeling_anchornet_text import NgramScores
+from hf_anchornet.model.text_words import encodable
+
+
+def train_tokenizer(
+    texts: Sequence[str], vocab_size: int, classifies: bool = False
+) -> PreTrainedTokenizerFast:
+    """A lower-casing WordPiece tokenizer, trained on `texts`; the same one in every process.
+
+    Args:
+        texts: Texts to learn from.
+        vocab_size: The most tokens to learn.
+        classifies: `True`: for a BERT, which reads "[CLS] text [SEP]"; `False`: for a localizer,
+            whose windows should hold nothing but text.
+    """
+    special = ["[PAD]", "[UNK]", *(["[CLS]", "[SEP]"] if classifies else [])]
+    # The trainer numbers inner letters ("##a") in an order that changes from run to run, and
+    # breaks ties by number: find these letters first and give them numbers of their own.
+    letters = _learn_pieces(texts, 1, special)
+    inside = sorted(piece for piece in letters if piece.startswith("##"))
+    pieces = _learn_pieces(texts, vocab_size, special + inside)
+    inner = _make_wordpiece(pieces)
+    if not classifies:
+        return PreTrainedTokenizerFast(tokenizer_object=inner, pad_token="[PAD]", unk_token="[UNK]")
+    inner.post_processor = processors.BertProcessing(
+        ("[SEP]", pieces["[SEP]"]), ("[CLS]", pieces["[CLS]"])
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=inner,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        model_input_names=["input_ids", "attention_mask"],
+    )
+
+
+def _learn_pieces(texts: Sequence[str], vocab_size: int, special: list[str]) -> dict[str, int]:
+    """Pieces of words and their numbers; `special` come first, single letters are always in."""
+    inner = _make_wordpiece({})
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=vocab_size, special_tokens=special, show_progress=False
+    )
+    inner.train_from_iterator(map(encodable, texts), trainer)
+    return inner.get_vocab()
+
+
+def _make_wordpiece(pieces: dict[str, int]) -> Tokenizer:
+    """A tokenizer that lower-cases, splits at blanks and punctuation, then into pieces."""
+    inner = Tokenizer(models.WordPiece(pieces, unk_token="[UNK]", max_input_chars_per_word=100))
+    inner.normalizer = normalizers.BertNormalizer(lowercase=True)
+    inner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    return inner
+
+
+def load_tokenizer(checkpoint: str) -> PreTrainedTokenizerBase:
+    """The fast tokenizer of a checkpoint, made to add no special tokens.
+
+    Raises:
+        ValueError: if it has no fast tokenizer or no padding token.
+    """
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+    if not tokenizer.is_fast or tokenizer.pad_token_id is None:
+        raise ValueError(
+            f"`tokenizer` must be a fast tokenizer with a padding token, got {checkpoint}; choose "
+            "another or train one by leaving `tokenizer` out."
+        )
+    inner = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    inner.post_processor = None
+    inner.no_truncation()
+    inner.no_padding()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=inner, pad_token=tokenizer.pad_token, unk_token=tokenizer.unk_token
+    )
+
+
+def count_ngrams(rows: Dataset, size: int, min_count: int, vocab_size: int) -> Tensor:
+    """Codes of the n-grams that occur at least `min_count` times: (count,), int64, sorted.
+
+    Args:
+        rows: With column `input_ids`.
+        size: Tokens of an n-gram.
+        min_count: Fewer occurrences teach more noise than they help.
+        vocab_size: Number of tokens of the tokenizer.
+    """
+    codes = [torch.empty(0, dtype=torch.long)]
+    for ids in rows["input_ids"]:
+        text = torch.tensor([ids], dtype=torch.long)
+        if len(ids) >= size:
+            codes.append(NgramScores.encode(text, torch.ones_like(text), vocab_size, size)[0])
+    known, counts = np.unique(torch.cat(codes).numpy(), return_counts=True)
+    return torch.from_numpy(known[counts >= min_count])
+
+
+@torch.no_grad()
+def embed_vocabulary(
+    tokenizer: PreTrainedTokenizerBase, checkpoint: str, size: int, batch_size: int = 1024
+) -> Tensor:
+    """First embeddings of a vocabulary from a pretrained encoder: (vocabulary, size).
+
+    Each token is read alone by the encoder; its mean input embedding and its mean output are
+    centred, scaled to unit mean norm, put side by side and reduced to `size` by principal
+    components. (Reading tokens alone: Tulkens and van Dongen, Model2Vec, 2024.)
+
+    Args:
+        tokenizer: The localizer's tokenizer.
+        checkpoint: Hub id or folder of an encoder with a fast tokenizer.
+        size: Width of the table.
+        batch_size: Tokens read at a time.
+
+    Raises:
+        ValueError: if `size` is larger than the encoder's views of a token are wide.
+    """
+    encoder: PreTrainedModel = AutoModel.from_pretrained(checkpoint, use_safetensors=True).eval()
+    reader = AutoTokenizer.from_pretrained(checkpoint)
+    tokens = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
+    surfaces = [
+        tokenizer.convert_tokens_to_string([token]).removeprefix("##").strip() for token in tokens
+    ]
+    order = sorted(range(len(surfaces)), key=lambda index: len(surfaces[index]))  # little padding
+    views: list[list[Tensor]] = [[], [], []]
+    for start in range(0, len(surfaces), batch_size):
+        inputs = reader(
+            [surfaces[index] for index in order[start : start + batch_size]],
+            padding=True,
+            truncation=True,
+            max_length=16,
+            return_tensors="pt",
+            return_special_tokens_mask=True,
+        )
+        special = inputs.pop("special_tokens_mask").bool()
+        real = inputs["attention_mask"].bool()
+        output = encoder(**inputs).last_hidden_state
+        embedded = encoder.get_input_embeddings()(inputs["input_ids"])
+        views[0].append(_mean(embedded, real & ~special))
+        views[1].append(_mean(output, real))
+        views[2].append(_mean(output, real & ~special))
+    places = torch.tensor(order).argsort()
+    blocks = [torch.cat(view)[places] for view in views]
+    blocks = [block - block.mean(dim=0) for block in blocks]
+    blocks = [block / block.square().sum(dim=1).mean().sqrt() for block in blocks]
+    reduced = _principal_components(torch.cat(blocks, dim=1), size)
+    return reduced / reduced.std()
+
+
+def _mean(hidden: Tensor, mask: Tensor) -> Tensor:
+    """Mean over the tokens that count: (batch, hidden); 0 if none does."""
+    weights = mask[..., None].to(hidden.dtype)
+    return (hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
+
+
+def _principal_components(points: Tensor, size: int) -> Tensor:
+    covariance = points.double().T @ points.double()
+    directions = torch.linalg.eigh(covariance).eigenvectors.flip(1)[:, :size]
+    if directions.shape[1] < size:
+        raise ValueError(
+            f"`size` must be at most {directions.shape[1]}, the width of what this encoder says "
+            f"about a token, got {size}; lower `hidden_size` or choose a wider encoder."
+        )
+    reduced: Tensor = (points.double() @ directions).to(points.dtype)
+    return reduced

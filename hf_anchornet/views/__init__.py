@@ -1,0 +1,1 @@
+"""Localized spans and patches made visible: HTML, PNG, terminal."""

@@ -1,0 +1,266 @@
+"""Localized spans made visible: HTML for notebooks and files, shades for terminals.
+
+`result` is everywhere the dict that the `span-localization` pipeline returns for `text`. A span's
+shade is its share relative to the largest one shown, its hue is its label.
+"""
+
+import html
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+from zlib import crc32
+
+from .base import HUES, REPLACEMENTS, TERMINAL_REPLACEMENTS, Hue, Record, clean, clean_line, wrap
+
+_INKS = (15, 16, 16)  # white on the weak backgrounds, black on the others
+# Translucent shades keep the page's own text colour readable, on light and dark pages alike.
+_LEAST_OPACITY, _MOST_OPACITY = 0.1, 0.4
+
+_PAGE_HEAD = """<!DOCTYPE html>
+<html lang="en">
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+:root {{ color-scheme: light dark; }}
+body {{ max-width: 45rem; margin: 2rem auto; padding: 0 1rem; font: 1rem/1.7 sans-serif; }}
+</style>
+"""
+
+
+@dataclass(frozen=True)
+class SpanView:
+    """A text and its spans, shown as HTML in a notebook and with markers when printed."""
+
+    text: str
+    result: Record
+
+    def _repr_html_(self) -> str:
+        return render_html(self.text, self.result)
+
+    def __str__(self) -> str:
+        return render_terminal(self.text, self.result, color=False)
+
+    def save(self, path: str | Path) -> None:
+        """Write the view to `path` as a self-contained HTML page."""
+        Path(path).write_text(render_html(self.text, self.result, standalone=True), "utf-8")
+
+
+def render_html(
+    text: str,
+    result: Record,
+    *,
+    title: str | None = None,
+    standalone: bool = False,
+    shares: bool = False,
+) -> str:
+    """The text as HTML with a `<mark>` a span: a fragment, or a whole page if `standalone`.
+
+    Args:
+        text: The text.
+        result: What the pipeline said of it.
+        title: Heading, and title of the page.
+        standalone: Whether to make a whole page.
+        shares: Whether to write each span's share behind it, which the shade and the tooltip tell.
+
+    Raises:
+        ValueError: if `result` does not belong to `text`.
+    """
+    pieces, key = _cut_pieces(text, result), _make_key(result)
+    safe = clean(text, REPLACEMENTS)
+    body = "".join(_mark_html(safe, piece, key, shares) for piece in pieces)
+    heading = f"<strong>{_escape(title)}</strong><br>" if title else ""
+    fragment = (
+        '<figure style="margin:1em 0">'
+        f'<figcaption style="margin-bottom:.5em">{heading}{_escape(summarize(result))}'
+        f"{_legend_html(key) if key.hues else ''}</figcaption>"
+        f'<div dir="auto" lang="" style="white-space:pre-wrap;overflow-wrap:anywhere;'
+        f'line-height:1.8">{body}</div>{_table_html(result["spans"])}</figure>\n'
+    )
+    return "".join(render_page([fragment], title=title)) if standalone else fragment
+
+
+def render_page(fragments: Iterable[str], *, title: str | None = None) -> Iterator[str]:
+    """The parts of one HTML page around `fragments`, each as soon as its fragment is there."""
+    yield _PAGE_HEAD.format(title=_escape(title or "Localized spans"))
+    yield from fragments
+    yield "</html>\n"
+
+
+def render_terminal(
+    text: str, result: Record, *, color: bool = True, width: int | None = None
+) -> str:
+    """The text with shaded spans and a legend, or, without colour, with `[[span|+31%]]` markers.
+
+    Lines break at blanks to fit `width` columns; None keeps them as they are.
+
+    Raises:
+        ValueError: if `result` does not belong to `text`.
+    """
+    pieces = _cut_pieces(text, result)
+    safe = clean(text, TERMINAL_REPLACEMENTS)
+    if not color:
+        return wrap("".join(_mark_plain(safe, piece, result) for piece in pieces), width)
+    safe, key = wrap(safe, width), _make_key(result)
+    legend = _legend_ansi(key) if key.hues else ""
+    return "".join(_mark_ansi(safe, piece, key) for piece in pieces) + legend
+
+
+def summarize(result: Record) -> str:
+    """One sentence: the answer, how much of the text is shown, and the classifier's answer."""
+    count = len(result["spans"])
+    spans = f"{count} span{'s' * (count != 1)}, {result['coverage']:.1%} of the text"
+    sentence = f"{result['label']} ({result['score']:.1%}), shown by {spans}."
+    if (classifier := result.get("classifier")) is not None:
+        sentence += f" The classifier says {classifier['label']} ({classifier['score']:.1%})."
+    return clean_line(sentence)
+
+
+class _Piece(NamedTuple):
+    """Characters `[start, end)` and the strongest span over them, if any."""
+
+    start: int
+    end: int
+    span: Record | None
+
+
+def _cut_pieces(text: str, result: Record) -> list[_Piece]:
+    """Pieces that tile the text: overlapping spans are cut where the strongest one changes."""
+    opening, closing = defaultdict(list), defaultdict(list)
+    sizes = [abs(span["share"]) for span in result["spans"]]
+    for span_idx, span in enumerate(result["spans"]):
+        _check_span(text, span, span_idx)
+        opening[span["start"]].append(span_idx)
+        closing[span["end"]].append(span_idx)
+
+    pieces: list[_Piece] = []
+    covering: set[int] = set()
+    for start, end in pairwise(sorted({0, len(text), *opening, *closing})):
+        covering.difference_update(closing[start])
+        covering.update(opening[start])
+        span = result["spans"][max(covering, key=sizes.__getitem__)] if covering else None
+        if pieces and pieces[-1].span is span:
+            start = pieces.pop().start
+        pieces.append(_Piece(start, end, span))
+    return pieces
+
+
+def _check_span(text: str, span: Record, span_idx: int) -> None:
+    start, end = span["start"], span["end"]
+    if not 0 <= start < end <= len(text) or text[start:end] != span["text"]:
+        raise ValueError(
+            f"`result` must belong to `text`, got a span {span_idx} at [{start}, {end}) that is "
+            f"not in this text of {len(text)} characters; pass the very text the pipeline read."
+        )
+
+
+def _escape(text: str) -> str:
+    return html.escape(clean(text, REPLACEMENTS))
+
+
+class _Key(NamedTuple):
+    """What a reader needs to read the shades: each label's hue, the share of the fullest shade."""
+
+    hues: Mapping[str, Hue]
+    largest: float
+    against: bool  # whether a shown span speaks against its label
+
+
+def _make_key(result: Record) -> _Key:
+    shares = [span["share"] for span in result["spans"]]
+    hues: dict[str, Hue] = {}
+    for label in sorted({span["label"] for span in result["spans"]}):
+        # A hash, so that a label keeps its hue from text to text.
+        first = crc32(label.encode("utf-8", "replace"))
+        wheel = [HUES[(first + turn) % len(HUES)] for turn in range(len(HUES))]
+        hues[label] = next((hue for hue in wheel if hue not in hues.values()), wheel[0])
+    return _Key(hues, max(map(abs, shares), default=0.0), any(share < 0 for share in shares))
+
+
+def _measure(span: Record, key: _Key) -> float:
+    """The strength of a span's shade, from 0 to 1."""
+    return float(abs(span["share"]) / key.largest) if key.largest else 0.0
+
+
+def _shade(hue: Hue, strength: float) -> str:
+    opacity = _LEAST_OPACITY + strength * (_MOST_OPACITY - _LEAST_OPACITY)
+    return f"rgba{(*hue.rgb, round(opacity, 2))}"
+
+
+def _mark_html(text: str, piece: _Piece, key: _Key, shares: bool) -> str:
+    shown, span = html.escape(text[piece.start : piece.end]), piece.span
+    if span is None:
+        return shown
+    hue = key.hues[span["label"]]
+    line = "dashed" if span["share"] < 0 else "solid"
+    words = [_escape(span["label"])] * (len(key.hues) > 1) + [f"{span['share']:+.0%}"] * shares
+    label = f"<sup> {' '.join(words)}</sup>" if words else ""
+    numbers = f"share {span['share']:+.1%}, evidence {span['evidence']:+.3f}"
+    tooltip = f"{span['label']}: {numbers}, scale {span['scale']} tokens"
+    shade = f"background:{_shade(hue, _measure(span, key))}"
+    style = f"color:inherit;{shade};border-bottom:2px {line} rgb{hue.rgb}"
+    return f'<mark title="{_escape(tooltip)}" style="{style}">{shown}{label}</mark>'
+
+
+def _legend_html(key: _Key) -> str:
+    entries = "".join(
+        f'<span aria-hidden="true" style="display:inline-block;width:4em;height:.8em;'
+        f"border-bottom:2px solid rgb{hue.rgb};"
+        f'background:linear-gradient(to right,{_shade(hue, 0)},{_shade(hue, 1)})"></span> '
+        f"{_escape(label)}; "
+        for label, hue in key.hues.items()
+    )
+    against = "; dashed line: evidence against the label" if key.against else ""
+    return f"<br><small>{entries}fullest shade: {key.largest:.1%} of the evidence{against}</small>"
+
+
+def _table_html(spans: Iterable[Record]) -> str:
+    """The spans in words and numbers, for those who see no colour and have no mouse."""
+    names = ("share", "evidence", "tokens", "label", "span")
+    head = "".join(f'<th scope="col" style="text-align:start">{name}</th>' for name in names)
+    rows = "".join(
+        f"<tr><td>{span['share']:+.1%}</td><td>{span['evidence']:+.3f}</td>"
+        f"<td>{span['scale']}</td><td>{_escape(span['label'])}</td>"
+        f'<td dir="auto" lang="" style="text-align:start">{_escape(span["text"])}</td></tr>'
+        for span in sorted(spans, key=lambda span: -abs(span["share"]))
+    )
+    table = f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody>"
+    table = f'<table style="border-spacing:1em 0">{table}</table>'
+    return f"<details><summary>The spans as a table</summary>{table}</details>" if rows else ""
+
+
+def _mark_plain(text: str, piece: _Piece, result: Record) -> str:
+    shown, span = text[piece.start : piece.end], piece.span
+    if span is None:
+        return shown
+    label = "" if span["label"] == result["label"] else f"{clean_line(span['label'])} "
+    return f"[[{shown}|{label}{span['share']:+.0%}]]"
+
+
+def _mark_ansi(text: str, piece: _Piece, key: _Key) -> str:
+    shown, span = text[piece.start : piece.end], piece.span
+    if span is None:
+        return shown
+    hue = key.hues[span["label"]]
+    level = min(2, int(3 * _measure(span, key)))
+    # A line break inside a painted stretch would paint the rest of the terminal's line.
+    lines = shown.split("\n")
+    return "\n".join(line and _paint(line, hue, level, span["share"] < 0) for line in lines)
+
+
+def _paint(line: str, hue: Hue, level: int, underline: bool = False) -> str:
+    return f"\x1b[{'4;' * underline}38;5;{_INKS[level]};48;5;{hue.ansi[level]}m{line}\x1b[0m"
+
+
+def _legend_ansi(key: _Key) -> str:
+    entries = []
+    for label, hue in key.hues.items():
+        levels = enumerate(("weak", "medium", "strong"))
+        ramp = [_paint(f" {name} ", hue, level) for level, name in levels]
+        entries.append(f"{clean_line(label)}: {''.join(ramp)}")
+    against = "; underlined: against the label" if key.against else ""
+    return "\n\n" + "\n".join(entries) + against

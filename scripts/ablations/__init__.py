@@ -1,0 +1,1 @@
+"""Ideas compared on validation splits."""

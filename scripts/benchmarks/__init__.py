@@ -1,0 +1,1 @@
+"""Speed, memory, accuracy: the numbers in results/ and the tables made of them."""

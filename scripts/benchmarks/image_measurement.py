@@ -1,0 +1,164 @@
+"""The numbers of README and cards for image localizers and the classifiers behind them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from datasets import Dataset
+from PIL import Image
+from torch.utils.data import DataLoader
+from transformers import AutoImageProcessor, AutoModelForImageClassification, PreTrainedModel
+
+from hf_anchornet.data.splits import DataOptions, load_split
+from hf_anchornet.evaluation.accuracy import evaluate_accuracy
+from hf_anchornet.evaluation.image_localization import evaluate_image_localizer
+from hf_anchornet.model.classifier import label_names
+from hf_anchornet.model.costs import count_multiply_adds
+from hf_anchornet.model.image_processing_anchornet import open_image
+from hf_anchornet.model.modeling_anchornet import sum_evidence
+from hf_anchornet.train.image_adaptation import (
+    PatchClassifierOptions,
+    collate_readings,
+    make_readings,
+)
+from scripts.benchmarks.text_measurement import relative_error
+
+BATCH_SIZE = 32
+
+
+@dataclass
+class ImageMeasurement:
+    """What to measure.
+
+    Attributes:
+        localizer: Folder or Hub id of the localizer.
+        dataset: Source with the labels that it was trained on, and human boxes; see `DataOptions`.
+        split: Split to report on.
+        other_sets: Further sets with localizers of their own, as name=localizer=source.
+        classifiers: Classifiers and what they read of `dataset`, as reading=folder.
+        image_column: Column of images in every set.
+        label_column: Column of labels.
+        boxes_column: Column of human boxes, `[x0, y0, x1, y1]`; may be empty in some rows.
+        max_rows: Draw at most this many rows of each set (0: all), always the same ones.
+    """
+
+    localizer: str
+    dataset: str
+    split: str = "test"
+    other_sets: list[str] = field(default_factory=list)
+    classifiers: list[str] = field(default_factory=list)
+    image_column: str = "image"
+    label_column: str = "label"
+    boxes_column: str = "boxes"
+    max_rows: int = 0
+
+    def locate(self, source: str) -> DataOptions:
+        """Where the images and labels of a source are."""
+        return DataOptions(
+            source,
+            image_column=self.image_column,
+            label_column=self.label_column,
+            boxes_column=self.boxes_column,
+            max_rows=self.max_rows,
+        )
+
+
+def measure_images(options: ImageMeasurement) -> dict[str, Any]:
+    """All numbers of a localizer and its classifiers, ready for JSON."""
+    model = AutoModelForImageClassification.from_pretrained(options.localizer).eval()
+    processor = AutoImageProcessor.from_pretrained(options.localizer)
+    rows = load_split(options.locate(options.dataset), options.split, options.image_column)
+    pictures = rows.select(range(min(100, len(rows))))[options.image_column]
+    report: dict[str, Any] = {
+        "split": options.split,
+        "localizer": {
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "multiply_adds": count_multiply_adds(model, make_blank(model, 224)),
+            "trunk_multiply_adds": count_multiply_adds(model.anchornet, make_blank(model, 224)),
+            **check_image_contract(model, processor, pictures),
+        },
+        "sets": {},
+        "classifiers": {},
+    }
+    main = f"{Path(options.dataset).stem}={options.localizer}={options.dataset}"
+    for item in [main, *options.other_sets]:
+        name, localizer, source = item.split("=", 2)
+        report["sets"][name] = measure_set(options, localizer, source)
+    for item in options.classifiers:
+        reading, folder = item.split("=", 1)
+        report["classifiers"][reading] = measure_patch_classifier(
+            PatchClassifierOptions(options.localizer, reading=reading),
+            folder,
+            rows,
+            options.locate(options.dataset),
+        )
+    return report
+
+
+def measure_set(options: ImageMeasurement, localizer: str, source: str) -> dict[str, Any]:
+    """What `evaluate_image_localizer` says of a localizer on its set."""
+    data = options.locate(source)
+    return evaluate_image_localizer(
+        AutoModelForImageClassification.from_pretrained(localizer),
+        AutoImageProcessor.from_pretrained(localizer),
+        load_split(data, options.split, options.image_column),
+        data,
+        BATCH_SIZE,
+    )
+
+
+def measure_patch_classifier(
+    options: PatchClassifierOptions, folder: str, rows: Dataset, data: DataOptions
+) -> dict[str, Any]:
+    """Accuracy, parameters, pixels read and multiply-adds of one classifier on its reading."""
+    model = AutoModelForImageClassification.from_pretrained(folder)
+    processor = AutoImageProcessor.from_pretrained(folder)
+    readings = make_readings(options, rows, data, label_names(model))
+    collate = partial(collate_readings, processor)
+    loader = DataLoader(readings, batch_size=BATCH_SIZE, collate_fn=collate)
+    pixel_values = collate([readings[0]])["pixel_values"]
+    return {
+        "accuracy": evaluate_accuracy(model, loader, Accelerator(cpu=True))["accuracy"],
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "pixels_read": pixel_values[0, 0].numel(),
+        "multiply_adds": count_multiply_adds(model.eval(), pixel_values),
+    }
+
+
+def make_blank(model: PreTrainedModel, side: int) -> torch.Tensor:
+    """A square input of zeros: (1, channels, side, side)."""
+    return torch.zeros(1, model.config.num_channels, side, side, device=model.device)
+
+
+@torch.no_grad()
+def check_image_contract(
+    model: PreTrainedModel, processor: Any, pictures: Sequence[Any]
+) -> dict[str, float]:
+    """Largest relative error of the additive identity and of padded batches against single images.
+
+    Errors are relative to the largest absolute logit of the image; the evidence, float32 like the
+    logits, is added up in float64, other than in the model. The pictures are cropped to other
+    heights in turn, so that those of a batch differ in size and are padded.
+    """
+    model.eval()
+    additive = padded = 0.0
+    for start in range(0, len(pictures), 8):
+        opened = map(open_image, pictures[start : start + 8])
+        images = [_crop(image, row) for row, image in enumerate(opened)]
+        output = model(**processor(images, return_tensors="pt"), output_evidence=True)
+        evidence = sum_evidence([branch.double() for branch in output.evidence]).sum(dim=0)
+        for row, image in enumerate(images):
+            alone = model(**processor([image], return_tensors="pt")).logits[0]
+            total = output.bias[row].double() + evidence[row]
+            additive = max(additive, relative_error(total, output.logits[row]))
+            padded = max(padded, relative_error(output.logits[row], alone))
+    return {"additive_error": additive, "padded_error": padded}
+
+
+def _crop(image: Image.Image, row: int) -> Image.Image:
+    """The upper part of an image, of another height for each of four rows in turn."""
+    return image.crop((0, 0, image.width, round(image.height * (1 - 0.1 * (row % 4)))))

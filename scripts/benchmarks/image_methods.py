@@ -1,0 +1,172 @@
+"""What may read a picture: the whole at two sizes, crops, and a localizer's best patch."""
+
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cache, partial
+
+import torch
+from PIL import Image
+from torch import Tensor
+from transformers import AutoImageProcessor, AutoModelForImageClassification
+
+from hf_anchornet.data.images import make_pictures
+from hf_anchornet.data.splits import DataOptions, load_split
+from hf_anchornet.evaluation.image_controls import select_centre_box, select_random_boxes
+from hf_anchornet.model.backend import EAGER, make_network
+from hf_anchornet.model.image_localizer import ImageLocalizer, LocalizedImages
+from hf_anchornet.model.image_processing_anchornet import Box
+from hf_anchornet.train.image_adaptation import PatchClassifierOptions, choose_from_view, cut
+from scripts.benchmarks.methods import (
+    Method,
+    Probs,
+    Steps,
+    combine_steps,
+    find_folder,
+    order_labels,
+    parse_folders,
+    to_probs,
+)
+
+Pictures = Sequence[Image.Image]
+
+
+@dataclass
+class ImageMethods:
+    """Who reads what.
+
+    Attributes:
+        localizer: Folder or Hub id of the localizer.
+        classifiers: Classifiers and what they were trained to read, as reading=folder. "full" must
+            be among them; a reading without a classifier of its own gets that of "mix" or "full".
+            What they read has the size that their processors say.
+    """
+
+    localizer: str
+    classifiers: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Check the names."""
+        self.folders = parse_folders(self.classifiers)
+
+
+def load_pictures(
+    data: DataOptions, split: str, labels: Sequence[str]
+) -> tuple[list[Image.Image], list[int]]:
+    """Pictures of a split, decoded, and targets."""
+    images = make_pictures(load_split(data, split, data.image_column), data, labels)
+    pictures = [images[row]["pixel_values"] for row in range(len(images))]
+    return pictures, list(images.targets)
+
+
+def make_image_methods(
+    options: ImageMethods, labels: Sequence[str], backend: str = EAGER
+) -> dict[str, Method]:
+    """Every row of the table but a cascade's.
+
+    Args:
+        options: Who reads what.
+        labels: Names of the labels in the order of the targets.
+        backend: What computes; see `make_network`.
+    """
+
+    @cache
+    def load(folder: str) -> Classify:
+        return Classify(folder, labels, backend)
+
+    def classify(reading: str) -> Classify:
+        return load(find_folder(options.folders, reading))
+
+    localizer = Localize(options.localizer, labels, backend)
+    methods: dict[str, Method] = {
+        "full": Steps({"classify": classify("full")}),
+        "small": Steps({"classify": classify("small")}),
+        "localizer": Steps({"localize": localizer.predict}),
+    }
+    for reading in ("centre", "random"):
+        crop = partial(_crop_all, choose=_CONTROLS[reading], scale=localizer.patch_scale)
+        methods[reading] = Steps({"select": crop, "classify": classify(reading)})
+    return methods | combine_steps(
+        "patches", localizer, localizer.rate, localizer.cut_best, classify("patches")
+    )
+
+
+class Localize:
+    """A localizer; called, it gives its view of pictures.
+
+    Args:
+        folder: Folder or Hub id.
+        labels: Names of the labels in the order of the probabilities.
+        backend: What computes; see `make_network`.
+    """
+
+    def __init__(self, folder: str, labels: Sequence[str], backend: str) -> None:
+        self.localizer = ImageLocalizer.load(folder, backend=backend)
+        self.order = order_labels(self.localizer.model, labels)
+        self.options = PatchClassifierOptions(folder)
+        side = max(window.size for window in self.localizer.windows)
+        self.patch_scale = side / self.localizer.processor.size["shortest_edge"]
+
+    def __call__(self, pictures: Pictures) -> LocalizedImages:
+        """Evidence and logits, of all pictures in one batch."""
+        return self.localizer.read(pictures)
+
+    def rate(self, view: LocalizedImages) -> Probs:
+        """The probabilities of this view."""
+        return to_probs(view.logits, self.order)
+
+    @torch.inference_mode()
+    def predict(self, pictures: Pictures) -> Probs:
+        """The probabilities alone."""
+        inputs = self.localizer.processor(list(pictures), return_tensors="pt")
+        return to_probs(self.localizer.network(**inputs).logits, self.order)
+
+    def cut_best(self, view: LocalizedImages) -> list[Image.Image]:
+        """The best patch of each picture, cut from the original."""
+        boxes = choose_from_view(self.options, view)
+        return [cut(picture, box) for picture, (box,) in zip(view.images, boxes, strict=True)]
+
+
+class Classify:
+    """A classifier; called, it gives probabilities of pictures.
+
+    Args:
+        folder: Folder or Hub id.
+        labels: Names of the labels in the order of the probabilities.
+        backend: What computes; see `make_network`.
+    """
+
+    def __init__(self, folder: str, labels: Sequence[str], backend: str) -> None:
+        model = AutoModelForImageClassification.from_pretrained(folder).eval()
+        model.to(memory_format=torch.channels_last)
+        self.network = make_network(model, backend)
+        self.processor = AutoImageProcessor.from_pretrained(folder)
+        self.order = order_labels(model, labels)
+
+    @torch.inference_mode()
+    def __call__(self, pictures: Pictures) -> Probs:
+        """Probabilities of pictures, read as the processor says."""
+        inputs = self.processor(images=list(pictures), return_tensors="pt")
+        pixel_values = inputs["pixel_values"].contiguous(memory_format=torch.channels_last)
+        return to_probs(self.network(pixel_values=pixel_values).logits, self.order)
+
+
+def _crop_all(
+    pictures: Pictures, choose: Callable[[Tensor, int, int], Tensor], scale: float
+) -> list[Image.Image]:
+    """A square of each picture whose side is a part of the shorter one of the picture."""
+    crops = []
+    for picture in pictures:
+        sizes = torch.tensor([[picture.height, picture.width]])
+        side = max(1, round(scale * min(picture.size)))
+        seed = zlib.crc32(picture.crop((0, 0, picture.width, 1)).tobytes())
+        left, top, right, bottom = choose(sizes, side, seed)[0, 0].tolist()
+        box: Box = (left, top, right, bottom)
+        crops.append(picture.crop(box))
+    return crops
+
+
+_CONTROLS: dict[str, Callable[[Tensor, int, int], Tensor]] = {
+    "centre": lambda sizes, side, seed: select_centre_box(sizes, side),
+    "random": lambda sizes, side, seed: select_random_boxes(sizes, side, 1, seed),
+}

@@ -1,0 +1,145 @@
+"""What a benchmark compares: methods that give probabilities, made of steps or cascades."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hf_anchornet.model.backend import EAGER
+from hf_anchornet.model.cascade import Cascade
+from hf_anchornet.model.classifier import label_names
+
+Probs = NDArray[np.floating[Any]]
+"""Probabilities of the labels: (inputs, labels)."""
+
+FULL_READING = "full"
+"""The reading that each set of classifiers must hold: full inputs."""
+
+
+class Method(Protocol):
+    """What is compared: anything that gives probabilities for a list of inputs."""
+
+    def predict(self, inputs: Sequence[Any], /) -> Probs:
+        """Probabilities of the labels, in the order of the benchmark's labels."""
+
+
+@dataclass
+class Steps:
+    """A method made of steps, so that each can be timed.
+
+    Attributes:
+        steps: By name; the first takes the inputs, each other what the one before it gave, and the
+            last gives the probabilities.
+        counted_as: The method whose multiply-adds are its own, where they cannot be counted.
+    """
+
+    steps: dict[str, Callable[[Any], Any]]
+    counted_as: Method | None = None
+
+    def predict(self, inputs: Sequence[Any], /) -> Probs:
+        """Run all steps."""
+        passed: Any = inputs
+        for step in self.steps.values():
+            passed = step(passed)
+        result: Probs = passed
+        return result
+
+
+class CascadeMethod:
+    """A cascade as a method; it counts its multiply-adds itself, as each input leaves elsewhere.
+
+    Args:
+        folder: Folder or Hub id of a cascade.
+        labels: Names of the labels in the order of the probabilities.
+        backend: What computes; see `make_network`.
+    """
+
+    def __init__(self, folder: str, labels: Sequence[str], backend: str = EAGER) -> None:
+        self.cascade = Cascade.from_pretrained(folder, backend=backend)
+        self.order = order_labels(self.cascade.localizer.model, labels)
+
+    def predict(self, inputs: Sequence[Any], /) -> Probs:
+        """The answers of the stages at which the inputs leave."""
+        traces = self.cascade.follow(self._open(inputs), len(inputs))
+        probs: Probs = torch.stack([trace.probs for trace in traces]).numpy()
+        return probs[:, self.order]
+
+    def count_work(self, inputs: Sequence[Any]) -> int:
+        """Multiply-adds of all inputs together."""
+        traces = self.cascade.follow(self._open(inputs))
+        return sum(t.localizer_multiply_adds + t.classifier_multiply_adds for t in traces)
+
+    def _open(self, inputs: Sequence[Any]) -> list[Any]:
+        check = self.cascade.localizer.check_input
+        return [check(item, f"input {index}") for index, item in enumerate(inputs)]
+
+
+def combine_steps(
+    part: str,
+    localize: Callable[[Any], Any],
+    rate: Callable[[Any], Probs],
+    choose: Callable[[Any], Any],
+    classify: Callable[[Any], Probs],
+) -> dict[str, Method]:
+    """The two methods of a localizer and a classifier that reads what it selects.
+
+    Args:
+        part: What is selected: the name of the method with the classifier's answer alone; the
+            other one takes the mean of both models' probabilities.
+        localize: From inputs to the localizer's view of them.
+        rate: From that to the localizer's probabilities.
+        choose: From that to what the classifier reads.
+        classify: From that to its probabilities.
+    """
+    first: dict[str, Callable[[Any], Any]] = {
+        "localize": localize,
+        "select": lambda view: (choose(view), rate(view)),
+    }
+    alone = {**first, "classify": lambda chosen: classify(chosen[0])}
+    both = {**first, "classify": lambda chosen: (classify(chosen[0]) + chosen[1]) / 2}
+    return {part: Steps(alone), f"{part}_and_localizer": Steps(both)}
+
+
+def parse_folders(classifiers: Sequence[str]) -> dict[str, str]:
+    """Folders of classifiers by reading, from a list of reading=folder.
+
+    Raises:
+        ValueError: if one is not of this form, or none reads full inputs.
+    """
+    folders = dict(item.split("=", 1) for item in classifiers if "=" in item)
+    if len(folders) < len(classifiers) or FULL_READING not in folders:
+        raise ValueError(
+            "`classifiers` must be given as reading=folder, each reading once, the full one among "
+            f"them, got {list(classifiers)}."
+        )
+    return folders
+
+
+def find_folder(folders: Mapping[str, str], reading: str) -> str:
+    """The classifier of a reading: its own, else one trained on a mix, else that of full inputs."""
+    return next(folders[name] for name in (reading, "mix", FULL_READING) if name in folders)
+
+
+def order_labels(model: Any, labels: Sequence[str]) -> list[int]:
+    """Numbers of the labels in the model's own order.
+
+    Raises:
+        ValueError: if the model has other labels.
+    """
+    own = label_names(model)
+    if set(own) != set(labels):
+        raise ValueError(
+            f"a model has the labels {sorted(own)}, the set {sorted(labels)}; adapt a classifier "
+            "to this set first."
+        )
+    return [own.index(label) for label in labels]
+
+
+def to_probs(logits: Tensor, order: Sequence[int]) -> Probs:
+    """Probabilities of the labels in this order."""
+    probs: Probs = logits.float().softmax(dim=-1).numpy()[:, list(order)]
+    return probs

@@ -1,0 +1,111 @@
+"""Write the numbers of results/*.json into README and into results/README.md."""
+
+import json
+from pathlib import Path
+
+from hf_anchornet.evaluation.tables import (
+    compare_ideas,
+    describe_explainers,
+    make_evidence_table,
+    make_retrieval_table,
+)
+from scripts.benchmarks.result_tables import (
+    describe_reference,
+    make_ablation_table,
+    make_image_table,
+    make_int8_table,
+    make_speed_table,
+    make_text_table,
+)
+from scripts.benchmarks.scale_table import make_scale_table
+
+FOLDER = Path(__file__).parent.parent / "results"
+MARK = "<!-- results: {} -->\n"
+END = "<!-- end of results -->\n"
+SETS = {
+    "imdb": "IMDb reviews",
+    "movie_rationales": "long movie reviews",
+    "newsgroups20": "20 newsgroups",
+    "cuad_windows": "contract passages",
+    "fod_a": "photos (FOD-A)",
+}
+RUNS = {"": "", "_onnx": "On ONNX Runtime: "}
+"""The files of a set, by the end of the name: all numbers; times on another backend."""
+MARKED_SETS = {
+    "imdb_rationales": "IMDb rationales",
+    "movie_rationales": "long movie reviews",
+    "tweet_sentiment_extraction": "tweets",
+    "toxic_spans_civil": "toxic spans",
+    "fod_a": "photos (FOD-A)",
+}
+OTHER_MODELS = {
+    "": "the localizer",
+    "_refined": "the localizer, windows shared out by what they lose without each word",
+    "_gated": "a localizer with a gate, as localizers of texts are trained now",
+    "_minilm": "MiniLM-L6",
+    "_lite0": "EfficientNet-Lite0",
+}
+"""Models that are explained, by the end of the name of their file."""
+
+
+def main() -> None:
+    """Read the JSON files; write README's results and the page of all results."""
+    found = {path.stem: json.loads(path.read_text("utf-8")) for path in FOLDER.glob("*.json")}
+    page = (FOLDER / "introduction.md").read_text("utf-8")
+    page += f"{make_text_table(found['text'])}\n{make_image_table(found['image'])}"
+    page += describe_reference(found["reference"])
+    speed = {name: found[f"speed_{name}"] for name in SETS if f"speed_{name}" in found}
+    for name, report in speed.items():
+        page += f"\n## {SETS[name]}: {report['num_rows']:,} rows of the test split\n\n"
+        for run, what in RUNS.items():
+            if f"speed_{name}{run}" in found:
+                hardware = found[f"speed_{name}{run}"]["hardware"]
+                table = (FOLDER / f"speed_{name}{run}.md").read_text("utf-8")
+                page += f"{what}{hardware}\n\n{table}\n"
+        page += f"![Accuracy and milliseconds of each method](speed_{name}.png)\n"
+    page += make_ablation_table(found["ablation"])
+    if "ablation_evidence" in found:
+        page += f"\n## Ablation: better evidence\n\n{compare_ideas(found['ablation_evidence'])}"
+    if "ablation_evidence_teacher" in found:
+        taught = compare_ideas(found["ablation_evidence_teacher"])
+        page += f"\nWith 1,000 reviews alone, and MiniLM as a teacher:\n\n{taught}"
+    int8 = {kind: found[f"int8_{kind}"] for kind in ("text", "image")}
+    page += f"\n## Localizers of 8-bit weights on ONNX Runtime\n\n{make_int8_table(int8)}"
+    evidence = {
+        name: found[f"evidence_{name}"] for name in MARKED_SETS if f"evidence_{name}" in found
+    }
+    for name in evidence:
+        page += describe_explainers(
+            MARKED_SETS[name],
+            {
+                model: found[f"evidence_{name}{end}"]["explanations"]
+                for end, model in OTHER_MODELS.items()
+                if f"evidence_{name}{end}" in found
+            },
+        )
+    (FOLDER / "README.md").write_text(page, "utf-8")
+    on_onnx = {
+        SETS[name]: found[f"speed_{name}_onnx"] for name in speed if f"speed_{name}_onnx" in found
+    }
+    table = make_speed_table({SETS[name]: report for name, report in speed.items()}, on_onnx)
+    fill_readme("make bench-speed", table)
+    shown = {}
+    for name, report in evidence.items():
+        latest = found.get(f"evidence_{name}_gated", report)
+        shown[MARKED_SETS[name]] = latest["explanations"]
+    fill_readme("make bench-evidence", make_evidence_table(shown))
+    if "retrieval_cuad_insurance" in found:
+        table = make_retrieval_table(found["retrieval_cuad_insurance"])
+        fill_readme("make bench-evidence, contracts", table)
+    fill_readme("make bench-scale", make_scale_table(found))
+
+
+def fill_readme(command: str, table: str) -> None:
+    """Replace what stands in README between the mark of a command and the next end."""
+    readme, mark = FOLDER.parent / "README.md", MARK.format(command)
+    before, rest = readme.read_text("utf-8").split(mark)
+    readme.write_text(before + mark + table + END + rest.split(END, 1)[1], "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""The numbers of a benchmark as a table in Markdown and as a picture."""
+
+import os
+import platform
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hf_anchornet.evaluation.tables import format_table
+
+Report = Mapping[str, Mapping[str, Any]]
+"""What `benchmark.run_benchmark` gives: the numbers of each method."""
+
+
+def format_report(report: Report) -> str:
+    """A table with a row for each method: quality, cost, and speed for each way it was timed."""
+    first = next(iter(report.values()))
+    timed = [(row["threads"], row["batch_size"]) for row in first["times"]]
+    head = ["method"]
+    if "accuracy" in first:
+        head += ["accuracy", "macro F1", "M multiply-adds"]
+    for threads, batch_size in timed:
+        where = f"batch {batch_size}, {_count_threads(threads)}"
+        head += [f"ms, {where}", f"times faster, {where}"]
+    rows = []
+    for name, numbers in report.items():
+        row = [name.replace("_", " ")]
+        if "accuracy" in first:
+            row += [f"{numbers[score]:.4f}" for score in ("accuracy", "macro_f1")]
+            row.append(f"{numbers['multiply_adds'] / 1e6:,.1f}")
+        for times in numbers["times"]:
+            ratio = times["speed_up"]
+            spread = f"({ratio['min']:.1f} to {ratio['max']:.1f})"
+            row += [f"{times['milliseconds']:.2f}", f"{ratio['median']:.1f} {spread}"]
+        rows.append(row)
+    return format_table(head, rows)
+
+
+def format_stages(report: Report) -> str:
+    """A list of the methods of several steps: the share of the time that each step takes."""
+    return "".join(
+        f"- {name.replace('_', ' ')}: "
+        + ", ".join(f"{step} {share:.2f}" for step, share in row["stages"].items())
+        + "\n"
+        for name, row in report.items()
+        if len(row["stages"]) > 1
+    )
+
+
+def describe_hardware(source: str | Path = "/proc/cpuinfo") -> str:
+    """The processor's name and how many of it torch may use, as times are worth nothing without.
+
+    Args:
+        source: Where Linux tells the name; elsewhere Python is asked.
+    """
+    told = Path(source).read_text("utf-8") if Path(source).exists() else ""
+    found = re.search(r"model name\s*: (.+)", told)
+    name = found[1] if found else platform.processor() or platform.machine()
+    return f"{name}, {os.cpu_count()} processors"
+
+
+def _count_threads(threads: int) -> str:
+    return {0: "all threads", 1: "1 thread"}.get(threads, f"{threads} threads")
+
+
+def plot_report(report: Report, path: str | Path) -> None:
+    """Draw accuracy against milliseconds an input, as first timed, and save the picture."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for name, row in report.items():
+        place = row["times"][0]["milliseconds"], row["accuracy"]
+        axes.scatter(*place, color="tab:orange" if "localize" in row["stages"] else "tab:blue")
+        axes.annotate(name.replace("_", " "), place, (4, 4), textcoords="offset points", fontsize=8)
+    first = next(iter(report.values()))["times"][0]
+    where = f"batch {first['batch_size']}, {_count_threads(first['threads'])}"
+    axes.set(xscale="log", xlabel=f"milliseconds an input ({where})", ylabel="accuracy")
+    axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=150)

@@ -1,0 +1,161 @@
+"""The numbers of results/*.json as tables and sentences in Markdown."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from hf_anchornet.evaluation.tables import format_table
+
+Report = Mapping[str, Any]
+"""The content of one of the JSON files."""
+
+CONTROLS = ("head", "head_and_tail", "crop", "random", "textrank", "tfidf", "small", "centre")
+CASCADES = {"cascade": "", "quick_cascade": ", exits sooner"}
+"""The cascades of a set, and what is said of them."""
+
+
+def make_speed_table(reports: Mapping[str, Report], on_onnx: Mapping[str, Report]) -> str:
+    """README's table of cascades, in Markdown.
+
+    Args:
+        reports: What `scripts/benchmark.py` wrote, by the name to show, one thread timed with
+            batches of 1 and 32.
+        on_onnx: The same of runs on ONNX Runtime, as far as there were any.
+    """
+    rows = []
+    for name, report in reports.items():
+        methods, baseline = report["methods"], report["settings"]["baseline"]
+        full = methods[baseline]
+        fast = on_onnx.get(name, {"methods": {}})["methods"]
+        cheaper = [
+            (methods[control]["accuracy"], control.replace("_", " "))
+            for control in CONTROLS
+            if control in methods and methods[control]["multiply_adds"] < full["multiply_adds"]
+        ]
+        control = "{:.3f} ({})".format(*max(cheaper)) if cheaper else "not measured"
+        for cascade, remark in CASCADES.items():
+            if cascade in methods:
+                scores = [
+                    f"{methods[method]['accuracy']:.3f}"
+                    for method in (baseline, cascade, "localizer")
+                ]
+                works = (methods[method]["multiply_adds"] for method in (cascade, baseline))
+                work = " of ".join(f"{count / 1e6:,.1f}" for count in works)
+                faster = [
+                    join_ratios(times[cascade]) if cascade in times else "not measured"
+                    for times in (methods, fast)
+                ]
+                rows.append((name + remark, *scores, control, work, *faster))
+    accuracies = ("full input", "cascade", "localizer alone", "best control")
+    return format_table(("accuracy on", *accuracies, "M multiply-adds", "faster", "on ONNX"), rows)
+
+
+def join_ratios(row: Mapping[str, Any]) -> str:
+    """How many times faster a method is with one thread, for each size of a batch."""
+    ratios = [times["speed_up"]["median"] for times in row["times"] if times["threads"] == 1]
+    return join(f"{ratio:.1f}" for ratio in ratios)
+
+
+def make_ablation_table(report: Report) -> str:
+    """What a classifier should be given of a text, in Markdown."""
+    rows = [
+        (name, f"{scores['classifier']:.4f}", f"{scores['mean']:.4f}")
+        for name, scores in report["ideas"].items()
+    ]
+    first = next(iter(report["ideas"].values()))
+    head = ("what MiniLM reads", "its accuracy", "mean with the localizer")
+    return f"""
+## Ablation: {report["settings"]["ablation"]["max_tokens"]} tokens of IMDb validation reviews
+
+{report["num_rows"]:,} rows, one seed, a training of its own for each idea; the localizer alone has
+{first["localizer"]:.4f}. Spans are windows of five tokens chosen for what they say for or against
+any label, but in the second row for the predicted label only.
+
+{format_table(head, rows)}"""
+
+
+def make_text_table(report: Report) -> str:
+    """README's table of texts, in Markdown."""
+    local, reads = report["localizer"], report["classifiers"]
+    errors = f"{local['additive_error']:.1e} / {local['chunked_error']:.1e}"
+    accuracy = f"localizer alone, IMDb test ({report['num_rows']:,} reviews): accuracy"
+    rows = [
+        (accuracy, f"{local['accuracy']:.4f}"),
+        ("its multiply-adds per token", f"{local['multiply_adds_per_token']:,.0f}"),
+        ("additive identity / chunked against whole, largest relative error, float32", errors),
+    ]
+    what = f"small BERT on {join(name.replace('_', ' ') for name in reads)}: accuracy"
+    rows.append((what, join(f"{row['accuracy']:.4f}" for row in reads.values())))
+    tokens = join(f"{row['tokens_read']:.0f}" for row in reads.values())
+    rows.append(("the tokens that it reads, on average", tokens))
+    return format_table(("what", "result"), rows)
+
+
+def make_image_table(report: Report) -> str:
+    """README's table of images and a sentence on costs, in Markdown; the card has more rows."""
+    local, rows = report["localizer"], []
+    for name, scores in report["sets"].items():
+        energy = f"{scores['energy']:.3f} ({scores['box_area']:.3f})"
+        own = {"localizer": (f"{scores['accuracy']:.3f}", energy)}
+        for source in ("localizer", "centre_box"):
+            shares = (scores[x][source] for x in ("pointing", "box_iou_recall", "max_box_acc_v2"))
+            accuracy, inside = own.get(source, ("", ""))
+            what = f"{name} ({scores['num_images']:,} images), {source.replace('_', ' ')}"
+            rows.append((what, accuracy, *(f"{share:.3f}" for share in shares), inside))
+    reads = report["classifiers"]
+    accuracy = join(f"{row['accuracy']:.3f}" for row in reads.values())
+    cost = join(f"{row['multiply_adds'] / 1e6:.1f}" for row in reads.values())
+    head = ("images", "accuracy", "pointing", "top-3 IoU >= 1/2", "MaxBoxAccV2", "energy (area)")
+    additive, padded = (f"{local[x]:.1e}" for x in ("additive_error", "padded_error"))
+    whole, trunk = (f"{local[x] / 1e6:.1f}" for x in ("multiply_adds", "trunk_multiply_adds"))
+    return f"""{format_table(head, rows)}
+ResNet on {join(reads)}: accuracy {accuracy}
+at {cost} M multiply-adds.
+Image localizer at 224 px: {whole} M multiply-adds, {trunk} M of them in the trunk; largest relative
+error of the additive identity {additive}, of padded batches {padded}.
+"""
+
+
+def describe_reference(report: Report) -> str:
+    """README's sentence on the published network and its authors' code."""
+    far = max(sizes["logits"]["difference"] for sizes in report["networks"].values())
+    times = [maps["times_faster"]["ours_with_their_rule"] for maps in report["boxes"].values()]
+    faster = [time["median"] for time in times]
+    plain, folded, theirs = (
+        f"{report['trunks']['time_ratio'][name]['median']:.3f}"
+        for name in ("default / efficientnet_lite0", "default / efficientnet_lite0_folded",
+                     "authors / efficientnet_lite0")
+    )  # fmt: skip
+    return f"""The published network, converted: logits within {far:.1e} of the authors' code; the
+same top-5 boxes of 256 maps, {min(faster):.1f} to {max(faster):.1f} times faster. One thread's
+time over EfficientNet-Lite0's: our trunk {plain} ({folded} if that is folded too), theirs {theirs}.
+"""
+
+
+def make_int8_table(reports: Mapping[str, Report]) -> str:
+    """How localizers of 8-bit weights compare with themselves in float32, in Markdown.
+
+    Args:
+        reports: What `anchornet export --int8 --dataset` printed, by the name to show.
+    """
+    rows = [
+        (
+            f"{name}, {report['num_rows']:,} rows of {report['split']}",
+            *(f"{report['accuracy'][form]:.4f}" for form in ("model", "graph")),
+            f"{report['same_label']:.4f}",
+            f"{report['bytes'] / 1e6:,.1f}",
+        )
+        for name, report in reports.items()
+    ]
+    head = (
+        "localizer",
+        "accuracy, float32",
+        "accuracy, 8-bit weights",
+        "same label",
+        "MB in 8 bits",
+    )
+    return format_table(head, rows)
+
+
+def join(values: Iterable[str]) -> str:
+    """The values in one cell."""
+    return " / ".join(values)

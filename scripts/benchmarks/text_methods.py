@@ -1,0 +1,252 @@
+"""What may read a text: the full text, parts chosen in several ways, and a localizer's spans."""
+
+import warnings
+import zlib
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from hf_anchornet.data.splits import DataOptions, load_split, number_labels
+from hf_anchornet.evaluation.text_controls import CONTROLS, select_random_spans
+from hf_anchornet.model.backend import EAGER
+from hf_anchornet.model.classifier import count_readable_tokens
+from hf_anchornet.model.text_localizer import LocalizedTexts, TextLocalizer
+from hf_anchornet.model.text_reader import SpanReader, join_spans
+from hf_anchornet.model.text_words import Span, Words, encodable
+from hf_anchornet.train.text_adaptation import FULL_TOKENS
+from scripts.benchmarks.methods import (
+    Method,
+    Probs,
+    Steps,
+    combine_steps,
+    find_folder,
+    order_labels,
+    parse_folders,
+    to_probs,
+)
+
+
+@dataclass
+class TextMethods:
+    """Who reads what.
+
+    Attributes:
+        localizer: Folder or Hub id of the localizer.
+        classifiers: Classifiers and what they were trained to read, as reading=folder. "full" must
+            be among them; a reading without a classifier of its own gets that of "mix" or "full".
+        max_tokens: Budget of every reading but the full ones, special tokens included.
+        precision: Type of the classifiers' weights: "float32" or "bfloat16".
+    """
+
+    localizer: str
+    classifiers: list[str] = field(default_factory=list)
+    max_tokens: int = 64
+    precision: str = "float32"
+
+    def __post_init__(self) -> None:
+        """Check the names."""
+        self.folders = parse_folders(self.classifiers)
+        if self.precision not in ("float32", "bfloat16"):
+            raise ValueError(
+                f'`precision` must be "float32" or "bfloat16", got {self.precision!r}.'
+            )
+
+
+def load_texts(data: DataOptions, split: str, labels: Sequence[str]) -> tuple[list[str], list[int]]:
+    """Texts of a split from short to long, so that a batch holds little padding, and targets."""
+    rows = load_split(data, split)
+    targets = number_labels(rows, data.label_column, labels)
+    texts = rows[data.text_column]
+    order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
+    return [texts[row] for row in order], [targets[row] for row in order]
+
+
+def make_text_methods(
+    options: TextMethods, labels: Sequence[str], backend: str = EAGER
+) -> dict[str, Method]:
+    """Every row of the table but a cascade's.
+
+    Args:
+        options: Who reads what.
+        labels: Names of the labels in the order of the targets.
+        backend: What computes; see `make_network`.
+    """
+
+    @cache
+    def load(folder: str) -> Classify:
+        return Classify.load(folder, labels, options.precision, backend)
+
+    full = load(options.folders["full"])
+    localizer = Localize(TextLocalizer.load(options.localizer, backend=backend), labels)
+    whole = Steps({"classify": full})
+    methods: dict[str, Method] = {
+        "full": whole,
+        "windows": Steps({"classify": full.classify_windows}),
+        "int8": Steps({"classify": full.quantize()}, whole),
+    }
+
+    def read_parts(
+        reading: str, choose: Callable[[Words, NDArray[np.int64], int], list[Span]]
+    ) -> Steps:
+        classify = load(find_folder(options.folders, reading))
+        choose_texts = partial(classify.choose, choose=choose, max_tokens=options.max_tokens)
+        return Steps({"select": choose_texts, "classify": classify})
+
+    for reading, control in CONTROLS.items():
+        methods[reading] = read_parts(reading, control)
+    methods["random"] = read_parts(
+        "random", partial(_choose_random, scales=localizer.localizer.reading_scales)
+    )
+    methods["localizer"] = Steps({"localize": localizer.predict})
+    spans = load(find_folder(options.folders, "spans"))
+    choose = partial(spans.choose_spans, max_tokens=options.max_tokens)
+    return methods | combine_steps("spans", localizer, localizer.rate, choose, spans)
+
+
+def _choose_random(
+    words: Words, costs: NDArray[np.int64], budget: int, scales: Sequence[int]
+) -> list[Span]:
+    """Windows of as many words as the localizer's scales have tokens, drawn by the text."""
+    spans = {
+        (first, min(first + scale, len(words))) for scale in scales for first in range(len(words))
+    }
+    return select_random_spans(sorted(spans), costs, budget, zlib.crc32(words.text.encode()))
+
+
+class Localize:
+    """A localizer; called, it gives its view of texts.
+
+    Args:
+        localizer: The localizer with its tokenizer.
+        labels: Names of the labels in the order of the probabilities.
+    """
+
+    def __init__(self, localizer: TextLocalizer, labels: Sequence[str]) -> None:
+        self.localizer = localizer
+        self.order = order_labels(localizer.model, labels)
+
+    def __call__(self, texts: Sequence[str]) -> LocalizedTexts:
+        """Evidence, attribution and logits, of all texts in one batch."""
+        view = self.localizer.read(texts)
+        view.locate()
+        return view
+
+    def rate(self, view: LocalizedTexts) -> Probs:
+        """The probabilities of this view."""
+        return to_probs(view.logits, self.order)
+
+    @torch.inference_mode()
+    def predict(self, texts: Sequence[str]) -> Probs:
+        """The probabilities alone."""
+        local = self.localizer
+        logits = _run(local.network, local.tokenizer, texts, add_special_tokens=False)
+        return to_probs(logits, self.order)
+
+
+class Classify:
+    """A classifier; called, it gives probabilities of texts.
+
+    Args:
+        reader: The classifier with its tokenizer.
+        labels: Names of the labels in the order of the probabilities.
+    """
+
+    def __init__(self, reader: SpanReader, labels: Sequence[str]) -> None:
+        self.reader, self.labels = reader, labels
+        self.order = order_labels(reader.model, labels)
+        self.full_tokens = count_readable_tokens(reader.model, reader.tokenizer, FULL_TOKENS)
+
+    @classmethod
+    def load(
+        cls, folder: str, labels: Sequence[str], precision: str = "float32", backend: str = EAGER
+    ) -> "Classify":
+        """From a folder or Hub id."""
+        reader = SpanReader.load(folder, backend=backend)
+        reader.model.to(getattr(torch, precision))
+        return cls(reader, labels)
+
+    @torch.inference_mode()
+    def __call__(self, texts: Sequence[str]) -> Probs:
+        """Probabilities of texts, cut to what a full text is cut to."""
+        limit = {"truncation": True, "max_length": self.full_tokens}
+        logits = _run(self.reader.network, self.reader.tokenizer, texts, **limit)
+        return to_probs(logits, self.order)
+
+    @torch.inference_mode()
+    def classify_windows(self, texts: Sequence[str]) -> Probs:
+        """The mean over all windows of each text, as long as a full text; the last is shorter."""
+        inputs = self.reader.tokenizer(
+            [encodable(text) for text in texts],
+            truncation=True,
+            max_length=self.full_tokens,
+            return_overflowing_tokens=True,
+        )
+        owner = torch.tensor(inputs.pop("overflow_to_sample_mapping"))
+        probs = torch.cat(
+            [
+                self.reader.network(**batch).logits.float().softmax(dim=-1)
+                for batch in _split_windows(self.reader.tokenizer, inputs)
+            ]
+        )
+        sums = torch.zeros(len(texts), probs.shape[1]).index_add_(0, owner, probs)
+        means: Probs = (sums / owner.bincount()[:, None]).numpy()[:, self.order]
+        return means
+
+    def choose(
+        self,
+        texts: Sequence[str],
+        choose: Callable[[Words, NDArray[np.int64], int], list[Span]],
+        max_tokens: int,
+    ) -> list[str]:
+        """What a control reads of each text."""
+        budget, split = max_tokens - self.reader.num_special_tokens, map(Words.split, texts)
+        return [
+            join_spans(words, choose(words, self.reader.count(words), budget)) for words in split
+        ]
+
+    def choose_spans(self, view: LocalizedTexts, max_tokens: int) -> list[str]:
+        """The spans that the localizer selects."""
+        chosen = []
+        for located in view.locate():
+            costs = self.reader.count(located.words)
+            spans = self.reader.select(located, costs, max_tokens, view.localizer.reading_scales)
+            chosen.append(join_spans(located.words, spans))
+        return chosen
+
+    def quantize(self) -> "Classify":
+        """The same with linear maps in dynamic int8."""
+        model = deepcopy(self.reader.model).float()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch would rather have torchao do it
+            small = torch.ao.quantization.quantize_dynamic(  # type: ignore[no-untyped-call]
+                model, {nn.Linear}, torch.qint8
+            )
+        return Classify(SpanReader(small, self.reader.tokenizer), self.labels)
+
+
+def _run(model: Any, tokenizer: Any, texts: Sequence[str], **kwargs: Any) -> Tensor:
+    """Logits of texts; `kwargs` are the tokenizer's."""
+    inputs = tokenizer(
+        [encodable(text) for text in texts],
+        padding=True,
+        return_tensors="pt",
+        verbose=False,
+        **kwargs,
+    )
+    ids, mask = inputs["input_ids"].long(), inputs["attention_mask"].long()  # floats without tokens
+    logits: Tensor = model(input_ids=ids, attention_mask=mask).logits
+    return logits
+
+
+def _split_windows(tokenizer: Any, inputs: Any, batch_size: int = 32) -> Any:
+    """Padded batches of windows, in the order given."""
+    for start in range(0, len(inputs["input_ids"]), batch_size):
+        rows = {name: values[start : start + batch_size] for name, values in inputs.items()}
+        yield tokenizer.pad(rows, return_tensors="pt")

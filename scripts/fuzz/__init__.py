@@ -1,0 +1,1 @@
+"""Random and damaged inputs against the package: `python -m scripts.fuzz --help`."""

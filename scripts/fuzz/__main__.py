@@ -1,0 +1,46 @@
+"""Try millions of random texts, pictures and numbers: none may crash, hang or be answered wrong."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from transformers import HfArgumentParser
+
+from hf_anchornet.files import write_json
+from scripts.fuzz.fuzzing import FuzzOptions, fuzz, replay
+
+
+@dataclass
+class Output:
+    """Where the numbers go.
+
+    Attributes:
+        output: File of the report.
+        replay: File of one input to try again, on the only one of `targets`.
+    """
+
+    output: str = "results/fuzzing.json"
+    replay: str | None = None
+
+
+def main() -> None:
+    """Fuzz and write."""
+    parser = HfArgumentParser((FuzzOptions, Output), allow_abbrev=False)
+    options, output = parser.parse_args_into_dataclasses()
+    if output.replay is not None:
+        (target,) = options.targets
+        print(f"{replay(target, output.replay)} cases, nothing wrong")
+        return
+    report = fuzz(options)
+    write_json(Path(output.output), report)
+    for name, result in report["targets"].items():
+        print(f"{name}: {result['cases']:,} cases, {result['cases_per_second']:,} a second")
+        for failure in result["failures"]:
+            print(f"  {failure['error']} ({failure['input']})")
+    print(f"{report['cases']:,} cases, {report['failures']} failures")
+    if report["failures"]:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

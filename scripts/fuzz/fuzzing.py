@@ -1,0 +1,265 @@
+"""Millions of random cases against the package: which, how many, how fast, what failed."""
+
+import faulthandler
+import json
+import logging
+import signal
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from itertools import count
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from scripts.benchmarks.report_tables import describe_hardware
+from scripts.fuzz.inputs import draw_picture, draw_texts
+from scripts.fuzz.media import (
+    Check,
+    make_image_pipeline_check,
+    make_offsets_check,
+    make_text_pipeline_check,
+)
+from scripts.fuzz.numbers import check_boxes, check_geometry, check_selection
+
+RANDOM, ATHERIS = ENGINES = ("random", "atheris")
+MOST_FAILURES = 10
+"""After so many failures a process gives a target up."""
+LIBRARIES = ("numpy", "pillow", "tokenizers", "torch", "transformers")
+logger = logging.getLogger(__name__)
+
+
+class TimeLimitError(Exception):
+    """A case took longer than it may."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """One kind of case.
+
+    Attributes:
+        share: Of all cases.
+        make: Makes the check: from bytes to the number of cases tried.
+        draw: Makes bytes that the check can use well.
+        reads_bytes: Whether the bytes are what is read, and not only a seed: coverage can guide.
+    """
+
+    share: float
+    make: Callable[[], Check]
+    draw: Callable[[np.random.Generator], bytes]
+    reads_bytes: bool = False
+
+
+def _draw_seed(rng: np.random.Generator) -> bytes:
+    return rng.bytes(16)
+
+
+TARGETS = {
+    "geometry": Target(0.3, lambda: check_geometry, _draw_seed),
+    "selection": Target(0.3, lambda: check_selection, _draw_seed),
+    "boxes": Target(0.2, lambda: check_boxes, _draw_seed),
+    "offsets": Target(0.18, make_offsets_check, draw_texts, reads_bytes=True),
+    "text-pipeline": Target(0.015, make_text_pipeline_check, draw_texts, reads_bytes=True),
+    "image-pipeline": Target(0.005, make_image_pipeline_check, draw_picture, reads_bytes=True),
+}
+
+
+@dataclass(frozen=True)
+class FuzzOptions:
+    """What is tried and for how long.
+
+    Attributes:
+        cases: To try in all, shared out over the targets.
+        seconds: The most time for each target; 0: any.
+        processes: At work on each target.
+        seed: Of all that is drawn, but for what coverage guides.
+        targets: Some of `TARGETS`; default: all.
+        time_limit: Most seconds for one input; a longer one is a failure.
+        engine: "random", or "atheris": coverage guides the bytes (the package must be installed).
+        failures: Folder for the inputs that failed.
+    """
+
+    cases: int = 1_000_000
+    seconds: float = 0.0
+    processes: int = 1
+    seed: int = 0
+    targets: list[str] = field(default_factory=lambda: list(TARGETS))
+    time_limit: float = 20.0
+    engine: str = RANDOM
+    failures: str = "runs/fuzz_failures"
+
+    def __post_init__(self) -> None:
+        for name in ("cases", "processes"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"`{name}` must be at least 1, got {getattr(self, name)}.")
+        unknown = sorted(set(self.targets) - set(TARGETS))
+        if unknown or not self.targets:
+            raise ValueError(f"`targets` must be among {', '.join(TARGETS)}, got {self.targets}.")
+        if self.engine not in ENGINES:
+            raise ValueError(f"`engine` must be one of {', '.join(ENGINES)}, got {self.engine!r}.")
+
+
+class Worker:
+    """Tries one target in one process and keeps count.
+
+    Args:
+        options: What is tried.
+        name: Of the target.
+        number: Of this process.
+    """
+
+    def __init__(self, options: FuzzOptions, name: str, number: int) -> None:
+        self.options, self.name, self.number = options, name, number
+        self.target = TARGETS[name]
+        self.check = self.target.make()
+        self.folder = Path(options.failures)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.current = self.folder / f"{name}_{number}_running.bin"  # left there by a crash
+        shares = sum(TARGETS[other].share for other in options.targets)
+        wanted = options.cases * self.target.share / shares / options.processes
+        self.wanted, self.cases, self.inputs = int(np.ceil(wanted)), 0, 0
+        self.failures: list[dict[str, str]] = []
+        self.started = time.monotonic()
+
+    def draw(self, step: int) -> bytes:
+        """The bytes of one step: others for each seed, target, process and step."""
+        place = list(TARGETS).index(self.name)
+        seed = [self.options.seed, place, self.number, step]
+        return self.target.draw(np.random.default_rng(seed))
+
+    def is_done(self) -> bool:
+        """Whether the cases or the time are used up, or too much failed."""
+        late = 0 < self.options.seconds <= time.monotonic() - self.started
+        return late or self.cases >= self.wanted or len(self.failures) >= MOST_FAILURES
+
+    def attempt(self, data: bytes) -> None:
+        """Try one input; what fails is written to a file and noted."""
+        self.current.write_bytes(data)
+        self.inputs += 1
+        try:
+            with limit_time(self.options.time_limit):
+                self.cases += self.check(data)
+        except Exception as error:  # whatever it is, it is what the fuzzing is for
+            path = self.folder / f"{self.name}_{self.number}_{len(self.failures)}.bin"
+            path.write_bytes(data)
+            where = traceback.format_tb(error.__traceback__)[-1].strip().splitlines()
+            told = f"{type(error).__name__}: {error}"[:500]
+            self.failures.append({"input": str(path), "error": told, "where": where[0]})
+
+    def tell(self) -> dict[str, Any]:
+        """The count so far."""
+        seconds = round(time.monotonic() - self.started, 1)
+        names = ("cases", "inputs", "failures")
+        return {name: getattr(self, name) for name in names} | {"seconds": seconds}
+
+
+@contextmanager
+def limit_time(seconds: float) -> Iterator[None]:
+    """Raise a `TimeLimitError` where Python code takes longer; end the process where C does."""
+
+    def stop(*_: Any) -> None:
+        raise TimeLimitError(f"longer than {seconds:g} seconds")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    faulthandler.dump_traceback_later(3 * seconds, exit=True, file=sys.__stderr__ or sys.stderr)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        faulthandler.cancel_dump_traceback_later()
+        signal.signal(signal.SIGALRM, before)
+
+
+def run_worker(options: FuzzOptions, name: str, number: int, report: str) -> None:
+    """Try a target until done and write the count to the file `report`."""
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    worker = Worker(options, name, number)
+    if options.engine == ATHERIS and worker.target.reads_bytes:
+        from scripts.fuzz.coverage import fuzz_with_coverage
+
+        fuzz_with_coverage(worker, report)
+    for step in count():
+        if worker.is_done():
+            break
+        worker.attempt(worker.draw(step))
+    worker.current.unlink(missing_ok=True)
+    Path(report).write_text(json.dumps(worker.tell()), "utf-8")
+
+
+def fuzz(options: FuzzOptions) -> dict[str, Any]:
+    """Try every target in turn, each in `processes` processes.
+
+    Returns:
+        By target the `cases`, `inputs`, `seconds`, `cases_per_second` and `failures`; `cases` and
+        `failures` of all; options, versions and hardware.
+    """
+    results = {name: _fuzz_target(options, name) for name in options.targets}
+    libraries = {name: version(name) for name in LIBRARIES}
+    return {
+        "cases": sum(result["cases"] for result in results.values()),
+        "failures": sum(len(result["failures"]) for result in results.values()),
+        "targets": results,
+        "settings": asdict(options),
+        "versions": {"python": sys.version.split()[0], **libraries},
+        "hardware": describe_hardware(),
+    }
+
+
+def _fuzz_target(options: FuzzOptions, name: str) -> dict[str, Any]:
+    """The counts of all processes on one target; one that died is a failure."""
+    context = get_context("spawn")
+    with tempfile.TemporaryDirectory() as folder:
+        files = [Path(folder, f"{number}.json") for number in range(options.processes)]
+        workers = [
+            context.Process(target=run_worker, args=(options, name, number, str(file)))
+            for number, file in enumerate(files)
+        ]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        codes = [worker.exitcode for worker in workers]
+        told = [json.loads(file.read_text("utf-8")) for file in files if file.exists()]
+    result = _add_up(told)
+    for number, code in enumerate(codes):
+        if code:
+            running = Path(options.failures, f"{name}_{number}_running.bin")
+            result["failures"].append({"input": str(running), "error": f"exit code {code}"})
+    logger.warning("%s: %d cases, %d failures", name, result["cases"], len(result["failures"]))
+    return result
+
+
+def _add_up(told: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    seconds = max((worker["seconds"] for worker in told), default=0.0)
+    cases = sum(worker["cases"] for worker in told)
+    return {
+        "cases": cases,
+        "inputs": sum(worker["inputs"] for worker in told),
+        "seconds": seconds,
+        "cases_per_second": round(cases / max(seconds, 0.1)),
+        "failures": [failure for worker in told for failure in worker["failures"]],
+    }
+
+
+def replay(name: str, path: str | Path) -> int:
+    """Try one input again, such as one that failed; what is wrong raises.
+
+    Args:
+        name: Of the target.
+        path: File of the input.
+
+    Returns:
+        The number of cases in it.
+    """
+    return TARGETS[name].make()(Path(path).read_bytes())

@@ -1,0 +1,166 @@
+"""Calibrating a cascade on one split: what is chosen, recorded and refused."""
+
+import json
+
+import pytest
+from datasets import ClassLabel, Dataset, DatasetDict, Features, NamedSplit, Value
+
+from hf_anchornet import Cascade
+from hf_anchornet.calibration.calibrate import CalibrationOptions, calibrate
+
+TEXTS = ["good film", "bad film", "good, good", "a bad café", "the film", "bad", "good bad", ""]
+LABELS = ["positive", "negative", "positive", "negative", "positive", "negative", "negative"]
+
+
+def make_rows(texts, labels, split="validation"):
+    return Dataset.from_dict({"text": texts, "label": labels}, split=NamedSplit(split))
+
+
+@pytest.fixture
+def rows():
+    return make_rows(TEXTS * 5, [*LABELS, "negative"] * 5)
+
+
+@pytest.fixture
+def options():
+    return CalibrationOptions(["4", "6", "full"])
+
+
+def test_the_rule_reaches_the_accuracy_wanted(text_cascade, rows, options):
+    calibrated = calibrate(text_cascade, rows, "text", "label", options)
+    answers = calibrated(rows["text"][:])
+    right = [answer["label"] == label for answer, label in zip(answers, rows["label"], strict=True)]
+    accuracy = calibrated.record["accuracy"]
+    assert accuracy["cascade"] == sum(right) / len(right)
+    assert accuracy["cascade"] >= accuracy["classifier on full"] - options.max_loss
+
+
+def test_the_expected_cost_is_that_of_the_answers(text_cascade, rows):
+    options = CalibrationOptions(["4", "full"], max_cost=1e9)
+    calibrated = calibrate(text_cascade, rows, "text", "label", options)
+    spent = [
+        answer["cost"]["localizer_multiply_adds"] + answer["cost"]["classifier_multiply_adds"]
+        for answer in calibrated(rows["text"][:])
+    ]
+    expected = calibrated.record["expected_cost"]["multiply_adds"]["cascade"]
+    assert sum(spent) / len(spent) == pytest.approx(expected)
+
+
+def test_the_best_accuracy_under_a_time_may_be_wanted(text_cascade, rows):
+    options = CalibrationOptions(["4", "full"], max_cost=1e9, unit="milliseconds")
+    record = calibrate(text_cascade, rows, "text", "label", options).record
+    assert record["accuracy"]["cascade"] >= record["accuracy"]["localizer"]
+    assert record["expected_cost"]["milliseconds"]["cascade"] > 0
+
+
+def test_images_are_calibrated_alike(image_cascade):
+    from PIL import Image
+
+    pictures = [Image.new("RGB", (40, 40), (60 + step, 60, 60)) for step in range(-8, 8, 2)]
+    rows = Dataset.from_dict(
+        {"image": pictures, "label": [0, 0, 0, 0, 1, 1, 0, 1]},
+        split=NamedSplit("validation"),
+    ).cast_column("label", ClassLabel(names=["cold", "warm"]))
+    record = calibrate(image_cascade, rows, "image", "label").record
+    assert record["split"]["num_rows"] == 8
+
+
+def test_the_record_tells_the_split_and_what_was_found(text_cascade, rows, options):
+    record = calibrate(text_cascade, rows, "text", "label", options).record
+    assert record["split"] == {
+        "fingerprint": rows._fingerprint, "name": "validation", "num_rows": 40,
+    }  # fmt: skip
+    errors = record["calibration_error"]
+    assert list(errors) == [
+        "localizer", "classifier on 4", "classifier on 6", "classifier on full",
+    ]  # fmt: skip
+    assert errors["localizer"].keys() == {"temperature", "before", "after"}
+    assert sum(record["share_leaving"].values()) == pytest.approx(1.0)
+    difference = record["difference"]
+    assert difference["low"] <= difference["mean"] <= difference["high"]
+    assert json.loads(json.dumps(record)) == record
+
+
+def test_a_calibrated_cascade_is_saved_with_its_record(text_cascade, rows, options, tmp_path):
+    calibrated = calibrate(text_cascade, rows, "text", "label", options)
+    calibrated.save_pretrained(tmp_path)
+    loaded = Cascade.from_pretrained(tmp_path)
+    assert loaded.record == calibrated.record
+    assert loaded.rule == calibrated.rule
+
+
+def test_the_full_input_is_the_measure_even_where_no_stage_reads_it(text_cascade, rows):
+    calibrated = calibrate(
+        text_cascade, rows, "text", "label", CalibrationOptions(["4"], max_loss=1.0)
+    )
+    assert "classifier on full" in calibrated.record["accuracy"]
+    assert "full" not in calibrated.rule.stages
+
+
+def test_calibrating_twice_gives_the_same_rule(text_cascade, rows, options):
+    once, twice = (calibrate(text_cascade, rows, "text", "label", options) for _ in range(2))
+    assert once.rule == twice.rule
+
+
+# Bad input
+
+
+def test_several_splits_are_refused(text_cascade, rows):
+    with pytest.raises(TypeError, match=r"`rows` must be one split, .* got DatasetDict; pass"):
+        calibrate(text_cascade, DatasetDict(validation=rows), "text", "label")
+
+
+@pytest.mark.parametrize("name", ["test", "test[:50%]", "train+test", "TEST"])
+def test_the_test_split_is_refused(text_cascade, name):
+    with pytest.raises(ValueError, match="`rows` must not be the test split, got split"):
+        calibrate(text_cascade, make_rows(TEXTS[:7], LABELS, name), "text", "label")
+
+
+def test_a_split_of_one_class_is_refused(text_cascade):
+    rows = make_rows(["good", "good film"], ["positive"] * 2)
+    with pytest.raises(ValueError, match="`label` must hold at least two labels"):
+        calibrate(text_cascade, rows, "text", "label")
+
+
+def test_a_missing_column_is_named(text_cascade, rows):
+    with pytest.raises(ValueError, match="column `txt` is not in the dataset"):
+        calibrate(text_cascade, rows, "txt", "label")
+
+
+def test_an_unknown_label_is_named(text_cascade):
+    rows = make_rows(["good", "bad"], ["positive", "dull"])
+    with pytest.raises(ValueError, match="label 'dull' in row 1"):
+        calibrate(text_cascade, rows, "text", "label")
+
+
+def test_a_text_that_is_none_is_named_by_its_row(text_cascade):
+    features = Features({"text": Value("string"), "label": Value("string")})
+    rows = Dataset.from_dict({"text": ["good", None], "label": LABELS[:2]}, features)
+    with pytest.raises(TypeError, match="row 1 must be a string, got NoneType"):
+        calibrate(text_cascade, rows, "text", "label")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"max_cost": 0.5}, r"an expected cost of at most 0\.5 multiply_adds, got \[4\]; let"),
+        ({"min_accuracy": 1.0}, r"an accuracy of at least 1, got \[4\]; let the classifier read"),
+    ],
+)
+def test_a_goal_out_of_reach_is_told(text_cascade, rows, given, message):
+    with pytest.raises(ValueError, match=f"`stages` must allow {message}"):
+        calibrate(text_cascade, rows, "text", "label", CalibrationOptions(["4"], **given))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"unit": "joules"}, '`unit` must be "multiply_adds" or "milliseconds", got'),
+        ({"max_loss": 2.0}, r"`max_loss` must be in \[0, 1\], got 2"),
+        ({"min_accuracy": 90.0}, r"`min_accuracy` must be in \[0, 1\], got 90"),
+        ({"max_loss": -0.1}, r"`max_loss` must be in \[0, 1\], got -0.1"),
+    ],
+)
+def test_a_bad_option_is_refused(given, message):
+    with pytest.raises(ValueError, match=message):
+        CalibrationOptions(**given)

@@ -1,0 +1,131 @@
+"""Choosing stages and thresholds: small sums that a reader can check by hand."""
+
+import numpy as np
+import pytest
+import torch
+
+from hf_anchornet.calibration.search import Goal, Observations, observe, search
+from hf_anchornet.model.cascade_rule import ExitRule
+from hf_anchornet.model.cascade_trace import Piece, Trace
+
+
+def make_trace(localizer, readings, costs):
+    """An input whose pieces are named by letters: logits of the localizer, readings, costs."""
+    pieces = {name: Piece(torch.tensor(said), *costs[name]) for name, said in readings.items()}
+    trace = Trace(torch.tensor(localizer), torch.zeros(2), 1, 2.0)
+    trace.pieces = pieces
+    trace.milliseconds += sum(piece.milliseconds for piece in pieces.values())
+    return trace
+
+
+@pytest.fixture
+def seen():
+    """Of four inputs of class 0 the localizer knows one for sure, the classifier all but one.
+
+    The classifier reads piece a (cost 10), then a and b (cost 20), then all of it (cost 100).
+    """
+    costs = {"a": (10, 1.0), "b": (20, 2.0), "c": (100, 9.0)}
+    unsure, sure, wrong = [0.1, 0.0], [5.0, 0.0], [0.0, 2.0]
+    said = [
+        (sure, {"a": [9.0, 0.0], "b": [9.0, 0.0], "c": [9.0, 0.0]}),
+        (unsure, {"a": [9.0, 0.0], "b": [9.0, 0.0], "c": [9.0, 0.0]}),
+        (unsure, {"a": [0.0, 0.3], "b": [9.0, 0.0], "c": [9.0, 0.0]}),
+        (wrong, {"a": [0.0, 9.0], "b": [0.0, 9.0], "c": [0.0, 9.0]}),
+    ]
+    traces = [make_trace(localizer, readings, costs) for localizer, readings in said]
+    for trace in traces:
+        trace.readings = [["a"], ["a", "b"], ["c"]]
+    rule = ExitRule.make([1, 2, "full"], 1.0)
+    return observe(traces, rule, torch.zeros(4, dtype=torch.long))
+
+
+def test_answers_without_exits_are_those_of_the_rule(seen):
+    assert seen.right.T.tolist() == [
+        [True, True, True, False],
+        [True, True, False, False],
+        [True, True, True, False],
+        [True, True, True, False],
+    ]
+    assert seen.full_right.tolist() == [True, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [((), [1]), ((0,), [1, 11]), ((1,), [1, 31]), ((0, 1), [1, 11, 31]), ((0, 2), [1, 11, 111])],
+)
+def test_each_piece_is_paid_once(seen, chosen, expected):
+    assert seen.replay(chosen, "multiply_adds").cost.tolist() == [expected] * 4
+
+
+def test_milliseconds_are_paid_alike(seen):
+    assert seen.replay((0, 2), "milliseconds").cost.tolist() == [[2.0, 3.0, 12.0]] * 4
+
+
+def test_with_nothing_new_to_read_the_answer_stays(seen):
+    for trace in seen.traces:
+        trace.readings[1] = trace.readings[0]
+    path = seen.replay((0, 1), "multiply_adds")
+    np.testing.assert_array_equal(path.confidence[:, 2], seen.confidence[:, 1])
+    np.testing.assert_array_equal(path.right[:, 2], path.right[:, 1])
+    assert path.cost[:, 2].tolist() == [11] * 4
+
+
+def test_inputs_leave_where_they_pass_a_threshold(seen):
+    assert seen.replay((0,), "multiply_adds").leave([0.9]).tolist() == [0, 1, 1, 1]
+    assert seen.replay((0,), "multiply_adds").leave([0.0]).tolist() == [0] * 4
+    assert seen.replay((0, 2), "multiply_adds").leave([1.0, 1.0]).tolist() == [2] * 4
+
+
+def test_tried_thresholds_tell_the_accuracy_and_cost_of_a_replay(seen):
+    path = seen.replay((0, 1), "multiply_adds")
+    rows = np.arange(4)
+    tried = list(path.try_thresholds(4))
+    assert len(tried) > 4
+    for thresholds, accuracy, cost in tried:
+        leaving = path.leave(thresholds)
+        assert accuracy == path.right[rows, leaving].mean()
+        assert cost == path.cost[rows, leaving].mean()
+
+
+def test_the_cheapest_that_is_good_enough_is_chosen(seen):
+    # The localizer alone is as right as the full input.
+    choice = search(seen, range(3), Goal(max_loss=0.0))
+    assert choice.stages == ()
+
+
+def test_a_reading_is_paid_only_for_those_in_doubt():
+    costs = {"a": (10, 1.0)}
+    said = [([5.0, 0.0], [9.0, 0.0]), ([0.0, 0.1], [9.0, 0.0]), ([0.2, 0.0], [9.0, 0.0])]
+    traces = [make_trace(localizer, {"a": reading}, costs) for localizer, reading in said]
+    for trace in traces:
+        trace.readings = [["a"]]
+    rule = ExitRule.make(["full"], 1.0)
+    seen = observe(traces, rule, torch.zeros(3, dtype=torch.long))
+    choice = search(seen, [0], Goal(max_loss=0.0))
+    path = seen.replay(choice.stages, "multiply_adds")
+    assert path.leave(choice.thresholds).tolist() == [0, 1, 0]
+
+
+def test_the_best_under_a_cost_is_chosen(seen):
+    confidence = seen.confidence.copy()
+    right = seen.right.copy()
+    right[:, 0] = [True, False, False, False]
+    seen = Observations(seen.stages, confidence, right, seen.full_right, seen.traces)
+    rows = np.arange(4)
+    accuracies = []
+    for max_cost in (1, 6, 11, 112):
+        choice = search(seen, range(3), Goal(max_cost=max_cost))
+        path = seen.replay(choice.stages, "multiply_adds")
+        leaving = path.leave(choice.thresholds)
+        assert path.cost[rows, leaving].mean() <= max_cost
+        accuracies.append(path.right[rows, leaving].mean())
+    assert accuracies == [0.25, 0.5, 0.75, 0.75]
+
+
+def test_another_accuracy_than_that_on_the_full_input_may_be_wanted(seen):
+    assert search(seen, range(3), Goal(min_accuracy=0.75)).stages == ()
+    assert search(seen, range(3), Goal(min_accuracy=0.76)) is None
+
+
+def test_a_goal_out_of_reach_has_no_choice(seen):
+    assert search(seen, range(3), Goal(max_cost=0.5)) is None

@@ -1,0 +1,409 @@
+import ast
+import io
+import json
+import os
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from PIL import Image
+
+from hf_anchornet.cli import localize_text as cli_text
+from hf_anchornet.cli import main as cli
+from hf_anchornet.cli.main import main
+from hf_anchornet.cli.shared import show_progress, wants_color
+
+REVIEW = "The plot is thin, yet a wonderful cast carries it. " * 4
+
+
+class FakePipeline:
+    """Finds the word "good", or the first word; remembers how it was asked for."""
+
+    def __init__(self):
+        self.task, self.options = None, {}
+
+    def load(self, task, **options):
+        if options["model"] == "missing":
+            raise OSError("missing is not a local folder\nand is not a valid model identifier")
+        self.task, self.options = task, options
+        if task == "patch-localization":
+            return self.localize_images
+        return lambda texts: (
+            [*map(self.localize, texts)]
+            if isinstance(texts, list)
+            else (self.localize(text) for text in texts)
+        )
+
+    def localize(self, text):
+        result = {"label": "positive", "score": 0.97, "spans": [], "coverage": 0.0}
+        if text.strip():
+            shown = "good" if "good" in text else text.split()[0]
+            start = text.index(shown)
+            result["spans"] = [
+                {
+                    "start": start,
+                    "end": start + len(shown),
+                    "text": shown,
+                    "label": "positive",
+                    "evidence": 1.42,
+                    "share": 0.31,
+                    "scale": 1,
+                }
+            ]
+        if "classifier" in self.options:
+            answer = {
+                "label": "positive",
+                "score": 0.99,
+                "stage": 1,
+                "text": "it read \x1b[2J this",
+            }
+            result["classifier"] = answer
+            result["cost"] = {"localizer_tokens": 290, "classifier_tokens": 61, "full_tokens": 288}
+        return result
+
+    def localize_images(self, images):
+        if isinstance(images, str):
+            return self.localize_image(images)
+        return (self.localize_image(image) for image in images)
+
+    def localize_image(self, path):
+        box = {"xmin": 2, "ymin": 1, "xmax": 12, "ymax": 11}
+        patch = {"box": box, "label": "nut", "evidence": 1.42, "share": 0.31, "scale": 10}
+        result = {"label": "nut", "score": 0.97, "patches": [patch], "coverage": 0.25}
+        if self.options.get("return_maps"):
+            result["maps"] = {"nut": [[0.5, -0.1], [0.0, 1.0]]}
+        if "classifier" in self.options:
+            result["classifier"] = {"label": "nut", "score": 0.99, "stage": 1}
+        return result
+
+
+@pytest.fixture
+def photo(tmp_path):
+    path = tmp_path / "photo.jpg"
+    Image.new("RGB", (20, 20), "grey").save(path)
+    return str(path)
+
+
+@pytest.fixture
+def fake(monkeypatch, tmp_path, photo):
+    sample = tmp_path / "sample_review.txt"
+    sample.write_text(REVIEW, encoding="utf-8")
+    fake = FakePipeline()
+    hub = SimpleNamespace(
+        register=lambda: None,
+        DEFAULTS={
+            "span-localization": (Path("shipped/localizer"), Path("shipped/classifier")),
+            "patch-localization": (Path("shipped/images"), Path("shipped/patches")),
+        },
+        SAMPLE_REVIEW=sample,
+        SAMPLE_IMAGE=Path(photo),
+    )
+    logging = SimpleNamespace(disable_progress_bar=lambda: None)
+    monkeypatch.setitem(sys.modules, "transformers", SimpleNamespace(pipeline=fake.load))
+    monkeypatch.setitem(sys.modules, "transformers.utils.logging", logging)
+    monkeypatch.setitem(sys.modules, "hf_anchornet.registration", hub)
+    return fake
+
+
+def feed(monkeypatch, data):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+
+
+def read_jsonl(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_an_argument_is_localized_by_the_shipped_model(fake, capsys):
+    assert main(["localize", "a good film"]) == 0
+    shown = capsys.readouterr()
+    assert shown.out == (
+        "a [[good|+31%]] film\n\npositive (97.0%), shown by 1 span, 0.0% of the text.\n\n"
+    )
+    assert shown.err == ""
+    assert fake.task == "span-localization"
+    assert fake.options == {"model": str(Path("shipped/localizer"))}
+
+
+def test_every_option_reaches_the_pipeline(fake, capsys):
+    argv = "localize good --model m --classifier c --top-k 3 --scales 3,9 --max-tokens 64"
+    argv += " --iou-threshold 0.5 --labels positive,negative --batch-size 8 --device cpu"
+    argv += " --exit-threshold 0.9 --backend onnx"
+    assert main(argv.split()) == 0
+    assert fake.options == {
+        "model": "m",
+        "classifier": "c",
+        "top_k": 3,
+        "scales": [3, 9],
+        "max_tokens": 64,
+        "iou_threshold": pytest.approx(0.5),
+        "labels": ["positive", "negative"],
+        "batch_size": 8,
+        "device": "cpu",
+        "exit_threshold": pytest.approx(0.9),
+        "backend": "onnx",
+    }
+
+
+def test_a_cascade_may_be_given_a_threshold_for_each_stage(fake, capsys):
+    assert main(["localize", "good", "--exit-threshold", "0.9,0.8"]) == 0
+    assert fake.options["exit_threshold"] == [0.9, 0.8]
+
+
+def test_the_classifier_named_default_is_the_shipped_one(fake, capsys):
+    assert main(["localize", "good", "--classifier", "default"]) == 0
+    assert fake.options["classifier"] == str(Path("shipped/classifier"))
+    assert "The classifier says positive (99.0%)." in capsys.readouterr().out
+
+
+def test_standard_input_keeps_its_line_ends_and_its_offsets(fake, monkeypatch, capsys):
+    text = "café 🎬\r\n\r\nso good\n"
+    feed(monkeypatch, text.encode())
+    assert main(["localize", "--format", "jsonl"]) == 0
+    (result,) = read_jsonl(capsys.readouterr().out)
+    (span,) = result["spans"]
+    assert text[span["start"] : span["end"]] == "good"
+    assert result == fake.localize(text)
+
+
+def test_an_argument_is_split_into_lines_like_a_file(fake, capsys):
+    assert main(["localize", "--lines", "--format", "jsonl", "a\u2028b\r\ngood\rc"]) == 0
+    results = read_jsonl(capsys.readouterr().out)
+    assert [result["spans"][0]["text"] for result in results] == ["a", "good", "c"]
+
+
+def test_each_file_is_one_text_in_the_order_given(fake, tmp_path, capsys):
+    texts = ["second good\r\n", "שלום good"]
+    argv = ["localize", "--format", "jsonl"]
+    for name, text in zip("ba", texts, strict=True):
+        (tmp_path / name).write_bytes(text.encode())
+        argv += ["--file", str(tmp_path / name)]
+    assert main(argv) == 0
+    assert read_jsonl(capsys.readouterr().out) == [fake.localize(text) for text in texts]
+
+
+def test_each_line_is_a_text_of_its_own_and_a_blank_one_has_no_spans(fake, monkeypatch, capsys):
+    feed(monkeypatch, b"one good\r\n\ntwo\n")
+    assert main(["localize", "--lines", "--format", "jsonl"]) == 0
+    results = read_jsonl(capsys.readouterr().out)
+    assert [[span["text"] for span in result["spans"]] for result in results] == [
+        ["good"],
+        [],
+        ["two"],
+    ]
+
+
+def test_lines_are_answered_while_the_input_still_flows(fake, monkeypatch, capsys):
+    def flow():
+        yield "first good\n"
+        assert "first" in capsys.readouterr().out
+        yield "second\n"
+
+    feed(monkeypatch, b"")
+    monkeypatch.setattr(
+        cli_text, "_read_stream", lambda *_: (cli_text.Source(line.rstrip()) for line in flow())
+    )
+    assert main(["localize", "--lines"]) == 0
+    assert "second" in capsys.readouterr().out
+
+
+def test_no_line_gives_no_output(fake, monkeypatch, capsys):
+    feed(monkeypatch, b"")
+    assert main(["localize", "--lines"]) == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_html_is_one_page_for_all_texts(fake, monkeypatch, tmp_path, capsys):
+    feed(monkeypatch, b"one <b>good</b>\ntwo\n")
+    page = tmp_path / "page.html"
+    assert main(["localize", "--lines", "--format", "html", "--output", str(page)]) == 0
+    assert capsys.readouterr().out == ""
+    html = page.read_text("utf-8")
+    assert (html.count("<!DOCTYPE html>"), html.count("<figure"), html.count("<mark")) == (1, 2, 2)
+    assert "&lt;b&gt;" in html
+
+
+def test_a_lone_surrogate_in_an_argument_gets_an_answer(fake, capsys):
+    for form in ("text", "jsonl", "html"):
+        assert main(["localize", "good \udcff", "--format", form]) == 0
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["localize", "good", "--model", "missing"], "missing is not a local folder and is not"),
+        (["localize", "--file", "/no/such/file"], "No such file or directory: '/no/such/file'"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(fake, capsys, argv, message):
+    assert main(argv) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("anchornet: error: ")
+    assert message in shown.err
+    assert shown.err.count("\n") == 1
+
+
+def test_a_file_that_is_not_utf8_is_named(fake, tmp_path, capsys):
+    path = tmp_path / "latin1.txt"
+    path.write_bytes("café".encode("latin-1"))
+    assert main(["localize", "--file", str(path)]) == 2
+    assert f"`--file` {path} must be UTF-8" in capsys.readouterr().err
+
+
+def test_the_output_must_not_be_the_input(fake, tmp_path, capsys):
+    path = tmp_path / "text"
+    path.write_text("good")
+    assert main(["localize", "--file", str(path), "--output", str(path)]) == 2
+    assert "`--output` must not be a file that is read" in capsys.readouterr().err
+    assert path.read_text() == "good"
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        [],
+        ["localise"],
+        ["localize", "text", "--file", "path"],
+        ["localize", "text", "--format", "pdf"],
+        ["localize", "text", "--top-k", "few"],
+        ["localize", "text", "--scales", "3;9"],
+        ["localize", "text", "--exit-threshold", "high"],
+        ["localize", "text", "--backend", "tensorrt"],
+        ["localize", "--lines", "--jsonl"],
+    ],
+)
+def test_bad_usage_exits_with_code_2(argv, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(argv)
+    assert "error:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["localize", "--help"], ["demo", "--help"]])
+def test_help_exits_with_code_0(argv, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(argv)
+    assert "usage: anchornet" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["localize", "demo"])
+def test_help_shows_an_example_and_the_exit_codes(command, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main([command, "--help"])
+    shown = capsys.readouterr().out
+    assert f"\n  anchornet {command}" in shown
+    assert "exit codes: 0 done; 2 bad usage or input" in shown
+
+
+def test_an_interrupt_exits_with_code_130(fake, monkeypatch, capsys):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fake, "localize", interrupt)
+    assert main(["localize", "good"]) == 130
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_progress_is_shown_on_a_terminal_and_only_on_standard_error(monkeypatch, capsys):
+    monkeypatch.setattr("tqdm.std.tqdm.monitor_interval", 0)
+    assert list(show_progress(range(3), "texts", None)) == [0, 1, 2]
+    assert capsys.readouterr().err == ""
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr("hf_anchornet.cli.shared.DELAY", 0)
+    assert list(show_progress(range(3), "texts", None)) == [0, 1, 2]
+    assert "texts" in terminal.getvalue()
+    assert capsys.readouterr().out == ""
+
+
+def test_a_closed_pipe_is_no_error(fake, monkeypatch):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        assert main(["localize", "good"]) == 0
+
+
+def test_colour_needs_a_terminal_and_respects_no_color(monkeypatch):
+    terminal, file = SimpleNamespace(isatty=lambda: True), SimpleNamespace(isatty=lambda: False)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    assert wants_color(terminal)
+    assert not wants_color(file)
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert not wants_color(terminal)
+
+
+def test_the_demo_tells_the_whole_story_within_80_columns(fake, monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.chdir(tmp_path)
+    assert main(["demo"]) == 0
+    out = capsys.readouterr().out
+    assert "[[The|+31%]]" in out
+    assert "says positive (97.0%)" in out
+    assert " +31.0%    +1.420       1  The\n" in out
+    assert "It agrees: positive (99.0%). It read 61 of 288 tokens, 21.2% of the review." in out
+    assert fake.options["classifier"] == str(Path("shipped/patches"))
+    assert " +31.0%    +1.420   10 px  (2, 1, 12, 11)\n" in out
+    assert "It agrees: nut\n(99.0%)." in out
+    with Image.open(tmp_path / "anchornet_demo.png") as drawn:
+        assert drawn.width > 2 * 480
+    assert "\x1b" not in out
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_images_are_localized_by_the_shipped_model_in_their_order(fake, capsys, photo):
+    assert main(["localize", "--image", photo, "--image", photo, "--top-k", "2"]) == 0
+    assert fake.task == "patch-localization"
+    assert fake.options == {"model": str(Path("shipped/images")), "top_k": 2}
+    assert capsys.readouterr().out.count(f"{photo}: nut (97.0%), shown by 1 patch") == 2
+
+
+def test_images_as_json_lines_carry_their_path(fake, capsys, photo):
+    assert main(["localize", "--image", photo, "--format", "jsonl"]) == 0
+    (record,) = read_jsonl(capsys.readouterr().out)
+    assert record["image"] == photo
+    assert record["patches"][0]["box"]["xmax"] == 12
+
+
+def test_a_drawn_image_goes_to_a_file_and_several_to_a_folder(fake, capsys, photo, tmp_path):
+    one, several = tmp_path / "one.png", tmp_path / "several"
+    argv = ["localize", "--format", "png", "--image", photo]
+    assert main([*argv, "--output", str(one)]) == 0
+    assert fake.options["return_maps"] is True
+    assert main([*argv, "--image", photo, "--output", str(several)]) == 0
+    with Image.open(one) as drawn:
+        assert drawn.format == "PNG"
+    assert [path.name for path in sorted(several.iterdir())] == ["0000_photo.png", "0001_photo.png"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--lines"], "`--lines` goes with texts"),
+        (["--jsonl"], "`--jsonl` goes with texts"),
+        (["--format", "html"], "`--format` of images must be one of text, jsonl, png, got html"),
+        (["--format", "png"], "`--format png` needs `--output`"),
+    ],
+)
+def test_options_that_do_not_go_with_images_are_refused(fake, capsys, photo, options, message):
+    assert main(["localize", "--image", photo, *options]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_texts_cannot_be_drawn(fake, capsys):
+    assert main(["localize", "good", "--format", "png"]) == 2
+    assert (
+        "`--format` of texts must be one of text, jsonl, html, got png" in capsys.readouterr().err
+    )
+
+
+def test_nothing_heavy_loads_before_there_is_work():
+    tree = ast.parse(Path(cli.__file__).read_text("utf-8"))
+    modules = {node.module for node in tree.body if isinstance(node, ast.ImportFrom)}
+    names = {name.name for node in tree.body if isinstance(node, ast.Import) for name in node.names}
+    assert (modules | names).isdisjoint({"transformers", "torch", "hub"})

@@ -1,0 +1,54 @@
+"""The command line of the server: what it serves, where, and under which limits."""
+
+import sys
+
+import pytest
+import uvicorn
+
+from hf_anchornet.cli.main import main
+
+
+@pytest.fixture
+def served(monkeypatch):
+    """What uvicorn is given instead of serving it: the app and the rest."""
+    given = {}
+    monkeypatch.setattr(uvicorn, "run", lambda app, **settings: given.update(settings, app=app))
+    return given
+
+
+def test_models_limits_and_address_are_those_of_the_command_line(localizer_folder, served):
+    argv = ["--text_localizer", localizer_folder, "--image_localizer", "none", "--port", "8123"]
+    assert main(["serve", *argv, "--max_held", "7", "--deadline-s", "2"]) == 0
+    app = served.pop("app")
+    assert (app.options.max_held, app.options.max_batch_size) == (7, 32)
+    assert served == {
+        "host": "127.0.0.1",
+        "port": 8123,
+        "access_log": False,
+        "timeout_graceful_shutdown": 3,
+    }
+    assert {route.path for route in app.app.routes} >= {"/spans", "/health", "/ready"}
+    assert "/patches" not in {route.path for route in app.app.routes}
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--text_localizer", "none", "--image_localizer", "none"], 'must not both be "none"'),
+        (["--max_held", "0"], "`max_held` must be at least 1, got 0"),
+        (["--text_localizer", "no/such/folder"], "no/such/folder"),
+    ],
+)
+def test_what_cannot_be_served_is_told_at_once(argv, message, served, capsys):
+    assert main(["serve", *argv]) == 2
+    assert message in capsys.readouterr().err
+    assert not served
+
+
+def test_a_missing_server_is_named_with_its_extra(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    for name in list(sys.modules):
+        if name.startswith("hf_anchornet.serve") or name == "hf_anchornet.cli.serve":
+            monkeypatch.delitem(sys.modules, name)
+    assert main(["serve"]) == 2
+    assert "pip install 'hf-anchornet[serve]'" in capsys.readouterr().err

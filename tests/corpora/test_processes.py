@@ -1,0 +1,105 @@
+"""A corpus in one process and in several: resumed, interrupted, killed."""
+
+import threading
+from pathlib import Path
+
+import pytest
+from corpus_shards import (
+    TEXTS,
+    check_answers,
+    kill_the_worker_of,
+    list_files,
+    make_job,
+    write_corpus,
+    write_shard,
+)
+
+from hf_anchornet.corpora import processes as corpus_jobs
+from hf_anchornet.corpora.processes import JobSummary, localize_corpus
+
+
+@pytest.fixture
+def job(tmp_path, localizer_folder):
+    write_corpus(tmp_path / "in", 3)
+    return make_job(tmp_path, localizer_folder, columns=("id",))
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "out"
+
+
+def test_every_shard_is_answered_and_a_second_start_has_nothing_to_do(job, out):
+    assert localize_corpus(job, 1) == JobSummary(3, 18, 0)
+    check_answers(job, out)
+    before = [path.stat().st_mtime_ns for path in sorted(out.iterdir())]
+    assert localize_corpus(job, 1) == JobSummary(0, 0, 3)
+    assert [path.stat().st_mtime_ns for path in sorted(out.iterdir())] == before
+
+
+def test_a_bad_row_stops_the_job_finished_shards_stay_and_the_next_start_goes_on(
+    job, out, tmp_path
+):
+    write_shard(tmp_path / "in" / "1.parquet", [*TEXTS[1:-1], None])
+    with pytest.raises(ValueError, match=r"Row 5 \(from 0\) of .*1.parquet must be a string"):
+        localize_corpus(job, 1)
+    assert list_files(out) == ["0.parquet"]
+    write_shard(tmp_path / "in" / "1.parquet", TEXTS[1:])
+    assert localize_corpus(job, 1) == JobSummary(2, 11, 1)
+    check_answers(job, out)
+
+
+def test_what_a_killed_job_left_behind_is_removed(job, out):
+    out.mkdir()
+    (out / f".0.parquet.{'0' * 32}.tmp").write_text("half a shard")
+    localize_corpus(job, 1)
+    check_answers(job, out)
+
+
+def test_the_output_of_another_model_is_an_error_before_any_work(job, out, monkeypatch):
+    localize_corpus(job, 1)
+    (out / "2.parquet").unlink()
+    other = {**vars(job), "options": {"top_k": 1}}
+    monkeypatch.setattr(corpus_jobs, "localize_shard", None)
+    with pytest.raises(ValueError, match=r"`output` must hold .* other settings, `top_k`: 5 inst"):
+        localize_corpus(type(job)(**other), 1)
+
+
+def test_the_number_of_workers_is_checked(job):
+    with pytest.raises(ValueError, match="`num_workers` must be at least 1, got -1; raise it"):
+        localize_corpus(job, -1)
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_answers_of_one(job, out):
+    assert localize_corpus(job, 2) == JobSummary(3, 18, 0)
+    check_answers(job, out)
+
+
+@pytest.mark.slow
+def test_a_bad_row_in_a_process_is_named_and_no_half_shard_stays(job, out, tmp_path):
+    write_shard(tmp_path / "in" / "2.parquet", [*TEXTS[2:-1], None])
+    with pytest.raises(ValueError, match=r"^Row 4 \(from 0\) of .*2.parquet must be a string, got"):
+        localize_corpus(job, 2)
+    assert not [name for name in list_files(out) if name.endswith("tmp")]
+    write_shard(tmp_path / "in" / "2.parquet", TEXTS[2:])
+    assert localize_corpus(job, 2).num_rows >= 5
+    check_answers(job, out)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks for the process in /proc")
+def test_a_worker_that_dies_is_told_with_shard_and_rows_and_the_next_start_goes_on(
+    job, out, tmp_path
+):
+    write_shard(tmp_path / "in" / "0.parquet", TEXTS * 3000)
+    killer = threading.Thread(target=kill_the_worker_of, args=("0.parquet", out))
+    killer.start()
+    message = r"(Rows \d+.*|first rows) of .*0.parquet: the worker .* died by signal SIGKILL; if"
+    with pytest.raises(ValueError, match=message):
+        localize_corpus(job, 2)
+    killer.join()
+    assert set(list_files(out)) <= {"1.parquet", "2.parquet"}
+    write_shard(tmp_path / "in" / "0.parquet", TEXTS)
+    localize_corpus(job, 1)
+    check_answers(job, out)

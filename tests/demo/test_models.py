@@ -1,0 +1,182 @@
+"""What the web demo asks of models, and how it shows the answers."""
+
+import pytest
+from PIL import Image
+
+from hf_anchornet.demo.answers import MOST_CHARACTERS, open_upload, show_image, show_text
+from hf_anchornet.demo.models import DemoModels, DemoOptions
+from hf_anchornet.demo.views import compare, render_cards, render_spans, render_verdict
+
+TEXT = "the film was good , not bad , good"
+ONE = DemoOptions(5, [1], 8)
+
+
+def load_apart(task, cascade, folder):
+    """A planted localizer and a plain classifier with its labels, each from its own folder."""
+    cascade.localizer.save_pretrained(folder / "first")
+    cascade.reader.save_pretrained(folder / "second")
+    return DemoModels.load(task, str(folder / "first"), str(folder / "second"))
+
+
+@pytest.fixture
+def texts(text_cascade, tmp_path):
+    return load_apart("span-localization", text_cascade, tmp_path)
+
+
+@pytest.fixture
+def calibrated(text_cascade, tmp_path):
+    text_cascade.save_pretrained(tmp_path / "cascade")
+    return DemoModels.load("span-localization", str(tmp_path / "cascade"))
+
+
+@pytest.fixture
+def photos(image_cascade, tmp_path):
+    return load_apart("patch-localization", image_cascade, tmp_path)
+
+
+@pytest.fixture
+def photo(tmp_path):
+    """A grey photo with a red square, as Gradio describes an upload."""
+    picture = Image.new("RGB", (64, 48), (128, 128, 128))
+    picture.paste((255, 0, 0), (20, 12, 36, 28))
+    picture.save(tmp_path / "photo.png")
+    return {"path": str(tmp_path / "photo.png")}
+
+
+def test_a_cascade_brings_its_classifier_and_thresholds(calibrated):
+    assert calibrated.calibrated
+    assert calibrated.cascade.rule.stages == (4, 6, "full")
+    assert calibrated.ask(TEXT, ONE).comparison.cascade.rule.thresholds == (0.9, 1.0, 1.0)
+
+
+def test_the_thresholds_of_a_cascade_can_be_changed(calibrated):
+    chosen = DemoOptions(5, [1], 8, exit_threshold=0.0)
+    assert calibrated.ask(TEXT, chosen).comparison.stage == 0
+
+
+def test_a_localizer_alone_answers_alone(localizer_folder):
+    models = DemoModels.load("span-localization", localizer_folder)
+    assert models.cascade is None
+    verdict, details = show_text(TEXT, models, ONE)
+    assert "The localizer alone; no classifier." in verdict
+    assert "Answers and cost" not in details
+
+
+def test_a_classifier_with_other_labels_is_refused(localizer_folder, classifier_folder):
+    with pytest.raises(ValueError, match="`classifier` must have the labels of the localizer"):
+        DemoModels.load("span-localization", localizer_folder, classifier_folder)
+
+
+def test_the_classifiers_own_answer_is_that_of_its_pipeline_on_the_parts(texts):
+    comparison = texts.ask(TEXT, ONE).comparison
+    (answer,) = texts.cascade.reader.classify(comparison.parts)
+    assert comparison.selected.label == answer["label"]
+    assert comparison.selected.score == pytest.approx(answer["score"], abs=1e-6)
+
+
+def test_the_full_answer_is_that_of_the_classifier_on_the_full_text(texts):
+    (answer,) = texts.cascade.reader.classify([TEXT])
+    full = texts.ask(TEXT, ONE).comparison.full
+    assert (full.label, full.score) == (answer["label"], pytest.approx(answer["score"], abs=1e-6))
+    assert full.multiply_adds == texts.cascade.reader.count_multiply_adds(answer["tokens"])
+
+
+def test_the_cost_of_both_together_is_that_of_each(texts):
+    comparison = texts.ask(TEXT, ONE).comparison
+    alone, selected, together = comparison.alone, comparison.selected, comparison.together
+    assert together.multiply_adds == alone.multiply_adds + selected.multiply_adds
+    assert together.milliseconds == pytest.approx(alone.milliseconds + selected.milliseconds)
+    assert min(alone.milliseconds, selected.milliseconds, comparison.full.milliseconds) > 0
+
+
+def test_the_budget_holds(texts):
+    comparison = texts.ask("good bad " * 20, ONE).comparison
+    (answer,) = texts.cascade.reader.classify(comparison.parts)
+    assert answer["tokens"] <= ONE.budget
+
+
+def test_a_sure_localizer_leaves_the_classifier_unasked(texts):
+    answer = texts.ask("good good", DemoOptions(5, [1], 8, exit_threshold=0.5))
+    assert answer.comparison.selected is None
+    shown = render_cards(answer, "the full text")
+    assert "not asked" in shown
+    assert "more than the exit threshold of 50%" in shown
+    assert "the localizer alone" in render_verdict(answer)
+
+
+def test_each_span_has_its_share_with_its_sign(texts):
+    text = "good film and good but bad"
+    shown = render_spans(text, texts.ask(text, ONE))
+    assert shown.count("good<sup> +33%</sup></mark>") == 2
+
+
+def test_what_the_classifier_read_is_shown(texts):
+    answer = texts.ask(TEXT, ONE)
+    assert f">{' '.join(answer.comparison.parts)}</blockquote>" in render_spans(TEXT, answer)
+
+
+def test_no_markup_of_a_user_reaches_the_page(texts):
+    text = "good <img src=x onerror=alert(1)> ${1 + 1} \x1b[2J"
+    shown = "".join(show_text(text, texts, ONE))
+    assert "<img" not in shown
+    assert "\x1b" not in shown
+
+
+@pytest.mark.parametrize("text", ["", " \n\t"])
+def test_a_text_is_needed(texts, text):
+    with pytest.raises(ValueError, match="`Text` must not be empty"):
+        show_text(text, texts, ONE)
+
+
+def test_a_text_may_not_be_too_long(texts):
+    with pytest.raises(ValueError, match="at most 20,000 characters here, got 20,001"):
+        show_text("a" * (MOST_CHARACTERS + 1), texts, ONE)
+
+
+def test_sizes_below_one_are_refused(texts):
+    with pytest.raises(ValueError, match="`scales` must be a whole number of at least 1, got 0"):
+        show_text(TEXT, texts, DemoOptions(5, [0], 8))
+
+
+def test_a_text_without_a_token_for_the_classifier_has_no_full_answer(texts):
+    verdict, details = show_text("\u200b", texts, ONE)
+    assert "is a token for the classifier" in verdict
+    assert "nothing to read" in details
+
+
+def test_a_photo_shows_boxes_shares_and_what_was_read(photos, photo):
+    verdict, details = show_image(photo, photos, DemoOptions(1, photos.sizes, 1))
+    assert "multiply-adds" in verdict
+    assert 'alt="The photo with boxes: +' in details
+    assert details.count("<tr>") == 2
+    assert details.count('src="data:image/jpeg;base64,') == 3  # boxes, heat map, one crop
+
+
+def test_a_photo_may_be_answered_by_the_whole(image_cascade, photo, tmp_path):
+    image_cascade.save_pretrained(tmp_path / "cascade")
+    models = DemoModels.load("patch-localization", str(tmp_path / "cascade"))
+    chosen = DemoOptions(1, models.sizes, 1, exit_threshold=1.0)
+    assert "<p>The whole photo.</p>" in show_image(photo, models, chosen)[1]
+
+
+def test_a_photo_is_needed(photos):
+    with pytest.raises(ValueError, match="`Photo` must not be empty"):
+        show_image(None, photos, DemoOptions(1, photos.sizes, 1))
+
+
+def test_a_broken_photo_is_named():
+    with pytest.raises(ValueError, match="`Photo`: an image must be a whole picture file"):
+        open_upload(b"no picture")
+
+
+def test_a_huge_photo_is_refused_before_it_is_decoded(tmp_path):
+    Image.new("1", (6000, 6000)).save(tmp_path / "huge.png")
+    with pytest.raises(ValueError, match="at most 25,000,000 pixels here, got 6000 x 6000"):
+        open_upload((tmp_path / "huge.png").read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("spent", "full", "words"), [(1, 4, "75% less"), (3, 2, "50% more"), (2, 2, "0% more")]
+)
+def test_savings_are_told_in_words(spent, full, words):
+    assert compare(spent, full, "less") == words

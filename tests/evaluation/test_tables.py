@@ -1,0 +1,64 @@
+"""What explainers are worth, in Markdown."""
+
+from hf_anchornet.evaluation.tables import (
+    describe_explainers,
+    make_evidence_table,
+    make_retrieval_table,
+)
+
+
+def make_row(score, slower, name="token_auprc"):
+    return {
+        "plausibility": {"pointing": 0.75, name: score},
+        "faithfulness": {
+            "cut": {"comprehensiveness": 0.5, "sufficiency": 0.25},
+            "blur": {"comprehensiveness": 0.125, "sufficiency": 0.0},
+        },
+        "milliseconds": 12.5,
+        "peak_mib": 3.0,
+        "times_slower": slower,
+    }
+
+
+REPORT = {
+    "num_explained": 1200,
+    "explainers": {
+        "evidence": make_row(0.5, 1.0),
+        "refined_evidence": make_row(0.6, 2.5),
+        "lime": make_row(0.375, 170.0),
+        "integrated_gradients": make_row(0.4, 65.0),
+        "random": make_row(0.1, 0.5),
+    },
+}
+
+
+def test_a_set_has_one_row_with_the_best_other_explainer():
+    alone = {"explainers": {"evidence": make_row(0.3, 1.0, "energy")}}
+    table = make_evidence_table({"reviews": REPORT, "photos": alone})
+    assert table.splitlines()[2:] == [
+        "| reviews | 0.750 | 0.500 | 0.600 | 0.400 (integrated gradients) | 0.100 "
+        "| 0.500 / 0.250 | 65 / 170 |",
+        "| photos | 0.750 | 0.300 | not measured | not measured | not measured "
+        "| 0.500 / 0.250 | not measured |",
+    ]
+
+
+def test_a_section_has_a_table_for_each_model():
+    page = describe_explainers("reviews", {"the localizer": REPORT, "MiniLM-L6": REPORT})
+    assert page.startswith("\n## Explanations: reviews\n\nOf the localizer, 1,200 examples")
+    assert page.count("| integrated gradients | 0.400 | 0.750 |") == 2
+    assert "| 0.500 / 0.250 | 0.125 / 0.000 | 12.5 | 3 | 170 |" in page
+
+
+def test_contracts_have_numbers_for_any_and_for_half_of_a_clause():
+    rates = {"evidence": 0.8, "random": 0.1, "head": 0.05}
+    report = {
+        "settings": {"retrieval": {"top_k": 3}},
+        "num_documents": 36,
+        "hit_rate": rates,
+        "half_hit_rate": rates | {"evidence": 0.75},
+    }
+    assert make_retrieval_table(report).splitlines()[2:] == [
+        "| a clause among the best 3 (half of it in one of them) | 0.800 (0.750) "
+        "| 0.100 (0.100) | 0.050 (0.050) |",
+    ]

@@ -1,0 +1,73 @@
+"""When an input leaves a cascade: stages, thresholds, temperatures, the answer at a stage."""
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from hf_anchornet.model.cascade_rule import ExitRule
+
+LOCALIZER, READING = torch.tensor([2.0, 0.0]), torch.tensor([-1.0, 3.0])
+
+
+def test_the_localizer_answers_alone_at_stage_0():
+    rule = ExitRule.make([8], temperatures=[2.0, 1.0])
+    assert_close(rule.combine(LOCALIZER, None, 0), torch.tensor([1.0, 0.0]).softmax(-1))
+
+
+def test_later_answers_are_the_mean_of_both_models_calibrated_probabilities():
+    rule = ExitRule.make([8, 16], temperatures=[2.0, 1.0, 4.0])
+    expected = (torch.tensor([1.0, 0.0]).softmax(-1) + torch.tensor([-0.25, 0.75]).softmax(-1)) / 2
+    assert_close(rule.combine(LOCALIZER, READING, 2), expected)
+
+
+def test_answers_of_several_inputs_are_those_of_each():
+    rule = ExitRule.make([8], temperatures=[2.0, 3.0])
+    both = rule.combine(torch.stack([LOCALIZER, READING]), torch.stack([READING, READING]), 1)
+    assert_close(both[0], rule.combine(LOCALIZER, READING, 1))
+
+
+def test_a_threshold_must_be_passed():
+    rule = ExitRule.make([8, 16], [0.5, 0.75])
+    assert not rule.leaves(0.5, 0)
+    assert rule.leaves(0.51, 0)
+    assert not rule.leaves(0.75, 1)
+
+
+def test_a_threshold_of_0_lets_all_leave_and_one_of_1_none():
+    assert ExitRule.make([8], 0.0).leaves(1e-3, 0)
+    assert not ExitRule.make([8], 1.0).leaves(1.0, 0)
+
+
+def test_all_leave_the_last_stage():
+    assert ExitRule.make([8], 1.0).leaves(0.1, 1)
+    assert ExitRule.make([]).leaves(0.1, 0)
+
+
+def test_one_threshold_holds_for_all_stages_but_the_last():
+    assert ExitRule.make([8, 16, "full"], 0.8).thresholds == (0.8, 0.8, 0.8)
+    assert ExitRule.make([8, 16], 1).override([0, 0.5]).thresholds == (0.0, 0.5)
+    assert ExitRule.make([8], 0.3).override(None).thresholds == (0.3,)
+
+
+@pytest.mark.parametrize("threshold", [-0.1, 1.1, float("nan"), True, "0.9", [0.9], [0.9] * 3])
+def test_a_bad_threshold_is_refused(threshold):
+    message = r"`exit_threshold` must be a number in \[0, 1\] or one for each of the first 2"
+    with pytest.raises(ValueError, match=message):
+        ExitRule.make([8, 16], threshold)
+    with pytest.raises(ValueError, match=message):
+        ExitRule.make([8, 16]).override(threshold)
+
+
+@pytest.mark.parametrize("temperature", [0, -1.0, float("inf"), [1.0, 1.0]])
+def test_a_bad_temperature_is_refused(temperature):
+    message = "`temperatures` must be a positive number or one for each of the 3 stages"
+    with pytest.raises(ValueError, match=message):
+        ExitRule.make([8, 16], temperatures=temperature)
+
+
+@pytest.mark.parametrize(
+    "stages", ["full", [0, 8], [8, 8], [16, 8], ["full", 8], [8.0], [True], ["all"]]
+)
+def test_bad_stages_are_refused(stages):
+    with pytest.raises(ValueError, match="`stages` must be rising whole numbers of at least 1"):
+        ExitRule.make(stages)

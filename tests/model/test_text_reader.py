@@ -1,0 +1,127 @@
+"""A classifier that reads spans: budgets, forms of classifiers, bad ones."""
+
+import numpy as np
+import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
+
+from hf_anchornet.model.text_reader import SpanReader, join_spans, select_readable_spans
+from hf_anchornet.model.text_words import LocatedText, Words
+
+
+@pytest.fixture
+def reader(classifier_folder):
+    return SpanReader.load(classifier_folder)
+
+
+def locate(text, attribution):
+    """A text whose tokens are its words, with their attribution: (words, labels)."""
+    words = Words.split(text)
+    bounds = zip(words.starts.tolist(), words.ends.tolist(), strict=True)
+    return LocatedText.build(text, list(bounds), np.array(attribution, dtype=float))
+
+
+def test_what_speaks_against_a_label_is_read_too():
+    located = locate("a b c d", [[0.1, -0.1], [-3, 3], [2, -2], [0.2, -0.2]])
+    costs = np.ones(4, dtype=int)
+    assert select_readable_spans(located, costs, 2, [1]) == [(1, 3)]
+
+
+def test_single_tokens_are_read_where_no_window_fits_the_budget():
+    located = locate("a b c d", [[1.0], [4.0], [2.0], [3.0]])
+    costs = np.array([1, 5, 1, 2])
+    assert select_readable_spans(located, costs, 3, [4]) == [(2, 4)]
+    assert select_readable_spans(located, costs, 9, [4]) == [(0, 4)]
+
+
+def test_spans_are_joined_in_reading_order_as_they_stand():
+    words = Words.split("The  café\r\nwas good, not bad")
+    assert join_spans(words, [(0, 2), (3, 5), (6, 7)]) == "The  café good, bad"
+    assert join_spans(words, []) == ""
+
+
+def test_tokens_of_each_word_are_those_of_the_classifier(reader):
+    words = Words.split("the café, unhappy")
+    assert reader.count(words).tolist() == [1, 1, 1, 7]
+    assert reader.count(Words.split("")).tolist() == []
+
+
+def test_special_tokens_count_towards_the_budget(reader):
+    located = locate("the film was good", [[1.0], [2.0], [3.0], [4.0]])
+    costs = reader.count(located.words)
+    assert reader.select(located, costs, 4, [1]) == [(2, 4)]
+    assert reader.select(located, costs, 6, [1]) == [(0, 4)]
+
+
+def test_the_budget_holds_where_a_word_costs_more_alone_than_in_its_sentence(classifier_folder):
+    # Byte-level BPE that knows "good" as one token only with the blank before it.
+    merges = [("Ġ", "g"), ("Ġg", "o"), ("Ġgo", "o"), ("Ġgoo", "d")]
+    pieces = ["[PAD]", "Ġ", *"good", *(left + right for left, right in merges)]
+    vocabulary = {piece: index for index, piece in enumerate(dict.fromkeys(pieces))}
+    inner = Tokenizer(models.BPE(vocabulary, merges))
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, pad_token="[PAD]")
+    reader = SpanReader(SpanReader.load(classifier_folder).model, tokenizer)
+    located = locate("good good good", [[1.0], [3.0], [2.0]])
+    costs = reader.count(located.words)
+    assert costs.tolist() == [4, 1, 1]  # but whichever comes first costs 4
+    for max_tokens, expected in [(3, []), (4, [(1, 2)]), (5, [(1, 3)]), (6, [(0, 3)])]:
+        assert reader.select(located, costs, max_tokens, [1]) == expected
+
+
+@pytest.mark.parametrize("max_tokens", [0, 1, 2])
+def test_a_budget_for_special_tokens_alone_is_refused(reader, max_tokens):
+    with pytest.raises(ValueError, match=f"`max_tokens` must be at least 3 .*, got {max_tokens};"):
+        reader.check_budget(max_tokens)
+
+
+def test_texts_are_classified_in_one_batch_as_one_by_one(reader):
+    texts = ["good", "the film was bad and unhappy", "\ud800 good"]
+    together = reader.classify(texts)
+    for text, answer in zip(texts, together, strict=True):
+        (alone,) = reader.classify([text])
+        assert alone == {**answer, "score": pytest.approx(answer["score"], rel=1e-5)}
+    assert [answer["tokens"] for answer in together[:2]] == [3, 16]
+
+
+def test_a_multi_label_classifier_scores_by_sigmoid(reader):
+    reader.model.config.problem_type = "multi_label_classification"
+    probs = reader.classify(["good film"])[0]["score"]
+    reader.model.config.problem_type = None
+    assert probs != reader.classify(["good film"])[0]["score"]
+
+
+def test_a_model_without_a_folder_is_refused(classifier_folder):
+    model = BertForSequenceClassification(BertConfig.from_pretrained(classifier_folder))
+    model.config._name_or_path = model.name_or_path = ""
+    with pytest.raises(ValueError, match="`classifier` must be a model loaded from a Hub id or"):
+        SpanReader.load(model)
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path):
+    with pytest.raises(OSError, match=f"`classifier` must be the Hub id or folder .*{tmp_path}"):
+        SpanReader.load(str(tmp_path))
+
+
+@pytest.mark.parametrize("classifier", [3, ["folder"], object])
+def test_something_else_is_refused(classifier):
+    with pytest.raises(
+        TypeError, match="`classifier` must be a Hub id, a folder, a pipeline for text-class"
+    ):
+        SpanReader.load(classifier)
+
+
+def test_a_pipeline_for_another_task_is_refused(planted, tokenizer):
+    from hf_anchornet import SpanLocalizationPipeline
+
+    localize = SpanLocalizationPipeline(model=planted, tokenizer=tokenizer)
+    with pytest.raises(TypeError, match="got SpanLocalizationPipeline"):
+        SpanReader.load(localize)
+
+
+def test_a_slow_tokenizer_is_refused(reader):
+    class Slow:
+        is_fast = False
+
+    with pytest.raises(ValueError, match="`classifier` must have a fast tokenizer, got Slow"):
+        SpanReader(reader.model, Slow())

@@ -1,0 +1,130 @@
+"""What is built for the Hub, and the script that builds and uploads it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hf_anchornet.cli.main import main
+from hf_anchornet.publish.card import MARK, CardSources
+from hf_anchornet.publish.folder import build_folder
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Use 'content=:DeprecationWarning"
+)  # huggingface_hub
+
+
+def read(folder, name):
+    return json.loads((folder / name).read_text("utf-8"))
+
+
+def test_a_localizer_gets_code_an_auto_map_a_pipeline_and_a_card(localizer_folder, tmp_path):
+    names = {str(name) for name in build_folder(localizer_folder, tmp_path / "built")}
+    saved = {path.name for path in Path(localizer_folder).iterdir()}
+    assert saved < names
+    assert {"README.md", "pipeline_anchornet_text.py", "configuration_anchornet.py"} < names
+    config = read(tmp_path / "built", "config.json")
+    assert sorted(config["auto_map"]) == [
+        "AutoConfig",
+        "AutoModel",
+        "AutoModelForSequenceClassification",
+    ]
+    assert config["custom_pipelines"] == {
+        "span-localization": {
+            "impl": "pipeline_anchornet_text.SpanLocalizationPipeline",
+            "pt": ["AutoModelForSequenceClassification"],
+            "type": "text",
+        }
+    }
+    for path in [*config["auto_map"].values(), "pipeline_anchornet_text.Pipeline"]:
+        assert path.partition(".")[0] + ".py" in names
+
+
+def test_an_image_processor_is_in_its_own_auto_map(image_localizer_folder, tmp_path):
+    build_folder(image_localizer_folder, tmp_path / "built")
+    assert "AutoImageProcessor" not in read(tmp_path / "built", "config.json")["auto_map"]
+    assert read(tmp_path / "built", "preprocessor_config.json")["auto_map"] == {
+        "AutoImageProcessor": "image_processing_anchornet.AnchorNetImageProcessor"
+    }
+
+
+def test_a_cascade_keeps_its_classifier_and_a_classifier_gets_no_code(
+    text_cascade, classifier_folder, tmp_path
+):
+    text_cascade.save_pretrained(tmp_path / "cascade")
+    names = {str(name) for name in build_folder(tmp_path / "cascade", tmp_path / "built")}
+    assert {"cascade.json", "classifier/model.safetensors", "cascade_anchornet.py"} < names
+    names = {str(name) for name in build_folder(classifier_folder, tmp_path / "alone")}
+    assert not any(name.endswith(".py") for name in names)
+
+
+def test_only_what_belongs_to_a_model_is_taken(localizer_folder, tmp_path):
+    folder = Path(localizer_folder)
+    (folder / "events.log").write_text("private")
+    (folder / "evil.py").write_text("import os")
+    (folder / "state").mkdir()
+    (folder / "training.json").write_text('{"options": {"output_dir": "/home/me", "seed": 0}}')
+    names = {str(name) for name in build_folder(folder, tmp_path / "built")}
+    assert not names & {"events.log", "evil.py", "state"}
+    assert read(tmp_path / "built", "training.json") == {"options": {"seed": 0}}
+
+
+def test_a_card_by_hand_is_kept_and_a_generated_one_is_made_anew(localizer_folder, tmp_path):
+    readme = Path(localizer_folder, "README.md")
+    readme.write_text("# By hand")
+    build_folder(localizer_folder, tmp_path / "one")
+    assert (tmp_path / "one" / "README.md").read_text() == "# By hand"
+    readme.write_text(f"{MARK}\n# Of training")
+    build_folder(localizer_folder, tmp_path / "two", CardSources(repo_id="user/reviews"))
+    assert 'model="user/reviews"' in (tmp_path / "two" / "README.md").read_text()
+
+
+def test_a_given_card_and_picture_are_taken(localizer_folder, tmp_path):
+    for name in ("card.md", "shown.png"):
+        (tmp_path / name).write_text(name)
+    sources = CardSources(card=str(tmp_path / "card.md"), picture=str(tmp_path / "shown.png"))
+    build_folder(localizer_folder, tmp_path / "built", sources)
+    assert (tmp_path / "built" / "README.md").read_text() == "card.md"
+    assert (tmp_path / "built" / "shown.png").read_text() == "shown.png"
+
+
+def test_a_folder_with_something_in_it_is_not_written_to(localizer_folder, tmp_path):
+    with pytest.raises(ValueError, match="`target` must be a new or an empty folder"):
+        build_folder(localizer_folder, tmp_path)
+
+
+def publish(*options):
+    return main(["publish", *options])
+
+
+def test_a_dry_run_shows_the_files_and_uploads_nothing(
+    localizer_folder, tmp_path, monkeypatch, capsys
+):
+    options = ["--folder", localizer_folder, "--repo_id", "user/reviews", "--dry_run"]
+    assert publish(*options, "--build_dir", str(tmp_path / "built")) == 0
+    shown = capsys.readouterr().out
+    built = [path.name for path in (tmp_path / "built").iterdir()]
+    assert all(name in shown for name in built)
+    assert shown.endswith("dry run: nothing was uploaded to user/reviews\n")
+
+
+def test_the_script_uploads_with_the_token_of_the_environment(
+    localizer_folder, hub, monkeypatch, capsys
+):
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
+    monkeypatch.setenv("HF_TOKEN", "token-of-user")
+    options = ["--folder", localizer_folder, "--repo_id", "user/reviews", "--private"]
+    assert publish(*options, "--revision", "v1") == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith(f"{hub.url}/user/reviews/commit/")
+    assert hub.repos["user/reviews"].private
+    assert "model.safetensors" in hub.repos["user/reviews"].files("v1")
+    assert "model.safetensors" not in hub.repos["user/reviews"].files()
+
+
+def test_what_stops_the_script_is_told_in_a_line(localizer_folder, hub, monkeypatch, capsys):
+    Path(localizer_folder, "optimizer.pt").write_bytes(b"")
+    assert publish("--folder", localizer_folder, "--repo_id", "user/reviews") == 2
+    error = capsys.readouterr().err
+    assert error.startswith("anchornet: error: `folder` must hold no pickled file")
+    assert error.count("\n") == 1
+    assert hub.repos == {}

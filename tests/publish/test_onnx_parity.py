@@ -1,0 +1,86 @@
+"""Graphs measured beside their models on labelled splits."""
+
+import csv
+
+import pytest
+import torch
+from conftest import relabel
+from PIL import Image
+from transformers import AutoModelForImageClassification, AutoModelForSequenceClassification
+
+from hf_anchornet.data.splits import DataOptions
+from hf_anchornet.model.export_onnx import export_onnx
+from hf_anchornet.publish.onnx_parity import measure_agreement
+
+pytestmark = pytest.mark.usefixtures("cache_nothing_at_home")
+
+
+@pytest.fixture
+def texts(tmp_path):
+    """A .csv file of five labelled texts."""
+    file = tmp_path / "texts.csv"
+    rows = [("good film", "positive"), ("bad", "negative"), ("a good", "positive")]
+    rows += [("not bad", "negative"), ("the café was good .", "positive")]
+    with file.open("w", encoding="utf-8", newline="") as out:
+        csv.writer(out).writerows([("text", "label"), *rows])
+    return DataOptions(str(file))
+
+
+@pytest.fixture
+def images(tmp_path):
+    """A folder of four labelled pictures."""
+    for label in ("cold", "warm"):
+        (tmp_path / "images" / "train" / label).mkdir(parents=True)
+        for index in range(2):
+            file = tmp_path / "images" / "train" / label / f"{index}.png"
+            Image.effect_noise((40, 36 + index), 90).convert("RGB").save(file)
+    return DataOptions(str(tmp_path / "images"))
+
+
+def check(report, num_rows):
+    assert report["num_rows"] == num_rows
+    assert report["same_label"] == 1.0
+    assert report["largest_difference"] < 1e-4
+    assert report["accuracy"]["model"] == report["accuracy"]["graph"]
+    assert report["bytes"] > 0
+
+
+def test_a_text_localizer_and_its_graph_agree(random_folder, texts, tmp_path, trace_once):
+    model = AutoModelForSequenceClassification.from_pretrained(random_folder)
+    graph = export_onnx(model, tmp_path / "model.onnx")
+    check(measure_agreement(random_folder, graph, texts, "train", batch_size=2), 5)
+
+
+def test_an_image_localizer_and_its_graph_agree(random_image_folder, images, tmp_path, trace_once):
+    model = AutoModelForImageClassification.from_pretrained(random_image_folder)
+    graph = export_onnx(model, tmp_path / "model.onnx")
+    check(measure_agreement(random_image_folder, graph, images, "train"), 4)
+
+
+def test_a_text_classifier_and_its_graph_agree(classifier_folder, texts, tmp_path, trace_once):
+    model = AutoModelForSequenceClassification.from_pretrained(classifier_folder)
+    relabel(model, ["negative", "positive"])
+    model.save_pretrained(classifier_folder)
+    graph = export_onnx(model, tmp_path / "model.onnx")
+    check(measure_agreement(classifier_folder, graph, texts, "train"), 5)
+
+
+def test_an_image_classifier_and_its_graph_agree(
+    image_classifier_folder, images, tmp_path, trace_once
+):
+    model = AutoModelForImageClassification.from_pretrained(image_classifier_folder)
+    relabel(model, ["cold", "warm"])
+    model.save_pretrained(image_classifier_folder)
+    graph = export_onnx(model, tmp_path / "model.onnx")
+    check(measure_agreement(image_classifier_folder, graph, images, "train"), 4)
+
+
+def test_a_graph_of_other_weights_does_not_agree(random_folder, texts, tmp_path, trace_once):
+    model = AutoModelForSequenceClassification.from_pretrained(random_folder)
+    graph = export_onnx(model, tmp_path / "model.onnx")
+    with torch.no_grad():
+        model.aggregation.bias[0] += 100
+    model.save_pretrained(random_folder)
+    report = measure_agreement(random_folder, graph, texts, "train")
+    assert report["accuracy"]["model"] == pytest.approx(0.4)
+    assert report["largest_difference"] > 99

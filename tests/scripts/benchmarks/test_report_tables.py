@@ -1,0 +1,62 @@
+"""A benchmark's numbers as a table and as a picture."""
+
+from PIL import Image
+
+from scripts.benchmarks.report_tables import (
+    describe_hardware,
+    format_report,
+    format_stages,
+    plot_report,
+)
+
+
+def make_row(accuracy, milliseconds, stages, multiply_adds=1_234_567.0):
+    speed_up = {"median": 10 / milliseconds, "min": 1.0, "max": 20.0}
+    times = {"threads": 1, "batch_size": 1, "milliseconds": milliseconds, "speed_up": speed_up}
+    return {
+        "accuracy": accuracy,
+        "macro_f1": 0.5,
+        "multiply_adds": multiply_adds,
+        "times": [times, {**times, "threads": 0, "batch_size": 32}],
+        "stages": stages,
+    }
+
+
+REPORT = {
+    "full": make_row(0.9, 10.0, {"classify": 1.0}),
+    "head_and_tail": make_row(0.8, 2.0, {"select": 0.25, "classify": 0.75}),
+}
+
+
+def test_the_table_has_a_row_for_each_method():
+    lines = format_report(REPORT).splitlines()
+    assert lines[0].startswith("| method | accuracy | macro F1 | M multiply-adds | ms, batch 1, 1 ")
+    assert lines[0].endswith("times faster, batch 32, all threads |")
+    assert lines[3].startswith("| head and tail | 0.8000 | 0.5000 | 1.2 | 2.00 | 5.0 (1.0 to 20.0)")
+    assert len({line.count("|") for line in lines}) == 1
+
+
+def test_times_alone_make_a_table_too():
+    times = {name: {key: row[key] for key in ("times", "stages")} for name, row in REPORT.items()}
+    lines = format_report(times).splitlines()
+    assert lines[0].startswith(
+        "| method | ms, batch 1, 1 thread | times faster, batch 1, 1 thread |"
+    )
+    assert lines[3].startswith("| head and tail | 2.00 | 5.0 (1.0 to 20.0) |")
+
+
+def test_stages_are_told_of_methods_that_have_several():
+    assert format_stages(REPORT) == "- head and tail: select 0.25, classify 0.75\n"
+
+
+def test_the_picture_is_written(tmp_path):
+    plot_report(REPORT, tmp_path / "plot.png")
+    with Image.open(tmp_path / "plot.png") as picture:
+        assert picture.size[0] > 500
+        assert len(picture.convert("L").getcolors()) > 10
+
+
+def test_the_hardware_is_named_wherever_this_runs(tmp_path):
+    (tmp_path / "cpuinfo").write_text("processor\t: 0\nmodel name\t: Fast One\ncpu MHz\t: 1\n")
+    assert describe_hardware(tmp_path / "cpuinfo").startswith("Fast One, ")
+    assert describe_hardware(tmp_path / "missing").endswith(" processors")

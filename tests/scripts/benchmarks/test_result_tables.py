@@ -1,0 +1,79 @@
+"""Numbers of JSON files as tables."""
+
+from scripts.benchmarks.result_tables import (
+    join,
+    make_ablation_table,
+    make_int8_table,
+    make_speed_table,
+)
+
+
+def make_row(accuracy, multiply_adds, *speed_ups):
+    times = [
+        {"threads": threads, "speed_up": {"median": ratio}}
+        for ratio in speed_ups
+        for threads in (1, 0)
+    ]
+    return {"accuracy": accuracy, "multiply_adds": multiply_adds, "times": times}
+
+
+def test_each_cascade_has_a_row_with_what_it_gives_and_takes():
+    methods = {
+        "full": make_row(0.9, 40e6, 1.0, 1.0),
+        "windows": make_row(0.95, 80e6, 0.5, 0.5),
+        "localizer": make_row(0.85, 1e6, 30.0, 40.0),
+        "head": make_row(0.7, 4e6, 2.0, 3.0),
+        "head_and_tail": make_row(0.8, 4e6, 2.0, 3.0),
+        "tfidf": make_row(0.99, 81e6, 2.0, 3.0),  # no control: it costs more
+        "cascade": make_row(0.91, 8e6, 7.0, 9.0),
+    }
+    quick = methods | {"quick_cascade": make_row(0.89, 5e6, 11.0, 12.0)}
+    reports = {
+        "reviews": {"methods": quick, "settings": {"baseline": "full"}},
+        "letters": {"methods": methods, "settings": {"baseline": "windows"}},
+        "photos": {
+            "methods": {name: methods[name] for name in ("full", "localizer", "cascade")},
+            "settings": {"baseline": "full"},
+        },
+    }
+    fast = {"letters": {"methods": {"cascade": make_row(None, None, 2.0, 3.0)}}}
+    best = "0.800 (head and tail)"
+    assert make_speed_table(reports, fast).splitlines()[2:] == [
+        f"| reviews | 0.900 | 0.910 | 0.850 | {best} | 8.0 of 40.0 | 7.0 / 9.0 | not measured |",
+        f"| reviews, exits sooner | 0.900 | 0.890 | 0.850 | {best} | 5.0 of 40.0 | 11.0 / 12.0 "
+        "| not measured |",
+        f"| letters | 0.950 | 0.910 | 0.850 | {best} | 8.0 of 80.0 | 7.0 / 9.0 | 2.0 / 3.0 |",
+        "| photos | 0.900 | 0.910 | 0.850 | not measured | 8.0 of 40.0 | 7.0 / 9.0 "
+        "| not measured |",
+    ]
+
+
+def test_each_idea_has_a_row_with_both_accuracies():
+    scores = {"localizer": 0.5, "classifier": 0.61234, "mean": 0.7}
+    report = {
+        "settings": {"ablation": {"max_tokens": 16}},
+        "num_rows": 1200,
+        "ideas": {"windows": scores, "sentences": scores | {"mean": 0.8}},
+    }
+    text = make_ablation_table(report)
+    assert "16 tokens" in text
+    assert "1,200 rows" in text
+    assert "alone has\n0.5000." in text
+    assert text.endswith("| windows | 0.6123 | 0.7000 |\n| sentences | 0.6123 | 0.8000 |\n")
+
+
+def test_values_share_a_cell():
+    assert join(["a", "b"]) == "a / b"
+
+
+def test_weights_in_8_bits_are_compared_with_float32():
+    report = {
+        "num_rows": 1000,
+        "split": "validation",
+        "bytes": 5_569_341,
+        "accuracy": {"model": 0.901, "graph": 0.903},
+        "same_label": 0.998,
+    }
+    assert make_int8_table({"reviews": report}).splitlines()[2] == (
+        "| reviews, 1,000 rows of validation | 0.9010 | 0.9030 | 0.9980 | 5.6 |"
+    )

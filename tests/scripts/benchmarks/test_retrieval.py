@@ -1,0 +1,91 @@
+"""Passages of long texts and what people marked in them, by hand counts."""
+
+import pytest
+from datasets import Dataset, Features, List, Value
+
+from hf_anchornet.data.splits import DataOptions
+from hf_anchornet.metrics.span_hit_rate import SpanHitRate
+from scripts.benchmarks.retrieval import RetrievalOptions, measure_retrieval
+
+pytestmark = pytest.mark.usefixtures("cache_nothing_at_home")
+
+LONG = "the film was " * 40
+TEXTS = [f"{LONG}a good plot {LONG}", f"{LONG}bad", f"{LONG}good {LONG}", "the film was", "good"]
+LABELS = ["positive", "negative", "positive", "negative", "positive"]
+SPANS = [[[len(LONG), len(LONG) + 6]], [], [[0, 3]], [], []]
+
+
+@pytest.fixture
+def contracts(tmp_path):
+    features = {"text": Value("string"), "label": Value("string")}
+    features["spans"] = List(List(Value("int32")))
+    rows = Dataset.from_dict(
+        {"text": TEXTS, "label": LABELS, "spans": SPANS}, features=Features(features)
+    )
+    (tmp_path / "contracts").mkdir()
+    rows.to_parquet(tmp_path / "contracts" / "test.parquet")
+    return DataOptions(str(tmp_path / "contracts"))
+
+
+def test_the_best_passage_holds_the_word_that_decides(localizer_folder, contracts):
+    options = RetrievalOptions(localizer_folder, "positive", passage_tokens=6, top_k=1)
+    report = measure_retrieval(contracts, options)
+    assert report["accuracy"] == 1.0
+    # The first is found; of the third another word was marked; the last has no mark.
+    assert report["num_documents"] == 2
+    assert report["hit_rate"]["evidence"] == 1 / 2
+    assert report["half_hit_rate"]["evidence"] == 1 / 2
+    assert report["hit_rate"]["head"] == 1 / 2
+    assert 0 <= report["hit_rate"]["random"] < 1 / 2
+    assert report["median_words"] == (243 + 241) / 2
+
+
+def test_a_label_that_nobody_knows_is_refused(localizer_folder, contracts):
+    with pytest.raises(ValueError, match="`labels` must be one or more of this model's labels"):
+        measure_retrieval(contracts, RetrievalOptions(localizer_folder, "insurance"))
+
+
+def test_documents_without_marks_are_refused(localizer_folder, contracts):
+    with pytest.raises(ValueError, match="`references` must hold a span for at least one document"):
+        measure_retrieval(contracts, RetrievalOptions(localizer_folder, "negative"))
+
+
+@pytest.mark.parametrize("name", ["passage_tokens", "top_k"])
+def test_sizes_below_one_are_refused(name):
+    with pytest.raises(ValueError, match=f"`{name}` must be at least 1, got 0"):
+        RetrievalOptions("unused", "positive", **{name: 0})
+
+
+def test_hits_are_counted_by_hand():
+    metric = SpanHitRate(keep_in_memory=True)
+    known = {
+        # A touch of one unit; half of it; beyond the first two; nothing; not marked.
+        "predictions": [[[0, 5]], [[10, 15]], [[0, 1], [1, 2], [5, 6]], [], [[0, 1]]],
+        "references": [[[4, 8]], [[10, 20]], [[5, 6]], [[0, 2]], []],
+    }
+    found = metric.compute(**known, top_k=2)
+    assert found == {"span_hit_rate": 2 / 4, "num_documents": 4, "num_skipped": 1}
+    assert metric.compute(**known, top_k=3)["span_hit_rate"] == 3 / 4
+    assert metric.compute(**known, top_k=2, min_share=0.5)["span_hit_rate"] == 1 / 4
+    assert metric.compute(**known, top_k=2, min_share=0.51)["span_hit_rate"] == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"top_k": 0}, "`top_k` must be at least 1, got 0"),
+        ({"min_share": 1.5}, r"`min_share` must be in \[0, 1\], got 1.5"),
+    ],
+)
+def test_options_out_of_range_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        SpanHitRate(keep_in_memory=True).compute(
+            predictions=[[[0, 1]]], references=[[[0, 1]]], **options
+        )
+
+
+@pytest.mark.parametrize("span", [[3, 3], [4, 2], [-1, 2], [0.5, 2], [1]])
+def test_what_is_no_span_is_refused(span):
+    metric = SpanHitRate(keep_in_memory=True)
+    with pytest.raises(ValueError, match=r"`predictions` must hold spans .* for document 0"):
+        metric.compute(predictions=[[span]], references=[[[0, 1]]])

@@ -1,0 +1,294 @@
+"""The server's answers are those of the pipelines; over a socket: test_serving_socket.py."""
+
+import asyncio
+import io
+import json
+from contextlib import asynccontextmanager
+
+import httpx
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from hf_anchornet import PatchLocalizationPipeline, SpanLocalizationPipeline
+from hf_anchornet.serve.app import IMAGE_TASK, TEXT_TASK, load_localizer, make_app
+from hf_anchornet.serve.limits import ServingOptions
+
+TEXTS = ["the film was good", "bad", "a café was not bad, the film was good.", "good film " * 30]
+
+
+@pytest.fixture
+def patch_localize(image_model, image_processor):
+    return PatchLocalizationPipeline(model=image_model, image_processor=image_processor)
+
+
+def make_photo(width, height, kind="PNG"):
+    """A file of noise."""
+    values = np.random.default_rng(width).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(values).save(file, kind)
+    return file.getvalue()
+
+
+@asynccontextmanager
+async def living(pipelines, **options):
+    """The app, started, and a client of it."""
+    app = make_app(pipelines, ServingOptions(**options))
+    transport = httpx.ASGITransport(app)
+    client = httpx.AsyncClient(transport=transport, base_url="http://test")
+    async with app.app.router.lifespan_context(app.app), client:
+        yield client
+
+
+def post_texts(localize, bodies, **options):
+    """The replies to requests that are sent at the same time, and what the server counted."""
+
+    async def run():
+        async with living({TEXT_TASK: localize}, **options) as client:
+            asked = [client.post("/spans", json=body) for body in bodies]
+            replies = await asyncio.gather(*asked)
+            return replies, (await client.get("/ready")).json()
+
+    return asyncio.run(run())
+
+
+def post_photos(localize, photos, query="", **options):
+    async def run():
+        async with living({IMAGE_TASK: localize}, **options) as client:
+            asked = [client.post(f"/patches{query}", content=photo) for photo in photos]
+            replies = await asyncio.gather(*asked)
+            return replies, (await client.get("/ready")).json()
+
+    return asyncio.run(run())
+
+
+def assert_same(found, expected):
+    """Equal but for the last bits of numbers, which padding changes."""
+    if isinstance(expected, dict):
+        assert found.keys() == expected.keys()
+        found, expected = list(found.values()), list(expected.values())
+    if isinstance(expected, list):
+        assert len(found) == len(expected)
+        for one, other in zip(found, expected, strict=True):
+            assert_same(one, other)
+    elif isinstance(expected, float):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
+    else:
+        assert found == expected
+
+
+@pytest.mark.parametrize("max_batch_size", [1, 2, 8])
+def test_spans_are_those_of_the_pipeline_whatever_the_batches(random_localize, max_batch_size):
+    bodies = [{"text": text, "top_k": 3} for text in TEXTS * 2]
+    replies, state = post_texts(random_localize, bodies, max_batch_size=max_batch_size)
+    for reply, text in zip(replies, TEXTS * 2, strict=True):
+        assert reply.status_code == 200
+        assert_same(reply.json(), random_localize(text, top_k=3))
+    assert state["spans"]["answered"] == 8
+
+
+def test_one_text_gives_the_very_answer_of_the_pipeline(random_localize):
+    (reply,), _ = post_texts(random_localize, [{"text": TEXTS[2]}])
+    assert reply.json() == json.loads(json.dumps(random_localize(TEXTS[2])))
+
+
+def test_requests_at_the_same_time_share_calls_of_the_model(localize):
+    _, state = post_texts(localize, [{"text": "good"}] * 40, max_wait_ms=2000, max_batch_size=20)
+    assert state == {"ready": True, "held": 0, "spans": {"answered": 40, "calls": 2}}
+
+
+def test_the_options_of_each_request_hold_for_it_alone(random_localize):
+    chosen = [
+        {"top_k": 1},
+        {"scales": [3, 5], "labels": ["negative", "positive"]},
+        {"max_tokens": 4},
+        {"iou_threshold": 0.5, "scales": [4]},
+    ]
+    replies, _ = post_texts(random_localize, [{"text": TEXTS[2]} | one for one in chosen])
+    for reply, options in zip(replies, chosen, strict=True):
+        assert_same(reply.json(), random_localize(TEXTS[2], **options))
+
+
+def test_a_classifier_reads_for_the_server_as_for_the_pipeline(planted, tokenizer, text_cascade):
+    localize = SpanLocalizationPipeline(model=planted, tokenizer=tokenizer, classifier=text_cascade)
+    body = {"text": TEXTS[0], "exit_threshold": 1.0}
+    (reply,), _ = post_texts(localize, [body])
+    expected = localize(TEXTS[0], exit_threshold=1.0)
+    answer = reply.json()
+    del answer["cost"], expected["cost"]  # milliseconds
+    assert_same(answer, expected)
+
+
+@pytest.mark.parametrize("max_batch_size", [1, 8])
+def test_patches_are_those_of_the_pipeline_whatever_the_batches(patch_localize, max_batch_size):
+    photos = [make_photo(40, 40), make_photo(48, 36, "JPEG"), make_photo(54, 40, "WEBP")]
+    replies, state = post_photos(
+        patch_localize, photos, "?top_k=2&scales=3&scales=7", max_batch_size=max_batch_size
+    )
+    for reply, photo in zip(replies, photos, strict=True):
+        assert reply.status_code == 200
+        assert_same(reply.json(), patch_localize(photo, top_k=2, scales=[3, 7]))
+    assert state["patches"] == {"answered": 3, "calls": 3 if max_batch_size == 1 else 1}
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({}, "`text`: Field required"),
+        ({"text": 3}, "`text`: Input should be a valid string"),
+        ({"text": "x" * 1001}, r"`text` must have at most `max_characters` (1000) characters"),
+        ({"text": "a\ud800"}, r"`text` must be Unicode, got half of a pair, '\ud800', at"),
+        ({"text": "x", "top_k": 0}, "`top_k` must be"),
+        ({"text": "x", "top_k": 101}, "`top_k` must be at most `max_shown` (100), got 101; ask"),
+        ({"text": "x", "labels": ["good"]}, "`labels` must be one or more of this model's"),
+        ({"text": "x", "scales": []}, "`scales` must be"),
+        ({"text": "x", "scales": [1] * 9}, "`scales`: List should have at most 8 items"),
+        ({"text": "x", "scales": [10**30]}, "`scales.0`: Input should be less than or equal"),
+        ({"text": "x", "labels": ["good"] * 33}, "`labels`: List should have at most 32 items"),
+        ({"text": "x", "max_tokens": 1025}, "`max_tokens`: Input should be less than or equal"),
+        ({"text": "x", "iou_threshold": 2.0}, "`iou_threshold` must be"),
+        ({"text": "x", "exit_threshold": 0.5}, "`exit_threshold` must come with a `classifier`"),
+        ({"text": "x", "device": "cuda"}, "`device`: Extra inputs are not permitted"),
+    ],
+)
+def test_a_request_that_is_wrong_is_told_how_and_not_read(localize, body, message):
+    async def run():
+        async with living({TEXT_TASK: localize}, max_characters=1000) as client:
+            reply = await client.post("/spans", content=json.dumps(body), headers=JSON)
+            return reply, (await client.get("/ready")).json()
+
+    reply, state = asyncio.run(run())
+    assert reply.status_code == 422
+    assert message in reply.json()["detail"]
+    assert state["spans"]["calls"] == 0
+
+
+JSON = {"content-type": "application/json"}
+
+
+@pytest.mark.parametrize(
+    ("content", "headers", "message"),
+    [
+        (b'{"text": "x" ', JSON, "the body must be JSON, got none at character 13"),
+        (b'{"text": "x"}', {}, "send it with `Content-Type: application/json`"),
+        (b"3", JSON, "the body must be a JSON object"),
+        (b"[" * 100_000, JSON, "the body must be JSON with few levels and numbers of few digits"),
+        (b'{"text": ' + b"9" * 5000 + b"}", JSON, "the body must be JSON with few levels"),
+    ],
+)
+def test_a_body_that_is_no_json_object_is_refused(localize, content, headers, message):
+    async def run():
+        async with living({TEXT_TASK: localize}) as client:
+            return await client.post("/spans", content=content, headers=headers)
+
+    reply = asyncio.run(run())
+    assert reply.status_code == 422
+    assert message in reply.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("photo", "query", "message"),
+    [
+        (b"", "", "the body must be an image file (BMP, GIF, JPEG, PNG, TIFF, WEBP), got 0 bytes"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "", "the body must be an image file"),
+        (make_photo(40, 40)[:200], "", "the body: an image must be a whole picture file"),
+        (
+            make_photo(50, 50),
+            "",
+            "the image must have at most `max_pixels` (2000) pixels, got 2500",
+        ),
+        (make_photo(21, 1), "", "at most `max_aspect` (20) times the shorter, got 21 x 1 px; cut"),
+        (make_photo(1, 40), "", "at most `max_aspect` (20) times the shorter, got 1 x 40 px; cut"),
+        (make_photo(40, 40), "?scales=5", "`scales` must be one or more of this model's"),
+        (make_photo(40, 40), "?max_patches=101", "`max_patches` must be at most `max_shown`"),
+        (make_photo(40, 40), "?return_maps=1", "`return_maps`: Extra inputs are not permitted"),
+    ],
+)
+def test_a_picture_that_is_wrong_is_told_how(patch_localize, photo, query, message):
+    replies, _ = post_photos(patch_localize, [photo], query, max_pixels=2000)
+    assert replies[0].status_code == 422
+    assert message in replies[0].json()["detail"]
+
+
+def test_wide_and_tall_pictures_are_not_all_padded_to_one_square(patch_localize):
+    """Of 32 px for the shorter side, 160 for the longer: 4 x 160 x 160 pixels each."""
+    photos = [make_photo(10, 2), make_photo(2, 10)] * 4
+    limits = {"max_wait_ms": 2000, "max_batch_size": 8}
+    for most, calls in ((8 * 102_400, 1), (2 * 102_400, 4), (102_399, 8)):
+        replies, state = post_photos(patch_localize, photos, max_pixels=most, **limits)
+        assert [reply.status_code for reply in replies] == [200] * 8
+        assert state["patches"]["calls"] == calls
+
+
+def test_a_broken_picture_fails_alone(patch_localize):
+    whole = make_photo(40, 40)
+    replies, _ = post_photos(patch_localize, [whole, whole[:200], whole], max_wait_ms=2000)
+    assert [reply.status_code for reply in replies] == [200, 422, 200]
+    assert_same(replies[2].json(), patch_localize(whole))
+
+
+def test_a_task_without_a_model_has_no_route(localize):
+    async def run():
+        async with living({TEXT_TASK: localize}) as client:
+            found = await client.post("/patches", content=b"x")
+            told = (await client.get("/openapi.json")).json()
+            return found.status_code, sorted(told["paths"])
+
+    assert asyncio.run(run()) == (404, ["/health", "/ready", "/spans"])
+
+
+def no_memory(*_, **__):
+    raise RuntimeError("no memory")
+
+
+def not_finite(*_, **__):
+    return {"results": [{"label": "positive", "score": float("nan")}]}
+
+
+@pytest.mark.parametrize("fault", [no_memory, not_finite])
+def test_a_fault_of_the_model_is_the_servers(localize, monkeypatch, fault):
+    async def run():
+        app = make_app({TEXT_TASK: localize})
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with (
+            app.app.router.lifespan_context(app.app),
+            httpx.AsyncClient(transport=transport, base_url="http://test") as client,
+        ):
+            with monkeypatch.context() as patch:
+                patch.setattr(localize, "_forward", fault)
+                broken = await client.post("/spans", json={"text": "good"})
+            return broken.status_code, (await client.post("/spans", json={"text": "good"})).json()
+
+    status, answer = asyncio.run(run())
+    assert status == 500
+    assert answer["label"] == "positive"
+
+
+def test_a_server_that_was_not_started_is_not_ready(localize):
+    async def run():
+        transport = httpx.ASGITransport(make_app({TEXT_TASK: localize}))
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            return await client.get("/ready"), await client.get("/health")
+
+    ready, health = asyncio.run(run())
+    assert (ready.status_code, health.status_code) == (503, 200)
+    assert ready.json()["ready"] is False
+
+
+def test_a_server_whose_reading_ended_wants_to_be_started_anew(localize):
+    async def run():
+        async with living({TEXT_TASK: localize}) as client:
+            before = await client.get("/health")
+            (working,) = client._transport.app.app.state.working
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
+            return before, await client.get("/health"), await client.get("/ready")
+
+    before, health, ready = asyncio.run(run())
+    assert (before.status_code, health.status_code, ready.status_code) == (200, 503, 503)
+
+
+def test_the_shipped_localizers_are_the_default():
+    assert load_localizer(TEXT_TASK).labels == ["negative", "positive"]
+    assert load_localizer(IMAGE_TASK, classifier="default").reader is not None

@@ -1,0 +1,36 @@
+"""How large a request counts; what is refused: test_serving_app.py."""
+
+import io
+
+import pytest
+from PIL import Image
+
+from hf_anchornet.serve.limits import ServingOptions
+from hf_anchornet.serve.requests import measure_image, measure_text
+
+
+def make_file(width, height):
+    file = io.BytesIO()
+    Image.new("RGB", (width, height)).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("size", "shorter_side", "counted"),
+    [
+        ((300, 200), 224, 4 * 336 * 336),  # the model gets 336 x 224 px
+        ((200, 300), 224, 4 * 336 * 336),  # whichever way it lies, or is turned when it is opened
+        ((3000, 2000), 224, 6_000_000),  # the file has more
+        ((20, 1), 224, 4 * 4480 * 4480),  # however few pixels the file has
+        ((3, 2), 5, 4 * 8 * 8),  # 7.5 px, rounded up
+        ((300, 200), None, 4 * 300 * 300),  # the model gets it as it is
+    ],
+)
+def test_an_image_counts_as_its_pixels_or_the_square_that_the_model_pads_it_to(
+    size, shorter_side, counted
+):
+    assert measure_image(make_file(*size), shorter_side, ServingOptions()) == counted
+
+
+def test_a_text_counts_as_its_characters():
+    assert measure_text("caf\u00e9 \U0001f600", 6) == 6

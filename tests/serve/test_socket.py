@@ -1,0 +1,144 @@
+"""The server behind uvicorn: stopping, clients that leave, more clients than it holds."""
+
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from contextlib import contextmanager
+
+import httpx
+import pytest
+import uvicorn
+
+from hf_anchornet.serve.app import TEXT_TASK, make_app
+from hf_anchornet.serve.limits import ServingOptions
+from scripts.benchmarks.serving import running_server
+
+
+@contextmanager
+def slowed(localize, monkeypatch):
+    """Each call of the model waits until the event is set; how many texts it read, by call."""
+    go, calls = threading.Event(), []
+    forward = localize._forward
+
+    def wait(inputs, **options):
+        calls.append(len(inputs["text"]) if isinstance(inputs["text"], list) else 1)
+        go.wait(10)
+        return forward(inputs, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(localize, "_forward", wait)
+        yield go, calls
+        go.set()
+
+
+@contextmanager
+def listening(app):
+    """A uvicorn in a thread; its address and what stops it."""
+    with socket.socket() as place:
+        place.bind(("127.0.0.1", 0))
+        config = uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=10)
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [place]})
+        thread.start()
+        try:
+            while not server.started:
+                time.sleep(0.01)
+            yield f"http://127.0.0.1:{place.getsockname()[1]}", server
+        finally:
+            server.should_exit = True
+            thread.join(20)
+        assert not thread.is_alive()
+
+
+def wait_until(holds):
+    end = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def post(address, text, replies, **options):
+    """Send a text in a thread; its reply goes to the list."""
+
+    def send():
+        replies.append(httpx.post(f"{address}/spans", json={"text": text}, timeout=20, **options))
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    return thread
+
+
+def test_a_server_that_is_stopped_answers_what_it_holds(localize, monkeypatch):
+    app = make_app({TEXT_TASK: localize})
+    replies = []
+    with listening(app) as (address, server), slowed(localize, monkeypatch) as (go, calls):
+        sent = post(address, "good", replies)
+        wait_until(lambda: calls)
+        server.should_exit = True
+        time.sleep(0.3)
+        assert not replies
+        go.set()
+        sent.join(10)
+    assert replies[0].json()["label"] == "positive"
+
+
+def test_clients_that_leave_are_not_read_and_others_are(localize, monkeypatch):
+    app = make_app({TEXT_TASK: localize})
+    replies = []
+    with listening(app) as (address, _), slowed(localize, monkeypatch) as (go, calls):
+        first = post(address, "good", replies)
+        wait_until(lambda: calls)
+        for _ in range(3):
+            with pytest.raises(httpx.ReadTimeout):
+                httpx.post(f"{address}/spans", json={"text": "bad"}, timeout=0.2)
+        wait_until(lambda: app.held == 1)
+        last = post(address, "bad", replies)
+        wait_until(lambda: app.held == 2)
+        go.set()
+        first.join(10)
+        last.join(10)
+    assert sorted(reply.json()["label"] for reply in replies) == ["negative", "positive"]
+    assert calls == [1, 1]
+
+
+def test_a_full_server_refuses_and_recovers(localize, monkeypatch):
+    app = make_app({TEXT_TASK: localize}, ServingOptions(max_held=2))
+    replies = []
+    with listening(app) as (address, _), slowed(localize, monkeypatch) as (go, calls):
+        sent = [post(address, "good", replies) for _ in range(2)]
+        wait_until(lambda: app.held == 2 and calls)
+        refused = httpx.post(f"{address}/spans", json={"text": "good"})
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+        assert httpx.get(f"{address}/ready").status_code == 503
+        assert httpx.get(f"{address}/health").status_code == 200
+        go.set()
+        for thread in sent:
+            thread.join(10)
+        assert [reply.status_code for reply in replies] == [200, 200]
+        assert httpx.get(f"{address}/ready").status_code == 200
+
+
+def test_a_body_over_the_limit_is_refused_over_a_socket(localize):
+    app = make_app({TEXT_TASK: localize}, ServingOptions(max_body_bytes=1000))
+    with listening(app) as (address, _):
+        told = httpx.post(f"{address}/spans", json={"text": "x" * 1000})
+        chunks = httpx.post(f"{address}/spans", content=(b"x" * 600 for _ in range(2)))
+        assert [told.status_code, chunks.status_code] == [413, 413]
+
+
+@pytest.mark.slow
+def test_a_process_that_is_told_to_end_answers_what_it_holds_first(localizer_folder):
+    command = [sys.executable, "-m", "hf_anchornet", "serve", "--image_localizer", "none"]
+    options = ["--text_localizer", localizer_folder, "--max_wait_ms", "1500"]
+    replies = []
+    with running_server([*command, *options]) as (address, process):
+        sent = [post(address, "good", replies) for _ in range(5)]
+        wait_until(lambda: httpx.get(f"{address}/ready").json()["held"] == 5)
+        os.kill(process.pid, signal.SIGTERM)
+        for thread in sent:
+            thread.join(20)
+        process.wait(20)
+    assert [reply.json()["label"] for reply in replies] == ["positive"] * 5

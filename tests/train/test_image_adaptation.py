@@ -1,0 +1,241 @@
+"""An image classifier behind a localizer: what it reads of each image, and that it learns it."""
+
+import json
+
+import datasets
+import numpy as np
+import pytest
+import torch
+from datasets import Dataset
+from PIL import Image as Pillow
+from transformers import (
+    AutoImageProcessor,
+    AutoModelForImageClassification,
+    ResNetConfig,
+    ResNetForImageClassification,
+    ViTImageProcessorPil,
+)
+
+from hf_anchornet.data.augmentation import AugmentationOptions
+from hf_anchornet.data.splits import DataOptions
+from hf_anchornet.model.image_reader import PatchReader
+from hf_anchornet.train.image_adaptation import (
+    READINGS,
+    PatchClassifierOptions,
+    adapt_patch_classifier,
+    choose_boxes,
+    collate_readings,
+    cut_loosely,
+    find_side,
+    make_patch_classifier,
+    make_readings,
+)
+from hf_anchornet.train.options import TrainingOptions
+
+RED, BLUE, GREEN, GREY = (255, 0, 0), (0, 0, 255), (0, 160, 0), (128, 128, 128)
+TINY = {"patch_size": 16, "full_size": 32, "hidden_sizes": [8, 8], "depths": [1, 1]}
+
+
+def paint(colour, x, y, size=(64, 64), inner=None):
+    """A grey picture with a coloured square of 16 px and another colour in the middle of it."""
+    picture = Pillow.new("RGB", size, GREY)
+    picture.paste(colour, (x, y, x + 16, y + 16))
+    if inner is not None:
+        picture.paste(inner, (x + 4, y + 4, x + 12, y + 12))
+    return picture
+
+
+pytestmark = pytest.mark.usefixtures("cache_nothing_at_home")
+
+
+@pytest.fixture
+def localizer(image_localizer_folder):
+    return image_localizer_folder
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A data set of red squares anywhere, whose label is the green or black dot in them."""
+    rng = np.random.default_rng(0)
+    places = rng.integers(0, 13, (32, 2)) * 4
+    pictures = [
+        paint(RED, x, y, inner=GREEN if row % 2 else (0, 0, 0))
+        for row, (x, y) in enumerate(places.tolist())
+    ]
+    rows = {"image": pictures, "label": ["dark", "green"] * 16}
+    Dataset.from_dict(rows).to_parquet(tmp_path / "data.parquet")
+    return DataOptions(str(tmp_path / "data.parquet"), validation_split="train")
+
+
+@pytest.fixture
+def classifier_folder(tmp_path):
+    """A random ResNet of three labels that reads 24 px, saved with its processor."""
+    config = ResNetConfig(embedding_size=8, hidden_sizes=[8], depths=[1], num_labels=3)
+    folder = str(tmp_path / "classifier")
+    ResNetForImageClassification(config).save_pretrained(folder)
+    ViTImageProcessorPil(size={"height": 24, "width": 24}).save_pretrained(folder)
+    return folder
+
+
+def test_the_patch_is_the_one_with_the_evidence(localizer):
+    pictures = [paint(RED, 16, 40), paint(BLUE, 128, 32, size=(256, 128))]
+    boxes = choose_boxes(PatchClassifierOptions(localizer), pictures)
+    assert boxes[0] == [(16, 40, 32, 56)]
+    ((left, _, right, _),) = boxes[1]
+    assert right - left == 32  # 8 px at a quarter of the size
+    assert left <= 128
+    assert right >= 144
+
+
+def test_a_mix_reads_the_best_patches_and_the_whole(localizer, data):
+    pictures = [paint(RED, 16, 40), paint(BLUE, 0, 0)]
+    best = choose_boxes(PatchClassifierOptions(localizer), pictures)
+    options = PatchClassifierOptions(localizer, reading="mix", num_patches=2)
+    mix = choose_boxes(options, pictures)
+    assert [boxes[:1] for boxes in mix] == best
+    assert [len(boxes) for boxes in mix] == [3, 3]
+    assert [boxes[-1] for boxes in mix] == [None, None]
+    rows = datasets.load_dataset("parquet", data_files=data.dataset, split="train").select([0, 1])
+    readings = make_readings(options, rows, data, ["dark", "green"])
+    assert [readings[index]["labels"] for index in range(len(readings))] == [0, 0, 0, 1, 1, 1]
+    assert readings[2]["picture"].size == (64, 64)
+
+
+@pytest.mark.parametrize("reading", ["centre", "random"])
+def test_the_controls_have_the_size_of_the_patch(localizer, reading):
+    options = PatchClassifierOptions(localizer, reading=reading)
+    boxes = [box for (box,) in choose_boxes(options, [paint(RED, 16, 40)] * 20)]
+    assert all((x1 - x0, y1 - y0) == (16, 16) for x0, y0, x1, y1 in boxes)
+    assert len(set(boxes)) == 1 if reading == "centre" else len(set(boxes)) > 5
+    assert reading == "random" or boxes[0] == (24, 24, 40, 40)
+    assert choose_boxes(options, [paint(RED, 16, 40)] * 20) == [[box] for box in boxes]
+
+
+@pytest.mark.parametrize("reading", ["full", "small"])
+def test_the_whole_image_needs_no_localizer(reading):
+    options = PatchClassifierOptions("no such folder", reading=reading)
+    assert choose_boxes(options, [paint(RED, 0, 0)] * 2) == [[None], [None]]
+
+
+def test_an_image_without_evidence_is_read_whole(localizer, planted_image_model):
+    planted_image_model.aggregation.heads[0].weight.data.zero_()
+    planted_image_model.save_pretrained(localizer)
+    assert choose_boxes(PatchClassifierOptions(localizer), [paint(RED, 0, 0)]) == [[None]]
+
+
+@pytest.mark.parametrize(("reading", "side"), [("patches", 16), ("full", 32)])
+def test_an_existing_classifier_reads_the_size_asked_for(classifier_folder, reading, side):
+    sizes = {"patch_size": 16, "full_size": 32}
+    options = PatchClassifierOptions("unused", classifier_folder, reading, **sizes)
+    _, processor = make_patch_classifier(options, ["a", "b"])
+    assert find_side(processor) == side
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_a_new_classifier_reads_squares_of_the_size_asked_for(reading, tmp_path):
+    options = PatchClassifierOptions("unused", reading=reading, **TINY)
+    model, processor = make_patch_classifier(options, ["a", "b", "c"])
+    model.save_pretrained(tmp_path)
+    processor.save_pretrained(tmp_path)
+    loaded = AutoImageProcessor.from_pretrained(tmp_path)
+    assert find_side(loaded) == (32 if reading == "full" else 16)
+    assert model.config.id2label == {0: "a", 1: "b", 2: "c"}
+    assert model.config.hidden_sizes == [8, 8]
+
+
+def test_the_default_classifier_fits_in_4_mb_of_half_precision():
+    model, _ = make_patch_classifier(PatchClassifierOptions("unused"), ["a"] * 24)
+    assert 2 * sum(value.numel() for value in model.state_dict().values()) < 4e6
+
+
+def test_the_patch_is_read_as_the_pipeline_reads_it(localizer, data, classifier_folder):
+    options = PatchClassifierOptions(localizer, classifier=classifier_folder)
+    model, processor = make_patch_classifier(options, ["dark", "green"])
+    rows = datasets.load_dataset("parquet", data_files=data.dataset, split="train")
+    readings = make_readings(options, rows, data, ["dark", "green"])
+    batch = collate_readings(processor, [readings[row] for row in range(4)])
+    with torch.no_grad():
+        logits = model.eval()(pixel_values=batch["pixel_values"]).logits
+    answers = PatchReader(model, processor).read(
+        rows[:4]["image"], [[box] for _, box in readings.places[:4]]
+    )
+    best = logits.softmax(dim=-1).amax(dim=-1)
+    torch.testing.assert_close(torch.tensor([x["score"] for x in answers]), best)
+    assert batch["pixel_values"].shape == (4, 3, 24, 24)
+    assert batch["labels"].tolist() == [0, 1, 0, 1]
+
+
+def test_training_looks_at_the_box_and_its_surroundings_each_time_anew():
+    picture = paint(RED, 16, 40, inner=BLUE)
+    options = AugmentationOptions(crop_size=16, min_crop=0.7, color_strength=0.0)
+    views = [np.asarray(cut_loosely(picture, (16, 40, 32, 56), options)) for _ in range(8)]
+    assert all(view.shape == (16, 16, 3) for view in views)
+    assert len({view.tobytes() for view in views}) > 4
+    # The box and an eighth more on each side hold 256 of 400 coloured pixels, a crop at least so.
+    assert all((view[..., 1] < 120).mean() > 0.5 for view in views)
+
+
+def test_a_box_at_the_border_grows_inwards_only():
+    picture = Pillow.new("RGB", (64, 64), RED)
+    options = AugmentationOptions(crop_size=16, color_strength=0.0)
+    view = np.asarray(cut_loosely(picture, (0, 48, 16, 64), options))
+    assert (view == RED).all()
+
+
+def test_a_classifier_learns_from_the_patches(localizer, data, tmp_path):
+    report = adapt_patch_classifier(
+        data,
+        PatchClassifierOptions(localizer, color_strength=0.1, **TINY),
+        TrainingOptions(str(tmp_path / "run"), num_epochs=6, batch_size=8, learning_rate=2e-2),
+    )
+    assert json.loads((tmp_path / "run" / "training.json").read_text("utf-8")) == report
+    assert report["best"]["accuracy"] == 1.0
+    reader = PatchReader.load(tmp_path / "run")
+    picture = paint(RED, 16, 40, inner=GREEN)
+    (answer,) = reader.read([picture], [[(16, 40, 32, 56)]])
+    assert answer["label"] == "green"
+    assert answer["pixels"] == 16 * 16
+
+
+@pytest.mark.usefixtures("fresh_accelerator")
+@pytest.mark.parametrize("mixed_precision", ["no", "bf16"])
+def test_an_existing_classifier_is_trained_further(
+    localizer, data, classifier_folder, tmp_path, mixed_precision
+):
+    adapt_patch_classifier(
+        data,
+        PatchClassifierOptions(localizer, classifier=classifier_folder),
+        TrainingOptions(
+            str(tmp_path / "run"), num_epochs=1, num_workers=1, mixed_precision=mixed_precision
+        ),
+    )
+    model = AutoModelForImageClassification.from_pretrained(tmp_path / "run")
+    assert model.dtype == torch.float32  # precision is mixed in computing only
+    assert model.config.id2label == {0: "dark", 1: "green"}
+    assert find_side(AutoImageProcessor.from_pretrained(tmp_path / "run")) == 24
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"reading": "spans"}, r"`reading` must be one of .*, got 'spans'"),
+        ({"num_patches": 0}, "`num_patches` must be at least 1, got 0"),
+        ({"patch_size": 0}, "`patch_size` must be at least 1, got 0"),
+        ({"depths": [1]}, r"`depths` must have one entry for each of `hidden_sizes` .* got \[1\]"),
+        ({"depths": [], "hidden_sizes": []}, r"`depths` must have one entry .* got \[\]"),
+    ],
+)
+def test_bad_options_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        PatchClassifierOptions("unused", **options)
+
+
+def test_a_missing_column_is_named(localizer, tmp_path):
+    Dataset.from_dict({"picture": [paint(RED, 0, 0)], "label": ["a"]}).to_parquet(
+        tmp_path / "data.parquet"
+    )
+    options = DataOptions(str(tmp_path / "data.parquet"))
+    with pytest.raises(ValueError, match="column `image` is not in the dataset"):
+        adapt_patch_classifier(
+            options, PatchClassifierOptions(localizer), TrainingOptions(str(tmp_path / "run"))
+        )
