@@ -9,11 +9,13 @@ from transformers import pipeline
 from transformers.utils.logging import disable_progress_bar
 
 from hf_anchornet.model.backend import EAGER
-from hf_anchornet.model.cascade import READERS, Cascade
+from hf_anchornet.model.cascade import Cascade, attach_cascade
+from hf_anchornet.model.cascade_file import find_cascade
 from hf_anchornet.model.cascade_rule import FULL, ExitRule
 from hf_anchornet.model.cascade_trace import Trace
 from hf_anchornet.model.classifier import name_predictions
-from hf_anchornet.model.pipeline_anchornet import LocalizationPipeline, attach_cascade, find_cascade
+from hf_anchornet.model.localizer import MODALITIES
+from hf_anchornet.model.pipeline_anchornet import LocalizationPipeline
 from hf_anchornet.registration import DEFAULTS, register
 from hf_anchornet.views.base import Record
 
@@ -75,7 +77,9 @@ class DemoModels:
         if cascade is not None:
             return cls(localize, cascade, calibrated=True)
         full_size = FULL_SIZES[task] if shipped else None
-        reader = READERS[localize.model_type].load(classifier, localize.device, full_size=full_size)
+        reader = MODALITIES[localize.model_type].reader.load(
+            classifier, localize.device, full_size=full_size
+        )
         rule = ExitRule.make(reader.list_stages(BUDGETS[task]), NEVER)
         return cls(localize, Cascade(localize.localizer, reader, rule), shipped=shipped)
 

@@ -13,12 +13,11 @@ from tqdm.auto import tqdm
 from hf_anchornet.data.images import open_pictures
 from hf_anchornet.data.splits import DataOptions, find_modality, load_split, number_labels
 from hf_anchornet.model.backend import EAGER
-from hf_anchornet.model.cascade import READERS, Cascade
+from hf_anchornet.model.cascade import Cascade, attach_cascade
 from hf_anchornet.model.cascade_rule import ExitRule
-from hf_anchornet.model.cascade_trace import Localizer, Trace
+from hf_anchornet.model.cascade_trace import Trace
 from hf_anchornet.model.classifier import label_names
-from hf_anchornet.model.localizer import is_localizer, load_localizer
-from hf_anchornet.model.pipeline_anchornet import attach_cascade
+from hf_anchornet.model.localizer import MODALITIES, Localizer, is_localizer, load_localizer
 
 from .explain_split import ExplanationOptions
 from .explanations import evaluate_explanations
@@ -181,7 +180,7 @@ def _load_cascade(
     if cascade is not None:
         return True, cascade.override(options.thresholds)
     kind = localizer.model.config.model_type
-    reader = READERS[kind].load(options.classifier, device, backend=options.backend)
+    reader = MODALITIES[kind].reader.load(options.classifier, device, backend=options.backend)
     budget = options.max_tokens if kind == "anchornet_text" else options.max_patches
     if options.thresholds is None:
         return False, Cascade(localizer, reader, ExitRule.make([budget], 1.0))
@@ -198,7 +197,7 @@ def _follow(cascade: Cascade, sources: list[Any], exits: bool) -> Iterator[_Answ
         exits: Whether inputs may leave early: if none does, the classifier answers alone.
     """
     traces = cascade.follow(sources, len(sources))
-    full = cascade.reader.full_multiply_adds(sources)
+    full = cascade.reader.full_multiply_adds(sources, [trace.view for trace in traces])
     for trace, whole in zip(traces, full, strict=True):
         scores = trace.probs if exits else _rate_reading(trace)
         spent = trace.localizer_multiply_adds + trace.classifier_multiply_adds

@@ -143,8 +143,8 @@ def _compare(
     view: LocalizedImages, objects: Sequence[list[list[float]]], first_row: int
 ) -> list[Comparison]:
     """What there is to compare with the boxes of each image that has some."""
-    best, sizes = view.select(TOP_K), view.located.sizes
-    sides = sorted({window.size for window in view.located.windows})
+    best, sizes = view.select(TOP_K), view.evidence.sizes
+    sides = sorted({window.size for window in view.evidence.windows})
     sources = {
         "localizer": view.restore(best.boxes, best.filled),
         "centre_box": view.restore(_place_centre_boxes(sizes, sides)),

@@ -55,7 +55,7 @@ def explain_image(
 
 
 def show_evidence_of_pixels(subject: ImageSubject, image: Image.Image, label: int) -> ScoreMap:
-    """The attribution of an AnchorNet itself, exact, in one pass; see `LocatedImages`."""
+    """The attribution of an AnchorNet itself, exact, in one pass; see `ImageEvidence`."""
     attribution = subject.localizer.read([image]).attribute(torch.tensor([label]))
     scores: ScoreMap = attribution[0].cpu().numpy()
     return scores

@@ -40,9 +40,7 @@ def refine_evidence(localizer: TextLocalizer, text: str, label: int) -> NDArray[
     for first in range(largest):
         ids[1 + first, first::largest] = localizer.unknown_token_id
     passes = len(ids)
-    read = localizer.read_tokens(
-        [text] * passes, [offsets] * passes, ids, torch.ones_like(ids, dtype=torch.bool)
-    )
+    read = localizer.read_tokens([text] * passes, list(ids), [offsets] * passes)
     evidence = [branch[..., label].double() for branch in read.evidence]  # (passes, positions)
     tokens = torch.zeros(count, dtype=torch.float64, device=ids.device)
     for window, branch in zip(trunk, evidence[:num_trunk], strict=True):

@@ -9,39 +9,24 @@ from time import perf_counter
 from typing import Any
 
 import torch
-from transformers.utils import PushToHubMixin, cached_file
+from transformers.utils import PushToHubMixin
 
 from .backend import EAGER
-from .cascade_file import read_cascade_file
+from .cascade_file import CASCADE_FILE, CLASSIFIER_FOLDER, find_cascade, load_settings
 from .cascade_rule import DEFAULT_THRESHOLD, ExitRule, Stage
-from .cascade_trace import (
-    Batch,
-    Localizer,
-    Reader,
-    Trace,
-    count_milliseconds,
-    read_stages,
-    start_traces,
-)
+from .cascade_trace import Trace, count_milliseconds, read_stages, start_traces
 from .classifier import Classifier, is_multi_label, label_names, match_labels
-from .image_reader import PatchReader
-from .localizer import load_localizer
-from .text_reader import SpanReader
-
-CASCADE_FILE = "cascade.json"
-CLASSIFIER_FOLDER = "classifier"
-
-READERS: dict[str, Any] = {"anchornet_text": SpanReader, "anchornet_image": PatchReader}
-"""By the model type of the localizer."""
+from .localizer import MODALITIES, Batch, Localizer, load_localizer
+from .reader import Reader
 
 
 class Cascade(PushToHubMixin):
     """A localizer answers; where it is in doubt, a classifier reads what it points at.
 
-    The classifier reads more from stage to stage: spans of a text under a growing budget, those
-    of the largest absolute evidence for any label, or the best patches of an image, their logits
-    averaged. `ExitRule` tells what the answer of a stage is and when an input leaves; only those
-    that have not left go on. An input with nothing (more) to read keeps its answer.
+    The classifier reads more from stage to stage: spans of a text under a growing budget, chosen
+    by the largest absolute evidence for any label, or the best patches of an image, with their
+    logits averaged. `ExitRule` defines the answer of a stage and when an input exits; only the
+    others go on. An input with nothing (more) to read keeps its answer.
 
     ```python
     >>> from hf_anchornet import DEFAULT_TEXT_CLASSIFIER, DEFAULT_TEXT_LOCALIZER, Cascade
@@ -53,14 +38,14 @@ class Cascade(PushToHubMixin):
     ```
 
     Args:
-        localizer: Who answers first.
-        reader: Who reads; its labels have the names of the localizer's.
+        localizer: The model that answers first.
+        reader: The classifier that reads; its labels have the names of the localizer's.
         rule: Stages, thresholds and temperatures.
-        record: What the calibration found, kept with the cascade.
+        record: The report of the calibration, saved with the cascade.
 
     Raises:
-        ValueError: if the labels differ, if a model's labels are independent of each other or if a
-            stage leaves no room for text.
+        ValueError: if the labels differ, a model is multi-label, or the classifier cannot read at
+            one of the stages.
     """
 
     def __init__(
@@ -82,6 +67,19 @@ class Cascade(PushToHubMixin):
         self.record = dict(record or {})
         self.labels = label_names(localizer.model)
 
+    def __repr__(self) -> str:
+        """The models, and what each stage reads until which confidence."""
+        lines = [f"{type(self).__name__}("]
+        for name, model in (("localizer", self.localizer.model), ("classifier", self.reader.model)):
+            source = model.name_or_path or "not loaded from a folder"
+            lines.append(f"  {name}: {type(model).__name__} ({source})")
+        names = ["localizer alone", *(f"classifier on {stage}" for stage in self.rule.stages)]
+        for name, threshold in zip(names, [*self.rule.thresholds, None], strict=True):
+            exits = "answers the rest" if threshold is None else f"exits above {threshold:g}"
+            lines.append(f"  stage {len(lines) - 3}: {name}, {exits}")
+        lines.append(f"  labels: {', '.join(self.labels)}")
+        return "\n".join([*lines, ")"])
+
     @classmethod
     def load(
         cls,
@@ -93,23 +91,21 @@ class Cascade(PushToHubMixin):
         device: torch.device | None = None,
         backend: str = EAGER,
     ) -> "Cascade":
-        """A cascade of two models that is not calibrated yet: all temperatures are 1.
+        """A cascade of two models, not calibrated: all temperatures are 1.
 
         Args:
             localizer: Folder or Hub id.
-            classifier: In any of its forms, of the localizer's modality.
+            classifier: A classifier of the localizer's modality, in any of its forms.
             stages: What the classifier reads; see `ExitRule`.
             exit_threshold: One for all stages or one for each; see `ExitRule`.
-            full_size: Tokens that a full text is cut to, or pixels of a side that a whole image
-                is scaled to; default: what the classifier can read, as its processor scales.
-            device: Where to put the models that are loaded here.
-            backend: What computes both, "eager", "compile" or "onnx"; see `make_network`.
+            full_size: Tokens that a full text is truncated to, or side in pixels that a whole
+                image is resized to; default: what the classifier reads by itself.
+            device: Device of the models that are loaded here.
+            backend: Runtime of both, "eager", "compile" or "onnx"; see `make_network`.
         """
         rule = ExitRule.make(stages, exit_threshold)
         first = load_localizer(localizer, device, backend)
-        reader = READERS[first.model.config.model_type].load(
-            classifier, device, full_size=full_size, backend=backend
-        )
+        reader = _find_reader(first).load(classifier, device, full_size=full_size, backend=backend)
         return cls(first, reader, rule)
 
     @classmethod
@@ -124,14 +120,14 @@ class Cascade(PushToHubMixin):
 
         Args:
             source: Folder or Hub id.
-            device: Where to put the models.
-            backend: As `load` takes it.
+            device: Device of the models.
+            backend: As for `load`.
             hub: As for every `from_pretrained`: `revision`, `token`, `cache_dir`.
 
         Raises:
             OSError: if there is no cascade, it may not be read or its classifier is missing.
         """
-        settings = _read_settings(source, **hub)
+        settings = load_settings(source, **hub)
         localizer = load_localizer(source, device, backend, **hub)
         return cls._attach(settings, source, localizer, device, backend, **hub)
 
@@ -144,9 +140,8 @@ class Cascade(PushToHubMixin):
         backend: str = EAGER,
         **hub: Any,
     ) -> "Cascade":
-        """As `from_pretrained`, behind a localizer that is loaded already."""
-        settings = _read_settings(source, **hub)
-        return cls._attach(settings, source, localizer, device, backend, **hub)
+        """As `from_pretrained`, with a localizer that is loaded already."""
+        return cls._attach(load_settings(source, **hub), source, localizer, device, backend, **hub)
 
     @classmethod
     def _attach(
@@ -160,7 +155,7 @@ class Cascade(PushToHubMixin):
     ) -> "Cascade":
         copied = saved["classifier"] is None
         hub = hub if copied else hub | {"revision": None}  # a revision of this repository
-        reader = READERS[localizer.model.config.model_type].load(
+        reader = _find_reader(localizer).load(
             source if copied else saved["classifier"],
             device,
             CLASSIFIER_FOLDER if copied else "",
@@ -176,15 +171,15 @@ class Cascade(PushToHubMixin):
     ) -> None:
         """Write one folder: the localizer, `cascade.json` and the classifier in `classifier/`.
 
-        The folder is the localizer's, too: pipelines load it as such.
+        Pipelines load the folder as that of the localizer, too.
 
         Args:
-            folder: Where to.
-            copy_classifier: `False`: keep only the Hub id or path that the classifier came from.
+            folder: Target folder.
+            copy_classifier: `False` saves only the Hub id or path that the classifier came from.
             kwargs: For the models' `save_pretrained`.
 
         Raises:
-            ValueError: if only a reference is to be kept and the classifier has none.
+            ValueError: if only a reference is to be saved and the classifier has none.
         """
         reference = None if copy_classifier else self.reader.model.name_or_path
         if reference == "":
@@ -220,46 +215,51 @@ class Cascade(PushToHubMixin):
 
         Args:
             inputs: Texts, or images as `open_image` takes them; one or a list.
-            exit_threshold: Instead of the rule's thresholds.
+            exit_threshold: Thresholds to use instead of the rule's.
             batch_size: Inputs in one forward pass.
 
         Raises:
-            TypeError: if an input is of another type, naming its place.
+            TypeError: if an input is of the wrong type, naming its place.
             ValueError: if a threshold is out of range or an input cannot be read.
         """
-        cascade = self.override(exit_threshold)
-        if not isinstance(inputs, list | tuple):
-            sources = [self.localizer.check_input(inputs, "`inputs`")]
-            return cascade.describe(cascade.follow(sources, batch_size), sources)[0]
+        rule = self.rule.override(exit_threshold)
+        single = not isinstance(inputs, list | tuple)
         sources = [
-            self.localizer.check_input(item, f"item {index} of `inputs`")
-            for index, item in enumerate(inputs)
+            self.localizer.check_input(item, "`inputs`" if single else f"item {index} of `inputs`")
+            for index, item in enumerate([inputs] if single else inputs)
         ]
-        return cascade.describe(cascade.follow(sources, batch_size), sources)
+        answers = self.describe(self.follow(sources, batch_size, rule), sources)
+        return answers[0] if single else answers
 
-    def follow(self, sources: Sequence[Any], batch_size: int = 32) -> list[Trace]:
-        """Each checked input on its way up to the stage at which it leaves; see `__call__`."""
+    def follow(
+        self, sources: Sequence[Any], batch_size: int = 32, rule: ExitRule | None = None
+    ) -> list[Trace]:
+        """The trace of each checked input through the stages until it exits; see `__call__`."""
         order = sorted(range(len(sources)), key=lambda row: self.localizer.measure(sources[row]))
         traces: dict[int, Trace] = {}
         for start in range(0, len(sources), batch_size):
             rows = order[start : start + batch_size]
             started = perf_counter()
             batch = self.localizer.read([sources[row] for row in rows])
-            traces.update(zip(rows, self.start(batch, count_milliseconds(started)), strict=True))
-        self.read(list(traces.values()), batch_size)
+            opened = self.start(batch, count_milliseconds(started), rule)
+            traces.update(zip(rows, opened, strict=True))
+        self.read(list(traces.values()), batch_size, rule)
         return [traces[row] for row in range(len(sources))]
 
-    def start(self, batch: Batch, milliseconds: float) -> list[Trace]:
-        """Stage 0 of a batch, see `start_traces`."""
-        return start_traces(batch, self.reader, self.rule, milliseconds)
+    def start(self, batch: Batch, milliseconds: float, rule: ExitRule | None = None) -> list[Trace]:
+        """Stage 0 of a localized batch; see `start_traces`. `rule` replaces the cascade's own."""
+        return start_traces(batch, self.reader, rule or self.rule, milliseconds)
 
-    def read(self, traces: Sequence[Trace], batch_size: int = 32) -> None:
-        """Take traces from `start` on through the later stages, each up to where it leaves."""
-        read_stages(traces, self.reader, self.order, self.rule, batch_size)
+    def read(
+        self, traces: Sequence[Trace], batch_size: int = 32, rule: ExitRule | None = None
+    ) -> None:
+        """Take traces from `start` through the later stages until each exits."""
+        read_stages(traces, self.reader, self.order, rule or self.rule, batch_size)
 
     def describe(self, traces: Sequence[Trace], sources: Sequence[Any]) -> list[dict[str, Any]]:
         """The answers, see `__call__`, from traces and the inputs that they belong to."""
-        full = self.reader.full_multiply_adds(sources) if sources else []
+        views = [trace.view for trace in traces]
+        full = self.reader.full_multiply_adds(sources, views)
         return [
             {
                 "label": self.labels[int(trace.probs.argmax())],
@@ -276,13 +276,17 @@ class Cascade(PushToHubMixin):
         ]
 
 
-def _read_settings(source: str | PathLike[str], **hub: Any) -> dict[str, Any]:
-    """What `cascade.json` says."""
-    try:
-        path = cached_file(source, CASCADE_FILE, **hub)
-    except OSError as error:
-        raise OSError(
-            f"`source` must be the Hub id or folder of a cascade, got {str(source)!r}; write "
-            f"one with `Cascade.save_pretrained` or check id and token. {error}"
-        ) from error
-    return read_cascade_file(str(path))
+def attach_cascade(
+    classifier: Any, localizer: Localizer, device: torch.device, backend: str
+) -> Cascade | None:
+    """The cascade that `classifier` is or names, with this localizer; `None` for a classifier."""
+    if hasattr(classifier, "rule"):  # a cascade of this class or, in remote code, of its twin
+        return Cascade(localizer, classifier.reader, classifier.rule, classifier.record)
+    if find_cascade(classifier) is None:
+        return None
+    return Cascade.attach(classifier, localizer, device, backend)
+
+
+def _find_reader(localizer: Localizer) -> Any:
+    """The reader class of the localizer's modality."""
+    return MODALITIES[localizer.model.config.model_type].reader

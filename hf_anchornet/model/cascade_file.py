@@ -1,29 +1,63 @@
-"""The file that makes a folder a cascade, read and checked."""
+"""`cascade.json`, the file that makes a folder a cascade: found, read and checked."""
 
 import json
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from transformers.utils import cached_file
+
 from .selection import check_count
 
+CASCADE_FILE = "cascade.json"
+CLASSIFIER_FOLDER = "classifier"
+"""Subfolder of a cascade that holds a copy of its classifier."""
+
 SETTINGS = {"stages", "thresholds", "temperatures", "classifier", "full_size", "calibration"}
-"""What the file says."""
+"""The keys of the file."""
+
+
+def find_cascade(source: Any) -> str | None:
+    """Path of the `cascade.json` of a folder or Hub id; `None` if there is none."""
+    if not isinstance(source, str | PathLike):
+        return None
+    try:
+        return cached_file(str(source), CASCADE_FILE)
+    except OSError:  # no such file or no such place: then it is not a classifier either
+        return None
+
+
+def load_settings(source: str | PathLike[str], **hub: Any) -> dict[str, Any]:
+    """The settings of the cascade in a folder or Hub repository.
+
+    Raises:
+        OSError: if there is no cascade, it may not be read or its file is damaged.
+        ValueError: see `read_cascade_file`.
+    """
+    try:
+        path = cached_file(source, CASCADE_FILE, **hub)
+    except OSError as error:
+        raise OSError(
+            f"`source` must be the Hub id or folder of a cascade, got {str(source)!r}; write "
+            f"one with `Cascade.save_pretrained` or check id and token. {error}"
+        ) from error
+    return read_cascade_file(str(path))
 
 
 def read_cascade_file(path: str | Path) -> dict[str, Any]:
-    """What a `cascade.json` says; stages and thresholds are checked by `ExitRule`.
+    """The settings in a `cascade.json`; stages and thresholds are checked by `ExitRule`.
 
     Raises:
-        OSError: if it is damaged.
-        ValueError: if `full_size` is no positive number.
+        OSError: if the file is damaged.
+        ValueError: if `full_size` is not a positive number.
     """
     try:
         settings = json.loads(Path(path).read_text("utf-8"))
-    except ValueError as error:
-        raise OSError(_describe(path, f"no JSON in it ({error})")) from error
+    except (ValueError, RecursionError) as error:
+        raise OSError(_describe(path, f"invalid JSON ({error})")) from error
     if not isinstance(settings, dict) or SETTINGS - settings.keys():
-        told = settings if isinstance(settings, dict) else {}
-        raise OSError(_describe(path, f"no {', '.join(sorted(SETTINGS - told.keys()))}"))
+        found = settings if isinstance(settings, dict) else {}
+        raise OSError(_describe(path, f"no {', '.join(sorted(SETTINGS - found.keys()))}"))
     for name, types in (("calibration", dict), ("classifier", str | None)):
         if not isinstance(settings[name], types):
             raise OSError(_describe(path, f"{name} {settings[name]!r:.60}"))
@@ -32,8 +66,8 @@ def read_cascade_file(path: str | Path) -> dict[str, Any]:
     return settings
 
 
-def _describe(path: str | Path, what: str) -> str:
+def _describe(path: str | Path, fault: str) -> str:
     return (
         f"`source` must hold a cascade.json as `Cascade.save_pretrained` writes it, got {path} "
-        f"with {what}; save the cascade again."
+        f"with {fault}; save the cascade again."
     )

@@ -1,78 +1,20 @@
-"""Inputs on their way through the stages of a cascade: what was read, said and spent."""
+"""Inputs on their way through the stages of a cascade: what was read, answered and spent."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
-from os import PathLike
 from time import perf_counter
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
 
-from .cascade_rule import ExitRule, Stage
-
-
-class Localizer(Protocol):
-    """What a cascade asks of the model that answers first."""
-
-    model: PreTrainedModel
-
-    def check_input(self, item: Any, name: str) -> Any:
-        """The text or image itself; errors name it by `name`."""
-
-    def measure(self, source: Any) -> float:
-        """A number by which inputs are sorted, so that those of a batch need little padding."""
-
-    def read(self, sources: Sequence[Any]) -> Any:
-        """A batch of inputs and what the localizer says about them: a `Batch`."""
-
-    def save_pretrained(self, folder: str | PathLike[str], **kwargs: Any) -> None:
-        """Write the model and what makes its input."""
+from .cascade_rule import ExitRule
+from .localizer import Batch
+from .reader import Reader
 
 
-class Batch(Protocol):
-    """What a localizer says about a batch of inputs."""
-
-    logits: Tensor
-
-    def multiply_adds(self) -> list[int]:
-        """What the localizer computed for each input alone, padding left out."""
-
-
-class Reader(Protocol):
-    """What a cascade asks of the model that reads."""
-
-    model: PreTrainedModel
-    full_size: int | None
-
-    def list_stages(self, budget: Any) -> list[Stage]:
-        """What is read at each stage under a budget, where no cascade says so."""
-
-    def check_stages(self, stages: Sequence[Stage]) -> None:
-        """Check that there is something to read at each stage."""
-
-    def open(self, batch: Any, rows: Sequence[int], stages: Sequence[Stage]) -> Sequence[Any]:
-        """Some inputs of a batch, ready for `cut` at any of the stages."""
-
-    def cut(self, view: Any, stage: Stage) -> list[Any]:
-        """The pieces that there are to read of an opened input at a stage."""
-
-    def compute_pieces(self, pieces: Sequence[tuple[Any, Any]]) -> tuple[Tensor, Sequence[Any]]:
-        """Logits of pieces, (pieces, labels), and the size of each for `count_multiply_adds`."""
-
-    def count_multiply_adds(self, size: Any) -> int:
-        """What the classifier computes for a piece of this size."""
-
-    def full_multiply_adds(self, sources: Sequence[Any]) -> list[int]:
-        """What the classifier would compute for each full input."""
-
-    def save_pretrained(self, folder: str | PathLike[str], **kwargs: Any) -> None:
-        """Write the model and what makes its input."""
-
-
-class Piece(NamedTuple):
-    """What the classifier said of one piece of an input, and its cost."""
+class ReadPiece(NamedTuple):
+    """The classifier's answer to one piece of an input, and its cost."""
 
     logits: Tensor
     multiply_adds: int
@@ -84,13 +26,13 @@ class Trace:
     """One input on its way through the stages.
 
     Attributes:
-        logits: (labels,), of the localizer, on the processor.
+        logits: (labels,), of the localizer, on the CPU.
         probs: (labels,), the answer so far.
-        localizer_multiply_adds: What the localizer computed.
-        milliseconds: Time of its batches so far, shared out evenly over their inputs and pieces.
-        view: What the classifier reads of; `None` for an input that left at stage 0.
+        localizer_multiply_adds: Multiply-adds of the localizer.
+        milliseconds: Time of its batches so far, divided evenly among their inputs and pieces.
+        view: The input opened for reading; `None` for an input that exited at stage 0.
         stage: The last stage at which there was something new to read.
-        pieces: All pieces read; each one is computed once.
+        pieces: All pieces read; each is computed once.
         readings: The pieces of each stage reached, from stage 1.
     """
 
@@ -100,7 +42,7 @@ class Trace:
     milliseconds: float
     view: Any = None
     stage: int = 0
-    pieces: dict[Hashable, Piece] = field(default_factory=dict)
+    pieces: dict[Hashable, ReadPiece] = field(default_factory=dict)
     readings: list[list[Any]] = field(default_factory=list)
 
     @property
@@ -110,12 +52,12 @@ class Trace:
 
     @property
     def classifier_multiply_adds(self) -> int:
-        """What the classifier computed."""
+        """Multiply-adds of the classifier."""
         return sum(piece.multiply_adds for piece in self.pieces.values())
 
     @property
     def classifier_milliseconds(self) -> float:
-        """The time that the classifier took."""
+        """Time of the classifier."""
         return sum(piece.milliseconds for piece in self.pieces.values())
 
     @property
@@ -129,12 +71,12 @@ class Trace:
 
 
 def start_traces(batch: Batch, reader: Reader, rule: ExitRule, milliseconds: float) -> list[Trace]:
-    """Stage 0 of a batch: the localizer's answers; what stays is made ready to be read.
+    """Stage 0 of a batch: the localizer's answers. Inputs that stay are opened for reading.
 
     Args:
-        batch: What the localizer says.
-        reader: Who reads.
-        rule: When an input leaves.
+        batch: The localized batch.
+        reader: The reader of later stages.
+        rule: The exit rule.
         milliseconds: Time that the localizer took.
     """
     started = perf_counter()
@@ -158,13 +100,13 @@ def read_stages(
     rule: ExitRule,
     batch_size: int,
 ) -> None:
-    """Take traces on through the later stages, each up to where it leaves.
+    """Take traces through the later stages until each exits.
 
     Args:
         traces: From `start_traces`.
-        reader: Who reads.
-        order: The classifier's number of each label of the localizer.
-        rule: When an input leaves.
+        reader: The reader.
+        order: The classifier's index of each label of the localizer.
+        rule: The exit rule.
         batch_size: Inputs in one forward pass.
     """
     for stage in range(1, len(rule.stages) + 1):
@@ -187,7 +129,7 @@ def _read_stage(
     rows = logits[:, order].cpu()
     share = count_milliseconds(started) / len(new)
     for (trace, piece), row, size in zip(new, rows, sizes, strict=True):
-        trace.pieces[piece] = Piece(row, reader.count_multiply_adds(size), share)
+        trace.pieces[piece] = ReadPiece(row, reader.count_multiply_adds(size), share)
         trace.milliseconds += share
         trace.stage = stage
     for trace in traces:

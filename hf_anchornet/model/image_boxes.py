@@ -1,4 +1,4 @@
-"""From evidence to the boxes of an image: attribution of pixels, ranked boxes, controls."""
+"""From evidence to the boxes of an image: attribution of pixels and ranked boxes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class RankedBoxes(NamedTuple):
 
     Attributes:
         boxes: (batch, ranks, 4), int64, `(x0, y0, x1, y1)` in pixels of the model's input.
-        evidence: (batch, ranks), float64, what all windows put on the pixels of the box.
+        evidence: (batch, ranks), float64, the attribution of the box.
         scales: (batch, ranks), int64, side of the box in pixels.
         filled: (batch, ranks), bool, whether there was a box for this rank; these come first
             unless later ranks allow more overlap.
@@ -32,17 +32,17 @@ class RankedBoxes(NamedTuple):
 
 
 @dataclass(frozen=True)
-class LocatedImages:
-    """A batch of images and what a localizer says about them.
+class ImageEvidence:
+    """The evidence of a batch of images, on the grids of its branches.
 
     Attributes:
-        evidence: One tensor a branch: (batch, rows, columns, labels).
+        branches: Evidence, one tensor a branch: (batch, rows, columns, labels).
         masks: One tensor a branch: (batch, rows, columns), bool, windows inside the image.
         windows: One window a branch, square.
         sizes: (batch, 2), int64, height and width of each image in the model's input.
     """
 
-    evidence: Sequence[Tensor]
+    branches: Sequence[Tensor]
     masks: Sequence[Tensor]
     windows: Sequence[Window]
     sizes: Tensor
@@ -61,27 +61,27 @@ class LocatedImages:
 
     def select(
         self,
-        labels: Tensor,
         top_k: int,
-        iou_threshold: float | Sequence[float] = 0.0,
-        scales: Sequence[int] | None = None,
+        iou_threshold: float | Sequence[float],
+        scales: Sequence[int] | None,
+        labels: Tensor,
     ) -> RankedBoxes:
-        """The windows that hold the most outstanding evidence for their side, best first.
+        """The boxes with the most outstanding evidence relative to their side, best first.
 
-        A window alone says little about where in it the evidence lies; all windows over a place
-        together do. So a box counts with the outstanding evidence on its pixels, over its side:
-        without this the largest windows would always win, over its area the smallest. What stands
-        out of a window's evidence is what exceeds the mean over the windows of its scale by more
-        than one standard deviation: what is everywhere is context and says little about the place.
-        Chosen on the validation split of fod_a. Boxes of no positive evidence are never selected.
+        One window does not tell where in it the evidence lies; all windows over a place together
+        do. So the score of a box is the outstanding evidence on its pixels divided by its side:
+        undivided, the largest windows would always win; divided by the area, the smallest. The
+        outstanding part of a window's evidence is what exceeds the mean over the windows of its
+        scale by more than one standard deviation; evidence that is everywhere is context. Chosen
+        on the validation split of fod_a. Boxes without positive evidence are never selected.
 
         Args:
-            labels: (batch,), int64, the label of each image to explain.
             top_k: Number of boxes.
             iou_threshold: See `select_top_patches`.
-            scales: Window sizes to choose from; default: all.
+            scales: Window sizes to choose from; `None`: all.
+            labels: (batch,), int64, the label of each image to explain.
         """
-        corners, sides = list_windows(self.windows, self.evidence)  # (patches, 2), (patches,)
+        corners, sides = list_windows(self.windows, self.branches)  # (patches, 2), (patches,)
         usable = torch.cat([mask.flatten(1) for mask in self.masks], dim=1)  # (batch, patches)
         if scales is not None:
             usable = usable & torch.isin(sides, sides.new_tensor(scales))
@@ -100,11 +100,11 @@ class LocatedImages:
         """Evidence for one label of each image, one tensor a branch: (batch, rows, columns)."""
         picks = labels.view(-1, 1, 1, 1)
         return [
-            branch.gather(3, picks.expand(*branch.shape[:3], 1))[..., 0] for branch in self.evidence
+            branch.gather(3, picks.expand(*branch.shape[:3], 1))[..., 0] for branch in self.branches
         ]
 
     def _stand_out(self, picked: Sequence[Tensor]) -> list[Tensor]:
-        """What of each window's evidence for one label stands out, >= 0, as `picked`."""
+        """The outstanding part of each window's evidence for one label, >= 0, as `picked`."""
         outstanding = []
         for branch, mask in zip(picked, self.masks, strict=True):
             count = mask.sum(dim=(1, 2), keepdim=True)
@@ -114,7 +114,7 @@ class LocatedImages:
         return outstanding
 
     def sum_inside(self, picked: Sequence[Tensor]) -> Tensor:
-        """What all windows put on the pixels of each window: (..., batch, patches), float64.
+        """The attribution summed over the pixels of each window: (..., batch, patches), float64.
 
         The sum of `attribute` over the pixels of each box, without a map of pixels: windows and
         boxes are squares, so the part of one that lies in another is a product of overlaps along

@@ -11,8 +11,8 @@ from transformers import PreTrainedModel
 
 from .classifier import is_multi_label
 from .geometry import Window, show_evidence
-from .image_evidence import EvidenceMap, Tile, list_tiles
 from .image_localizer import ImageLocalizer
+from .image_tiles import EvidenceMap, Tile, list_tiles
 
 TILE_PX = 512
 """Side of a tile; what its windows see beyond it is read with it."""

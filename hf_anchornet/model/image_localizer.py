@@ -1,4 +1,4 @@
-"""An image localizer at work: logits and evidence of a batch of images, their best boxes."""
+"""An image localizer ready for inference: logits, evidence and best boxes of a batch of images."""
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -16,14 +16,14 @@ from .backend import EAGER, make_network
 from .classifier import is_multi_label
 from .costs import ShapeCosts
 from .geometry import Window, show_evidence
-from .image_boxes import DEFAULT_OVERLAP, LocatedImages, RankedBoxes
+from .image_boxes import DEFAULT_OVERLAP, ImageEvidence, RankedBoxes
 from .image_processing_anchornet import Box, open_named_image, restore_boxes
 from .loading import load_processor
 from .selection import check_count, check_iou_threshold
 
 
 class _Ranking(NamedTuple):
-    """What `LocalizedImages.select` was asked for, and its answer."""
+    """A request to `LocalizedImages.select` and its result."""
 
     labels: Tensor
     scales: Sequence[int] | None
@@ -32,24 +32,24 @@ class _Ranking(NamedTuple):
 
 
 class LocalizedImages:
-    """A batch of images and what a localizer says about them; it explains what it predicts.
+    """A batch of images with their logits and evidence; the predicted labels are explained.
 
     Args:
         images: The originals, upright, RGB.
-        located: Their evidence as it is shown.
+        evidence: Their evidence as it is shown.
         logits: (batch, labels).
-        localizer: Who says so.
+        localizer: The localizer that produced this batch.
     """
 
     def __init__(
         self,
         images: Sequence[Image.Image],
-        located: LocatedImages,
+        evidence: ImageEvidence,
         logits: Tensor,
         localizer: "ImageLocalizer",
     ) -> None:
         self.images = images
-        self.located = located
+        self.evidence = evidence
         self.logits = logits
         self.localizer = localizer
         self.predicted = logits.argmax(dim=-1)  # (batch,), int64
@@ -58,7 +58,7 @@ class LocalizedImages:
     @cached_property
     def attribution(self) -> Tensor:
         """Attribution of each pixel to the predicted label: (batch, height, width)."""
-        return self.located.attribute(self.predicted)
+        return self.evidence.attribute(self.predicted)
 
     def attribute(self, labels: Tensor) -> Tensor:
         """Attribution of each pixel to one label of each image: (batch, height, width).
@@ -67,26 +67,26 @@ class LocalizedImages:
             labels: (batch,), int64.
         """
         known = torch.equal(labels, self.predicted)
-        return self.attribution if known else self.located.attribute(labels)
+        return self.attribution if known else self.evidence.attribute(labels)
 
     def take(self, rows: Sequence[int]) -> "LocalizedImages":
-        """The same of some of the images, as if they had been read without the others."""
+        """Some of the images, as if they had been read without the others."""
         if list(rows) == list(range(len(self.images))):
             return self
-        sizes = self.located.sizes[rows]
+        sizes = self.evidence.sizes[rows]
         height, width = sizes.amax(dim=0).tolist()
-        windows = self.located.windows
+        windows = self.evidence.windows
         places = [
             (rows, slice(window.num_positions(height)), slice(window.num_positions(width)))
             for window in windows
         ]
-        evidence, masks = (
+        picked, masks = (
             [branch[place] for branch, place in zip(branches, places, strict=True)]
-            for branches in (self.located.evidence, self.located.masks)
+            for branches in (self.evidence.branches, self.evidence.masks)
         )
-        located = LocatedImages(evidence, masks, windows, sizes)
+        evidence = ImageEvidence(picked, masks, windows, sizes)
         images = [self.images[row] for row in rows]
-        return LocalizedImages(images, located, self.logits[rows], self.localizer)
+        return LocalizedImages(images, evidence, self.logits[rows], self.localizer)
 
     def select(
         self,
@@ -95,7 +95,7 @@ class LocalizedImages:
         scales: Sequence[int] | None = None,
         labels: Tensor | None = None,
     ) -> RankedBoxes:
-        """The best boxes for one label of each image, see `LocatedImages.select`.
+        """The best boxes for one label of each image, see `ImageEvidence.select`.
 
         Args:
             top_k: Number of boxes.
@@ -105,12 +105,12 @@ class LocalizedImages:
         """
         labels = self.predicted if labels is None else labels
         limits = check_iou_threshold(iou_threshold, check_count("top_k", top_k))
-        # Later ranks change nothing in the earlier ones: what is ranked already is ranked.
+        # Later ranks do not change earlier ones, so a longer ranking holds the shorter ones.
         for known in self._ranked:
             same = torch.equal(known.labels, labels) and known.scales == scales
             if same and known.limits[:top_k] == limits:
                 return RankedBoxes(*(field[:, :top_k] for field in known.ranked))
-        ranked = self.located.select(labels, top_k, limits, scales)
+        ranked = self.evidence.select(top_k, limits, scales, labels)
         self._ranked.append(_Ranking(labels, scales, limits, ranked))
         return ranked
 
@@ -125,34 +125,34 @@ class LocalizedImages:
         return [
             restore_boxes(boxes[row, kept[row]].cpu().numpy(), (height, width), image.size)
             for row, (image, (height, width)) in enumerate(
-                zip(self.images, self.located.sizes.tolist(), strict=True)
+                zip(self.images, self.evidence.sizes.tolist(), strict=True)
             )
         ]
 
     def maps(self) -> Iterator[NDArray[np.float64]]:
         """The attribution of each image alone: (height, width)."""
         maps = self.attribution.cpu().numpy()
-        for scores, (height, width) in zip(maps, self.located.sizes.tolist(), strict=True):
+        for scores, (height, width) in zip(maps, self.evidence.sizes.tolist(), strict=True):
             yield scores[:height, :width]
 
     def multiply_adds(self) -> list[int]:
-        """What the localizer computed for each image alone, padding left out."""
+        """Multiply-adds of the localizer for each image alone, without padding."""
         channels = self.localizer.model.config.num_channels
-        sizes = self.located.sizes.tolist()
+        sizes = self.evidence.sizes.tolist()
         return [self.localizer.costs.count(1, channels, *size) for size in sizes]
 
 
 class ImageLocalizer:
-    """An image localizer, made ready for inference, with its image processor.
+    """An image localizer with its image processor.
 
     Args:
         model: An `AnchorNetForImageClassification`.
         processor: The `AnchorNetImageProcessor` that it was trained with.
-        backend: What computes: "eager", "compile" or "onnx"; see `make_network`.
+        backend: Runtime: "eager", "compile" or "onnx"; see `make_network`.
 
     Raises:
         ImportError: if the extra `onnx` is needed and not installed.
-        ValueError: if there is no such backend or it cannot run the model.
+        ValueError: if `backend` is unknown or cannot run the model.
     """
 
     def __init__(self, model: PreTrainedModel, processor: Any, backend: str = EAGER) -> None:
@@ -177,7 +177,7 @@ class ImageLocalizer:
         return cls(model.to(device or "cpu"), processor, backend)
 
     def save_pretrained(self, folder: str | PathLike[str], **kwargs: Any) -> None:
-        """Write the model and its image processor."""
+        """Save the model and its image processor."""
         self.model.save_pretrained(folder, **kwargs)
         self.processor.save_pretrained(folder)
 
@@ -186,11 +186,11 @@ class ImageLocalizer:
         return open_named_image(item, name)
 
     def measure(self, image: Image.Image) -> float:
-        """How wide an image is for its height: those of a batch should be alike."""
+        """The aspect ratio of an image: those of a batch should be alike."""
         return image.width / image.height
 
     def read(self, images: Sequence[Image.Image]) -> LocalizedImages:
-        """What the localizer says of images of any size, at least one."""
+        """The localized batch of images of any size, at least one."""
         pixels = [self.processor(image, return_tensors=None)["pixel_values"][0] for image in images]
         return self.read_pixels(images, pixels)
 
@@ -198,7 +198,7 @@ class ImageLocalizer:
     def read_pixels(
         self, images: Sequence[Image.Image], pixels: Sequence[NDArray[np.float32]]
     ) -> LocalizedImages:
-        """What the localizer says of images that are processed already.
+        """The localized batch of images that are processed already.
 
         Args:
             images: The originals, upright, RGB.
@@ -207,7 +207,7 @@ class ImageLocalizer:
         inputs = self.processor.collate(pixels).to(self.model.device)
         values = inputs["pixel_values"].to(self.model.dtype)
         output = self.network(values, inputs["pixel_mask"], output_evidence=True)
-        evidence = show_evidence(output.evidence, is_multi_label(self.model))
+        shown = show_evidence(output.evidence, is_multi_label(self.model))
         sizes = torch.tensor([image.shape[1:] for image in pixels], device=output.logits.device)
-        located = LocatedImages(evidence, output.masks, self.windows, sizes)
-        return LocalizedImages(images, located, output.logits, self)
+        evidence = ImageEvidence(shown, output.masks, self.windows, sizes)
+        return LocalizedImages(images, evidence, output.logits, self)

@@ -1,22 +1,62 @@
-"""Localizers of either modality, by the type of their model."""
+"""Localizers and readers by the type of the localizer's model: one pair for each modality."""
 
+from collections.abc import Sequence
 from os import PathLike
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import torch
-from transformers import AutoConfig
+from torch import Tensor
+from transformers import AutoConfig, PreTrainedModel
 
 from .backend import EAGER
-from .cascade_trace import Localizer
-from .image_localizer import ImageLocalizer
-from .text_localizer import TextLocalizer
 
-LOCALIZERS: dict[str, Any] = {"anchornet_text": TextLocalizer, "anchornet_image": ImageLocalizer}
+
+class Batch(Protocol):
+    """A localized batch of inputs."""
+
+    logits: Tensor
+
+    def multiply_adds(self) -> list[int]:
+        """Multiply-adds of the localizer for each input alone, without padding."""
+
+
+class Localizer(Protocol):
+    """A localizer with its processor, as cascades and pipelines use it."""
+
+    model: PreTrainedModel
+
+    def check_input(self, item: Any, name: str) -> Any:
+        """The text or image itself; errors call it `name`."""
+
+    def measure(self, source: Any) -> float:
+        """A number to sort inputs by, so that those of a batch need little padding."""
+
+    def read(self, sources: Sequence[Any]) -> Any:
+        """The localized batch of these inputs: a `Batch`."""
+
+    def save_pretrained(self, folder: str | PathLike[str], **kwargs: Any) -> None:
+        """Save the model and its processor."""
+
+
+class Modality(NamedTuple):
+    """The classes that handle one type of model: both have a method `load`."""
+
+    localizer: Any
+    reader: Any
+
+
+MODALITIES: dict[str, Modality] = {}
+"""By model type. Each reader file adds its own, so that a text model needs no image code."""
+
+
+def register_modality(model_type: str, localizer: Any, reader: Any) -> None:
+    """Make a type of model known to `load_localizer` and to cascades."""
+    MODALITIES[model_type] = Modality(localizer, reader)
 
 
 def is_localizer(source: str | PathLike[str], **hub: Any) -> bool:
     """Whether a folder or Hub id holds an AnchorNet, of either modality."""
-    return _read_type(source, **hub) in LOCALIZERS
+    return _read_type(source, **hub) in MODALITIES
 
 
 def load_localizer(
@@ -28,24 +68,24 @@ def load_localizer(
     """The localizer of a folder or Hub id, of either modality.
 
     Raises:
-        ValueError: if there is another kind of model.
-        OSError: if there is none or it is damaged.
+        ValueError: if the model is of another type.
+        OSError: if there is no model or it is damaged.
     """
-    kind = _read_type(source, **hub)
-    if kind not in LOCALIZERS:
+    model_type = _read_type(source, **hub)
+    if model_type not in MODALITIES:
         raise ValueError(
-            f"`localizer` must be of type {' or '.join(sorted(LOCALIZERS))}, got {kind} in "
+            f"`localizer` must be of type {' or '.join(sorted(MODALITIES))}, got {model_type} in "
             f"{source}; choose an AnchorNet."
         )
-    localizer: Localizer = LOCALIZERS[kind].load(source, device, backend, **hub)
+    localizer: Localizer = MODALITIES[model_type].localizer.load(source, device, backend, **hub)
     return localizer
 
 
 def _read_type(source: str | PathLike[str], **hub: Any) -> Any:
-    """The type that a checkpoint's config.json names."""
+    """The model type in a checkpoint's config.json."""
     try:
         return AutoConfig.from_pretrained(source, **hub).model_type
-    except (AttributeError, TypeError) as error:  # what transformers raises for JSON of no object
+    except (AttributeError, TypeError) as error:  # raised for JSON that is not an object
         raise OSError(
             f"`source` must hold a config.json that describes a model, got {str(source)!r}: "
             f"{error}; save the model again."

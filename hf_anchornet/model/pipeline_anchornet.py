@@ -1,27 +1,26 @@
-"""What the two localization pipelines share: their options and how inputs reach them."""
+"""The part that both localization pipelines share: options, checks, streaming, the classifier."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from os import PathLike
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, NamedTuple, cast
 
-import torch
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset
 from transformers import Pipeline
-from transformers.utils import cached_file
 
-from .cascade import CASCADE_FILE, Cascade
-from .cascade_rule import ExitRule
-from .cascade_trace import Localizer, Trace, count_milliseconds
-from .classifier import label_names
+from .cascade import Cascade, attach_cascade
+from .cascade_rule import ExitRule, Stage
+from .cascade_trace import count_milliseconds
+from .classifier import label_names, name_predictions
 from .geometry import Window
+from .localizer import Batch
+from .reader import Reader
 from .selection import check_count, check_iou_threshold
 
 
 @dataclass
 class LocalizationOptions:
-    """How patches are chosen and shown; the pipelines' docstrings tell what each one means."""
+    """How patches are chosen and shown; the pipelines' docstrings explain each option."""
 
     top_k: int = 5
     scales: Sequence[int] | None = None
@@ -44,18 +43,30 @@ class LocalizationOptions:
         _check_choice("labels", self.labels, labels, "labels")
 
 
+class Verdict(NamedTuple):
+    """A classifier's part of an answer.
+
+    Attributes:
+        classifier: Its label, score and stage; `None` if there is no classifier.
+        cost: Entries for the answer's `cost`.
+    """
+
+    classifier: dict[str, Any] | None
+    cost: Mapping[str, Any]
+
+
 class LocalizationPipeline(Pipeline):
-    """The options, checks and streaming of a localization pipeline, whatever it reads."""
+    """Options, checks, streaming and the classifier of a localization pipeline."""
 
     task_name: ClassVar[str]
     model_type: ClassVar[str]
     options_type: ClassVar[type[LocalizationOptions]]
     single_types: ClassVar[tuple[type, ...]]
-    """Types of one input, among those that could be taken for several."""
+    """Types of a single input, among those that could be taken for several."""
     budget_name: ClassVar[str]
-    """The option that says how much a classifier reads; a cascade knows it by itself."""
+    """The option that limits what a classifier reads; a cascade has its own stages instead."""
     preprocess_options: ClassVar[tuple[str, ...]] = ()
-    """Options that `preprocess` has to know, too."""
+    """Options that `preprocess` needs, too."""
     localizer: Any
 
     _load_tokenizer: Any = False
@@ -76,47 +87,88 @@ class LocalizationPipeline(Pipeline):
 
     def _attach(self, classifier: Any, reader_class: Any, backend: str) -> None:
         """Take a classifier, or a cascade whose classifier reads for this localizer."""
-        self.reader: Any = None
         self.cascade = attach_cascade(classifier, self.localizer, self.device, backend)
+        self.reader: Reader | None = None
         if self.cascade is not None:
             self.reader = self.cascade.reader
         elif classifier is not None:
             self.reader = reader_class.load(classifier, self.device, backend=backend)
+        self._exits = self.cascade
         self._check_options()
 
-    def _choose_cascade(self, options: Any) -> Cascade | None:
-        """The cascade of this call; `None`: no input leaves before a classifier reads."""
+    def _choose_rule(self, options: Any) -> ExitRule | None:
+        """The exit rule of this call; `None` if the classifier reads every input."""
         if self.cascade is not None:
-            return self.cascade.override(options.exit_threshold)
-        if options.exit_threshold is None:
+            return self.cascade.rule.override(options.exit_threshold)
+        if self.reader is None or options.exit_threshold is None:
             return None
         stages = self.reader.list_stages(getattr(options, self.budget_name))
         rule = ExitRule.make(stages, options.exit_threshold)
-        return Cascade(self.localizer, self.reader, rule)
+        if self._exits is None:
+            self._exits = Cascade(self.localizer, self.reader, rule)
+        return rule
 
-    def _follow(
-        self, options: Any, batch: Any, sources: Sequence[Any], started: float
-    ) -> list[tuple[Trace, dict[str, Any]]]:
-        """The cascade's answer to each input and its trace; nothing if this call has no cascade.
+    def _ask(
+        self, options: Any, batch: Batch, sources: Sequence[Any], probs: Tensor, started: float
+    ) -> list[Verdict]:
+        """What the classifier or cascade, if there is one, answers about each input.
 
         Args:
             options: Those of this call.
-            batch: What the localizer says of the inputs.
+            batch: The localized inputs.
             sources: The texts or images.
-            started: When it began, by `perf_counter`.
+            probs: (batch, labels), of the localizer.
+            started: When the localizer began, by `perf_counter`.
         """
-        cascade = self._choose_cascade(options)
-        if cascade is None:
-            return []
-        traces = cascade.start(batch, count_milliseconds(started))
-        cascade.read(traces)
-        return list(zip(traces, cascade.describe(traces, sources), strict=True))
+        rule = self._choose_rule(options)
+        if self.reader is None:
+            return [Verdict(None, {}) for _ in sources]
+        if rule is None or self._exits is None:
+            return self._read(*self._open(batch, len(sources), options), probs)
+        traces = self._exits.start(batch, count_milliseconds(started), rule)
+        self._exits.read(traces, rule=rule)
+        verdicts = []
+        answers = self._exits.describe(traces, sources)
+        for trace, answer in zip(traces, answers, strict=True):
+            cost = answer.pop("cost")
+            shown = self.reader.describe_pieces(trace.last_reading)
+            verdicts.append(Verdict(answer | shown, cost))
+        return verdicts
+
+    def _open(self, batch: Any, count: int, options: Any) -> tuple[Sequence[Any], Stage]:
+        """Views of all inputs of a batch, and the stage at which a plain classifier reads them."""
+        raise NotImplementedError
+
+    def _read(self, views: Sequence[Any], stage: Stage, probs: Tensor) -> list[Verdict]:
+        """What a plain classifier answers; the localizer's answer where there is nothing to read.
+
+        Args:
+            views: The inputs, opened for reading.
+            stage: What is read of each.
+            probs: (batch, labels), of the localizer.
+        """
+        assert self.reader is not None
+        verdicts = []
+        readings = self.reader.read(views, stage)
+        for reading, view, row in zip(readings, views, probs, strict=True):
+            answer = self._name(row)
+            if reading.logits is not None:
+                (answer,) = name_predictions(self.reader.model, reading.logits[None])
+            shown = self.reader.describe_pieces(reading.pieces)
+            classifier = answer | {"stage": int(reading.logits is not None)} | shown
+            verdicts.append(Verdict(classifier, self.reader.describe_cost(reading, view)))
+        return verdicts
+
+    def _name(self, probs: Tensor) -> dict[str, Any]:
+        """The best label and its probability, from (labels,)."""
+        score, label = probs.max(dim=-1)
+        return {"label": self.labels[int(label)], "score": float(score)}
 
     def check_input(self, item: Any, name: str) -> Any:
         """The input as `preprocess` takes it.
 
         Raises:
-            TypeError: if it is none, naming it by `name`.
+            TypeError: if it is of the wrong type; the message calls it `name`.
         """
         raise NotImplementedError
 
@@ -154,7 +206,9 @@ class LocalizationPipeline(Pipeline):
                 f"`{self.budget_name}` must be left out with a cascade, got "
                 f"{given[self.budget_name]!r}; its stages are {list(self.cascade.rule.stages)}."
             )
-        self._choose_cascade(chosen)
+        rule = self._choose_rule(chosen)
+        if rule is not None and self.reader is not None:
+            self.reader.check_stages(rule.stages)
         return chosen
 
     def __call__(
@@ -169,13 +223,13 @@ class LocalizationPipeline(Pipeline):
 
         Args:
             inputs: One input gives a dict, a list a list; a generator or dataset streams.
-            args: None; as in every pipeline.
+            args: Not used; as in every pipeline.
             num_workers: Processes that prepare the inputs of a dataset.
             batch_size: Inputs in one forward pass.
             options: As for the pipeline; they hold for this call.
 
         Raises:
-            TypeError: if an input is of another type, naming its place.
+            TypeError: if an input is of the wrong type, naming its place.
             ValueError: if an option is out of range or an input cannot be read.
         """
         self._check_options(**options)
@@ -207,7 +261,7 @@ class LocalizationPipeline(Pipeline):
 
 
 class _CheckedInputs(Dataset[Any]):
-    """A sequence or dataset of inputs that says which of them is none."""
+    """Inputs that are checked when they are read; errors name their place."""
 
     def __init__(self, pipeline: LocalizationPipeline, inputs: Any) -> None:
         self.pipeline = pipeline
@@ -234,27 +288,3 @@ def _check_choice(name: str, chosen: Any, known: Sequence[Any], what: str) -> No
         )
     if len(set(chosen)) < len(chosen):
         raise ValueError(f"`{name}` must name each once, got {list(chosen)}; leave out repeats.")
-
-
-def find_cascade(source: Any) -> str | None:
-    """Path of the `cascade.json` of a folder or Hub id; `None` if it has none or is neither."""
-    if not isinstance(source, str | PathLike):
-        return None
-    try:
-        return cached_file(str(source), CASCADE_FILE)
-    except OSError:  # none there, or no such place: then it is no classifier either
-        return None
-
-
-def attach_cascade(
-    classifier: Any, localizer: Localizer, device: torch.device, backend: str
-) -> Cascade | None:
-    """The cascade that `classifier` is, or is the folder or Hub id of, behind this localizer.
-
-    `None`: it is a plain classifier.
-    """
-    if hasattr(classifier, "rule"):  # of this class or, in remote code, one of its name
-        return Cascade(localizer, classifier.reader, classifier.rule, classifier.record)
-    if find_cascade(classifier) is None:
-        return None
-    return Cascade.attach(classifier, localizer, device, backend)

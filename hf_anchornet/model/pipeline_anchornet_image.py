@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from time import perf_counter
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -12,13 +12,14 @@ from torch import Tensor
 
 from .backend import EAGER
 from .cascade import Cascade
+from .cascade_rule import Stage
 from .classifier import Classifier, predict_probs
 from .image_boxes import DEFAULT_OVERLAP, pool_cells
 from .image_large import LargeImage, check_large, check_local
 from .image_localizer import ImageLocalizer, LocalizedImages
 from .image_processing_anchornet import Box
-from .image_reader import PatchReader
-from .pipeline_anchornet import LocalizationOptions, LocalizationPipeline
+from .image_reader import PatchReader, ReadableImage
+from .pipeline_anchornet import LocalizationOptions, LocalizationPipeline, Verdict
 from .selection import check_count, check_iou_threshold
 
 BOX_SIDES = ("xmin", "ymin", "xmax", "ymax")
@@ -64,8 +65,8 @@ class PatchLocalizationPipeline(LocalizationPipeline):
 
     Each answer is a dict: `label` and `score` of the localizer; `patches`, best first, each with
     `box` (`xmin`, `ymin`, `xmax`, `ymax`, half-open, in pixels of the original image as a viewer
-    shows it), `label` (the class explained), `evidence` (what all windows put on the box: its part
-    of the logit, centred over the classes unless they are independent), `share` (the same over the
+    shows it), `label` (the class explained), `evidence` (the attribution of the box: its part of
+    the logit, centred over the classes unless the model is multi-label), `share` (the same over the
     sum of the absolute evidence of all pixels, in [-1, 1]) and `scale` (side of the window in
     pixels of the model's input); `coverage`, the share of the image in the patches; `cost` in
     pixels; and with a classifier `classifier`: its `label`, `score` and `stage` (stage 0: there
@@ -82,10 +83,10 @@ class PatchLocalizationPipeline(LocalizationPipeline):
         iou_threshold: How much a patch may overlap better ones (default 0.3, as in 2206.03367).
         labels: Labels to explain (default: the predicted one).
         max_patches: Most patches that a classifier reads (default 1).
-        exit_threshold: With a classifier: read only what is in doubt, see `ExitRule`; for a
-            cascade, instead of its own thresholds.
-        backend: What computes the localizer and a classifier that is no `Cascade` object: "eager",
-            "compile" or "onnx", see `make_network`.
+        exit_threshold: With a classifier: let it read only inputs in doubt, see `ExitRule`; with a
+            cascade: thresholds to use instead of its own.
+        backend: Runtime of the localizer and of a classifier that is loaded here: "eager",
+            "compile" or "onnx"; see `make_network`.
         return_maps: Whether to add `maps`: for each label explained the evidence of every cell of
             the image, rows of columns, cells as wide as the model's stride.
         full_resolution: Whether to read the picture as large as it is, of any size, tile by tile,
@@ -133,7 +134,7 @@ class PatchLocalizationPipeline(LocalizationPipeline):
         chosen: PatchOptions = super()._check_options(**options)
         if chosen.full_resolution:
             check_local(self.model)
-            if self._choose_cascade(chosen) is not None:
+            if self._choose_rule(chosen) is not None:
                 raise ValueError(
                     "`full_resolution` must be off with a cascade or `exit_threshold`, got True; "
                     "leave one of them out."
@@ -141,128 +142,134 @@ class PatchLocalizationPipeline(LocalizationPipeline):
         return chosen
 
     def check_input(self, item: Any, name: str) -> dict[str, Any]:
-        """The picture, upright and RGB, with its name for errors."""
+        """The picture, upright and RGB, and what errors call it."""
         return {"image": self.localizer.check_input(item, name), "name": name}
 
     def preprocess(self, input_: dict[str, Any], **options: Any) -> dict[str, Any]:
-        """The model's input for one image, not yet padded to those of its batch.
-
-        None at full resolution.
-        """
+        """An image with the model's input, not yet padded; without it at full resolution."""
+        image, name = input_["image"], input_["name"]
         if options.get("full_resolution"):
-            check_large(input_["image"], self.windows, input_["name"])
-            return {"pixels": None, "image": input_["image"]}
+            check_large(image, self.windows, name)
+            return {"image": image, "pixels": None}
         try:
-            batch = self.image_processor(input_["image"], return_tensors=None)  # type: ignore[misc]
+            batch = self.image_processor(image, return_tensors=None)  # type: ignore[misc]
         except ValueError as error:
-            # The processor knows a picture of its own, the first.
-            message = str(error).replace("image 0", input_["name"], 1)
-            raise ValueError(message) from error
+            # The processor sees one picture and calls it the first.
+            raise ValueError(str(error).replace("image 0", name, 1)) from error
         (pixels,) = batch["pixel_values"]
         largest = self.windows[-1].size
         if min(pixels.shape[1:]) < largest:
             raise ValueError(
-                f"{input_['name']} must be at least as large as the largest window, {largest} x "
-                f"{largest} px, got {pixels.shape[2]} x {pixels.shape[1]} px; let the image "
-                "processor enlarge it (`do_resize`, `size`)."
+                f"{name} must be at least as large as the largest window, {largest} x {largest} "
+                f"px, got {pixels.shape[2]} x {pixels.shape[1]} px; let the image processor "
+                "enlarge it (`do_resize`, `size`)."
             )
-        return {"pixels": pixels, "image": input_["image"]}
+        return {"image": image, "pixels": pixels}
 
     def _forward(self, input_tensors: dict[str, Any], **options: Any) -> Any:
         chosen = PatchOptions(**options)
-        pixels, images = input_tensors["pixels"], input_tensors["image"]
+        images, pixels = input_tensors["image"], input_tensors["pixels"]
         if isinstance(images, Image.Image):  # not batched
-            pixels, images = [pixels], [images]
+            images, pixels = [images], [pixels]
         if chosen.full_resolution:
             return {"results": [self._localize_large(image, chosen) for image in images]}
         started = perf_counter()
         batch = self.localizer.read_pixels(images, pixels)
-        followed = self._follow(chosen, batch, images, started)
         probs = predict_probs(self.model, batch.logits)
-        sizes = batch.located.sizes.tolist()
-        results = [self._describe(row, size) for row, size in zip(probs, sizes, strict=True)]
-        for labels in self._number_labels(chosen.labels, probs).unbind(dim=1):
-            self._explain(batch, labels, chosen, results)
-        for image, result in zip(images, results, strict=True):
-            result["coverage"] = _cover(image, [patch["box"] for patch in result["patches"]])
-        for result, (_, answer) in zip(results, followed, strict=bool(followed)):
-            result["cost"] |= answer.pop("cost")
-            result["classifier"] = answer
-        if self.reader is not None and not followed:
-            limits = chosen.max_patches, chosen.reading_limit
-            ranked = batch.select(*limits, chosen.scales)
-            self._read(batch.images, batch.restore(ranked.boxes, ranked.filled), results)
-        return {"results": results}
+        verdicts = self._ask(chosen, batch, images, probs, started)
+        labels = self._number_labels(chosen.labels, probs)
+        by_label = [self._show(batch, column, chosen) for column in labels.unbind(dim=1)]
+        shown = [_join_shown(parts) for parts in zip(*by_label, strict=True)]
+        sizes = batch.evidence.sizes.tolist()
+        fields = zip(images, sizes, probs, shown, verdicts, strict=True)
+        return {"results": [self._answer(*each) for each in fields]}
 
     def _localize_large(self, image: Image.Image, options: PatchOptions) -> dict[str, Any]:
         """The answer for a picture of any size at its own resolution; see `LargeImage`."""
         read = LargeImage(image, self.localizer)
         probs = predict_probs(self.model, read.logits)
-        result = self._describe(probs[0], image.size)
         (labels,) = self._number_labels(options.labels, probs).tolist()
-        predicted = int(probs[0].argmax())
-        maps = read.explain([*labels, predicted])
-        for label, evidence in zip(labels, maps[:-1], strict=True):
+        *maps, predicted = read.explain([*labels, int(probs[0].argmax())])
+        parts = []
+        for label, evidence in zip(labels, maps, strict=True):
+            name = self.labels[label]
             boxes = evidence.select(options.top_k, options.iou_threshold, options.scales)
             whole = evidence.sum_absolute() if boxes else 1.0
-            result["patches"] += [_describe_patch(*box, self.labels[label], whole) for box in boxes]
-            if options.return_maps:
-                result.setdefault("maps", {})[self.labels[label]] = evidence.map_cells().tolist()
-        result["coverage"] = _cover(image, [patch["box"] for patch in result["patches"]])
+            patches = [_describe_patch(*box, name, whole) for box in boxes]
+            cells = {name: evidence.map_cells().tolist()} if options.return_maps else {}
+            parts.append(ShownImage(patches, cells))
+        verdict = Verdict(None, {})
         if self.reader is not None:
             limits = options.max_patches, options.reading_limit
-            boxes = maps[-1].select(*limits, options.scales)
-            self._read([image], [[found.box for found in boxes]], [result])
-        return result
+            boxes = predicted.select(*limits, options.scales)
+            view = ReadableImage(image, [found.box for found in boxes])
+            (verdict,) = self._read([view], options.max_patches, probs)
+        return self._answer(image, image.size, probs[0], _join_shown(parts), verdict)
 
-    def _describe(self, probs: Tensor, size: Sequence[int]) -> dict[str, Any]:
-        """The answer of the localizer alone, its patches still to come."""
-        score, label = probs.max(dim=-1)
-        return {
-            "label": self.labels[int(label)],
-            "score": float(score),
-            "patches": [],
-            "coverage": 0.0,
-            "cost": {"localizer_pixels": size[0] * size[1]},
-        }
+    def _open(
+        self, batch: LocalizedImages, count: int, options: PatchOptions
+    ) -> tuple[Sequence[Any], Stage]:
+        assert isinstance(self.reader, PatchReader)
+        stage = options.max_patches
+        limits = options.reading_limit, options.scales
+        return self.reader.open(batch, range(count), [stage], *limits), stage
 
-    def _explain(
-        self,
-        batch: LocalizedImages,
-        labels: Tensor,
-        options: PatchOptions,
-        results: Sequence[dict[str, Any]],
-    ) -> None:
-        """Add to each answer the patches and, if asked, the map of its label in `labels`."""
+    def _show(
+        self, batch: LocalizedImages, labels: Tensor, options: PatchOptions
+    ) -> list["ShownImage"]:
+        """The best patches and, if asked for, the map of one label of each image."""
         attribution = batch.attribute(labels)
         ranked = batch.select(options.top_k, options.iou_threshold, options.scales, labels)
         boxes = batch.restore(ranked.boxes, ranked.filled)
         whole = attribution.abs().sum(dim=(1, 2)).tolist()
-        for row, result in enumerate(results):
-            label = self.labels[int(labels[row])]
-            ranks = ranked.filled[row].nonzero()[:, 0].tolist()
-            for rank, box in zip(ranks, boxes[row], strict=True):
-                evidence, scale = float(ranked.evidence[row, rank]), int(ranked.scales[row, rank])
-                patch = _describe_patch(box, evidence, scale, label, whole[row])
-                result["patches"].append(patch)
+        shown = []
+        for row, places in enumerate(boxes):
+            name = self.labels[int(labels[row])]
+            kept = ranked.filled[row]
+            evidence, scales = ranked.evidence[row, kept].tolist(), ranked.scales[row, kept]
+            patches = [
+                _describe_patch(*each, name, whole[row])
+                for each in zip(places, evidence, scales.tolist(), strict=True)
+            ]
+            maps = {}
             if options.return_maps:
-                height, width = batch.located.sizes[row].tolist()
+                height, width = batch.evidence.sizes[row].tolist()
                 cells = pool_cells(attribution[row, :height, :width], self.windows[0].stride)
-                result.setdefault("maps", {})[label] = cells.tolist()
+                maps[name] = cells.tolist()
+            shown.append(ShownImage(patches, maps))
+        return shown
 
-    def _read(
+    def _answer(
         self,
-        images: Sequence[Image.Image],
-        boxes: Sequence[Sequence[Box]],
-        results: Sequence[dict[str, Any]],
-    ) -> None:
-        """Add to each answer what the classifier says of the best patches of the image."""
-        readings = self.reader.read(images, boxes)
-        for result, reading in zip(results, readings, strict=True):
-            pixels = reading.pop("pixels")
-            by = reading or {"label": result["label"], "score": result["score"]}
-            result["classifier"] = by | {"stage": int(bool(reading))}
-            result["cost"]["classifier_pixels"] = pixels
+        image: Image.Image,
+        size: Sequence[int],
+        probs: Tensor,
+        shown: "ShownImage",
+        verdict: Verdict,
+    ) -> dict[str, Any]:
+        """The answer for one image; `size` is the height and width of the model's input."""
+        answer = {
+            **self._name(probs),
+            "patches": shown.patches,
+            "coverage": _cover(image, [patch["box"] for patch in shown.patches]),
+            "cost": {"localizer_pixels": size[0] * size[1], **verdict.cost},
+        }
+        if shown.maps:
+            answer["maps"] = shown.maps
+        return answer if verdict.classifier is None else answer | {"classifier": verdict.classifier}
+
+
+class ShownImage(NamedTuple):
+    """The patches of an image that an answer shows, and its maps by label."""
+
+    patches: list[dict[str, Any]]
+    maps: dict[str, list[list[float]]]
+
+
+def _join_shown(parts: Sequence[ShownImage]) -> ShownImage:
+    """What is shown of several labels of one image."""
+    patches = [patch for part in parts for patch in part.patches]
+    return ShownImage(patches, {name: one for part in parts for name, one in part.maps.items()})
 
 
 def _describe_patch(

@@ -6,20 +6,20 @@ from time import perf_counter
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from .backend import EAGER
 from .cascade import Cascade
+from .cascade_rule import Stage
 from .classifier import Classifier, predict_probs
-from .geometry import Window
-from .pipeline_anchornet import LocalizationOptions, LocalizationPipeline
+from .pipeline_anchornet import LocalizationOptions, LocalizationPipeline, Verdict
 from .selection import check_count
 from .text_budget import merge_spans
 from .text_localizer import LocalizedTexts, TextLocalizer
 from .text_long import LONG_TEXT_CHARACTERS, LongText
-from .text_reader import DEFAULT_MAX_TOKENS, SpanReader
-from .text_spans import ShownSpan, ShownText, show_best_spans, show_top_spans, sum_passages
+from .text_reader import SpanReader
+from .text_spans import ShownSpan, ShownText, show_best_spans, show_top_spans
 from .text_words import LocatedText
 
 
@@ -53,11 +53,11 @@ class SpanLocalizationPipeline(LocalizationPipeline):
 
     Each answer is a dict: `label` and `score` of the localizer; `spans`, each with `start` and
     `end` (characters of the original text), `text`, `label` (the class explained), `evidence`
-    (what all windows put on the span: its part of the logit, centred over the classes unless
-    they are independent), `share` (the same over the sum of the absolute evidence of all words,
+    (the attribution of the span: its part of the logit, centred over the classes unless the
+    model is multi-label), `share` (the same over the sum of the absolute evidence of all words,
     in [-1, 1]) and `scale` (tokens of the window); `coverage`, the share of the text's characters
-    in the spans; `cost` in tokens; and with a classifier `classifier`: its `label`, `score`,
-    `stage` and the `text` that it read (stage 0: there was nothing to read, the answer is the
+    in the spans; `cost` in tokens; and, with a classifier, `classifier`: its `label`, `score`,
+    `stage` and the `text` that it read (stage 0: there was nothing to read and the answer is the
     localizer's). With a cascade or `exit_threshold`, `classifier` is the answer of the cascade and
     `cost` holds its multiply-adds and milliseconds, too: see `Cascade`.
 
@@ -67,17 +67,17 @@ class SpanLocalizationPipeline(LocalizationPipeline):
             `Cascade`, its folder or Hub id.
         top_k: Number of spans to show for each label, best first (default 5).
         scales: Sizes of the spans to show, in tokens (default: all windows of the model). If one
-            is no window of the model, they are sizes of passages: `scales=100` shows the passages
-            of 100 tokens with the most evidence in all windows over them.
+            is not a window of the model, they are sizes of passages: `scales=100` shows the
+            passages of 100 tokens with the largest attribution.
         max_tokens: With a classifier: the most tokens that it reads, special tokens included
             (default 64). Without: show the best set of spans under this many tokens of the
             localizer, in reading order, instead of `top_k`.
         iou_threshold: How much a shown span may overlap better ones (default 0: not at all).
         labels: Labels to explain (default: the predicted one).
-        exit_threshold: With a classifier: read only what is in doubt, see `ExitRule`; for a
-            cascade, instead of its own thresholds.
-        backend: What computes the localizer and a classifier that is no `Cascade` object: "eager",
-            "compile" or "onnx", see `make_network`.
+        exit_threshold: With a classifier: let it read only inputs in doubt, see `ExitRule`; with a
+            cascade: thresholds to use instead of its own.
+        backend: Runtime of the localizer and of a classifier that is loaded here: "eager",
+            "compile" or "onnx"; see `make_network`.
     """
 
     task_name: ClassVar[str] = "span-localization"
@@ -108,7 +108,7 @@ class SpanLocalizationPipeline(LocalizationPipeline):
     def _check_options(self, **options: Any) -> SpanOptions:
         chosen: SpanOptions = super()._check_options(**options)
         if self.reader is not None and chosen.max_tokens is not None:
-            self.reader.check_budget(chosen.max_tokens)
+            self.reader.check_stages([chosen.max_tokens])
         return chosen
 
     def check_input(self, item: Any, name: str) -> str:
@@ -116,93 +116,86 @@ class SpanLocalizationPipeline(LocalizationPipeline):
         return self.localizer.check_input(item, name)
 
     def _is_long(self, text: str, max_tokens: int | None) -> bool:
-        """Whether a text is read block by block: not where the best set of spans is sought."""
+        """Whether a text is read block by block: not if the best set of spans is wanted."""
         alone = self.reader is None and max_tokens is None
         return alone and len(text) > LONG_TEXT_CHARACTERS
 
     def preprocess(self, input_: str, **options: Any) -> dict[str, Any]:
-        """Tokens of a text, and where they stand in it; none of one that is read in blocks."""
-        is_long = self._is_long(input_, options.get("max_tokens"))
-        encoded = self.localizer.tokenize(["" if is_long else input_])
+        """A text with its token ids and their offsets; without, if it is read block by block."""
+        if self._is_long(input_, options.get("max_tokens")):
+            return {"text": input_, "ids": None, "offsets": None}
+        encoded = self.localizer.tokenize([input_])
         (ids,), (bounds,) = encoded["input_ids"], encoded["offset_mapping"]
-        # An array: `Pipeline` looks through every item of a list for tensors to move.
+        # Arrays: `Pipeline` looks through every item of a list for tensors to move.
         offsets = np.array(bounds, dtype=np.int64).reshape(-1, 2)
-        # Without a token, one that is masked: `Pipeline` cannot pad an empty row on the left.
-        return {
-            "input_ids": torch.tensor([ids or [0]]),  # (1, tokens)
-            "attention_mask": torch.tensor([[1] * len(offsets) or [0]]),
-            "offsets": offsets,
-            "text": input_,
-        }
+        return {"text": input_, "ids": np.array(ids, dtype=np.int64), "offsets": offsets}
 
     def _forward(self, input_tensors: dict[str, Any], **options: Any) -> Any:
         chosen = SpanOptions(**options)
-        texts, offsets = input_tensors["text"], input_tensors["offsets"]
-        if isinstance(texts, str):  # not batched
-            texts, offsets = [texts], [offsets]
-        long = [row for row, text in enumerate(texts) if self._is_long(text, chosen.max_tokens)]
-        inputs, texts = texts, ["" if row in long else text for row, text in enumerate(texts)]
+        columns = [input_tensors[name] for name in ("text", "ids", "offsets")]
+        rows = list(zip(*columns, strict=True)) if isinstance(columns[0], list) else [columns]
+        short = [row for row in rows if row[1] is not None]
+        answers = iter(self._localize(chosen, *zip(*short, strict=True)) if short else [])
+        return {
+            "results": [
+                self._localize_long(text, chosen) if ids is None else next(answers)
+                for text, ids, _ in rows
+            ]
+        }
+
+    def _localize(
+        self,
+        options: SpanOptions,
+        texts: Sequence[str],
+        ids: Sequence[NDArray[np.int64]],
+        offsets: Sequence[NDArray[np.int64]],
+    ) -> list[dict[str, Any]]:
+        """The answers for a batch of tokenized texts; see `TextLocalizer.read_tokens`."""
         started = perf_counter()
-        batch = self.localizer.read_tokens(
-            texts, offsets, input_tensors["input_ids"], input_tensors["attention_mask"]
-        )
-        followed = self._follow(chosen, batch, texts, started)
-        located, probs = batch.locate(), predict_probs(self.model, batch.logits)
-        shown = self._choose_spans(batch, located, probs, chosen)
-        results = [
-            self._describe(row, ShownText.of(text, spans))
-            for row, text, spans in zip(probs, located, shown, strict=True)
-        ]
-        for result, (trace, answer) in zip(results, followed, strict=bool(followed)):
-            result["cost"] |= answer.pop("cost")
-            result["classifier"] = answer | {"text": "".join(trace.last_reading)}
-        if self.reader is not None and not followed:
-            self._read(located, results, chosen.max_tokens or DEFAULT_MAX_TOKENS)
-        for row in long:
-            results[row] = self._localize_long(inputs[row], chosen)
-        return {"results": results}
+        batch = self.localizer.read_tokens(texts, ids, offsets)
+        probs = predict_probs(self.model, batch.logits)
+        verdicts = self._ask(options, batch, texts, probs, started)
+        shown = self._choose_spans(batch, probs, options)
+        return [self._answer(*each) for each in zip(probs, shown, verdicts, strict=True)]
 
     def _localize_long(self, text: str, options: SpanOptions) -> dict[str, Any]:
         """The answer for a text of any length, at constant memory; see `LongText`."""
         read = LongText(text, self.localizer)
         probs = predict_probs(self.model, read.logits)
         (labels,) = self._number_labels(options.labels, probs).tolist()
-        scales = options.scales or [window.size for window in self.windows]
-        shown = read.show(labels, scales, options.top_k, options.iou_threshold)
-        return self._describe(probs[0], shown)
+        shown = read.show(labels, self._scales(options), options.top_k, options.iou_threshold)
+        return self._answer(probs[0], shown, Verdict(None, {}))
+
+    def _open(
+        self, batch: LocalizedTexts, count: int, options: SpanOptions
+    ) -> tuple[Sequence[Any], Stage]:
+        assert self.reader is not None
+        (stage,) = self.reader.list_stages(options.max_tokens)
+        return self.reader.open(batch, range(count), [stage]), stage
+
+    def _scales(self, options: SpanOptions) -> Sequence[int]:
+        """Sizes of the spans to show, by default those of all windows."""
+        return options.scales or [window.size for window in self.windows]
 
     def _choose_spans(
-        self,
-        batch: LocalizedTexts,
-        located: Sequence[LocatedText],
-        probs: Tensor,
-        options: SpanOptions,
-    ) -> list[list[ShownSpan]]:
-        """The spans to show for each text."""
+        self, batch: LocalizedTexts, probs: Tensor, options: SpanOptions
+    ) -> list[ShownText]:
+        """The spans to show of each text."""
+        located, scales = batch.locate(), self._scales(options)
         labels = self._number_labels(options.labels, probs)
-        scales = options.scales or [window.size for window in self.windows]
         if options.max_tokens is not None and self.reader is None:
-            return [
+            spans = [
                 show_best_spans(text, explained, options.max_tokens, scales)
                 for text, explained in zip(located, labels.tolist(), strict=True)
             ]
-        evidence, windows = self._list_candidates(batch, located, scales)
-        return show_top_spans(
-            located, evidence, windows, labels, options.top_k, options.iou_threshold
-        )
+        else:
+            candidates = batch.list_candidates(scales)
+            limits = options.top_k, options.iou_threshold
+            spans = show_top_spans(located, *candidates, labels, *limits)
+        return [ShownText.of(*each) for each in zip(located, spans, strict=True)]
 
-    def _list_candidates(
-        self, batch: LocalizedTexts, located: Sequence[LocatedText], scales: Sequence[int]
-    ) -> tuple[Sequence[Tensor], Sequence[Window]]:
-        """Evidence and sizes of the spans to choose from: windows of the model, or passages."""
-        if set(scales) - {window.size for window in self.windows}:
-            return sum_passages(located, sorted(set(scales)), batch.logits.device)
-        branches = [i for i, window in enumerate(self.windows) if window.size in scales]
-        return [batch.evidence[i] for i in branches], [self.windows[i] for i in branches]
-
-    def _describe(self, probs: Tensor, shown: ShownText) -> dict[str, Any]:
-        """The answer of the localizer alone."""
-        score, label = probs.max(dim=-1)
+    def _answer(self, probs: Tensor, shown: ShownText, verdict: Verdict) -> dict[str, Any]:
+        """The answer for one text."""
         spans = [
             _describe_span(
                 shown.located, span, self.labels[span.label], float(shown.whole[span.label])
@@ -210,30 +203,14 @@ class SpanLocalizationPipeline(LocalizationPipeline):
             for span in shown.spans
         ]
         covered = merge_spans([(span["start"], span["end"]) for span in spans])
-        return {
-            "label": self.labels[int(label)],
-            "score": float(score),
+        num_covered = sum(end - start for start, end in covered)
+        answer = {
+            **self._name(probs),
             "spans": spans,
-            "coverage": sum(end - start for start, end in covered)
-            / max(1, len(shown.located.words.text)),
-            "cost": {"localizer_tokens": shown.num_tokens},
+            "coverage": num_covered / max(1, len(shown.located.words.text)),
+            "cost": {"localizer_tokens": shown.num_tokens, **verdict.cost},
         }
-
-    def _read(
-        self, located: Sequence[LocatedText], results: Sequence[dict[str, Any]], max_tokens: int
-    ) -> None:
-        """Add to each answer what the classifier says of the text's selected spans."""
-        readings = self.reader.read(located, max_tokens, self.localizer.reading_scales)
-        for result, reading in zip(results, readings, strict=True):
-            by = reading if reading["text"] else result
-            result["classifier"] = {
-                "label": by["label"],
-                "score": by["score"],
-                "stage": int(bool(reading["text"])),
-                "text": reading["text"],
-            }
-            result["cost"]["classifier_tokens"] = reading["tokens"]
-            result["cost"]["full_tokens"] = reading["full_tokens"]
+        return answer if verdict.classifier is None else answer | {"classifier": verdict.classifier}
 
 
 def _describe_span(

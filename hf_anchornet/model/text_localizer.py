@@ -1,4 +1,4 @@
-"""A text localizer at work: logits and evidence of a batch of texts, their words located."""
+"""A text localizer ready for inference: logits and evidence of a batch of texts, by word."""
 
 from collections.abc import Sequence
 from os import PathLike
@@ -22,7 +22,7 @@ from .classifier import is_multi_label
 from .costs import ShapeCosts
 from .geometry import Window, show_evidence
 from .loading import load_processor
-from .text_spans import locate_texts
+from .text_spans import attribute_tokens, locate_texts, sum_passages
 from .text_words import LocatedText, encodable
 
 Offsets = Sequence[tuple[int, int]] | NDArray[np.int64]
@@ -30,14 +30,14 @@ Offsets = Sequence[tuple[int, int]] | NDArray[np.int64]
 
 
 class LocalizedTexts:
-    """A batch of texts and what a localizer says about them.
+    """A batch of texts with their logits and evidence.
 
     Args:
         texts: The original texts.
         offsets: Of each text.
         evidence: As it is shown, one tensor a branch: (batch, positions, labels).
         logits: (batch, labels).
-        localizer: Who says so.
+        localizer: The localizer that produced this batch.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class LocalizedTexts:
         self._located: dict[int, LocatedText] = {}
 
     def locate(self, rows: Sequence[int] | None = None) -> list[LocatedText]:
-        """The texts of these rows (default: all) with what all windows put on their words."""
+        """The texts of these rows (default: all) with the attribution of their words."""
         rows = range(len(self.texts)) if rows is None else rows
         missing = [row for row in rows if row not in self._located]
         if missing:
@@ -69,8 +69,24 @@ class LocalizedTexts:
             self._located.update(zip(missing, located, strict=True))
         return [self._located[row] for row in rows]
 
+    def list_candidates(self, scales: Sequence[int]) -> tuple[Sequence[Tensor], Sequence[Window]]:
+        """Evidence, one tensor a size, and windows to choose spans from.
+
+        Args:
+            scales: Sizes of the spans, in tokens: windows of the model or, if one of them is not,
+                passages of any size.
+        """
+        windows = self.localizer.windows
+        if set(scales) - {window.size for window in windows}:
+            device = self.logits.device
+            lengths = torch.tensor([len(tokens) for tokens in self.offsets], device=device)
+            attribution = attribute_tokens(self.evidence, windows, lengths, int(lengths.max()))
+            return sum_passages(attribution, lengths, sorted(set(scales)))
+        branches = [i for i, window in enumerate(windows) if window.size in scales]
+        return [self.evidence[i] for i in branches], [windows[i] for i in branches]
+
     def multiply_adds(self) -> list[int]:
-        """What the localizer computed for each text alone, padding left out."""
+        """Multiply-adds of the localizer for each text alone, without padding."""
         return [self.localizer.costs.count_tokens(len(tokens)) for tokens in self.offsets]
 
 
@@ -80,11 +96,11 @@ class TextLocalizer:
     Args:
         model: An `AnchorNetTextForSequenceClassification`.
         tokenizer: The fast tokenizer that it was trained with.
-        backend: What computes: "eager", "compile" or "onnx"; see `make_network`.
+        backend: Runtime: "eager", "compile" or "onnx"; see `make_network`.
 
     Raises:
         ImportError: if the extra `onnx` is needed and not installed.
-        ValueError: if there is no such backend or it cannot run the model.
+        ValueError: if `backend` is unknown or cannot run the model.
     """
 
     def __init__(
@@ -111,7 +127,7 @@ class TextLocalizer:
         return cls(model.to(device or "cpu"), tokenizer, backend)
 
     def save_pretrained(self, folder: str | PathLike[str], **kwargs: Any) -> None:
-        """Write the model and its tokenizer."""
+        """Save the model and its tokenizer."""
         self.model.save_pretrained(folder, **kwargs)
         self.tokenizer.save_pretrained(folder)
 
@@ -119,7 +135,7 @@ class TextLocalizer:
         """The text itself.
 
         Raises:
-            TypeError: if it is none, naming it by `name`.
+            TypeError: if it is not a string; the message calls it `name`.
         """
         if not isinstance(item, str):
             raise TypeError(
@@ -129,12 +145,12 @@ class TextLocalizer:
         return item
 
     def measure(self, text: str) -> int:
-        """How long a text is: those of a batch should be alike."""
+        """The length of a text: those of a batch should be alike."""
         return len(text)
 
     @property
     def unknown_token_id(self) -> int:
-        """The token that says nothing: the unknown one or, without such a one, that of padding."""
+        """The token without meaning: the unknown token or, if there is none, the padding token."""
         unknown = self.tokenizer.unk_token_id
         return cast(int, self.tokenizer.pad_token_id if unknown is None else unknown)
 
@@ -150,28 +166,29 @@ class TextLocalizer:
         return encoded
 
     def read(self, texts: Sequence[str]) -> LocalizedTexts:
-        """What the localizer says of texts of any length, at least one."""
+        """The localized batch of texts of any length, at least one."""
         encoded = self.tokenize(texts)
-        # Padded here: the tokenizer is slow to make tensors of offsets.
-        rows = [torch.tensor(ids, dtype=torch.long) for ids in encoded["input_ids"]]
-        ids = pad_sequence(rows, batch_first=True)  # (batch, tokens)
-        lengths = torch.tensor([len(row) for row in rows])
-        mask = torch.arange(ids.shape[1]) < lengths[:, None]
-        device = self.model.device
-        return self.read_tokens(texts, encoded["offset_mapping"], ids.to(device), mask.to(device))
+        return self.read_tokens(texts, encoded["input_ids"], encoded["offset_mapping"])
 
     @torch.no_grad()
     def read_tokens(
-        self, texts: Sequence[str], offsets: Sequence[Offsets], ids: Tensor, mask: Tensor
+        self,
+        texts: Sequence[str],
+        ids: Sequence[Sequence[int]] | Sequence[NDArray[np.int64]],
+        offsets: Sequence[Offsets],
     ) -> LocalizedTexts:
-        """What the localizer says of texts that are tokenized already.
+        """The localized batch of texts that are tokenized already.
 
         Args:
             texts: The original texts.
+            ids: Token ids of each text.
             offsets: Of each text.
-            ids: (batch, tokens), int64.
-            mask: (batch, tokens), True or 1 = a token.
         """
-        output = self.network(ids, mask, output_evidence=True)
+        rows = [torch.as_tensor(row, dtype=torch.long) for row in ids]
+        tokens = pad_sequence(rows, batch_first=True)  # (batch, tokens)
+        lengths = torch.tensor([len(row) for row in rows])
+        mask = torch.arange(tokens.shape[1]) < lengths[:, None]
+        device = self.model.device
+        output = self.network(tokens.to(device), mask.to(device), output_evidence=True)
         evidence = show_evidence(output.evidence, is_multi_label(self.model))
         return LocalizedTexts(texts, offsets, evidence, output.logits, self)

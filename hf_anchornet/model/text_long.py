@@ -1,4 +1,4 @@
-"""A text of any length at constant memory: read block by block, the same result as in one piece."""
+"""Texts of any length at constant memory, read block by block with the result of one piece."""
 
 import math
 from array import array
@@ -16,14 +16,14 @@ from .geometry import Window, show_evidence
 from .selection import PatchPool
 from .text_cuts import cut_text
 from .text_localizer import TextLocalizer
-from .text_spans import ShownText, attribute_tokens, show_windows
+from .text_spans import ShownText, attribute_tokens, show_windows, sum_passages
 from .text_words import LocatedText
 
 LONG_TEXT_CHARACTERS = 2**16
 """Longer texts are read block by block."""
 
 BLOCK_CHARACTERS = 2**14
-"""Least characters of a block, but for the last."""
+"""Fewest characters of a block, except the last."""
 
 LENGTH_STEP = 512
 
@@ -38,21 +38,22 @@ class Block(NamedTuple):
 
 
 class LongText:
-    """A text of any length and what a localizer says about it, never all at once in memory.
+    """A localized text of any length, never all at once in memory.
 
-    Evidence of a window depends on its tokens alone, so a block that is read with the tokens
-    around it, as many as the largest window has less one, gives the evidence of the whole text.
-    What is kept of the whole is the text, 2 or 4 bytes a token and 4 numbers a block.
+    The evidence of a window depends on its tokens alone. So a block that is read together with
+    the tokens around it (one fewer than the largest window holds, on either side) has the evidence
+    that it has in the whole text. Kept in memory: the text, 2 or 4 bytes a token and 4 numbers a
+    block.
 
     Args:
         text: The text.
-        localizer: Who reads it.
-        block_characters: Least characters of a block, but for the last.
+        localizer: The localizer that reads it.
+        block_characters: Fewest characters of a block, except the last.
 
     Attributes:
         text: The text.
         ids: (tokens,), integers of 2 bytes, or 4 for a vocabulary above 65,536.
-        blocks: Its blocks, in reading order; none without a token.
+        blocks: Its blocks, in reading order; empty if the text has no token.
         logits: (1, labels).
     """
 
@@ -71,7 +72,7 @@ class LongText:
             return ids
 
         bounds = cut_text(self.text, size, tokenize)
-        # Two bytes a token where they are enough, and no second copy.
+        # Two bytes a token if they suffice, and no second copy.
         known, blocks = array("H" if len(self.localizer.tokenizer) <= 2**16 else "i"), []
         for start, end in pairwise(bounds):
             (ids,) = tokenize([self.text[start:end]])
@@ -96,7 +97,7 @@ class LongText:
 
     @torch.no_grad()
     def weigh(self, block: Block, beyond: int) -> tuple[list[Tensor], int]:
-        """Evidence of every window that touches a block or `beyond` tokens behind it.
+        """Evidence of every window that touches a block or the `beyond` tokens after it.
 
         Returns:
             One tensor a branch, (1, positions, labels), and the token where position 0 starts.
@@ -105,12 +106,12 @@ class LongText:
         stride = math.lcm(*(window.stride for window in self.windows))
         low = max(0, block.first - largest + 1) // stride * stride
         ids = self.ids[low : block.last + beyond + largest - 1]
-        # Padded to few lengths: oneDNN keeps what it prepared for each, up to 100 kB.
+        # Padded to few lengths: oneDNN caches up to 100 kB for each.
         given = np.zeros((2, 1, -(-len(ids) // LENGTH_STEP) * LENGTH_STEP), dtype=np.int64)
         given[0, 0, : len(ids)], given[1, 0, : len(ids)] = ids, 1
         tokens, mask = torch.from_numpy(given).to(self.localizer.model.device)
         output = self.localizer.network(tokens, mask, output_evidence=True)
-        # The network takes a block for a whole text: a window's share is one of its positions.
+        # The network takes the block for a whole text and divides by its number of positions.
         evidence = [
             branch * (int(counted.sum()) / max(1, window.num_positions(len(self.ids))))
             for branch, counted, window in zip(
@@ -122,7 +123,7 @@ class LongText:
     def _attribute(self, block: Block, beyond: int) -> tuple[list[Tensor], int, Tensor]:
         """Shown evidence as `weigh`, and the attribution of the tokens from the block's first.
 
-        The last is (tokens, labels), float64; that of `beyond` tokens behind the block is whole.
+        The last is (tokens, labels), float64, and complete for the `beyond` tokens after the block.
         """
         evidence, low = self.weigh(block, beyond)
         evidence = show_evidence(evidence, is_multi_label(self.localizer.model))
@@ -133,7 +134,7 @@ class LongText:
         return evidence, low, tokens[block.first - low : count]
 
     def locate(self, block: Block) -> LocatedText:
-        """A block with what all windows put on its words; its characters are those of the text."""
+        """A block with the attribution of its words; offsets are those of the whole text."""
         return self._place(block, self._attribute(block, 0)[2])
 
     def _place(self, block: Block, attribution: Tensor) -> LocatedText:
@@ -145,15 +146,15 @@ class LongText:
     def choose(
         self, labels: Sequence[int], scales: Sequence[int], top_k: int
     ) -> tuple[list[PatchPool], NDArray[np.float64]]:
-        """The windows that the best `top_k` for each label are among, and the absolute evidence.
+        """Enough windows to hold the best `top_k` for each label, and the absolute attribution.
 
         Args:
             labels: Indices of the labels to explain.
-            scales: Sizes of the spans, in tokens: windows of the model or, if one is not, passages.
+            scales: Sizes of the spans, in tokens; if one is not a window of the model, of passages.
             top_k: Number of spans for each label.
 
         Returns:
-            A pool a label, and the absolute attribution of all words, (labels of the model,).
+            One pool a label, and the absolute attribution of all words, (labels of the model,).
         """
         sizes = {window.size for window in self.windows}
         passages = [] if sizes.issuperset(scales) else [Window(n, 1) for n in sorted(set(scales))]
@@ -167,7 +168,7 @@ class LongText:
             count = block.last - block.first
             whole += np.abs(self._place(block, tokens[:count]).attribution).sum(axis=0)
             candidates = (
-                _sum_passages(tokens, passages, count, block.first)
+                _list_passages(tokens, passages, count, block.first)
                 if passages
                 else _list_windows([evidence[i][0] for i in branches], windows, low, block)
             )
@@ -213,10 +214,10 @@ class LongText:
         return ShownText(located, spans, whole, len(self.ids))
 
     def _gather(self, bounds: Sequence[Tensor]) -> tuple[LocatedText, list[Tensor]]:
-        """The blocks that hold these spans as if they were all, and the spans in their tokens.
+        """The blocks that hold these spans, joined, and the spans in tokens of the joined blocks.
 
         Args:
-            bounds: Of each label (spans, 2), int64, tokens `[start, end)` of the text.
+            bounds: For each label (spans, 2), int64, tokens `[start, end)` of the text.
         """
         firsts = torch.tensor([block.first for block in self.blocks])
         needed: set[int] = set()
@@ -249,13 +250,12 @@ def _list_windows(
         yield branch[owned], starts[owned]
 
 
-def _sum_passages(
+def _list_passages(
     tokens: Tensor, passages: Sequence[Window], count: int, first: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """As `_list_windows`, of passages of any size that start in the first `count` tokens."""
-    sums = torch.nn.functional.pad(tokens.cumsum(dim=0), (0, 0, 1, 0))  # one more than tokens
-    for passage in passages:
+    """As `_list_windows`, for passages of any size that start in the first `count` tokens."""
+    lengths = torch.tensor([len(tokens)], device=tokens.device)
+    sums, _ = sum_passages(tokens[None], lengths, [passage.size for passage in passages])
+    for branch, passage in zip(sums, passages, strict=True):
         inside = min(count, max(int(first == 0), len(tokens) - passage.size + 1))
-        low = torch.arange(inside, device=tokens.device)
-        high = (low + passage.size).clamp(max=len(tokens))
-        yield sums[high] - sums[low], low + first
+        yield branch[0, :inside], torch.arange(inside, device=tokens.device) + first

@@ -1,9 +1,9 @@
 """A classifier that reads the selected spans of a text as one shorter text."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
-from os import PathLike
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -12,27 +12,24 @@ from torch import Tensor
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
+    BatchEncoding,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     TextClassificationPipeline,
 )
 
-from .backend import EAGER, make_network
+from .backend import EAGER
 from .cascade_rule import FULL, Stage
-from .classifier import (
-    Classifier,
-    ClassifierKind,
-    count_readable_tokens,
-    load_classifier,
-    name_predictions,
-)
+from .classifier import ClassifierKind, count_readable_tokens
 from .costs import ShapeCosts
+from .localizer import register_modality
+from .reader import Reader, Reading
 from .text_budget import select_best_spans
-from .text_localizer import LocalizedTexts
+from .text_localizer import LocalizedTexts, TextLocalizer
 from .text_words import LocatedText, Span, Words, count_tokens, encodable
 
 DEFAULT_MAX_TOKENS = 64
-"""The most tokens that a classifier reads, unless it is said."""
+"""The most tokens that a classifier reads by default."""
 
 TEXT_CLASSIFIER = ClassifierKind(
     "text-classification",
@@ -47,16 +44,16 @@ TEXT_CLASSIFIER = ClassifierKind(
 def select_readable_spans(
     located: LocatedText, costs: NDArray[np.int64], budget: int, scales: Sequence[int]
 ) -> list[Span]:
-    """The spans that a classifier should read, under a budget: ranges of words.
+    """The spans that a classifier should read under a budget, as ranges of words.
 
-    A word is worth its largest absolute attribution over the labels, so that what speaks against
-    a label travels too. Where no span of these scales fits, single tokens are chosen.
+    The value of a word is its largest absolute attribution over the labels, so that evidence
+    against a label is read too. If no span of these scales fits, single tokens are chosen.
 
     Args:
-        located: The text and what the localizer says about it.
+        located: The localized text.
         costs: (words,), int64, the classifier's tokens of each word.
         budget: The classifier's tokens to spend.
-        scales: Sizes of the candidate spans, in the localizer's tokens.
+        scales: Sizes of the candidate spans, in tokens of the localizer.
     """
     values = located.strength
     return select_best_spans(located.spans(scales), values, costs, budget) or select_best_spans(
@@ -65,18 +62,18 @@ def select_readable_spans(
 
 
 def join_spans(words: Words, spans: Sequence[Span], between: str = " ") -> str:
-    """The text of the spans in reading order, by default with one blank between them."""
+    """The text of the spans in reading order, joined by `between`."""
     cuts = [words.span(*span) for span in spans]
     return between.join(words.text[start:end] for start, end in cuts)
 
 
 class ReadableText(NamedTuple):
-    """A text for a classifier to read, part by part.
+    """A text opened for reading.
 
     Attributes:
-        located: The text and what the localizer says about it.
+        located: The localized text.
         costs: (words,), int64, the classifier's tokens of each word.
-        scales: Sizes of the candidate spans, in the localizer's tokens.
+        scales: Sizes of the candidate spans, in tokens of the localizer.
     """
 
     located: LocatedText
@@ -84,21 +81,29 @@ class ReadableText(NamedTuple):
     scales: Sequence[int]
 
 
-class SpanReader:
-    """Any transformers text classifier, made to read spans instead of the whole text.
+@dataclass(frozen=True)
+class TextPiece:
+    """A text for the classifier to read, and its encoding with special tokens."""
 
-    Args:
-        model: A sequence classification model.
-        tokenizer: Its fast tokenizer.
-        full_size: Tokens that a full text is cut to; default: what the model can read.
-        backend: What computes: "eager", "compile" or "onnx"; see `make_network`.
-        subfolder: Where in its folder or repository the model is.
+    text: str
+    encoding: BatchEncoding = field(compare=False, repr=False)
+
+    @property
+    def size(self) -> int:
+        """Number of tokens, special tokens included."""
+        return len(self.encoding["input_ids"])
+
+
+class SpanReader(Reader):
+    """Any transformers text classifier, reading selected spans instead of the whole text.
+
+    See `Reader`; the processor is a fast tokenizer.
 
     Raises:
-        ImportError: if the extra `onnx` is needed and not installed.
-        ValueError: if the tokenizer is not a fast one, if there is no such backend or if it cannot
-            run the model.
+        ValueError: if the tokenizer is not a fast one.
     """
+
+    kind: ClassVar[ClassifierKind] = TEXT_CLASSIFIER
 
     def __init__(
         self,
@@ -113,49 +118,40 @@ class SpanReader:
                 f"`classifier` must have a fast tokenizer, got {type(tokenizer).__name__}; convert "
                 "it or choose a checkpoint with a tokenizer.json."
             )
-        self.model = model.eval()
-        self.network = make_network(model, backend, subfolder)
         self.tokenizer = tokenizer
         self.num_special_tokens = tokenizer.num_special_tokens_to_add()
-        self.full_size = full_size
-        self.costs = ShapeCosts(model, torch.long, count_readable_tokens(model, tokenizer))
+        self.readable_tokens = count_readable_tokens(model, tokenizer)
+        super().__init__(model, tokenizer, full_size, backend, subfolder)
 
-    @classmethod
-    def load(
-        cls,
-        classifier: Classifier,
-        device: torch.device | None = None,
-        subfolder: str = "",
-        full_size: int | None = None,
-        backend: str = EAGER,
-        **hub: Any,
-    ) -> "SpanReader":
-        """Take a classifier in any of its forms; see `load_classifier` and the class."""
-        loaded = load_classifier(classifier, TEXT_CLASSIFIER, device, subfolder, **hub)
-        return cls(*loaded, full_size, backend, subfolder)
+    def _make_costs(self) -> ShapeCosts:
+        return ShapeCosts(self.model, torch.long, self.readable_tokens)
 
     @cached_property
     def most_tokens(self) -> int:
-        """The most tokens of a full text that the classifier reads, special ones included."""
-        readable = count_readable_tokens(self.model, self.tokenizer)
-        return min(self.full_size or readable, readable)
+        """The most tokens of a full text that the classifier reads, special tokens included."""
+        return min(self.full_size or self.readable_tokens, self.readable_tokens)
 
     def count(self, words: Words) -> NDArray[np.int64]:
         """The classifier's tokens of each word: (words,), int64."""
-        encoded = self._encode(words.text, return_offsets_mapping=True)
+        encoded = self._encode(words.text, add_special_tokens=False, return_offsets_mapping=True)
         offsets = np.array(encoded["offset_mapping"], dtype=np.int64).reshape(-1, 2)
         return count_tokens(words, offsets[:, 1])
 
     def check_budget(self, max_tokens: int) -> None:
-        """Check that `max_tokens` leaves room for text.
+        """Check that the classifier can read `max_tokens`, and that they leave room for text.
 
         Raises:
-            ValueError: if it does not.
+            ValueError: if it cannot or they do not.
         """
         if max_tokens <= self.num_special_tokens:
             raise ValueError(
                 f"`max_tokens` must be at least {self.num_special_tokens + 1} for this classifier, "
                 f"got {max_tokens}; {self.num_special_tokens} special tokens go with every text."
+            )
+        if max_tokens > self.readable_tokens:
+            raise ValueError(
+                f"`max_tokens` must be at most {self.readable_tokens} for this classifier, got "
+                f"{max_tokens}; it reads no longer text: lower it or choose another classifier."
             )
 
     def select(
@@ -168,67 +164,35 @@ class SpanReader:
         """Spans whose joined text has at most `max_tokens` tokens, special tokens included.
 
         Args:
-            located: The text and what the localizer says about it.
+            located: The localized text.
             costs: (words,), int64, from `count`.
             max_tokens: The most tokens that the classifier may read; see `check_budget`.
-            scales: Sizes of the candidate spans, in the localizer's tokens.
+            scales: Sizes of the candidate spans, in tokens of the localizer.
         """
-        limit = budget = max_tokens - self.num_special_tokens
+        return self._fit(ReadableText(located, costs, scales), max_tokens)[0]
+
+    def _fit(self, view: ReadableText, max_tokens: int) -> tuple[list[Span], TextPiece]:
+        """The best spans under a budget, and the text that they make."""
+        budget = max_tokens - self.num_special_tokens
         while True:
-            spans = select_readable_spans(located, costs, budget, scales)
-            # A word can cost more alone than in its sentence (byte-level BPE): measure, retry.
-            excess = len(self._encode(join_spans(located.words, spans))["input_ids"]) - limit
-            if excess <= 0:
-                return spans
-            budget -= excess
+            spans = select_readable_spans(view.located, view.costs, budget, view.scales)
+            piece = self.make_piece(join_spans(view.located.words, spans))
+            # A word can cost more alone than in its sentence (byte-level BPE): measure and retry.
+            if not spans or piece.size <= max_tokens:
+                return spans, piece
+            budget -= piece.size - max_tokens
 
-    def read(
-        self, located: Sequence[LocatedText], max_tokens: int, scales: Sequence[int]
-    ) -> list[dict[str, Any]]:
-        """What the classifier says of the selected spans of each text.
-
-        Args:
-            located: The texts and what the localizer says about them.
-            max_tokens: The most tokens that the classifier may read; see `check_budget`.
-            scales: Sizes of the candidate spans, in the localizer's tokens.
-
-        Returns:
-            For each text a dict: the `text` of the spans, the `tokens` read and the `full_tokens`
-            that the whole text would take; unless `text` is empty, also `label` and `score`.
-        """
-        readings: list[dict[str, Any]] = []
-        for text in located:
-            costs = self.count(text.words)
-            chosen = join_spans(text.words, self.select(text, costs, max_tokens, scales))
-            readable = len(self._encode(chosen)["input_ids"]) > 0
-            full_tokens = int(costs.sum()) + self.num_special_tokens
-            readings.append(
-                {"text": chosen if readable else "", "tokens": 0, "full_tokens": full_tokens}
-            )
-        read = [reading for reading in readings if reading["text"]]
-        answers = self.classify([reading["text"] for reading in read]) if read else []
-        for reading, answer in zip(read, answers, strict=True):
-            reading.update(answer)
-        return readings
-
-    def classify(self, texts: Sequence[str]) -> list[dict[str, Any]]:
-        """Label, score and number of tokens read of each text, special tokens included.
-
-        Args:
-            texts: At least one; none without a token.
-        """
-        logits, tokens = self._compute(texts)
-        answers = name_predictions(self.model, logits)
-        return [answer | {"tokens": count} for answer, count in zip(answers, tokens, strict=True)]
-
-    # What a cascade asks of a reader.
+    def make_piece(self, text: str, max_length: int | None = None) -> TextPiece:
+        """A piece of this text, truncated to `max_length` tokens (default: not truncated)."""
+        encoded = self._encode(text, truncation=max_length is not None, max_length=max_length)
+        return TextPiece(text, encoded)
 
     def list_stages(self, max_tokens: int | None) -> list[Stage]:
-        """All the tokens at once; `None`: the default."""
-        return [max_tokens or DEFAULT_MAX_TOKENS]
+        """One stage that reads all the tokens; `None` means the default."""
+        return [max_tokens or min(DEFAULT_MAX_TOKENS, self.readable_tokens)]
 
     def check_stages(self, stages: Sequence[Stage]) -> None:
-        """Check that each budget leaves room for text; see `check_budget`."""
+        """Check each budget; see `check_budget`."""
         for stage in stages:
             if stage != FULL:
                 self.check_budget(int(stage))
@@ -236,61 +200,65 @@ class SpanReader:
     def open(
         self, batch: LocalizedTexts, rows: Sequence[int], stages: Sequence[Stage]
     ) -> list[ReadableText]:
-        """Some texts of a batch, ready for `cut` at any of the stages."""
+        """Views of some texts of a batch."""
         scales = batch.localizer.reading_scales
         return [
             ReadableText(located, self.count(located.words), scales)
             for located in batch.locate(rows)
         ]
 
-    def cut(self, view: ReadableText, stage: Stage) -> list[str]:
-        """What there is to read of a text at a stage: one piece, or none without a token."""
-        words = view.located.words
+    def cut(self, view: ReadableText, stage: Stage) -> list[TextPiece]:
+        """One piece, or an empty list if the text has no token to read."""
         if stage == FULL:
+            words = view.located.words
             spans = [(0, len(words))] if view.costs.sum() else []
+            piece = self.make_piece(join_spans(words, spans), self.most_tokens)
         else:
-            spans = self.select(view.located, view.costs, int(stage), view.scales)
-        text = join_spans(words, spans)
-        return [text] if self._encode(text)["input_ids"] else []
-
-    def compute_pieces(
-        self, pieces: Sequence[tuple[ReadableText, str]]
-    ) -> tuple[Tensor, list[int]]:
-        """Logits of pieces, (pieces, labels), and the number of tokens of each."""
-        return self._compute([text for _, text in pieces], self.most_tokens)
-
-    def count_multiply_adds(self, size: int) -> int:
-        """What the classifier computes for a piece of so many tokens."""
-        return self.costs.count_tokens(size)
-
-    def full_multiply_adds(self, texts: Sequence[str]) -> list[int]:
-        """What the classifier would compute for each full text, cut to what it reads."""
-        encoded = self.tokenizer(
-            [encodable(text) for text in texts], truncation=True, max_length=self.most_tokens
-        )
-        return [self.costs.count_tokens(len(ids)) for ids in encoded["input_ids"]]
+            _, piece = self._fit(view, int(stage))
+        return [piece] if piece.size > self.num_special_tokens else []
 
     @torch.no_grad()
-    def _compute(
-        self, texts: Sequence[str], max_length: int | None = None
+    def compute_pieces(
+        self, pieces: Sequence[tuple[ReadableText | None, TextPiece]]
     ) -> tuple[Tensor, list[int]]:
-        """Logits, (texts, labels), and the number of tokens read of each text."""
-        inputs = self.tokenizer(
-            [encodable(text) for text in texts],
-            padding=True,
-            truncation=max_length is not None,
-            max_length=max_length,
-            return_tensors="pt",
-        )
-        tokens = inputs["attention_mask"].sum(dim=1).tolist()
-        return self.network(**inputs.to(self.model.device)).logits, tokens
+        """Logits, (pieces, labels), and the number of tokens of each piece."""
+        encodings = [piece.encoding for _, piece in pieces]
+        inputs = self.tokenizer.pad(encodings, return_tensors="pt")
+        logits: Tensor = self.network(**inputs.to(self.model.device)).logits
+        return logits, [piece.size for _, piece in pieces]
 
-    def save_pretrained(self, folder: str | PathLike[str], **kwargs: Any) -> None:
-        """Write the model and its tokenizer."""
-        self.model.save_pretrained(folder, **kwargs)
-        self.tokenizer.save_pretrained(folder)
+    def count_multiply_adds(self, size: int) -> int:
+        """Multiply-adds of the classifier for a piece of `size` tokens."""
+        return self.costs.count_tokens(size)
 
-    def _encode(self, text: str, **kwargs: Any) -> Any:
-        return self.tokenizer(
-            encodable(text), add_special_tokens=False, truncation=False, verbose=False, **kwargs
+    def full_multiply_adds(
+        self, sources: Sequence[str], views: Sequence[ReadableText | None]
+    ) -> list[int]:
+        """Multiply-adds of the classifier for each full text, truncated to what it reads."""
+        unread = [text for text, view in zip(sources, views, strict=True) if view is None]
+        counted = iter(self._encode(unread)["input_ids"] if unread else [])
+        lengths = [
+            len(next(counted)) if view is None else int(view.costs.sum()) + self.num_special_tokens
+            for view in views
+        ]
+        return [self.costs.count_tokens(min(length, self.most_tokens)) for length in lengths]
+
+    def describe_pieces(self, pieces: Sequence[TextPiece]) -> dict[str, Any]:
+        """The text that was read."""
+        return {"text": "".join(piece.text for piece in pieces)}
+
+    def describe_cost(self, reading: Reading, view: ReadableText) -> dict[str, Any]:
+        """Tokens that were read, and tokens of the full text."""
+        full_tokens = int(view.costs.sum()) + self.num_special_tokens
+        return {"classifier_tokens": sum(reading.sizes), "full_tokens": full_tokens}
+
+    def _encode(self, text: str | Sequence[str], **options: Any) -> BatchEncoding:
+        """The encoding of a text or of several, not truncated unless `options` say so."""
+        texts = encodable(text) if isinstance(text, str) else [encodable(one) for one in text]
+        encoded: BatchEncoding = self.tokenizer(
+            texts, **{"truncation": False, "verbose": False} | options
         )
+        return encoded
+
+
+register_modality("anchornet_text", TextLocalizer, SpanReader)

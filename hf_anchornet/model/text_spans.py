@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from .geometry import Window, spread_evidence
 from .selection import join_branches, list_windows, select_top_patches
@@ -143,31 +142,26 @@ def show_windows(
 
 
 def sum_passages(
-    located: Sequence[LocatedText], sizes: Sequence[int], device: torch.device
+    attribution: Tensor, lengths: Tensor, sizes: Sequence[int]
 ) -> tuple[list[Tensor], list[Window]]:
-    """Passages of any size as if they were windows: their evidence is all that lies on them.
-
-    A passage holds whole windows and parts of windows; of the latter it gets the part that the
-    attribution puts on its tokens.
+    """Passages of any size as if they were windows; their evidence is the attribution in them.
 
     Args:
-        located: The texts.
+        attribution: (batch, tokens, labels), float64, from `attribute_tokens`.
+        lengths: (batch,), int64, tokens of each text.
         sizes: Sizes of the passages, in tokens; a shorter text is one passage.
-        device: Where to put the evidence.
 
     Returns:
         Evidence and windows as `show_top_spans` takes them, one a size: (batch, positions,
-        labels), float64; 0 where a passage would hang over the end of its text.
+        labels), float64; 0 where a passage would extend beyond the end of its text.
     """
-    tokens = pad_sequence([torch.from_numpy(text.tokens) for text in located], batch_first=True)
-    lengths = torch.tensor([len(text.starts) for text in located])
-    sums = torch.nn.functional.pad(tokens.cumsum(dim=1), (0, 0, 1, 0))  # one more than tokens
-    evidence = []
+    sums = torch.nn.functional.pad(attribution.cumsum(dim=1), (0, 0, 1, 0))  # one more than tokens
+    tokens, evidence = attribution.shape[1], []
     for size in sizes:
-        low = torch.arange(max(1, tokens.shape[1] - size + 1))
+        low = torch.arange(max(1, tokens - size + 1), device=attribution.device)
         inside = low <= (lengths[:, None] - size).clamp(min=0)  # (batch, positions)
-        high = (low + size).clamp(max=tokens.shape[1])
-        evidence.append(((sums[:, high] - sums[:, low]) * inside[..., None]).to(device))
+        high = (low + size).clamp(max=tokens)
+        evidence.append((sums[:, high] - sums[:, low]) * inside[..., None])
     return evidence, [Window(size, 1) for size in sizes]
 
 

@@ -10,7 +10,7 @@ import torch
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from transformers import AutoConfig
 
-from hf_anchornet.model.cascade import CASCADE_FILE
+from hf_anchornet.model.cascade_file import CASCADE_FILE
 from hf_anchornet.model.modeling_anchornet_image import AnchorNetForImageClassification
 from hf_anchornet.model.modeling_anchornet_text import AnchorNetTextForSequenceClassification
 

@@ -6,8 +6,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from hf_anchornet.files import CHECKPOINTS_FOLDER
-from hf_anchornet.model.cascade import CASCADE_FILE, CLASSIFIER_FOLDER
-from hf_anchornet.model.cascade_file import read_cascade_file
+from hf_anchornet.model.cascade_file import CASCADE_FILE, CLASSIFIER_FOLDER, read_cascade_file
 from hf_anchornet.model.loading import find_fault
 
 from .half_precision import find_classes

@@ -10,7 +10,7 @@ from typing import Any
 
 from transformers.dynamic_module_utils import get_relative_import_files
 
-from hf_anchornet.model.cascade import CASCADE_FILE, CLASSIFIER_FOLDER
+from hf_anchornet.model.cascade_file import CASCADE_FILE, CLASSIFIER_FOLDER
 from hf_anchornet.model.configuration_anchornet import AnchorNetImageConfig, AnchorNetTextConfig
 from hf_anchornet.model.image_processing_anchornet import AnchorNetImageProcessor
 from hf_anchornet.model.modeling_anchornet_image import (

@@ -16,7 +16,7 @@ from hf_anchornet.model.backend import OnnxNetwork
 from hf_anchornet.model.cascade_rule import FULL
 from hf_anchornet.model.classifier import label_names
 from hf_anchornet.model.image_reader import PatchReader, ReadableImage
-from hf_anchornet.model.localizer import LOCALIZERS, load_localizer
+from hf_anchornet.model.localizer import is_localizer, load_localizer
 from hf_anchornet.model.text_reader import SpanReader
 
 
@@ -70,7 +70,7 @@ def measure_agreement(
 def _load(source: str | PathLike[str]) -> tuple[Any, Callable[[Sequence[Any]], Tensor], bool]:
     """What runs a model, a function from inputs to its logits, and whether it reads texts."""
     config = AutoConfig.from_pretrained(source)
-    if config.model_type in LOCALIZERS:
+    if is_localizer(source):
         localizer: Any = load_localizer(source)
         is_text = localizer.model.main_input_name == "input_ids"
         return localizer, lambda inputs: localizer.read(inputs).logits, is_text
@@ -85,7 +85,13 @@ def _load(source: str | PathLike[str]) -> tuple[Any, Callable[[Sequence[Any]], T
             False,
         )
     reader = SpanReader.load(source)
-    return reader, lambda texts: reader.compute_pieces([(None, text) for text in texts])[0], True
+    return reader, lambda texts: _rate_texts(reader, texts), True
+
+
+def _rate_texts(reader: SpanReader, texts: Sequence[str]) -> Tensor:
+    """Logits of full texts, (texts, labels), truncated to what the classifier reads."""
+    pieces = [(None, reader.make_piece(text, reader.most_tokens)) for text in texts]
+    return reader.compute_pieces(pieces)[0]
 
 
 def _rate_all(

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
 
-from hf_anchornet.model.cascade import CLASSIFIER_FOLDER
+from hf_anchornet.model.cascade_file import CLASSIFIER_FOLDER
 
 try:
     from httpx2 import TransportError

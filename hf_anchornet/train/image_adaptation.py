@@ -129,7 +129,7 @@ def choose_from_view(
                 if options.reading == "centre"
                 else select_random_boxes(size[None], side, 1, first_row + row)[0]
                 for row, (size, side) in enumerate(
-                    zip(view.located.sizes, ranked.scales[:, 0].tolist(), strict=True)
+                    zip(view.evidence.sizes, ranked.scales[:, 0].tolist(), strict=True)
                 )
             ]
         )

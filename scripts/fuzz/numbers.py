@@ -19,7 +19,7 @@ from hf_anchornet.model.geometry import (
     spread_over_pixels,
     valid_positions,
 )
-from hf_anchornet.model.image_boxes import LocatedImages
+from hf_anchornet.model.image_boxes import ImageEvidence
 from hf_anchornet.model.image_processing_anchornet import restore_boxes
 from hf_anchornet.model.selection import select_top_patches
 from hf_anchornet.model.text_budget import select_best_spans
@@ -196,7 +196,7 @@ def _check_budget(rng: np.random.Generator) -> None:
 class _Images(NamedTuple):
     """A batch of evidence and what was drawn for it."""
 
-    located: LocatedImages
+    evidence: ImageEvidence
     labels: torch.Tensor
 
 
@@ -204,11 +204,11 @@ def check_boxes(data: bytes) -> int:
     """Boxes of random evidence against maps of pixels, and their way back to the picture."""
     rng = np.random.default_rng(list(data))
     images = _draw_images(rng)
-    sizes = images.located.sizes
+    sizes = images.evidence.sizes
     top_k, limit = int(rng.integers(1, 6)), float(rng.choice([0, 0.3, 1]))
-    ranked = images.located.select(images.labels, top_k, limit)
+    ranked = images.evidence.select(top_k, limit, None, images.labels)
     boxes, filled = ranked.boxes.numpy(), ranked.filled.numpy()
-    maps = images.located.attribute(images.labels).numpy()
+    maps = images.evidence.attribute(images.labels).numpy()
     for row, rank in np.argwhere(filled):
         x0, y0, x1, y1 = boxes[row, rank]
         assert 0 <= x0 < x1 <= sizes[row, 1]
@@ -247,7 +247,7 @@ def _draw_images(rng: np.random.Generator) -> _Images:
         evidence.append(branch * mask[..., None])
         masks.append(mask)
     labels = torch.from_numpy(rng.integers(0, 2, len(sizes)))
-    return _Images(LocatedImages(evidence, masks, windows, sizes), labels)
+    return _Images(ImageEvidence(evidence, masks, windows, sizes), labels)
 
 
 def _check_restored(rng: np.random.Generator) -> int:

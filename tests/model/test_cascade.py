@@ -137,15 +137,17 @@ def test_without_a_stage_the_localizer_answers(case):
 
 def test_texts_are_read_under_a_growing_budget_then_in_full(text_cascade):
     (trace,) = text_cascade.follow([UNSURE])
-    first, second, third = trace.readings
-    assert len(first[0].split()) == 2
-    assert second == ["good bad good bad"]
-    assert third == [UNSURE]
+    (first,), (second,), (third,) = trace.readings
+    assert len(first.text.split()) == 2
+    assert second.text == "good bad good bad"
+    assert third.text == UNSURE
 
 
 def test_what_was_read_before_is_not_read_again(text_cascade):
     (trace,) = text_cascade.override([1.0, 1.0, 0.0]).follow(["a good film, a bad film"])
-    assert trace.readings == [["good bad"], ["good bad"]]
+    first, again = trace.readings
+    assert first == again
+    assert [piece.text for piece in first] == ["good bad"]
     assert len(trace.pieces) == 1
     assert trace.stage == 1
 
@@ -160,7 +162,7 @@ def test_a_blank_text_stays_at_stage_0(text_cascade, text):
 
 def test_a_text_without_evidence_is_read_in_full_only(text_cascade):
     (trace,) = text_cascade.follow(["the film"])
-    assert trace.readings == [[], [], ["the film"]]
+    assert [[piece.text for piece in pieces] for pieces in trace.readings] == [[], [], ["the film"]]
     assert trace.stage == 3
 
 
@@ -175,8 +177,9 @@ def test_a_full_text_is_cut_to_what_the_classifier_reads(text_cascade):
 def test_budgets_are_counted_in_the_classifiers_own_tokens(text_cascade):
     # The classifier's tokenizer adds [CLS] and [SEP]; of 4 tokens 2 are left for words.
     (trace,) = text_cascade.follow(["good bad good bad a film"])
-    ids = text_cascade.reader.tokenizer(trace.readings[0])["input_ids"]
-    assert [len(row) for row in ids] == [4]
+    texts = [piece.text for piece in trace.readings[0]]
+    ids = text_cascade.reader.tokenizer(texts)["input_ids"]
+    assert [len(row) for row in ids] == [piece.size for piece in trace.readings[0]] == [4]
 
 
 def test_each_patch_is_computed_once(image_cascade):

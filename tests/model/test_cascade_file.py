@@ -26,8 +26,8 @@ def test_a_sound_file_says_what_was_written(tmp_path):
 @pytest.mark.parametrize(
     ("content", "what"),
     [
-        ("{", "no JSON in it"),
-        ("", "no JSON in it"),
+        ("{", "invalid JSON"),
+        ("", "invalid JSON"),
         ("[]", "no calibration, classifier, full_size, stages"),
         ("{}", "no calibration, classifier, full_size, stages"),
         (json.dumps(SOUND | {"calibration": 5}), "calibration 5"),

@@ -6,7 +6,7 @@ from torch.testing import assert_close
 
 from hf_anchornet.evaluation.image_controls import select_centre_box, select_random_boxes
 from hf_anchornet.model.geometry import Window
-from hf_anchornet.model.image_boxes import LocatedImages, pool_cells
+from hf_anchornet.model.image_boxes import ImageEvidence, pool_cells
 
 WINDOWS = (Window(3, 2), Window(5, 2))
 
@@ -23,15 +23,15 @@ def locate(sizes, num_labels=2):
             mask[row, :down, :across] = True
         masks.append(mask)
         evidence.append(torch.randn(*mask.shape, num_labels) * mask[..., None])
-    return LocatedImages(evidence, masks, WINDOWS, sizes)
+    return ImageEvidence(evidence, masks, WINDOWS, sizes)
 
 
 def cut(located, row):
     """One image of a batch alone."""
-    one = LocatedImages([], [], WINDOWS, located.sizes[row : row + 1])
-    for window, branch, mask in zip(WINDOWS, located.evidence, located.masks, strict=True):
+    one = ImageEvidence([], [], WINDOWS, located.sizes[row : row + 1])
+    for window, branch, mask in zip(WINDOWS, located.branches, located.masks, strict=True):
         down, across = (window.num_positions(int(side)) for side in located.sizes[row])
-        one.evidence.append(branch[row : row + 1, :down, :across])
+        one.branches.append(branch[row : row + 1, :down, :across])
         one.masks.append(mask[row : row + 1, :down, :across])
     return one
 
@@ -50,7 +50,7 @@ def stand_out_by_hand(located, row, label):
     """What exceeds its scale's mean by more than a standard deviation, window by window."""
     height, width = located.sizes[row].tolist()
     outstanding = torch.zeros(height, width, dtype=torch.float64)
-    for window, branch, mask in zip(WINDOWS, located.evidence, located.masks, strict=True):
+    for window, branch, mask in zip(WINDOWS, located.branches, located.masks, strict=True):
         values = branch[row, ..., label].double()
         inside = values[mask[row]]
         excess = values - inside.mean() - inside.std(correction=0)
@@ -83,8 +83,8 @@ def rank_by_hand(located, attribution, row, label, limits, scales):
     return chosen
 
 
-def select(located, labels, *args):
-    return located.select(torch.tensor(labels), *args)
+def select(located, labels, top_k, iou_threshold=0.0, scales=None):
+    return located.select(top_k, iou_threshold, scales, torch.tensor(labels))
 
 
 # Attribution
@@ -95,7 +95,7 @@ def test_attribution_sums_to_the_evidence_of_the_label_of_each_image():
     attribution = located.attribute(labels)
     assert attribution.shape == (3, 9, 12)
     for row, label in enumerate(labels):
-        evidence = sum(branch[row, ..., label].double().sum() for branch in located.evidence)
+        evidence = sum(branch[row, ..., label].double().sum() for branch in located.branches)
         assert_close(attribution[row].sum(), evidence, rtol=1e-9, atol=1e-9)
 
 
@@ -112,7 +112,7 @@ def test_no_attribution_lies_outside_a_smaller_image():
 
 def test_a_box_holds_the_attribution_of_its_pixels_in_images_of_any_size():
     located, labels = locate([(300, 170), (31, 300)]), torch.tensor([1, 0])
-    attribution, ranked = located.attribute(labels), located.select(labels, 5)
+    attribution, ranked = located.attribute(labels), located.select(5, 0.0, None, labels)
     for row, held in enumerate(ranked.evidence):
         for (left, top, right, bottom), value in zip(ranked.boxes[row].tolist(), held, strict=True):
             inside = attribution[row, top:bottom, left:right].sum()
@@ -168,9 +168,9 @@ def test_a_batch_is_selected_as_one_by_one():
 @pytest.mark.parametrize("window", WINDOWS)
 def test_a_planted_square_is_found_exactly(window):
     located = locate([(15, 19)])
-    for branch in located.evidence:
+    for branch in located.branches:
         branch.zero_()
-    located.evidence[WINDOWS.index(window)][0, 3, 2, 1] = 1.0
+    located.branches[WINDOWS.index(window)][0, 3, 2, 1] = 1.0
     ranked = select(located, [1], 3)
     y, x = 3 * window.stride, 2 * window.stride
     assert ranked.boxes[0, 0].tolist() == [x, y, x + window.size, y + window.size]
@@ -179,9 +179,9 @@ def test_a_planted_square_is_found_exactly(window):
 
 def test_a_larger_box_of_even_evidence_does_not_win_by_its_area():
     located = locate([(15, 15)])
-    for branch in located.evidence:
+    for branch in located.branches:
         branch.fill_(0.001)
-    located.evidence[0][0, 2, 2, 0] += 0.2
+    located.branches[0][0, 2, 2, 0] += 0.2
     ranked = select(located, [0], 1)
     assert ranked.boxes[0, 0].tolist() == [4, 4, 7, 7]
 
@@ -189,7 +189,7 @@ def test_a_larger_box_of_even_evidence_does_not_win_by_its_area():
 def test_boxes_of_evidence_against_the_label_or_of_none_are_never_selected():
     located = locate([(9, 9)])
     for value in (0.0, -1.0):
-        for branch in located.evidence:
+        for branch in located.branches:
             branch.fill_(value)
         ranked = select(located, [0], 5, 1.0)
         assert not ranked.filled.any()

@@ -58,16 +58,16 @@ def assert_same_everywhere(localizer, width, height, tile_px, labels=(0, 1)):
     whole, read = localizer.read([image]), LargeImage(image, localizer, tile_px)
     assert_close(read.logits, whole.logits, **TOLERANCE)
     for label, found in zip(labels, read.explain(labels), strict=True):
-        for branch, expected in zip(found.evidence, whole.located.evidence, strict=True):
+        for branch, expected in zip(found.evidence, whole.evidence.branches, strict=True):
             assert_close(branch, expected[0, :, :, label], **TOLERANCE)
-        pixels = whole.located.attribute(torch.tensor([label]))[0]
+        pixels = whole.evidence.attribute(torch.tensor([label]))[0]
         assert found.sum_absolute() == pytest.approx(float(pixels.abs().sum()), rel=1e-5)
         assert_same_boxes(found, whole, label)
 
 
 def assert_same_boxes(found, whole, label):
     for top_k, limit, scales in [(1, 0.3, None), (6, 0.0, None), (4, [0.5, 0, 0.3, 1.0], [3, 7])]:
-        ranked = whole.located.select(torch.tensor([label]), top_k, limit, scales)
+        ranked = whole.evidence.select(top_k, limit, scales, torch.tensor([label]))
         kept = ranked.filled[0]
         boxes = found.select(top_k, limit, scales)
         assert [list(box.box) for box in boxes] == ranked.boxes[0, kept].tolist()

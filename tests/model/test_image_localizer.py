@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 from torch.testing import assert_close
 
-from hf_anchornet.model.image_boxes import LocatedImages
+from hf_anchornet.model.image_boxes import ImageEvidence
 from hf_anchornet.model.image_localizer import ImageLocalizer
 
 
@@ -21,15 +21,15 @@ def batch(image_model, image_processor, images):
 
 @pytest.fixture
 def calls(monkeypatch):
-    """The names of the methods of `LocatedImages` called."""
+    """The names of the methods of `ImageEvidence` called."""
     names = []
 
     def note(name):
-        method = getattr(LocatedImages, name)
+        method = getattr(ImageEvidence, name)
         return lambda *args: names.append(name) or method(*args)
 
     for name in ("attribute", "select"):
-        monkeypatch.setattr(LocatedImages, name, note(name))
+        monkeypatch.setattr(ImageEvidence, name, note(name))
     return names
 
 

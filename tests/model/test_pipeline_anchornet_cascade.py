@@ -5,7 +5,7 @@ from conftest import relabel
 from PIL import Image
 
 from hf_anchornet import PatchLocalizationPipeline, SpanLocalizationPipeline
-from hf_anchornet.model.pipeline_anchornet import find_cascade
+from hf_anchornet.model.cascade_file import find_cascade
 
 UNSURE = "good, a film, the bad café film, good bad film"
 

@@ -105,7 +105,7 @@ def test_evidence_of_spans_that_cover_the_text_and_bias_make_the_centred_logits(
 def test_attribution_of_all_words_and_bias_are_the_logits(random_localize, text):
     inputs = random_localize.preprocess(text)
     with torch.no_grad():
-        output = random_localize.model(inputs["input_ids"], output_evidence=True)
+        output = random_localize.model(torch.from_numpy(inputs["ids"])[None], output_evidence=True)
     (located,) = locate_texts([text], [inputs["offsets"]], output.evidence, random_localize.windows)
     total = torch.from_numpy(located.attribution.sum(axis=0)).float()
     torch.testing.assert_close(output.bias[0] + total, output.logits[0], rtol=1e-4, atol=1e-5)

@@ -2,10 +2,17 @@
 
 import numpy as np
 import pytest
+import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
-from hf_anchornet.model.text_reader import SpanReader, join_spans, select_readable_spans
+from hf_anchornet.model.cascade_rule import FULL, ExitRule
+from hf_anchornet.model.text_reader import (
+    ReadableText,
+    SpanReader,
+    join_spans,
+    select_readable_spans,
+)
 from hf_anchornet.model.text_words import LocatedText, Words
 
 
@@ -75,20 +82,53 @@ def test_a_budget_for_special_tokens_alone_is_refused(reader, max_tokens):
         reader.check_budget(max_tokens)
 
 
-def test_texts_are_classified_in_one_batch_as_one_by_one(reader):
+def open_texts(reader, texts):
+    """Views in which every word has evidence."""
+    views = []
+    for text in texts:
+        words = Words.split(text)
+        located = locate(text, np.ones((len(words), 1)))
+        views.append(ReadableText(located, reader.count(words), [1]))
+    return views
+
+
+@pytest.mark.parametrize("stages", [[129], [8, 600]])
+def test_a_budget_above_what_the_classifier_reads_is_refused(reader, stages):
+    assert reader.readable_tokens == 128
+    message = rf"`max_tokens` must be at most 128 for this classifier, got {stages[-1]};"
+    with pytest.raises(ValueError, match=message):
+        reader.check_stages(stages)
+
+
+def test_texts_are_read_in_one_batch_as_one_by_one(reader):
     texts = ["good", "the film was bad and unhappy", "\ud800 good"]
-    together = reader.classify(texts)
-    for text, answer in zip(texts, together, strict=True):
-        (alone,) = reader.classify([text])
-        assert alone == {**answer, "score": pytest.approx(answer["score"], rel=1e-5)}
-    assert [answer["tokens"] for answer in together[:2]] == [3, 16]
+    together = reader.read(open_texts(reader, texts), FULL)
+    for text, reading in zip(texts, together, strict=True):
+        (alone,) = reader.read(open_texts(reader, [text]), FULL)
+        assert alone.pieces == reading.pieces
+        torch.testing.assert_close(alone.logits, reading.logits)
+    assert [reading.sizes for reading in together[:2]] == [[3], [16]]
+    assert [piece.text for reading in together[:2] for piece in reading.pieces] == texts[:2]
 
 
-def test_a_multi_label_classifier_scores_by_sigmoid(reader):
-    reader.model.config.problem_type = "multi_label_classification"
-    probs = reader.classify(["good film"])[0]["score"]
-    reader.model.config.problem_type = None
-    assert probs != reader.classify(["good film"])[0]["score"]
+def test_a_text_without_a_token_has_no_reading(reader):
+    empty, full = reader.read(open_texts(reader, ["", "good"]), FULL)
+    assert (empty.pieces, empty.logits) == ([], None)
+    assert full.logits is not None
+
+
+def test_each_text_is_tokenized_once_for_its_words_and_once_for_what_is_read(text_cascade):
+    reader, seen = text_cascade.reader, []
+    tokenize = type(reader)._encode
+    reader._encode = lambda text, **options: seen.append(text) or tokenize(reader, text, **options)
+    text = "good bad good bad a film"
+    rule = ExitRule.make([6, FULL], 1.0)
+    traces = text_cascade.follow([text], rule=rule)
+    text_cascade.describe(traces, [text])
+    assert seen == [text, traces[0].readings[0][0].text, text]
+    seen.clear()
+    text_cascade(text, 0.0)  # it exits at stage 0: once, for the cost of reading it in full
+    assert seen == [[text]]
 
 
 def test_a_model_without_a_folder_is_refused(classifier_folder):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .geometry import Runs, Window, list_runs, window_starts
-from .image_boxes import LocatedImages
+from .image_boxes import ImageEvidence
 from .image_processing_anchornet import Box
 from .selection import PatchPool
 
@@ -24,7 +24,7 @@ class Tile(NamedTuple):
 
 
 class ChosenBox(NamedTuple):
-    """A box, what all windows put on its pixels, and its side in pixels."""
+    """A box, its attribution and its side in pixels."""
 
     box: Box
     evidence: float
@@ -47,7 +47,7 @@ def list_tiles(windows: Sequence[Window], size: tuple[int, int], tile_px: int) -
 
 
 class EvidenceMap:
-    """What a picture of any size says for one label.
+    """The evidence of a picture of any size for one label.
 
     Only windows that overlap can change each other's rank, so boxes are ranked tile by tile, each
     with all windows around it, and never as a map of pixels.
@@ -79,7 +79,7 @@ class EvidenceMap:
         iou_threshold: float | Sequence[float],
         scales: Sequence[int] | None = None,
     ) -> list[ChosenBox]:
-        """The best boxes, best first: those of `LocatedImages.select`.
+        """The best boxes, best first: those of `ImageEvidence.select`.
 
         Args:
             top_k: Number of boxes.
@@ -90,7 +90,7 @@ class EvidenceMap:
         levels = [_outstanding_level(branch) for branch in self.evidence]
         for tile in list_tiles(self.windows, self.size, self.tile_px):
             part, first = self._cut_out(tile)
-            picked = [branch[..., 0] for branch in part.evidence]
+            picked = [branch[..., 0] for branch in part.branches]
             above = [
                 (branch - level).clamp(min=0) for branch, level in zip(picked, levels, strict=True)
             ]
@@ -137,7 +137,7 @@ class EvidenceMap:
         starts = torch.cartesian_prod(y[rows], x[columns])
         pool.add(branch, scores, starts.view(-1, 2), evidence)
 
-    def _cut_out(self, tile: Tile) -> tuple[LocatedImages, tuple[int, int]]:
+    def _cut_out(self, tile: Tile) -> tuple[ImageEvidence, tuple[int, int]]:
         """All windows that overlap those of a tile, as a picture of one label.
 
         Returns:
@@ -153,7 +153,7 @@ class EvidenceMap:
             evidence.append(part[None, :rows, :columns, None])
         masks = [torch.ones_like(branch[..., 0], dtype=torch.bool) for branch in evidence]
         sizes = torch.tensor([[bottom - top, right - left]], device=evidence[0].device)
-        return LocatedImages(evidence, masks, self.windows, sizes), (top, left)
+        return ImageEvidence(evidence, masks, self.windows, sizes), (top, left)
 
     def _around(self, low: int, high: int, length: int) -> tuple[int, int]:
         """Pixels along one axis of all windows that overlap windows that start in the range."""
@@ -189,7 +189,7 @@ class EvidenceMap:
         for top, left in product(range(0, height, side), range(0, width, side)):
             tile = Tile(top, min(top + side, height), left, min(left + side, width))
             part, first = self._cut_out(tile)
-            picked = [branch[0, ..., 0].double() for branch in part.evidence]
+            picked = [branch[0, ..., 0].double() for branch in part.branches]
             down, across = (
                 list_runs(
                     self.windows, [len(b) if axis == 0 else b.shape[1] for b in picked], *ends
@@ -216,6 +216,6 @@ class EvidenceMap:
 
 
 def _outstanding_level(evidence: Tensor) -> Tensor:
-    """What evidence must exceed to stand out, see `LocatedImages.select`: ()."""
+    """What evidence must exceed to stand out, see `ImageEvidence.select`: ()."""
     variance, mean = torch.var_mean(evidence, correction=0)
     return mean + variance.sqrt()
