@@ -93,16 +93,18 @@ def _resolve(importer: str, level: int, module: str) -> str | None:
 
 def find_named(name: str, files: Files) -> set[str]:
     """The package's files that a file names in strings, such as "hf_anchornet.cli.train:run"."""
-    found = set()
+    found: set[str] = set()
     for node in ast.walk(ast.parse(files[name].read_text("utf-8"))):
-        match = isinstance(node, ast.Constant) and isinstance(node.value, str)
-        match = match and _REFERENCE.fullmatch(node.value)
-        if match:
-            dots, module, function = match.groups()
-            # A bare word is an ordinary string, not a module.
-            if dots or function or "." in module:
-                tried = (_resolve(name, len(dots) or 1, module), _resolve(name, 0, module), module)
-                found |= {target for target in tried if target in files}
+        if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
+            continue
+        match = _REFERENCE.fullmatch(node.value)
+        if match is None:
+            continue
+        dots, module, function = match.groups()
+        # A bare word is an ordinary string, not a module.
+        if dots or function or "." in module:
+            relative = _resolve(name, len(dots) or 1, module)
+            found |= {relative or "", _resolve(name, 0, module) or "", module} & set(files)
     return found
 
 

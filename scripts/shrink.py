@@ -1,15 +1,14 @@
-"""Copy a checkpoint with float16 weights that load as float32: half the size on disk."""
+"""Copy a checkpoint with float16 weights, half the size on disk; they load as float32."""
 
 from dataclasses import dataclass
 
-from transformers import HfArgumentParser
-
 from hf_anchornet.publish.half_precision import save_half
+from scripts.options import parse_options
 
 
 @dataclass
 class Folders:
-    """From where to where.
+    """Options of the copy.
 
     Attributes:
         source: Hub id or folder of a text or image classifier with its tokenizer or processor.
@@ -22,7 +21,7 @@ class Folders:
 
 def main() -> None:
     """Parse the options and copy."""
-    (folders,) = HfArgumentParser(Folders).parse_args_into_dataclasses()
+    (folders,) = parse_options(Folders, description=__doc__)
     save_half(folders.source, folders.target)
 
 

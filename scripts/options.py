@@ -1,0 +1,17 @@
+"""Command lines of the scripts: each option is a field of a dataclass."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from transformers import HfArgumentParser
+
+
+def make_parser(option_types: Sequence[Any], description: str | None = None) -> HfArgumentParser:
+    """A parser of dataclasses; `--num-rows` and `--num_rows` both set the field `num_rows`."""
+    types: Any = list(option_types)
+    return HfArgumentParser(types, description=description, allow_abbrev=False)
+
+
+def parse_options(*option_types: Any, description: str | None = None) -> Any:
+    """One object of each dataclass, from the command line of this process."""
+    return make_parser(option_types, description).parse_args_into_dataclasses()
