@@ -36,7 +36,7 @@ Graph = Mapping[str, set[str]]
 """For each file the files that it imports."""
 
 ENTRIES = ("__init__", "__main__", "cli.main")
-# `cli.main` and `__init__` name what they load on demand as "module:function" or "module".
+# A module, with a function after a colon where a command table names it.
 _REFERENCE = re.compile(r"(\.*)([A-Za-z_][\w.]*)(:\w+)?")
 
 
@@ -93,19 +93,16 @@ def _resolve(importer: str, level: int, module: str) -> str | None:
 
 def find_named(name: str, files: Files) -> set[str]:
     """The package's files that a file names in strings, such as "hf_anchornet.cli.train:run"."""
-    found: set[str] = set()
+    found: set[str | None] = set()
     for node in ast.walk(ast.parse(files[name].read_text("utf-8"))):
-        if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
-            continue
-        match = _REFERENCE.fullmatch(node.value)
-        if match is None:
-            continue
-        dots, module, function = match.groups()
-        # A bare word is an ordinary string, not a module.
-        if dots or function or "." in module:
-            relative = _resolve(name, len(dots) or 1, module)
-            found |= {relative or "", _resolve(name, 0, module) or "", module} & set(files)
-    return found
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            match = _REFERENCE.fullmatch(node.value)
+            if match is not None:
+                dots, module, function = match.groups()
+                found.add(_resolve(name, len(dots), module))
+                if function:  # "train:run" is relative, a bare "train" is no module
+                    found |= {_resolve(name, 1, module), module}
+    return {target for target in found if target in files}
 
 
 def make_graph(files: Files) -> dict[str, set[str]]:
