@@ -102,7 +102,7 @@ def find_named(name: str, files: Files) -> set[str]:
                 found.add(_resolve(name, len(dots), module))
                 if function:  # "train:run" is relative, a bare "train" is no module
                     found |= {_resolve(name, 1, module), module}
-    return {target for target in found if target in files}
+    return {target for target in found if target is not None and target in files}
 
 
 def make_graph(files: Files) -> dict[str, set[str]]:

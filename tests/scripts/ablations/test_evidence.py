@@ -100,7 +100,7 @@ def test_ideas_are_trained_and_judged_alike(reviews, tmp_path):
 def test_an_idea_with_a_teacher_needs_one(reviews, tmp_path):
     options = EvidenceAblationOptions([reviews], ["teacher, phrases"])
     training = TrainingOptions(str(tmp_path))
-    with pytest.raises(ValueError, match="`teacher` must be a classifier for the ideas with one"):
+    with pytest.raises(ValueError, match="`teacher` must be a classifier for these `ideas`"):
         compare_evidence(DataOptions(reviews), options, LocalizerOptions(), training)
 
 
