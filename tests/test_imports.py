@@ -9,86 +9,28 @@ import pytest
 from transformers.dynamic_module_utils import get_imports
 
 import hf_anchornet
+from scripts.structure import find_circles, find_upward, list_files, list_imports, make_graph
 
 PACKAGE = Path(hf_anchornet.__file__).parent
-FILES = {
-    ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path
-    for path in sorted(PACKAGE.rglob("*.py"))
-}
-
-# From the bottom up: a folder may import those on floors below its own. Those of one floor may
-# not import each other.
-FLOORS = (
-    ("model", "metrics", "version", "files"),
-    ("registration", "data", "views"),
-    ("calibration", "explain"),
-    ("evaluation",),
-    ("publish",),
-    ("train",),
-    ("corpora", "serve", "demo"),
-    ("cli",),
-    ("__init__", "__main__"),
-)
-FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+FILES = list_files(PACKAGE)
+GRAPH = make_graph(FILES)
 RING = [name for name in FILES if name.startswith("model.")]
 
 RING_LIBRARIES = {"numpy", "PIL", "safetensors", "torch", "transformers", "huggingface_hub"}
 OPTIONAL_LIBRARIES = {"onnx", "onnxruntime", "onnxscript"}
 
 
-def room(name):
-    """The folder, or the file in the package's root."""
-    return name.partition(".")[0]
-
-
-def imports(path):
-    """Each imported module: how many dots, which module, which names."""
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, ast.ImportFrom):
-            yield node.level, node.module or "", [alias.name for alias in node.names]
-        elif isinstance(node, ast.Import):
-            yield from ((0, alias.name, []) for alias in node.names)
-
-
-def imported_files(name):
-    """Files of the package that a file imports, by their names in `FILES`."""
-    folder = name.rpartition(".")[0]
-    for level, module, names in imports(FILES[name]):
-        if level:
-            found = f"{folder}.{module}".strip(".")
-        elif module.startswith("hf_anchornet."):
-            found = module.removeprefix("hf_anchornet.")
-        else:
-            continue
-        # `from folder import file` names files, `from file import name` does not.
-        inside = [f"{found}.{one}" for one in names if f"{found}.{one}" in FILES]
-        yield from inside or [found if found in FILES else f"{found}.__init__"]
-
-
-@pytest.mark.parametrize("name", FILES)
-def test_imports_run_downward(name):
-    mine = room(name)
-    for found in imported_files(name):
-        assert room(found) == mine or FLOOR[room(found)] < FLOOR[mine], f"{name} imports {found}"
+def test_imports_run_downward():
+    assert find_upward(GRAPH) == []
 
 
 def test_no_file_imports_itself_through_others():
-    free = set()
-
-    def reach(name, path):
-        assert name not in path, " -> ".join([*path, name])
-        if name not in free:
-            for found in imported_files(name):
-                reach(found, [*path, name])
-            free.add(name)
-
-    for name in FILES:
-        reach(name, [])
+    assert find_circles(GRAPH) == []
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_nothing_imports_the_package_from_inside(name):
-    for level, module, _ in imports(FILES[name]):
+    for level, module, _ in list_imports(FILES[name]):
         assert module != "hf_anchornet", "`__init__` is for users: name the file"
         assert not level or module, "`from . import x` fails as remote code"
 
@@ -102,7 +44,7 @@ def test_a_folder_says_what_it_holds_and_nothing_else(name):
 
 @pytest.mark.parametrize("name", RING)
 def test_the_ring_needs_only_what_every_user_of_remote_code_has(name):
-    for level, module, _ in imports(FILES[name]):
+    for level, module, _ in list_imports(FILES[name]):
         if level:
             assert level == 1
             assert f"model.{module}" in RING
@@ -137,7 +79,7 @@ assert all(hasattr(hf_anchornet, name) for name in hf_anchornet.__all__)
 
 @pytest.mark.parametrize("name", FILES)
 def test_nothing_is_unpickled(name):
-    modules = {module.partition(".")[0] for _, module, _ in imports(FILES[name])}
+    modules = {module.partition(".")[0] for _, module, _ in list_imports(FILES[name])}
     assert not modules & {"pickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
     for call in ast.walk(ast.parse(FILES[name].read_text("utf-8"))):
         if isinstance(call, ast.Call):

@@ -20,8 +20,8 @@ from hf_anchornet import (
     PatchLocalizationPipeline,
     SpanLocalizationPipeline,
 )
-from hf_anchornet.publish.half_precision import save_half
 from hf_anchornet.registration import register
+from scripts.shrink import save_half
 
 
 @pytest.mark.parametrize("task", ["span-localization", "patch-localization"])

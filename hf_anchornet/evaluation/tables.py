@@ -26,9 +26,6 @@ PLAUSIBILITY = {
 }
 """Scores of agreement with people, in words."""
 
-OURS = ("evidence", "refined_evidence", "random")
-"""What no user would use instead of an AnchorNet's evidence."""
-
 SIDES = ("comprehensiveness", "sufficiency")
 COSTS = {"milliseconds": "ms", "peak_mib": "MiB", "times_slower": "times slower"}
 """What an explanation costs, in words; `times_slower` than the evidence of an AnchorNet."""
@@ -68,119 +65,6 @@ def format_costs(row: Report) -> list[str]:
     return [
         "not measured" if row[name] is None else format(row[name], forms[name]) for name in COSTS
     ]
-
-
-def describe_explainers(name: str, reports: Mapping[str, Report]) -> str:
-    """A section of one set: the explainers of each model.
-
-    Args:
-        name: Of the set.
-        reports: From `evaluate_explanations`, by the model to show.
-    """
-    page = f"\n## Explanations: {name}\n"
-    for model, report in reports.items():
-        page += f"\nOf {model}, {report['num_explained']:,} examples of the test split:\n\n"
-        page += make_explainer_table(report)
-    return page
-
-
-def make_evidence_table(reports: Mapping[str, Report]) -> str:
-    """One row a set: an AnchorNet's own evidence beside what else explains the same model.
-
-    Args:
-        reports: From `evaluate_explanations`, by the name to show.
-    """
-    head = (
-        "set",
-        "pointing",
-        "AUPRC or energy",
-        "refined",
-        "the best other",
-        "random",
-        "comprehensiveness / sufficiency",
-        "times slower: IG / LIME",
-    )
-    return format_table(head, [_compare(name, report) for name, report in reports.items()])
-
-
-def _compare(name: str, report: Report) -> tuple[str, ...]:
-    explainers = report["explainers"]
-    own = explainers["evidence"]
-    score = "token_auprc" if "token_auprc" in own["plausibility"] else "energy"
-    scores = {other: row["plausibility"][score] for other, row in explainers.items()}
-    others = {other: scores[other] for other in scores if other not in OURS}
-    best = max(others, key=lambda other: others[other], default=None)
-    slower = [
-        f"{explainers[other]['times_slower']:,.0f}"
-        for other in ("integrated_gradients", "lime")
-        if other in explainers
-    ]
-    faith = next(iter(own["faithfulness"].values()))
-    return (
-        name,
-        f"{own['plausibility']['pointing']:.3f}",
-        f"{scores['evidence']:.3f}",
-        f"{scores['refined_evidence']:.3f}" if "refined_evidence" in scores else "not measured",
-        f"{others[best]:.3f} ({best.replace('_', ' ')})" if best else "not measured",
-        f"{scores['random']:.3f}" if "random" in scores else "not measured",
-        " / ".join(f"{faith[side]:.3f}" for side in SIDES),
-        " / ".join(slower) or "not measured",
-    )
-
-
-def compare_ideas(report: Report) -> str:
-    """One row an idea: accuracy, and on each set how well the evidence agrees with people.
-
-    Args:
-        report: From `compare_evidence`.
-    """
-    sets = list(next(iter(report["ideas"].values()))["sets"])
-    rows = [
-        (
-            name,
-            f"{found['accuracy']:.4f}",
-            *(
-                " / ".join(
-                    f"{found['sets'][each][explainer][score]:.3f}"
-                    for explainer, score in (
-                        ("evidence", "raw_pointing"),
-                        ("evidence", "raw_token_auprc"),
-                        ("evidence", "token_auprc"),
-                        ("refined_evidence", "raw_token_auprc"),
-                    )
-                )
-                for each in sets
-            ),
-        )
-        for name, found in report["ideas"].items()
-    ]
-    heads = [f"{each}: pointing / AUPRC / smoothed / refined" for each in sets]
-    return format_table(("idea", "accuracy", *heads), rows)
-
-
-def make_retrieval_table(report: Report) -> str:
-    """How often the best passages of a document hold what people marked, beside the controls.
-
-    Args:
-        report: JSON of `scripts/measure_retrieval.py`.
-    """
-    top_k = report["settings"]["retrieval"]["top_k"]
-    head = (
-        f"{report['num_documents']} contracts of the test split with such a clause",
-        "evidence",
-        "random passages",
-        "the first ones",
-    )
-    rows = [
-        (
-            f"a clause among the best {top_k} (half of it in one of them)",
-            *(
-                f"{report['hit_rate'][source]:.3f} ({report['half_hit_rate'][source]:.3f})"
-                for source in ("evidence", "random", "head")
-            ),
-        )
-    ]
-    return format_table(head, rows)
 
 
 def format_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -1,5 +1,7 @@
-"""What makes evidence agree with people: each idea trained and judged alike."""
+"""Ways to make evidence agree with people, trained and evaluated alike on validation splits."""
 
+import json
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -7,6 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 from datasets import load_dataset
+from filelock import FileLock
 from torch import Tensor
 from transformers import AutoTokenizer
 
@@ -14,35 +17,38 @@ from hf_anchornet.data.splits import DataOptions
 from hf_anchornet.evaluation.explain_split import ExplanationOptions, explain_rows
 from hf_anchornet.evaluation.summary import ExplanationSummary
 from hf_anchornet.explain.text_subject import TextSubject
+from hf_anchornet.files import write_json
 from hf_anchornet.model.geometry import center_evidence
 from hf_anchornet.model.modeling_anchornet_text import AnchorNetTextForSequenceClassification
 from hf_anchornet.train.options import TrainingOptions
 from hf_anchornet.train.text_training import LocalizerOptions, train_localizer
+from scripts.benchmarks.evidence_tables import make_idea_table
+from scripts.options import parse_options
 
 ENTROPY, CONTINUITY = 0.02, 0.01
-"""Weights of two penalties that lost: no more than these leave the accuracy as it is."""
+"""Weights of two rejected penalties; larger ones would lower the accuracy."""
 
 JUDGED = ("evidence", "refined_evidence")
-FREE = ("ideas", "teacher", "output_dir")
-"""Options that may differ between processes that share the ideas."""
+FREE = ("ideas", "teacher", "output_dir", "output")
+"""Options that may differ between processes that share the ideas among them."""
 
 
 # transformers finds the loss by the end of these names.
 class BySizeForSequenceClassification(AnchorNetTextForSequenceClassification):
-    """Evidence costs what it covers: a window of five tokens five times one of a token."""
+    """Evidence costs in proportion to the size of its window."""
 
     @property
     def branch_penalties(self) -> list[float]:
-        """As always, times the size of the window."""
+        """The usual penalties, times the sizes of the windows."""
         penalties = zip(super().branch_penalties, self.windows, strict=True)
         return [penalty * window.size for penalty, window in penalties]
 
 
 class ByEntropyForSequenceClassification(AnchorNetTextForSequenceClassification):
-    """Evidence on few windows costs less than the same on many: entropy of its shares."""
+    """Evidence on many windows costs more than the same on few: entropy of its shares."""
 
     def penalize(self, evidence: Sequence[Tensor]) -> Tensor:
-        """As always, and the entropy of the windows' shares in the absolute evidence, in nats."""
+        """The usual penalty, plus the entropy in nats of the shares of absolute evidence."""
         strength = [center_evidence(branch).abs().amax(dim=-1) for branch in evidence]
         shares = torch.cat(strength, dim=1)  # (batch, patches)
         shares = shares / shares.sum(dim=1, keepdim=True).clamp(min=1e-6)
@@ -55,22 +61,22 @@ class ByContinuityForSequenceClassification(AnchorNetTextForSequenceClassificati
     """Evidence that changes from window to window costs more: total variation."""
 
     def penalize(self, evidence: Sequence[Tensor]) -> Tensor:
-        """As always, and the absolute differences of neighbours (Lei et al. 2016, equation 5)."""
+        """The usual penalty, plus absolute differences of neighbours (Lei et al. 2016, eq. 5)."""
         steps = [center_evidence(branch).diff(dim=1).abs().sum() for branch in evidence]
         return super().penalize(evidence) + CONTINUITY * torch.stack(steps).sum() / len(evidence[0])
 
 
 BEFORE: dict[str, Any] = {"gated": False}
-"""What all ideas change: the options as they were before one of them won and became the default."""
+"""Changes for all ideas: the defaults from before one of the ideas became the default."""
 
 
 class Idea(NamedTuple):
     """One way to train.
 
     Attributes:
-        changes: To the `LocalizerOptions`.
+        changes: Changes to the `LocalizerOptions`.
         model_class: Class of the model.
-        taught: Whether a teacher teaches pieces of the texts.
+        taught: Whether a teacher labels pieces of the texts.
     """
 
     changes: dict[str, Any]
@@ -102,18 +108,20 @@ IDEAS = {
 
 @dataclass
 class EvidenceAblationOptions:
-    """Which ideas are compared, and on what.
+    """Options of the comparison.
 
     Attributes:
-        span_sets: Sources with spans that people marked, of the same labels; their validation
-            splits are looked at.
-        ideas: Names in `IDEAS`; default: all, those with a teacher only if there is one.
-        smoothing: Word scores are compared as they are and smoothed by this, in words.
+        span_sets: Sources with human spans for the same labels; their validation splits are used.
+        ideas: Names in `IDEAS`; default: all, those with a teacher only if one is given.
+        smoothing: Word scores are evaluated as they are and smoothed by this, in words.
+        output: JSON file to write after each idea; ideas that it holds already are kept, so that
+            several processes may share the work.
     """
 
     span_sets: list[str]
     ideas: list[str] = field(default_factory=list)
     smoothing: float = 3.0
+    output: str = "results/ablation_evidence.json"
 
     def __post_init__(self) -> None:
         """Check the names."""
@@ -129,29 +137,29 @@ def compare_evidence(
     training: TrainingOptions,
     progress: Callable[[dict[str, Any]], None] = lambda report: None,
 ) -> dict[str, Any]:
-    """For each idea the accuracy on the validation split and the agreement with people.
+    """Accuracy on the validation split and agreement with people, for each idea.
 
     Args:
-        data: What all learn from.
-        options: Which ideas, judged on what.
-        localizer: What all have in common; its teacher teaches those that have one.
-        training: How all are trained.
+        data: The training data of all ideas.
+        options: Options of the comparison.
+        localizer: Options that all ideas share; the teacher is used by those that need one.
+        training: Options of each training.
         progress: Called with the report so far after each idea.
 
     Returns:
-        `settings`, and `ideas`: for each `accuracy` and by set, in `sets`, what
-        `score_plausibility` says of evidence and refined evidence.
+        `settings`, and `ideas`: for each `accuracy` and, by set in `sets`, the result of
+        `score_plausibility` for evidence and refined evidence.
 
     Raises:
-        ValueError: if an idea needs a teacher and there is none.
+        ValueError: If an idea needs a teacher and none is given.
     """
     localizer = replace(localizer, **BEFORE)
     able = [name for name in IDEAS if localizer.teacher is not None or not IDEAS[name].taught]
     options = replace(options, ideas=options.ideas or able)
     if not set(options.ideas) <= set(able):
         raise ValueError(
-            "`teacher` must be a classifier for the ideas with one, got None; name one or leave "
-            "these `ideas` out."
+            "`teacher` must be a classifier for these `ideas`, got None; name one or leave out the "
+            "ideas with a teacher."
         )
     common: dict[str, Any] = {
         "data": data,
@@ -197,14 +205,14 @@ def _train_and_judge(
 
 
 def merge_reports(known: dict[str, Any], report: dict[str, Any]) -> dict[str, Any]:
-    """One report of two, so that several processes may compare ideas; the second one counts.
+    """One report of two, so that several processes may share the ideas; the second one wins.
 
     Args:
-        known: From `compare_evidence`; empty: there is none yet.
-        report: The same, of other ideas.
+        known: Report of `compare_evidence`, or {} if there is none yet.
+        report: Report of other ideas.
 
     Raises:
-        ValueError: if they were not trained and judged alike.
+        ValueError: If their options differ.
     """
     if not known:
         return report
@@ -212,7 +220,7 @@ def merge_reports(known: dict[str, Any], report: dict[str, Any]) -> dict[str, An
     different = [
         group
         for group, options in settings.items()
-        # An option that the first did not know yet is no difference.
+        # A new option, which the first report lacks, is no difference.
         if any(
             first[group].get(name, value) != value
             for name, value in options.items()
@@ -228,3 +236,23 @@ def merge_reports(known: dict[str, Any], report: dict[str, Any]) -> dict[str, An
     ideas = {name: found[name] for name in IDEAS if name in found}
     ablation = settings["ablation"] | {"ideas": list(ideas)}
     return {"settings": settings | {"ablation": ablation}, "ideas": ideas}
+
+
+def main() -> None:
+    """Parse the options, train, evaluate, write, print."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    data, options, localizer, training = parse_options(
+        DataOptions, EvidenceAblationOptions, LocalizerOptions, TrainingOptions, description=__doc__
+    )
+    path = Path(options.output)
+
+    def save(report: dict[str, Any]) -> None:
+        with FileLock(f"{path}.lock"):
+            known = json.loads(path.read_text("utf-8")) if path.exists() else {}
+            write_json(path, merge_reports(known, report))
+
+    print(make_idea_table(compare_evidence(data, options, localizer, training, save)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,5 +1,6 @@
-"""What a classifier should be given of a text: each idea trained and judged alike."""
+"""Ways to make a shorter text of a long one, trained and evaluated alike."""
 
+import logging
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -18,6 +19,7 @@ from hf_anchornet.calibration.temperature import fit_temperature
 from hf_anchornet.data.splits import DataOptions, number_labels
 from hf_anchornet.data.texts import load_labelled_texts, make_collator
 from hf_anchornet.evaluation.localization import Localization, localize
+from hf_anchornet.files import write_json
 from hf_anchornet.model.classifier import label_names
 from hf_anchornet.model.text_budget import select_best_spans
 from hf_anchornet.model.text_localizer import TextLocalizer
@@ -27,12 +29,13 @@ from hf_anchornet.train.batches import make_loader
 from hf_anchornet.train.options import TrainingOptions
 from hf_anchornet.train.text_adaptation import ClassifierOptions, make_classifier
 from hf_anchornet.train.training import make_accelerator, train_on_batches
+from scripts.options import parse_options
 
 _CLAUSE_END = re.compile(r"[.!?,;:]+[\"')\]]*\s+|\n")
 
 
 def split_windows(view: Localization) -> Sequence[Span]:
-    """Windows of the size that the localizer wants read."""
+    """Windows of the localizer's reading scales."""
     return view.located.spans(view.scales)
 
 
@@ -47,13 +50,13 @@ def split_sentences(view: Localization) -> Sequence[Span]:
 
 
 class Idea(NamedTuple):
-    """One way to make a shorter text of a long one; the defaults are what the package does.
+    """One way to shorten a text; the defaults are those of the package.
 
     Attributes:
-        split: From a text to what may be chosen of it: ranges of words.
-        neutral: Whether words count that speak for any label, or only for the predicted one.
+        split: Cuts a text into the ranges of words to choose from.
+        neutral: Whether words count for their evidence on any label, or on the predicted one only.
         separated: Whether the classifier's separator stands between the parts.
-        keeps_positions: Whether each token keeps the position that it has in the full text.
+        keeps_positions: Whether each token keeps its position in the full text.
     """
 
     split: Callable[[Localization], Sequence[Span]] = split_windows
@@ -74,14 +77,15 @@ IDEAS = {
 
 @dataclass
 class AblationOptions:
-    """Which ideas are compared, and how.
+    """Options of the comparison.
 
     Attributes:
         localizer: Folder or Hub id of the localizer.
         classifier: Checkpoint that each idea's classifier starts from.
         ideas: Names in `IDEAS`; default: all.
-        max_tokens: What a classifier reads at most, special tokens included.
-        seeds: One training each.
+        max_tokens: Most tokens that a classifier reads, special tokens included.
+        seeds: Seeds of one training each.
+        output: JSON file to write.
     """
 
     localizer: str
@@ -89,6 +93,7 @@ class AblationOptions:
     ideas: list[str] = field(default_factory=lambda: list(IDEAS))
     max_tokens: int = 64
     seeds: list[int] = field(default_factory=lambda: [0])
+    output: str = "results/ablation.json"
 
     def __post_init__(self) -> None:
         """Check the names."""
@@ -100,13 +105,13 @@ class AblationOptions:
 def select_spans(
     idea: Idea, view: Localization, costs: NDArray[np.int64], budget: int
 ) -> list[Span]:
-    """What an idea takes of a text under a budget, in reading order.
+    """The spans that an idea selects within a budget, in reading order.
 
-    Where no part fits, windows are chosen.
+    Windows are chosen where no part fits.
 
     Args:
-        idea: What may be chosen and what it is worth.
-        view: The text and what the localizer says about it.
+        idea: The rule of selection.
+        view: The text and its localization.
         costs: (words,), int64, the classifier's tokens of each word.
         budget: The classifier's tokens to spend.
     """
@@ -123,7 +128,7 @@ def select_spans(
 def encode(
     idea: Idea, reader: SpanReader, view: Localization, max_tokens: int
 ) -> dict[str, list[int]]:
-    """`input_ids` and `position_ids` of what an idea takes of a text, at most `max_tokens` each."""
+    """`input_ids` and `position_ids` of a shortened text, at most `max_tokens` each."""
     words, costs = view.located.words, reader.count(view.located.words)
     between = f" {reader.tokenizer.sep_token} " if idea.separated else " "
     budget = max_tokens - reader.num_special_tokens
@@ -159,12 +164,9 @@ def compute_logits(model: PreTrainedModel, rows: Dataset, batch_size: int = 32) 
         collate([rows[row] for row in range(start, min(start + batch_size, len(rows)))])
         for start in range(0, len(rows), batch_size)
     ]
-    return torch.cat(
-        [
-            model(**{name: part for name, part in batch.items() if name != "labels"}).logits
-            for batch in batches
-        ]
-    )
+    for batch in batches:
+        del batch["labels"]
+    return torch.cat([model(**batch).logits for batch in batches])
 
 
 def judge(localizer: Tensor, classifier: Tensor, targets: Tensor) -> dict[str, float]:
@@ -179,32 +181,34 @@ def judge(localizer: Tensor, classifier: Tensor, targets: Tensor) -> dict[str, f
         (logits / fit_temperature(logits, targets)).softmax(dim=-1)
         for logits in (localizer, classifier)
     ]
-    said = {"localizer": probs[0], "classifier": probs[1], "mean": probs[0] + probs[1]}
-    return {name: float((p.argmax(dim=-1) == targets).float().mean()) for name, p in said.items()}
+    answers = {"localizer": probs[0], "classifier": probs[1], "mean": probs[0] + probs[1]}
+    return {
+        name: float((p.argmax(dim=-1) == targets).float().mean()) for name, p in answers.items()
+    }
 
 
 @dataclass(frozen=True)
 class Split:
-    """Texts as the localizer sees them, and the number of the right label of each."""
+    """Localized texts, and the index of the right label of each."""
 
     views: Sequence[Localization]
     targets: Sequence[int]
 
     def encode(self, idea: Idea, reader: SpanReader, max_tokens: int) -> Dataset:
-        """What an idea takes: columns `input_ids`, `position_ids`, `length` and `labels`."""
+        """Shortened texts: columns `input_ids`, `position_ids`, `length` and `labels`."""
         rows = [encode(idea, reader, view, max_tokens) for view in self.views]
         columns = {name: [row[name] for row in rows] for name in ("input_ids", "position_ids")}
         lengths = [len(row["input_ids"]) for row in rows]
         return Dataset.from_dict({**columns, "length": lengths, "labels": list(self.targets)})
 
 
-def compare_ideas(
+def compare_readings(
     data: DataOptions, options: AblationOptions, training: TrainingOptions
 ) -> dict[str, Any]:
-    """For each idea the mean over seeds, on the validation split, of what `judge` finds.
+    """For each idea the mean of `judge` over the seeds, on the validation split.
 
     Returns:
-        `settings`, `num_rows` of the validation split, and `ideas`: for each a dict of scores and
+        `settings`, `num_rows` of the validation split, and `ideas`: for each the mean scores and
         `seeds`, the scores of each seed.
     """
     train_rows, validation_rows, _ = load_labelled_texts(data)
@@ -238,17 +242,17 @@ def train_and_judge(
     splits: Sequence[Split],
     labels: Sequence[str],
 ) -> dict[str, float]:
-    """Train a classifier on what an idea takes; what `judge` finds on the validation split.
+    """Train a classifier on shortened texts; its scores by `judge` on the validation split.
 
     Args:
-        idea: What the classifier reads.
-        options: Where it starts from.
-        training: How it is trained; the best checkpoint is judged.
+        idea: The way to shorten a text.
+        options: Options of the comparison.
+        training: Options of the training, whose best checkpoint is judged.
         splits: Training and validation split.
         labels: Names of the labels, in the order of the localizer.
 
     Raises:
-        ValueError: if the idea needs a separator that the tokenizer does not have.
+        ValueError: If the idea needs a separator that the tokenizer does not have.
     """
     start = ClassifierOptions(localizer=options.localizer, classifier=options.classifier)
     model, tokenizer = make_classifier(start, [], labels)
@@ -271,5 +275,22 @@ def train_and_judge(
         settings={"classifier": options.classifier, "max_tokens": options.max_tokens},
     )
     best = AutoModelForSequenceClassification.from_pretrained(training.output_dir)
-    said = torch.from_numpy(np.stack([view.logits for view in splits[1].views]))
-    return judge(said, compute_logits(best, validation_set), torch.tensor(splits[1].targets))
+    localized = torch.from_numpy(np.stack([view.logits for view in splits[1].views]))
+    return judge(localized, compute_logits(best, validation_set), torch.tensor(splits[1].targets))
+
+
+def main() -> None:
+    """Parse the options, train, evaluate, write, print."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    data, options, training = parse_options(
+        DataOptions, AblationOptions, TrainingOptions, description=__doc__
+    )
+    report = compare_readings(data, options, training)
+    write_json(Path(options.output), report)
+    print("| idea | classifier | mean with the localizer |\n|---|---|---|")
+    for name, scores in report["ideas"].items():
+        print(f"| {name} | {scores['classifier']:.4f} | {scores['mean']:.4f} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,8 +1,8 @@
-"""The same localizer by each backend: milliseconds, and how far its answers are from eager ones."""
+"""The shipped localizers by each backend: milliseconds, and differences from eager logits."""
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -12,14 +12,22 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from hf_anchornet.files import write_json
 from hf_anchornet.model.backend import BACKENDS, EAGER
 from hf_anchornet.model.localizer import load_localizer
+from hf_anchornet.registration import (
+    DEFAULT_IMAGE_LOCALIZER,
+    DEFAULT_TEXT_LOCALIZER,
+    SAMPLE_IMAGE,
+    SAMPLE_REVIEW,
+)
 from scripts.benchmarks.timing import compare_times, time_interleaved
+from scripts.options import parse_options
 
 
 @dataclass
 class BackendBenchmark:
-    """What is timed.
+    """Options of the benchmark.
 
     Attributes:
         text_localizer: Folder or Hub id.
@@ -27,30 +35,34 @@ class BackendBenchmark:
         text: File with the text to read.
         image: File with the picture to read.
         tokens: Length of the text, which is repeated or cut.
-        batch_sizes: Inputs in one forward pass, all alike.
-        rounds: How often each backend runs, in turn with the others.
+        batch_sizes: Numbers of equal inputs in one forward pass.
+        rounds: Runs of each backend, in turn with the others.
+        note: A remark on the machine for the report.
+        output: JSON file to write.
     """
 
-    text_localizer: str
-    image_localizer: str
-    text: str
-    image: str
+    text_localizer: str = str(DEFAULT_TEXT_LOCALIZER)
+    image_localizer: str = str(DEFAULT_IMAGE_LOCALIZER)
+    text: str = str(SAMPLE_REVIEW)
+    image: str = str(SAMPLE_IMAGE)
     tokens: int = 256
-    batch_sizes: tuple[int, ...] = (1, 8)
+    batch_sizes: list[int] = field(default_factory=lambda: [1, 8])
     rounds: int = 20
+    note: str = ""
+    output: str = "results/backends.json"
 
 
 def benchmark_backends(options: BackendBenchmark) -> dict[str, Any]:
-    """What each localizer takes by each backend, ready for JSON.
+    """Time of each localizer by each backend, ready for JSON.
 
-    One thread, seconds of the processor, of the network alone: without tokenizer, image processor
-    and selection.
+    Processor seconds of one thread, of the network alone: without tokenizer, image processor and
+    selection.
 
     Returns:
-        For `text` and `image`: the `shape` of an input; of each backend `start_seconds`, by the
-        clock, to load it, or to export or compile it for all batch sizes; and under `batches` the
-        batch size, milliseconds an input, the ratio of times to those of eager (median, minimum,
-        maximum over the rounds) and the largest difference from eager logits.
+        For `text` and `image`: the `shape` of an input; for each backend `start_seconds`, by the
+        clock, to load, export or compile it for all batch sizes; and under `batches` the batch
+        size, milliseconds an input, the ratio to the time of eager (median, minimum, maximum over
+        the rounds) and the largest difference from eager logits.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -73,7 +85,7 @@ def _make_text(options: BackendBenchmark) -> tuple[Tensor, Tensor]:
 
 
 def _make_image(options: BackendBenchmark) -> tuple[Tensor, Tensor]:
-    """Pixels, (1, channels, height, width), and mask of one picture."""
+    """Pixels and mask of one picture: (1, channels, height, width), (1, height, width)."""
     processor = load_localizer(options.image_localizer).processor  # type: ignore[attr-defined]
     with Image.open(options.image) as picture:
         batch = processor(picture.convert("RGB"), return_tensors="pt")
@@ -84,7 +96,7 @@ def _make_image(options: BackendBenchmark) -> tuple[Tensor, Tensor]:
 def _benchmark(
     source: str, inputs: tuple[Tensor, Tensor], options: BackendBenchmark
 ) -> dict[str, Any]:
-    """See `benchmark_backends`; `inputs` is one text or image and its mask."""
+    """The numbers of one localizer; `inputs` are one text or image and its mask."""
     batches = {
         size: tuple(one.repeat(size, *[1] * (one.ndim - 1)) for one in inputs)
         for size in options.batch_sizes
@@ -123,3 +135,14 @@ def _time_networks(
         }
         for name in networks
     }
+
+
+def main() -> None:
+    """Parse the options, measure, write."""
+    (options,) = parse_options(BackendBenchmark, description=__doc__)
+    report = {"note": options.note, "rounds": options.rounds} | benchmark_backends(options)
+    write_json(Path(options.output), report)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,13 +1,8 @@
-"""How long a first answer takes in a fresh process, beside a plain model of the same size."""
+"""Time to a first answer in a fresh process, beside a plain model of the same size."""
 
-import os
-import subprocess
-import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
-from resource import RUSAGE_CHILDREN, getrusage
 from statistics import median
 
 from transformers import (
@@ -15,13 +10,13 @@ from transformers import (
     AutoTokenizer,
     BertConfig,
     BertForSequenceClassification,
-    HfArgumentParser,
 )
 
 from hf_anchornet.files import write_json
 from hf_anchornet.registration import DEFAULT_TEXT_LOCALIZER, register
-from scripts.benchmarks.report_tables import describe_hardware
-from scripts.benchmarks.timing import compare_times
+from scripts.benchmarks.machine import describe_hardware
+from scripts.benchmarks.timing import compare_times, time_process
+from scripts.options import parse_options
 
 TEXT = "I loved it. The cast is superb, and only the ending is dull."
 PLAIN = """
@@ -44,10 +39,10 @@ PROGRAMS = {
 
 @dataclass
 class Options:
-    """How often to measure, and where the numbers go.
+    """Options of the benchmark.
 
     Attributes:
-        rounds: How often each program runs, in turn with the others.
+        rounds: Runs of each program, in turn with the others.
         output: JSON file to write.
     """
 
@@ -56,7 +51,7 @@ class Options:
 
 
 def save_plain_model(folder: str) -> dict[str, int]:
-    """Write a BERT with the localizer's tokenizer and as many parameters; both numbers."""
+    """Save a BERT of the localizer's size with its tokenizer; the parameters of both models."""
     register()
     localizer = AutoModelForSequenceClassification.from_pretrained(DEFAULT_TEXT_LOCALIZER)
     tokenizer = AutoTokenizer.from_pretrained(DEFAULT_TEXT_LOCALIZER)
@@ -80,25 +75,17 @@ def save_plain_model(folder: str) -> dict[str, int]:
     return {"span_localization": wanted, "plain_model": model.num_parameters()}
 
 
-def time_process(code: str) -> tuple[float, float]:
-    """Seconds of the processor, of all threads, and of the clock of a fresh Python process."""
-    environment = os.environ | {"HF_HUB_OFFLINE": "1"}
-    before, started = getrusage(RUSAGE_CHILDREN), time.perf_counter()
-    subprocess.run([sys.executable, "-c", code], check=True, env=environment, capture_output=True)
-    passed, after = time.perf_counter() - started, getrusage(RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, passed
-
-
 def main() -> None:
     """Parse the options, measure, write, print."""
-    (options,) = HfArgumentParser(Options).parse_args_into_dataclasses()
+    (options,) = parse_options(Options, description=__doc__)
     cpu: dict[str, list[float]] = {name: [] for name in PROGRAMS}
     wall: dict[str, list[float]] = {name: [] for name in PROGRAMS}
     with tempfile.TemporaryDirectory() as folder:
         parameters = save_plain_model(folder)
         for timed in range(options.rounds + 1):  # the round before the first fills the disk's cache
             for name, program in PROGRAMS.items():
-                seconds, passed = time_process(program.format(folder=folder, text=TEXT))
+                code = program.format(folder=folder, text=TEXT)
+                seconds, passed = time_process(["-c", code])
                 if timed:
                     cpu[name].append(seconds)
                     wall[name].append(passed)

@@ -1,13 +1,10 @@
-"""A corpus job against a loop over the pipeline: seconds, equal answers, growth."""
+"""`anchornet localize --input` against a loop of one text a call: seconds, answers, growth."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
-import time
+import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from math import isclose
 from pathlib import Path
 from statistics import median
@@ -15,6 +12,11 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from hf_anchornet.files import write_json
+from scripts.benchmarks.machine import describe_hardware
+from scripts.benchmarks.timing import time_process
+from scripts.options import parse_options
 
 TOLERANCE = 1e-4  # relative; texts read together are padded, which changes the last bits
 NUM_SHARDS = 4
@@ -30,22 +32,23 @@ answers = [localize(text) for text in pq.read_table(source)["text"].to_pylist()]
 with open(target, "w") as stream:
     json.dump(answers, stream)
 """
-"""What a user writes who knows of no batches."""
+"""The program of a user who does not know about batches."""
 
 
 @dataclass
 class CorpusBenchmark:
-    """What is timed.
+    """Options of the benchmark.
 
     Attributes:
         dataset: Parquet file with a column `text`, repeated if it is too short.
         localizer: Folder or Hub id.
-        num_rows: Rows of the corpora; the last is compared with the loop and counts.
-        lengths: Characters of the texts where growth with length is measured.
+        num_rows: Rows of the corpora; answers to the last one are compared with the loop's.
+        lengths: Characters a text, of the corpora that show growth with length.
         length_rows: Rows of these corpora.
-        workers: Processes.
+        workers: Numbers of processes.
         batch_size: Texts in one forward pass.
-        rounds: How often each is run, in turn with the others.
+        rounds: Runs of each job, in turn with the others.
+        output: JSON file to write; the picture gets the same name and ends in .png.
     """
 
     dataset: str
@@ -56,10 +59,11 @@ class CorpusBenchmark:
     workers: list[int] = field(default_factory=lambda: [1, 2])
     batch_size: int = 32
     rounds: int = 3
+    output: str = "results/corpus.json"
 
 
 def write_rows(options: CorpusBenchmark, folder: Path) -> dict[str, Path]:
-    """Write the corpora below `folder`; by name the folder of each one's shards."""
+    """Write the corpora below `folder`; the folders of their shards by name."""
     held: list[str] = pq.read_table(options.dataset, columns=["text"])["text"].to_pylist()
 
     def write(name: str, texts: Sequence[str]) -> Path:
@@ -85,18 +89,18 @@ def write_rows(options: CorpusBenchmark, folder: Path) -> dict[str, Path]:
 def benchmark_corpus(
     options: CorpusBenchmark, corpora: Mapping[str, Path], folder: Path
 ) -> dict[str, Any]:
-    """Seconds of whole processes by the clock, loading included, one thread of torch in each.
+    """Clock seconds of whole processes, loading included, with one thread of torch in each.
 
     Args:
-        options: What is timed.
-        corpora: See `write_rows`.
-        folder: For answers.
+        options: Options of the benchmark.
+        corpora: From `write_rows`.
+        folder: Folder for the answers.
 
     Returns:
         `rows`: for each number of rows and of workers, 0 for the loop, the `seconds` of every
         round; `lengths`: the same for one worker and each number of characters; `times_faster`:
-        see `compare_with_loop`; `differing_rows`: answers to the largest corpus that are not those
-        of the loop.
+        see `compare_with_loop`; `differing_rows`: number of answers to the largest corpus that
+        differ from those of the loop.
     """
     seconds: dict[tuple[str, int], list[float]] = {}
     answers, loop = folder / "answers", folder / "loop.json"
@@ -104,7 +108,7 @@ def benchmark_corpus(
         for count in options.num_rows:
             corpus = corpora[f"rows_{count}"]
             program = ["-c", LOOP, str(corpus), str(loop), options.localizer]
-            seconds.setdefault((f"rows_{count}", 0), []).append(time_process(program))
+            seconds.setdefault((f"rows_{count}", 0), []).append(_time(program))
             for workers in options.workers:
                 found = _time_job(options, corpus, answers, workers)
                 seconds.setdefault((f"rows_{count}", workers), []).append(found)
@@ -127,21 +131,18 @@ def benchmark_corpus(
     }
 
 
-def time_process(argv: Sequence[str]) -> float:
-    """Seconds of a Python process with these arguments, by the clock."""
-    environment = os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    started = time.perf_counter()
-    subprocess.run([sys.executable, *argv], check=True, env=environment, capture_output=True)
-    return time.perf_counter() - started
+def _time(argv: Sequence[str]) -> float:
+    """Clock seconds of a Python process with one thread."""
+    return time_process(argv, OMP_NUM_THREADS="1")[1]
 
 
 def _time_job(options: CorpusBenchmark, corpus: Path, answers: Path, workers: int) -> float:
-    """Seconds of one job, which leaves its answers in a folder that held those of another."""
+    """Seconds of one job, whose answers replace those of the job before."""
     shutil.rmtree(answers, ignore_errors=True)
     argv = ["-m", "hf_anchornet", "localize", "--input", f"{corpus}/*.parquet"]
     argv += ["--output", str(answers), "--model", options.localizer, "--device", "cpu"]
     argv += ["--num-workers", str(workers), "--batch-size", str(options.batch_size)]
-    return time_process(argv)
+    return _time(argv)
 
 
 def compare_with_loop(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
@@ -151,8 +152,9 @@ def compare_with_loop(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, float
         runs: With `rows`, `workers`, 0 for the loop, and `seconds`.
 
     Returns:
-        For each number of `workers`: `whole`, of the largest corpus with loading; and, of several
-        sizes, `without_loading`, of what the largest takes more than the smallest. Of medians.
+        For each number of `workers`, from medians: `whole`, the ratio for the largest corpus with
+        loading; and, if there are several sizes, `without_loading`, the ratio of the time that the
+        largest takes beyond the smallest.
     """
     least, most = (pick(run["rows"] for run in runs) for pick in (min, max))
     took = {(run["rows"], run["workers"]): median(run["seconds"]) for run in runs}
@@ -204,3 +206,22 @@ def plot_growth(report: Mapping[str, Any], path: str | Path) -> None:
     for axes in (by_rows, by_length):
         axes.grid(alpha=0.3)
     figure.savefig(path, dpi=150)
+
+
+def main() -> None:
+    """Parse the options, measure, write, print."""
+    (options,) = parse_options(CorpusBenchmark, description=__doc__)
+    with tempfile.TemporaryDirectory(prefix="corpus_") as folder:
+        corpora = write_rows(options, Path(folder))
+        report = benchmark_corpus(options, corpora, Path(folder))
+    report |= {"hardware": describe_hardware(), "options": asdict(options)}
+    output = Path(options.output)
+    write_json(output, report)
+    plot_growth(report, output.with_suffix(".png"))
+    for run in report["rows"]:
+        print(run)
+    print({name: report[name] for name in ("times_faster", "differing_rows")})
+
+
+if __name__ == "__main__":
+    main()

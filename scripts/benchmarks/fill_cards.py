@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import ModelCard
 
@@ -17,15 +18,15 @@ from hf_anchornet.publish.card_results import (
 from hf_anchornet.publish.half_precision import find_classes
 from hf_anchornet.registration import DEFAULTS
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SETS = {"text": ("span-localization", "imdb", "en"), "image": ("patch-localization", "fod_a", None)}
 READINGS = {"text": "spans", "image": "patches"}
 MARKED = {"text": ("imdb_rationales", "movie_rationales"), "image": ("fod_a",)}
-"""Sets that people have marked, of which `make bench-evidence` judges explanations."""
+"""Sets with human annotations, on which `make bench-evidence` evaluates explanations."""
 
 
 def main() -> None:
-    """Read the JSON files of each modality; write its two cards."""
+    """Read the JSON files of each modality and write its two cards."""
     for modality, (task, dataset, language) in SETS.items():
         report, speed = read_results(modality), read_results(f"speed_{dataset}")
         folder = DEFAULTS[task][0]
@@ -54,16 +55,17 @@ def main() -> None:
             card.save(ROOT / f"model_cards/{modality}_{kind}.md")
 
 
-def read_evaluations(sets: Sequence[str]) -> dict[str, dict]:
-    """What `make bench-evidence` wrote of these sets, as far as it was run."""
+def read_evaluations(sets: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Existing reports of `make bench-evidence` by the name of the set."""
     found = {name: read_results(f"evidence_{name}") for name in sets}
     return {name: report for name, report in found.items() if report}
 
 
-def read_results(name: str) -> dict:
-    """The content of a file in results/; {}: nobody measured it yet."""
+def read_results(name: str) -> dict[str, Any]:
+    """The content of a file in results/, {} if it does not exist."""
     path = ROOT / f"results/{name}.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    found: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    return found
 
 
 if __name__ == "__main__":

@@ -11,11 +11,16 @@ from accelerate import Accelerator
 from datasets import Dataset
 from PIL import Image
 from torch.utils.data import DataLoader
-from transformers import AutoImageProcessor, AutoModelForImageClassification, PreTrainedModel
+from transformers import (
+    AutoImageProcessor,
+    AutoModelForImageClassification,
+    PreTrainedModel,
+)
 
 from hf_anchornet.data.splits import DataOptions, load_split
 from hf_anchornet.evaluation.accuracy import evaluate_accuracy
 from hf_anchornet.evaluation.image_localization import evaluate_image_localizer
+from hf_anchornet.files import write_json
 from hf_anchornet.model.classifier import label_names
 from hf_anchornet.model.costs import count_multiply_adds
 from hf_anchornet.model.image_processing_anchornet import open_image
@@ -26,17 +31,18 @@ from hf_anchornet.train.image_adaptation import (
     make_readings,
 )
 from scripts.benchmarks.text_measurement import relative_error
+from scripts.options import parse_options
 
 BATCH_SIZE = 32
 
 
 @dataclass
 class ImageMeasurement:
-    """What to measure.
+    """Options of the measurement.
 
     Attributes:
         localizer: Folder or Hub id of the localizer.
-        dataset: Source with the labels that it was trained on, and human boxes; see `DataOptions`.
+        dataset: Source with the labels of its training and with human boxes; see `DataOptions`.
         split: Split to report on.
         other_sets: Further sets with localizers of their own, as name=localizer=source.
         classifiers: Classifiers and what they read of `dataset`, as reading=folder.
@@ -44,6 +50,7 @@ class ImageMeasurement:
         label_column: Column of labels.
         boxes_column: Column of human boxes, `[x0, y0, x1, y1]`; may be empty in some rows.
         max_rows: Draw at most this many rows of each set (0: all), always the same ones.
+        output: JSON file to write.
     """
 
     localizer: str
@@ -55,9 +62,10 @@ class ImageMeasurement:
     label_column: str = "label"
     boxes_column: str = "boxes"
     max_rows: int = 0
+    output: str = "results/image.json"
 
     def locate(self, source: str) -> DataOptions:
-        """Where the images and labels of a source are."""
+        """The columns of images, labels and boxes of a source."""
         return DataOptions(
             source,
             image_column=self.image_column,
@@ -100,7 +108,7 @@ def measure_images(options: ImageMeasurement) -> dict[str, Any]:
 
 
 def measure_set(options: ImageMeasurement, localizer: str, source: str) -> dict[str, Any]:
-    """What `evaluate_image_localizer` says of a localizer on its set."""
+    """The report of `evaluate_image_localizer` on a localizer and its set."""
     data = options.locate(source)
     return evaluate_image_localizer(
         AutoModelForImageClassification.from_pretrained(localizer),
@@ -141,7 +149,7 @@ def check_image_contract(
     """Largest relative error of the additive identity and of padded batches against single images.
 
     Errors are relative to the largest absolute logit of the image; the evidence, float32 like the
-    logits, is added up in float64, other than in the model. The pictures are cropped to other
+    logits, is summed in float64, unlike in the model. The pictures are cropped to different
     heights in turn, so that those of a batch differ in size and are padded.
     """
     model.eval()
@@ -160,5 +168,15 @@ def check_image_contract(
 
 
 def _crop(image: Image.Image, row: int) -> Image.Image:
-    """The upper part of an image, of another height for each of four rows in turn."""
+    """The upper part of an image; its height differs for each of four rows in turn."""
     return image.crop((0, 0, image.width, round(image.height * (1 - 0.1 * (row % 4)))))
+
+
+def main() -> None:
+    """Parse the options, measure, write."""
+    (options,) = parse_options(ImageMeasurement, description=__doc__)
+    write_json(Path(options.output), measure_images(options))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,8 +1,7 @@
-"""What may read a picture: the whole at two sizes, crops, and a localizer's best patch."""
+"""Methods on pictures: the whole at two sizes, crops, and a localizer's best patch."""
 
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import cache, partial
 
 import torch
@@ -19,55 +18,35 @@ from hf_anchornet.model.image_processing_anchornet import Box
 from hf_anchornet.train.image_adaptation import PatchClassifierOptions, choose_from_view, cut
 from scripts.benchmarks.methods import (
     Method,
+    Models,
     Probs,
     Steps,
     combine_steps,
-    find_folder,
     order_labels,
-    parse_folders,
     to_probs,
 )
 
 Pictures = Sequence[Image.Image]
 
 
-@dataclass
-class ImageMethods:
-    """Who reads what.
-
-    Attributes:
-        localizer: Folder or Hub id of the localizer.
-        classifiers: Classifiers and what they were trained to read, as reading=folder. "full" must
-            be among them; a reading without a classifier of its own gets that of "mix" or "full".
-            What they read has the size that their processors say.
-    """
-
-    localizer: str
-    classifiers: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        """Check the names."""
-        self.folders = parse_folders(self.classifiers)
-
-
 def load_pictures(
     data: DataOptions, split: str, labels: Sequence[str]
 ) -> tuple[list[Image.Image], list[int]]:
-    """Pictures of a split, decoded, and targets."""
+    """Decoded pictures of a split, and targets."""
     images = make_pictures(load_split(data, split, data.image_column), data, labels)
     pictures = [images[row]["pixel_values"] for row in range(len(images))]
     return pictures, list(images.targets)
 
 
 def make_image_methods(
-    options: ImageMethods, labels: Sequence[str], backend: str = EAGER
+    models: Models, labels: Sequence[str], backend: str = EAGER
 ) -> dict[str, Method]:
-    """Every row of the table but a cascade's.
+    """Every method but the cascades.
 
     Args:
-        options: Who reads what.
+        models: The models to compare; their processors set the size of what they read.
         labels: Names of the labels in the order of the targets.
-        backend: What computes; see `make_network`.
+        backend: Backend of the networks; see `make_network`.
     """
 
     @cache
@@ -75,9 +54,9 @@ def make_image_methods(
         return Classify(folder, labels, backend)
 
     def classify(reading: str) -> Classify:
-        return load(find_folder(options.folders, reading))
+        return load(models.find_folder(reading))
 
-    localizer = Localize(options.localizer, labels, backend)
+    localizer = Localize(models.localizer, labels, backend)
     methods: dict[str, Method] = {
         "full": Steps({"classify": classify("full")}),
         "small": Steps({"classify": classify("small")}),
@@ -92,12 +71,12 @@ def make_image_methods(
 
 
 class Localize:
-    """A localizer; called, it gives its view of pictures.
+    """A localizer; a call returns its view of pictures.
 
     Args:
         folder: Folder or Hub id.
         labels: Names of the labels in the order of the probabilities.
-        backend: What computes; see `make_network`.
+        backend: Backend of the networks; see `make_network`.
     """
 
     def __init__(self, folder: str, labels: Sequence[str], backend: str) -> None:
@@ -108,7 +87,7 @@ class Localize:
         self.patch_scale = side / self.localizer.processor.size["shortest_edge"]
 
     def __call__(self, pictures: Pictures) -> LocalizedImages:
-        """Evidence and logits, of all pictures in one batch."""
+        """Evidence and logits of all pictures, in one batch."""
         return self.localizer.read(pictures)
 
     def rate(self, view: LocalizedImages) -> Probs:
@@ -128,12 +107,12 @@ class Localize:
 
 
 class Classify:
-    """A classifier; called, it gives probabilities of pictures.
+    """A classifier; a call returns probabilities of pictures.
 
     Args:
         folder: Folder or Hub id.
         labels: Names of the labels in the order of the probabilities.
-        backend: What computes; see `make_network`.
+        backend: Backend of the networks; see `make_network`.
     """
 
     def __init__(self, folder: str, labels: Sequence[str], backend: str) -> None:
@@ -145,7 +124,7 @@ class Classify:
 
     @torch.inference_mode()
     def __call__(self, pictures: Pictures) -> Probs:
-        """Probabilities of pictures, read as the processor says."""
+        """Probabilities of pictures, prepared by the processor."""
         inputs = self.processor(images=list(pictures), return_tensors="pt")
         pixel_values = inputs["pixel_values"].contiguous(memory_format=torch.channels_last)
         return to_probs(self.network(pixel_values=pixel_values).logits, self.order)
@@ -154,7 +133,7 @@ class Classify:
 def _crop_all(
     pictures: Pictures, choose: Callable[[Tensor, int, int], Tensor], scale: float
 ) -> list[Image.Image]:
-    """A square of each picture whose side is a part of the shorter one of the picture."""
+    """A square of each picture; its side is `scale` times the picture's shorter side."""
     crops = []
     for picture in pictures:
         sizes = torch.tensor([[picture.height, picture.width]])

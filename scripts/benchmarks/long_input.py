@@ -14,8 +14,10 @@ import numpy as np
 from PIL import Image
 from transformers import AutoTokenizer
 
+from hf_anchornet.files import write_json
 from hf_anchornet.registration import SAMPLE_IMAGE
-from scripts.benchmarks.report_tables import describe_hardware
+from scripts.benchmarks.machine import describe_hardware
+from scripts.options import parse_options
 
 PROGRAM = """
 import json, sys, time
@@ -48,19 +50,20 @@ print(json.dumps({
     "patches": len(answer.get("spans", answer.get("patches"))),
 }))
 """
-"""What a fresh process runs; the peak is that of the input and of the work on it."""
+"""The program of a fresh process; the peak is that of the input and of the work on it."""
 
 
 @dataclass
 class LongInputBenchmark:
-    """What is measured.
+    """Options of the benchmark.
 
     Attributes:
         text_localizer: Folder or Hub id.
         image_localizer: Folder or Hub id.
         text_tokens: Lengths of the texts, rising.
         image_sides: Sides of the square pictures in pixels, rising.
-        rounds: How often each but the largest is measured; medians count.
+        rounds: Measurements of each size but the largest; medians count.
+        output: JSON file to write; the picture gets the same name and ends in .png.
     """
 
     text_localizer: str = "hf_anchornet/default/text_localizer"
@@ -70,6 +73,7 @@ class LongInputBenchmark:
     )
     image_sides: list[int] = field(default_factory=lambda: [1_000, 2_000, 5_000, 10_000, 20_000])
     rounds: int = 3
+    output: str = "results/long_input.json"
 
     def validate(self) -> None:
         """Check the options.
@@ -88,7 +92,7 @@ class LongInputBenchmark:
 
 
 def write_text(path: Path, tokens: int, localizer: str, seed: int = 0) -> None:
-    """Write a text of so many words that are one token each, with a full stop now and then."""
+    """Write a text of `tokens` words that are one token each, with full stops among them."""
     tokenizer: Any = AutoTokenizer.from_pretrained(localizer)
     words = [word for word in tokenizer.get_vocab() if word.isascii() and word.isalpha()]
     vocabulary = [*sorted(word for word in words if word == word.lower()), "."]
@@ -97,7 +101,7 @@ def write_text(path: Path, tokens: int, localizer: str, seed: int = 0) -> None:
 
 
 def write_picture(path: Path, side: int, seed: int = 0) -> None:
-    """Write a square picture, uncompressed (PPM): turned copies of the sample in random order."""
+    """Write an uncompressed square picture (PPM): turned copies of the sample in random order."""
     with Image.open(SAMPLE_IMAGE) as opened:
         sample = opened.convert("RGB").resize((256, 256))
     turns = [np.asarray(sample.rotate(angle)) for angle in range(0, 360, 15)]
@@ -111,7 +115,7 @@ def write_picture(path: Path, side: int, seed: int = 0) -> None:
 
 
 def measure_input(kind: str, source: Path, model: str) -> dict[str, Any]:
-    """What a fresh process of one thread needs for one input.
+    """Memory and time that a fresh process of one thread needs for one input.
 
     Args:
         kind: "text" or "image".
@@ -130,14 +134,7 @@ def measure_input(kind: str, source: Path, model: str) -> dict[str, Any]:
 
 
 def benchmark_long_input(options: LongInputBenchmark) -> dict[str, Any]:
-    """Memory and time for each size of text and picture, and how they grow.
-
-    Args:
-        options: What is measured.
-
-    Raises:
-        ValueError: see `LongInputBenchmark.validate`.
-    """
+    """Memory and time for each size of text and picture, and their growth."""
     options.validate()
     report: dict[str, Any] = {"hardware": describe_hardware(), "threads": 1}
     for kind, sizes, model in (
@@ -170,7 +167,7 @@ def _measure_size(kind: str, size: int, model: str, rounds: int) -> dict[str, An
 
 
 def summarize_growth(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """How time and memory grow from the smallest input to the largest.
+    """Growth of time and memory from the smallest input to the largest.
 
     Args:
         rows: One a size, rising, with `units`, `input_bytes`, `baseline_bytes`, `peak_bytes` and
@@ -178,10 +175,10 @@ def summarize_growth(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
     Returns:
         `time_slope`: exponent of the time, fitted through all sizes in logarithms (1: linear);
-        `memory_ratio`: what the largest needs besides the input itself over all that the smallest
-        needs, input included, both above the loaded model; `process_ratio`: the same of whole
-        processes, the loaded model included; `work_bytes`: what the largest needs above the
-        loaded model and besides the input itself.
+        `work_bytes`: memory for the largest input above the loaded model, without the input
+        itself; `memory_ratio`: `work_bytes` over the memory for the smallest input above the
+        loaded model, input included; `process_ratio`: the same for whole processes, the loaded
+        model included.
     """
     units, seconds = ([float(row[name]) for row in rows] for name in ("units", "seconds"))
     slope = np.polyfit(np.log(units), np.log(seconds), 1)[0]
@@ -196,12 +193,7 @@ def summarize_growth(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 
 def plot_long_input(report: Mapping[str, Any], path: str | Path) -> None:
-    """Draw memory and time against the size of the input, both on logarithmic axes.
-
-    Args:
-        report: What `benchmark_long_input` gives.
-        path: Where to write the PNG.
-    """
+    """Draw memory and time against the size of the input, on logarithmic axes, as a PNG."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 4.2), layout="constrained")
@@ -223,3 +215,19 @@ def plot_long_input(report: Mapping[str, Any], path: str | Path) -> None:
         axes.legend(fontsize=8)
     figure.suptitle(f"{report['hardware']}, 1 thread", fontsize=9)
     figure.savefig(path, dpi=120)
+
+
+def main() -> None:
+    """Parse the options, measure, write, print."""
+    (options,) = parse_options(LongInputBenchmark, description=__doc__)
+    report = benchmark_long_input(options)
+    output = Path(options.output)
+    write_json(output, report)
+    plot_long_input(report, output.with_suffix(".png"))
+    for kind in ("text", "image"):
+        names = ("time_slope", "memory_ratio", "process_ratio")
+        print(kind, {name: report[kind][name] for name in names})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,7 +1,7 @@
-"""What a benchmark compares: methods that give probabilities, made of steps or cascades."""
+"""Methods of the speed benchmark: steps or cascades that map inputs to probabilities."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,11 +17,33 @@ Probs = NDArray[np.floating[Any]]
 """Probabilities of the labels: (inputs, labels)."""
 
 FULL_READING = "full"
-"""The reading that each set of classifiers must hold: full inputs."""
+"""The reading of full inputs, which each set of classifiers must hold."""
+
+
+@dataclass
+class Models:
+    """The models that are compared.
+
+    Attributes:
+        localizer: Folder or Hub id of the localizer.
+        classifiers: Classifiers and what they were trained to read, as reading=folder. "full" must
+            be among them; a reading without a classifier of its own gets that of "mix" or "full".
+    """
+
+    localizer: str
+    classifiers: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Check the names."""
+        self.folders = parse_folders(self.classifiers)
+
+    def find_folder(self, reading: str) -> str:
+        """The classifier of a reading: its own, else that of a mix, else that of full inputs."""
+        return next(self.folders[x] for x in (reading, "mix", FULL_READING) if x in self.folders)
 
 
 class Method(Protocol):
-    """What is compared: anything that gives probabilities for a list of inputs."""
+    """Anything that gives probabilities for a list of inputs."""
 
     def predict(self, inputs: Sequence[Any], /) -> Probs:
         """Probabilities of the labels, in the order of the benchmark's labels."""
@@ -29,12 +51,13 @@ class Method(Protocol):
 
 @dataclass
 class Steps:
-    """A method made of steps, so that each can be timed.
+    """A method of several steps, each of which can be timed.
 
     Attributes:
-        steps: By name; the first takes the inputs, each other what the one before it gave, and the
-            last gives the probabilities.
-        counted_as: The method whose multiply-adds are its own, where they cannot be counted.
+        steps: Functions by name; the first takes the inputs, each other takes the result of the
+            one before it, and the last returns the probabilities.
+        counted_as: A method with the same multiply-adds, where those of the steps cannot be
+            counted.
     """
 
     steps: dict[str, Callable[[Any], Any]]
@@ -50,7 +73,7 @@ class Steps:
 
 
 class CascadeMethod:
-    """A cascade as a method; it counts its multiply-adds itself, as each input leaves elsewhere.
+    """A cascade as a method, which counts its own multiply-adds: inputs exit at any stage.
 
     Args:
         folder: Folder or Hub id of a cascade.
@@ -63,7 +86,7 @@ class CascadeMethod:
         self.order = order_labels(self.cascade.localizer.model, labels)
 
     def predict(self, inputs: Sequence[Any], /) -> Probs:
-        """The answers of the stages at which the inputs leave."""
+        """The answers of the stages at which the inputs exit."""
         traces = self.cascade.follow(self._open(inputs), len(inputs))
         probs: Probs = torch.stack([trace.probs for trace in traces]).numpy()
         return probs[:, self.order]
@@ -88,12 +111,12 @@ def combine_steps(
     """The two methods of a localizer and a classifier that reads what it selects.
 
     Args:
-        part: What is selected: the name of the method with the classifier's answer alone; the
-            other one takes the mean of both models' probabilities.
-        localize: From inputs to the localizer's view of them.
-        rate: From that to the localizer's probabilities.
-        choose: From that to what the classifier reads.
-        classify: From that to its probabilities.
+        part: What is selected, the name of the method that gives the classifier's answer alone;
+            the other method averages the probabilities of both models.
+        localize: Maps inputs to the localizer's view of them.
+        rate: Maps this view to the localizer's probabilities.
+        choose: Maps this view to what the classifier reads.
+        classify: Maps this to the classifier's probabilities.
     """
     first: dict[str, Callable[[Any], Any]] = {
         "localize": localize,
@@ -108,7 +131,7 @@ def parse_folders(classifiers: Sequence[str]) -> dict[str, str]:
     """Folders of classifiers by reading, from a list of reading=folder.
 
     Raises:
-        ValueError: if one is not of this form, or none reads full inputs.
+        ValueError: If one does not have this form, or no classifier reads full inputs.
     """
     folders = dict(item.split("=", 1) for item in classifiers if "=" in item)
     if len(folders) < len(classifiers) or FULL_READING not in folders:
@@ -119,16 +142,11 @@ def parse_folders(classifiers: Sequence[str]) -> dict[str, str]:
     return folders
 
 
-def find_folder(folders: Mapping[str, str], reading: str) -> str:
-    """The classifier of a reading: its own, else one trained on a mix, else that of full inputs."""
-    return next(folders[name] for name in (reading, "mix", FULL_READING) if name in folders)
-
-
 def order_labels(model: Any, labels: Sequence[str]) -> list[int]:
-    """Numbers of the labels in the model's own order.
+    """For each label its index in the model's own order.
 
     Raises:
-        ValueError: if the model has other labels.
+        ValueError: If the model has other labels.
     """
     own = label_names(model)
     if set(own) != set(labels):
@@ -140,6 +158,6 @@ def order_labels(model: Any, labels: Sequence[str]) -> list[int]:
 
 
 def to_probs(logits: Tensor, order: Sequence[int]) -> Probs:
-    """Probabilities of the labels in this order."""
+    """Probabilities from logits, with the labels in this order."""
     probs: Probs = logits.float().softmax(dim=-1).numpy()[:, list(order)]
     return probs

@@ -1,12 +1,12 @@
-"""Write the numbers of results/*.json into README and into results/README.md."""
+"""Write the numbers of results/*.json into README.md and results/README.md."""
 
 import json
 from pathlib import Path
 
-from hf_anchornet.evaluation.tables import (
-    compare_ideas,
+from scripts.benchmarks.evidence_tables import (
     describe_explainers,
     make_evidence_table,
+    make_idea_table,
     make_retrieval_table,
 )
 from scripts.benchmarks.result_tables import (
@@ -19,7 +19,7 @@ from scripts.benchmarks.result_tables import (
 )
 from scripts.benchmarks.scale_table import make_scale_table
 
-FOLDER = Path(__file__).parent.parent / "results"
+FOLDER = Path(__file__).parents[2] / "results"
 MARK = "<!-- results: {} -->\n"
 END = "<!-- end of results -->\n"
 SETS = {
@@ -30,7 +30,7 @@ SETS = {
     "fod_a": "photos (FOD-A)",
 }
 RUNS = {"": "", "_onnx": "On ONNX Runtime: "}
-"""The files of a set, by the end of the name: all numbers; times on another backend."""
+"""Ends of file names: the main run of a set, and times on another backend."""
 MARKED_SETS = {
     "imdb_rationales": "IMDb rationales",
     "movie_rationales": "long movie reviews",
@@ -45,11 +45,11 @@ OTHER_MODELS = {
     "_minilm": "MiniLM-L6",
     "_lite0": "EfficientNet-Lite0",
 }
-"""Models that are explained, by the end of the name of their file."""
+"""Explained models by the end of the file name."""
 
 
 def main() -> None:
-    """Read the JSON files; write README's results and the page of all results."""
+    """Read the JSON files, write the tables of README.md and the page of all results."""
     found = {path.stem: json.loads(path.read_text("utf-8")) for path in FOLDER.glob("*.json")}
     page = (FOLDER / "introduction.md").read_text("utf-8")
     page += f"{make_text_table(found['text'])}\n{make_image_table(found['image'])}"
@@ -65,9 +65,9 @@ def main() -> None:
         page += f"![Accuracy and milliseconds of each method](speed_{name}.png)\n"
     page += make_ablation_table(found["ablation"])
     if "ablation_evidence" in found:
-        page += f"\n## Ablation: better evidence\n\n{compare_ideas(found['ablation_evidence'])}"
+        page += f"\n## Ablation: better evidence\n\n{make_idea_table(found['ablation_evidence'])}"
     if "ablation_evidence_teacher" in found:
-        taught = compare_ideas(found["ablation_evidence_teacher"])
+        taught = make_idea_table(found["ablation_evidence_teacher"])
         page += f"\nWith 1,000 reviews alone, and MiniLM as a teacher:\n\n{taught}"
     int8 = {kind: found[f"int8_{kind}"] for kind in ("text", "image")}
     page += f"\n## Localizers of 8-bit weights on ONNX Runtime\n\n{make_int8_table(int8)}"
@@ -101,7 +101,7 @@ def main() -> None:
 
 
 def fill_readme(command: str, table: str) -> None:
-    """Replace what stands in README between the mark of a command and the next end."""
+    """Replace the text of README.md between the mark of a command and the next end mark."""
     readme, mark = FOLDER.parent / "README.md", MARK.format(command)
     before, rest = readme.read_text("utf-8").split(mark)
     readme.write_text(before + mark + table + END + rest.split(END, 1)[1], "utf-8")

@@ -1,4 +1,4 @@
-"""The numbers of results/*.json as tables and sentences in Markdown."""
+"""Results on accuracy and cost as tables and sentences in Markdown."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -10,16 +10,16 @@ Report = Mapping[str, Any]
 
 CONTROLS = ("head", "head_and_tail", "crop", "random", "textrank", "tfidf", "small", "centre")
 CASCADES = {"cascade": "", "quick_cascade": ", exits sooner"}
-"""The cascades of a set, and what is said of them."""
+"""The cascades of a set by name, and a remark on each."""
 
 
 def make_speed_table(reports: Mapping[str, Report], on_onnx: Mapping[str, Report]) -> str:
-    """README's table of cascades, in Markdown.
+    """README's table of cascades.
 
     Args:
-        reports: What `scripts/benchmark.py` wrote, by the name to show, one thread timed with
-            batches of 1 and 32.
-        on_onnx: The same of runs on ONNX Runtime, as far as there were any.
+        reports: Reports of `scripts.benchmarks.speed` by the name of the data set, with one
+            thread timed for batches of 1 and 32.
+        on_onnx: Reports of runs on ONNX Runtime, for some of the data sets.
     """
     rows = []
     for name, report in reports.items():
@@ -50,13 +50,13 @@ def make_speed_table(reports: Mapping[str, Report], on_onnx: Mapping[str, Report
 
 
 def join_ratios(row: Mapping[str, Any]) -> str:
-    """How many times faster a method is with one thread, for each size of a batch."""
+    """Speed-ups of a method with one thread, for each batch size."""
     ratios = [times["speed_up"]["median"] for times in row["times"] if times["threads"] == 1]
     return join(f"{ratio:.1f}" for ratio in ratios)
 
 
 def make_ablation_table(report: Report) -> str:
-    """What a classifier should be given of a text, in Markdown."""
+    """The section on ways to shorten a text for a classifier."""
     rows = [
         (name, f"{scores['classifier']:.4f}", f"{scores['mean']:.4f}")
         for name, scores in report["ideas"].items()
@@ -74,7 +74,7 @@ any label, but in the second row for the predicted label only.
 
 
 def make_text_table(report: Report) -> str:
-    """README's table of texts, in Markdown."""
+    """The table of text models."""
     local, reads = report["localizer"], report["classifiers"]
     errors = f"{local['additive_error']:.1e} / {local['chunked_error']:.1e}"
     accuracy = f"localizer alone, IMDb test ({report['num_rows']:,} reviews): accuracy"
@@ -91,7 +91,7 @@ def make_text_table(report: Report) -> str:
 
 
 def make_image_table(report: Report) -> str:
-    """README's table of images and a sentence on costs, in Markdown; the card has more rows."""
+    """The table of image models and a sentence on costs; the card has more rows."""
     local, rows = report["localizer"], []
     for name, scores in report["sets"].items():
         energy = f"{scores['energy']:.3f} ({scores['box_area']:.3f})"
@@ -116,7 +116,7 @@ error of the additive identity {additive}, of padded batches {padded}.
 
 
 def describe_reference(report: Report) -> str:
-    """README's sentence on the published network and its authors' code."""
+    """A sentence on the published network and its authors' code."""
     far = max(sizes["logits"]["difference"] for sizes in report["networks"].values())
     times = [maps["times_faster"]["ours_with_their_rule"] for maps in report["boxes"].values()]
     faster = [time["median"] for time in times]
@@ -132,10 +132,10 @@ time over EfficientNet-Lite0's: our trunk {plain} ({folded} if that is folded to
 
 
 def make_int8_table(reports: Mapping[str, Report]) -> str:
-    """How localizers of 8-bit weights compare with themselves in float32, in Markdown.
+    """The table of localizers with 8-bit weights beside float32.
 
     Args:
-        reports: What `anchornet export --int8 --dataset` printed, by the name to show.
+        reports: Reports of `anchornet export --int8 --dataset` by the name of the localizer.
     """
     rows = [
         (
@@ -157,5 +157,5 @@ def make_int8_table(reports: Mapping[str, Report]) -> str:
 
 
 def join(values: Iterable[str]) -> str:
-    """The values in one cell."""
+    """The values as one cell."""
     return " / ".join(values)

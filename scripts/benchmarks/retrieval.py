@@ -1,7 +1,9 @@
-"""Which part of a long text a label comes from: how often the best passages hold it."""
+"""Retrieval of passages: how often the best ones of a long text hold what people marked."""
 
+import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,26 +12,29 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from hf_anchornet.data.splits import DataOptions, check_column, load_split, number_labels
 from hf_anchornet.evaluation.text_plausibility import check_spans
+from hf_anchornet.files import write_json
 from hf_anchornet.metrics.span_hit_rate import SpanHitRate
 from hf_anchornet.model.classifier import label_names
 from hf_anchornet.model.pipeline_anchornet_text import SpanLocalizationPipeline
 from hf_anchornet.model.text_words import Span, Words
+from scripts.options import parse_options
 
 NUM_DRAWS = 20
-"""Random passages are drawn so many times over."""
+"""Draws of random passages, over which the hit rate is averaged."""
 
 
 @dataclass
 class RetrievalOptions:
-    """What is searched for, and how.
+    """Options of the search.
 
     Attributes:
         model: Folder or Hub id of a text localizer.
-        label: The label whose evidence is searched for, in the documents that have it.
+        label: The label whose evidence is searched for, in the documents that have this label.
         split: Split to report on.
         spans_column: Column of the spans that people marked, [start, end] in characters.
         passage_tokens: Size of the passages, in the localizer's tokens.
         top_k: Number of passages of each document.
+        output: JSON file to write.
     """
 
     model: str
@@ -38,26 +43,27 @@ class RetrievalOptions:
     spans_column: str = "spans"
     passage_tokens: int = 100
     top_k: int = 3
+    output: str = "results/retrieval.json"
 
     def __post_init__(self) -> None:
-        """Check what would otherwise fail late."""
+        """Check the numbers."""
         for name in ("passage_tokens", "top_k"):
             if getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be at least 1, got {getattr(self, name)}.")
 
 
 def measure_retrieval(data: DataOptions, options: RetrievalOptions) -> dict[str, Any]:
-    """How often one of the best passages meets what people marked.
+    """How often one of the best passages meets a span that people marked.
 
     Args:
         data: Texts and labels; human spans are never learned from.
-        options: What is searched for.
+        options: Options of the search.
 
     Returns:
         `accuracy` of the localizer on all documents; `num_documents` with the label and a human
-        span, `median_words` of these; `hit_rate` and, if half of a human span must lie in one
-        passage, `half_hit_rate`, of "evidence" and the controls of equal length "random" and
-        "head", the first passages. All in [0, 1].
+        span, and the `median_words` of these; `hit_rate`, and `half_hit_rate` where half of a
+        human span must lie in one passage. Both rates are in [0, 1] and given for "evidence" and
+        for two controls of equal length: "random" passages and "head", the first ones.
 
     Raises:
         ValueError: if a column or split is missing, the label unknown, or no document with the
@@ -106,7 +112,7 @@ def measure_retrieval(data: DataOptions, options: RetrievalOptions) -> dict[str,
 
 
 def _draw_passages(length: int, sizes: Sequence[int], *seed: int) -> list[Span]:
-    """Passages of these sizes anywhere in a text of `length` characters."""
+    """Passages of these sizes at random places of a text of `length` characters."""
     generator = np.random.default_rng(seed)
     firsts = [int(generator.integers(0, length - size + 1)) for size in sizes]
     return [(first, first + size) for first, size in zip(firsts, sizes, strict=True)]
@@ -129,3 +135,16 @@ def _rate(
         for found in draws
     ]
     return float(np.mean(rates))
+
+
+def main() -> None:
+    """Parse the options, measure, write, print."""
+    data, options = parse_options(DataOptions, RetrievalOptions, description=__doc__)
+    settings = {"data": asdict(data), "retrieval": asdict(options)}
+    report = {"settings": settings, **measure_retrieval(data, options)}
+    write_json(Path(options.output), report)
+    print(json.dumps(report, indent=2))
+
+
+if __name__ == "__main__":
+    main()

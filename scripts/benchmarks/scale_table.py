@@ -1,4 +1,4 @@
-"""What holds at scale, as one table in Markdown: each row a measurement of its own."""
+"""README's table of measurements at scale, in Markdown."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -56,12 +56,12 @@ def _describe_fuzzing(report: Report) -> str:
 
 
 class Row(NamedTuple):
-    """One row.
+    """One row of the table.
 
     Attributes:
-        what: What it is about.
-        page: The page in docs/.
-        describe: From the JSON file to what was measured.
+        what: What was measured.
+        page: Its page in docs/.
+        describe: Makes the cell with the numbers from the content of the JSON file.
     """
 
     what: str
@@ -83,15 +83,11 @@ ROWS = {
     "serving": Row("`anchornet serve`: HTTP, batches", "serving", _describe_serving),
     "fuzzing": Row("random and damaged input", "security", _describe_fuzzing),
 }
-"""By the name of the JSON file in results/."""
+"""The rows by the name of the JSON file in results/."""
 
 
 def make_scale_table(reports: Mapping[str, Report]) -> str:
-    """README's table of scale.
-
-    Args:
-        reports: By name the JSON files of `make bench-scale`.
-    """
+    """The table from the contents of the JSON files of `make bench-scale`, by name."""
     rows = []
     for name, row in ROWS.items():
         found, links = "not measured", f"[how](docs/{row.page}.md)"

@@ -1,4 +1,4 @@
-"""A server under load on loopback: requests a second, latencies, memory."""
+"""`anchornet serve` under load on loopback: requests a second, latencies, memory."""
 
 import asyncio
 import random
@@ -9,8 +9,9 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,32 +19,35 @@ import numpy as np
 import psutil
 import pyarrow.parquet as pq
 
+from hf_anchornet.files import write_json
 from hf_anchornet.registration import SAMPLE_REVIEW
-from scripts.benchmarks.free_port import find_free_port
+from scripts.benchmarks.machine import describe_hardware, find_free_port
+from scripts.options import parse_options
 
 START_SECONDS = 180
-"""How long a server may take to load its models."""
+"""Time limit for a server to load its models."""
 
-MODES = {"batched": [], "one_by_one": ["--max_batch_size", "1", "--max_wait_ms", "0"]}
-"""Options of the server, by what they are called in the report."""
+MODES = {"batched": [], "one_by_one": ["--max-batch-size", "1", "--max-wait-ms", "0"]}
+"""Options of the server by their name in the report."""
 
 
 @dataclass
 class ServingBenchmark:
-    """What is measured.
+    """Options of the benchmark.
 
     Attributes:
-        dataset: Parquet file with a column `text`; left out: sentences of the shipped review in
-            lengths like those of reviews.
+        dataset: Parquet file with a column `text`; default: sentences of the shipped review, in
+            texts as long as reviews.
         localizer: Folder or Hub id of the text localizer; "default": the shipped one.
         clients: Numbers of clients that each send one request after the other.
-        seconds: How long each number of clients sends, with batches and as long without.
-        turns: In how many parts: the two alternate, so that other work on the machine slows both.
-        warm_up_seconds: How long each server is used before anything is measured.
-        long_seconds: How long the last run takes, in which memory is watched; 0: no such run.
-        long_clients: Its clients.
+        seconds: Sending time of each number of clients, with batches and the same without.
+        turns: Parts of this time, in which both servers alternate: other work slows both.
+        warm_up_seconds: Use of each server before anything is measured.
+        long_seconds: Length of the last run, in which memory is watched; 0: no such run.
+        long_clients: Clients of the last run.
         threads: Threads of torch.
-        server: The script that serves.
+        output: JSON file to write.
+        note: A remark for the report, for example on other work of the machine.
     """
 
     dataset: str | None = None
@@ -55,17 +59,18 @@ class ServingBenchmark:
     long_seconds: float = 600.0
     long_clients: int = 8
     threads: int = 1
-    server: str = "scripts/serve.py"
+    output: str = "results/serving.json"
+    note: str = ""
 
 
 @dataclass
 class Load:
-    """What clients saw.
+    """Measurements of the clients.
 
     Attributes:
-        seconds: How long they sent.
-        latencies: Seconds of each request that was answered.
-        errors: How many others there were, by status or name of the failure.
+        seconds: Time during which they sent.
+        latencies: Seconds of each answered request.
+        errors: Counts of failed requests by status or name of the exception.
     """
 
     seconds: float
@@ -73,7 +78,7 @@ class Load:
     errors: Counter[str]
 
     def add(self, other: "Load") -> None:
-        """Count what was seen another time, too."""
+        """Add the measurements of another time."""
         self.seconds += other.seconds
         self.latencies += other.latencies
         self.errors += other.errors
@@ -82,7 +87,7 @@ class Load:
         """Numbers for the report; latencies in milliseconds.
 
         Raises:
-            RuntimeError: if no request was answered.
+            RuntimeError: If no request was answered.
         """
         if not self.latencies:
             raise RuntimeError(
@@ -100,12 +105,7 @@ class Load:
 
 
 def read_texts(dataset: str | None, number: int = 2000) -> list[str]:
-    """Texts to send.
-
-    Args:
-        dataset: See `ServingBenchmark`.
-        number: How many at most.
-    """
+    """At most `number` texts to send; see `ServingBenchmark.dataset`."""
     if dataset is not None:
         texts: list[str] = pq.read_table(dataset, columns=["text"])["text"].to_pylist()
         return random.Random(0).sample(texts, min(number, len(texts)))
@@ -122,13 +122,13 @@ def read_texts(dataset: str | None, number: int = 2000) -> list[str]:
 
 @contextmanager
 def running_server(command: Sequence[str]) -> Iterator[tuple[str, psutil.Process]]:
-    """A server in a process of its own, ready: its address and the process.
+    """Address and process of a server that is ready, until the context ends.
 
     Args:
-        command: What starts it, without its port.
+        command: Command line of the server, without its port.
 
     Raises:
-        RuntimeError: if it ends or is not ready in time.
+        RuntimeError: If the server exits or is not ready in time.
     """
     port = find_free_port()
     address = f"http://127.0.0.1:{port}"
@@ -155,13 +155,13 @@ def _wait_until_ready(address: str, process: "subprocess.Popen[bytes]") -> None:
 
 
 async def send_load(address: str, texts: Sequence[str], clients: int, seconds: float) -> Load:
-    """Send texts from so many clients, each the next once it has its answer.
+    """Measurements of clients that each send the next text once the last is answered.
 
     Args:
-        address: Of the server.
-        texts: Sent in turn, over and over.
-        clients: Their number.
-        seconds: After these no request is begun.
+        address: Address of the server.
+        texts: Texts to send in turn, over and over.
+        clients: Number of clients.
+        seconds: Time after which no request is started.
     """
     load = Load(seconds, [], Counter())
     numbers = count()
@@ -193,19 +193,17 @@ def benchmark_serving(
 ) -> dict[str, Any]:
     """Requests a second, latencies and memory of a server, ready for JSON.
 
-    With batches and without them are two servers, of which one is loaded at a time.
+    Two servers run, one with batches and one without; one of them is under load at a time.
 
     Args:
-        options: What is measured.
-        show: Called with the numbers of each run once it is done.
+        options: Options of the benchmark.
+        show: Called with the numbers of each finished run.
     """
     texts = read_texts(options.dataset)
     lengths = np.percentile([len(text) for text in texts], [5, 50, 95])
     report: dict[str, Any] = {"characters_5_50_95": lengths.tolist(), "runs": []}
-    command = [
-        *(sys.executable, options.server, "--image_localizer", "none"),
-        *("--text_localizer", options.localizer, "--threads", str(options.threads)),
-    ]
+    command = [sys.executable, "-m", "hf_anchornet", "serve", "--image-localizer", "none"]
+    command += ["--text-localizer", options.localizer, "--threads", str(options.threads)]
     with (
         running_server([*command, *MODES["batched"]]) as (batched, process),
         running_server([*command, *MODES["one_by_one"]]) as (one_by_one, _),
@@ -226,7 +224,7 @@ def benchmark_serving(
 def _compare(
     addresses: Mapping[str, str], texts: Sequence[str], clients: int, options: ServingBenchmark
 ) -> list[dict[str, Any]]:
-    """The numbers of each server under the same load, by turns."""
+    """The numbers of each server under the same load, in turns."""
     before = {mode: _count(address) for mode, address in addresses.items()}
     loads = {mode: Load(0.0, [], Counter()) for mode in addresses}
     for _ in range(options.turns):
@@ -250,7 +248,7 @@ def _count(address: str) -> tuple[int, int]:
 async def _watch(
     address: str, process: psutil.Process, texts: Sequence[str], options: ServingBenchmark
 ) -> dict[str, Any]:
-    """A long run, and the server's resident memory every second of it."""
+    """The numbers of a long run, with the server's resident memory sampled every second."""
     samples: list[tuple[float, float]] = []
 
     async def sample() -> None:
@@ -270,11 +268,11 @@ async def _watch(
 
 
 def describe_memory(samples: Sequence[tuple[float, float]]) -> dict[str, float]:
-    """How memory went: MiB at times, and its slope by least squares once it had settled.
+    """Memory over time in MiB, and its slope by least squares after it has settled.
 
     Args:
-        samples: Seconds since the start and MiB, at least three; it counts as settled after a
-            minute, or after a quarter of a shorter run.
+        samples: Seconds since the start and MiB, at least three; memory counts as settled after
+            a minute, or after a quarter of a shorter run.
     """
     seconds, mib = np.array(samples).T
     settled = min(60.0, seconds[-1] / 4)
@@ -288,3 +286,15 @@ def describe_memory(samples: Sequence[tuple[float, float]]) -> dict[str, float]:
         "peak_mib": float(mib.max()),
         "slope_mib_per_hour": float(slope),
     }
+
+
+def main() -> None:
+    """Parse the options, measure, write; each run is printed once it is done."""
+    (options,) = parse_options(ServingBenchmark, description=__doc__)
+    settings = asdict(options)
+    report = {"hardware": describe_hardware(), "note": settings.pop("note"), "settings": settings}
+    write_json(Path(options.output), report | benchmark_serving(options, print))
+
+
+if __name__ == "__main__":
+    main()

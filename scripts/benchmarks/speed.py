@@ -1,38 +1,58 @@
-"""Methods side by side on one split: accuracy, macro F1, multiply-adds, milliseconds."""
+"""Methods side by side on one split: accuracy, macro F1, multiply-adds, milliseconds.
 
+Compares what people would read with what a localizer selects. Writes a JSON of all numbers, with
+a table and a picture beside it, and prints the table.
+"""
+
+import json
 import os
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
+from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
 import torch
+from transformers import HfArgumentParser
 
+from hf_anchornet.data.splits import DataOptions, find_labels, find_modality, load_split
+from hf_anchornet.files import write_json
 from hf_anchornet.model.backend import EAGER, ONNX
 from hf_anchornet.model.costs import count_work
-from scripts.benchmarks.methods import FULL_READING, Method, Probs
+from scripts.benchmarks.image_methods import load_pictures, make_image_methods
+from scripts.benchmarks.machine import describe_hardware
+from scripts.benchmarks.methods import FULL_READING, CascadeMethod, Method, Models, Probs
+from scripts.benchmarks.speed_tables import format_report, format_stages, plot_report
+from scripts.benchmarks.text_methods import TextModels, load_texts, make_text_methods
 from scripts.benchmarks.timing import compare_times, time_interleaved
+from scripts.options import make_parser
+
+KINDS: dict[str, tuple[Any, Any, Any]] = {
+    "text": (TextModels, load_texts, make_text_methods),
+    "image": (Models, load_pictures, make_image_methods),
+}
+"""For each modality its options, the reader of its data and the maker of its methods."""
 
 
 @dataclass
 class BenchmarkOptions:
-    """How much is measured.
+    """Options of the measurement.
 
     Attributes:
         batch_sizes: Inputs that a method gets at a time when it is timed.
         threads: Numbers of torch's threads; 0: all processors. One thread is timed in seconds of
-            the processor, several are in seconds of the clock.
+            the processor, several in seconds of the clock.
         num_timed: Inputs that are timed, drawn at random.
         num_counted: Inputs whose multiply-adds are counted, drawn at random.
-        rounds: How often each method runs, in turn with the others.
+        rounds: Runs of each method, in turn with the others.
         baseline: The method that the speed of the others is compared with.
-        backend: What computes all models, "eager", "compile" or "onnx", but those in int8; see
-            `make_network`.
-        times_only: Whether to leave out all but times: for other threads or another backend, when
-            a run before has told how good the methods are.
+        backend: Backend of all models but those in int8: "eager", "compile" or "onnx".
+        times_only: Whether to measure times alone: for other threads or another backend, when an
+            earlier run has measured the quality.
         methods: The methods to measure, the baseline among them; default: all.
     """
 
@@ -47,7 +67,7 @@ class BenchmarkOptions:
     methods: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        """Check that there is something to measure."""
+        """Check the numbers."""
         for name in ("num_timed", "num_counted", "rounds"):
             if getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be at least 1, got {getattr(self, name)}.")
@@ -62,7 +82,7 @@ class BenchmarkOptions:
             )
 
     def set_threads(self) -> None:
-        """Let torch, and the graphs opened from now on, have the first number of threads."""
+        """Give torch, and graphs opened later, the first number of threads."""
         set_threads(self.threads[0])
 
 
@@ -76,20 +96,20 @@ def run_benchmark(
     """The numbers of each method, ready for JSON.
 
     Args:
-        methods: By name, the baseline among them.
-        inputs: In any order; batches are made of neighbours.
-        targets: Number of the right label of each input.
-        options: How much is measured.
-        eager: The same methods as torch computes them, needed where another backend does:
-            multiply-adds are torch's to count.
+        methods: Methods by name, the baseline among them.
+        inputs: Inputs in any order; batches are made of neighbours.
+        targets: Index of the right label of each input.
+        options: Options of the measurement.
+        eager: The same methods on the eager backend, needed with another backend because
+            multiply-adds are counted in torch.
 
     Returns:
         For each method `accuracy` and `macro_f1`, in [0, 1], and `multiply_adds` an input, unless
-        only times are asked for; `times` for each number of threads and batch size; `stages`: the
-        share of the time of each step.
+        only times are measured; `times` for each number of threads and batch size; `stages`: each
+        step's share of the time.
 
     Raises:
-        ValueError: if the baseline or a method asked for is missing.
+        ValueError: If the baseline or a requested method is missing.
     """
     wanted = options.methods or list(methods)
     for name, value in (("methods", wanted), ("baseline", [options.baseline])):
@@ -120,7 +140,7 @@ def run_benchmark(
 def merge_reports(
     before: Mapping[str, Mapping[str, Any]], now: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, dict[str, Any]]:
-    """Two reports of `run_benchmark` as one; where both measured the same, the later stays."""
+    """Two reports of `run_benchmark` as one; the later replaces what both measured."""
     merged = {name: dict(row) for name, row in before.items()}
     for name, row in now.items():
         earlier = merged.get(name, {})
@@ -133,13 +153,13 @@ def merge_reports(
 
 
 def _draw(inputs: Sequence[Any], count: int) -> list[Any]:
-    """So many of the inputs, at random and in their order: neighbours are alike."""
+    """Random inputs, `count` of them, in their order: neighbours are alike."""
     rows = np.random.default_rng(0).permutation(len(inputs))[:count]
     return [inputs[row] for row in sorted(rows)]
 
 
 def count_method(method: Method, inputs: Sequence[Any]) -> int:
-    """Multiply-adds of all inputs together, one at a time; a method may count them itself."""
+    """Multiply-adds of all inputs together, one at a time; a method may count its own."""
     counted = getattr(method, "counted_as", None) or method
     count = getattr(counted, "count_work", None)
     if count is not None:
@@ -148,7 +168,7 @@ def count_method(method: Method, inputs: Sequence[Any]) -> int:
 
 
 def predict_batches(method: Method, inputs: Sequence[Any], batch_size: int) -> Probs:
-    """Probabilities of all inputs, a batch at a time."""
+    """Probabilities of all inputs, computed in batches."""
     starts = range(0, len(inputs), batch_size)
     return np.concatenate([method.predict(inputs[i : i + batch_size]) for i in starts])
 
@@ -171,9 +191,9 @@ def time_methods(
     threads: int,
     options: BenchmarkOptions,
 ) -> dict[str, dict[str, Any]]:
-    """Of each method the median milliseconds an input, and how many times faster it is.
+    """Median milliseconds an input of each method, and its speed-up over the baseline.
 
-    The speed-up over the baseline is taken round by round: its median, minimum and maximum.
+    The speed-up is taken round by round: its median, minimum and maximum.
     """
     before = torch.get_num_threads()
     set_threads(threads)
@@ -196,12 +216,12 @@ def time_methods(
 
 
 def set_threads(threads: int) -> None:
-    """Give torch so many threads; 0: all processors."""
+    """Set the number of torch's threads; 0: all processors."""
     torch.set_num_threads(threads or os.cpu_count() or 1)
 
 
 def share_stages(method: Method, inputs: Sequence[Any]) -> dict[str, float]:
-    """The share of the processor's time of each step, one input at a time; {} without steps."""
+    """Each step's share of the processor time, one input at a time; {} without steps."""
     steps: Mapping[str, Callable[[Any], Any]] = getattr(method, "steps", {})
     seconds = dict.fromkeys(steps, 0.0)
     for one in inputs:
@@ -212,3 +232,67 @@ def share_stages(method: Method, inputs: Sequence[Any]) -> dict[str, float]:
             seconds[name] += time.process_time() - start
     total = sum(seconds.values())
     return {name: spent / total for name, spent in seconds.items()}
+
+
+@dataclass
+class Output:
+    """Cascades to compare, and where the numbers go.
+
+    Attributes:
+        split: Split to report on.
+        cascades: Further methods: cascades as name=folder.
+        output: JSON file to write; the table has its name with .md, the picture with .png.
+        update: Whether to keep numbers of the file that are not measured again.
+    """
+
+    split: str = "test"
+    cascades: list[str] = field(default_factory=list)
+    output: str = "results/benchmark.json"
+    update: bool = False
+
+
+def make_speed_parser(modality: str) -> HfArgumentParser:
+    """The parser of the options for one modality."""
+    options = [DataOptions, KINDS[modality][0], BenchmarkOptions, Output]
+    return make_parser(options, f"Options for {modality}s.")
+
+
+def main() -> None:
+    """Parse the options, measure, write, print."""
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        for modality in KINDS:
+            make_speed_parser(modality).print_help()
+        sys.exit(0)
+    only_data = make_parser([DataOptions])
+    data, _ = only_data.parse_args_into_dataclasses(return_remaining_strings=True)
+    modality = find_modality(data)
+    _, load, make_methods = KINDS[modality]
+    data, chosen, options, output = make_speed_parser(modality).parse_args_into_dataclasses()
+    inputs_column = data.text_column if modality == "text" else data.image_column
+    labels = find_labels(load_split(data, output.split, inputs_column), data.label_column)
+    inputs, targets = load(data, output.split, labels)
+    options.set_threads()
+    methods = make_methods(chosen, labels, options.backend)
+    for item in output.cascades:
+        name, folder = item.split("=", 1)
+        methods[name] = CascadeMethod(folder, labels, options.backend)
+    counted = options.backend != EAGER and not options.times_only
+    eager = make_methods(chosen, labels) if counted else None
+    report = run_benchmark(methods, inputs, targets, options, eager)
+    settings = {**asdict(data), **asdict(chosen), **asdict(options), **asdict(output)}
+    path = Path(output.output)
+    numbers = {"num_rows": len(inputs), "hardware": describe_hardware(), "earlier": []}
+    if output.update:
+        before = json.loads(path.read_text("utf-8"))
+        report = merge_reports(before["methods"], report)
+        numbers["earlier"] = [*before.get("earlier", []), before["settings"]]
+    write_json(path, {"settings": settings, **numbers, "methods": report})
+    table = f"{format_report(report)}\n{format_stages(report)}"
+    path.with_suffix(".md").write_text(table, encoding="utf-8")
+    if not options.times_only or output.update:
+        plot_report(report, path.with_suffix(".png"))
+    print(table)
+
+
+if __name__ == "__main__":
+    main()

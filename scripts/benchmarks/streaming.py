@@ -1,42 +1,50 @@
-"""How much memory a training's data path takes over a stream, and how fast it reads."""
+"""Memory and speed of a training's data path over a stream of a million rows.
 
+Runs in one process; set OMP_NUM_THREADS=1 and TOKENIZERS_PARALLELISM=false for one thread.
+"""
+
+import os
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import datasets
 import numpy as np
 import psutil
 import pyarrow as pa
 from pyarrow import parquet
 
 from hf_anchornet.data.splits import DataOptions
+from hf_anchornet.files import write_json
 from hf_anchornet.train.stream_sources import open_training_stream, take_first
 from hf_anchornet.train.streams import StreamLoader, StreamSettings
 from hf_anchornet.train.text_streams import make_text_batch
 from hf_anchornet.train.text_vocabulary import train_tokenizer
-from scripts.benchmarks.report_tables import describe_hardware
+from scripts.benchmarks.machine import describe_hardware
+from scripts.options import parse_options
 
 MIB = 2**20
 WORD = "w{:05d}"
 NUM_WORDS = 20_000
-"""Different words in the texts, which are random."""
+"""Number of different words in the random texts."""
 
 
 @dataclass
 class StreamingOptions:
-    """What is streamed.
+    """Options of the benchmark.
 
     Attributes:
-        num_rows: Texts in all.
+        num_rows: Number of texts.
         num_shards: Parquet files that they are written to.
         num_words: Words of a text.
         batch_size: Texts a batch.
         shuffle_buffer: See `DataOptions`.
-        vocabulary_rows: The same.
+        vocabulary_rows: See `DataOptions`.
         marks: Numbers of rows after which the peak is noted; the last one is `num_rows`.
-        resume_rows: Rows that are read once more, as after a stop.
+        resume_rows: Rows that are read again, as after a restart.
+        output: JSON file to write.
     """
 
     num_rows: int = 1_000_000
@@ -47,6 +55,7 @@ class StreamingOptions:
     vocabulary_rows: int = 10_000
     marks: list[int] = field(default_factory=lambda: [10_000, 100_000, 1_000_000])
     resume_rows: int = 100_000
+    output: str = "results/streaming.json"
 
 
 def measure_streaming(options: StreamingOptions) -> dict[str, Any]:
@@ -55,7 +64,7 @@ def measure_streaming(options: StreamingOptions) -> dict[str, Any]:
     Returns:
         `peak_mib`, the largest resident set so far, before the first batch ("0") and after each of
         `options.marks`; `ratio` of the last peak to that of the first mark; `rows_per_second`;
-        `reread_rows_per_second` after a stop; `num_shards`, `disk_mib` of the shards and
+        `reread_rows_per_second` after a restart; `num_shards`, `disk_mib` of the shards and
         `text_mib` of the texts in them; `hardware`.
     """
     with tempfile.TemporaryDirectory() as folder:
@@ -84,7 +93,7 @@ def measure_streaming(options: StreamingOptions) -> dict[str, Any]:
 
 
 def write_shards(folder: Path, options: StreamingOptions) -> None:
-    """Random texts of equal length with random labels, a thousand rows a group."""
+    """Write random texts of equal length with random labels, a thousand rows a row group."""
     words = np.array([WORD.format(number) for number in range(NUM_WORDS)])
     generator = np.random.default_rng(0)
     schema = pa.schema({"text": pa.string(), "label": pa.string()})
@@ -110,7 +119,7 @@ def _open_loader(data: DataOptions, options: StreamingOptions) -> StreamLoader:
 
 
 def _read(loader: StreamLoader, options: StreamingOptions) -> tuple[dict[str, float], float]:
-    """The peaks at the marks, in MiB, and the seconds that all rows took."""
+    """The peak memory at the marks, in MiB, and the seconds for all rows."""
     process = psutil.Process()
     peak = process.memory_info().rss
     peaks, marks = {"0": peak / MIB}, list(options.marks)
@@ -131,3 +140,22 @@ def _time_resume(loader: StreamLoader, options: StreamingOptions) -> float:
     start = time.perf_counter()
     list(loader.take(1))
     return batches * options.batch_size / (time.perf_counter() - start)
+
+
+def main() -> None:
+    """Parse the options, measure, write, print."""
+    (options,) = parse_options(StreamingOptions, description=__doc__)
+    settings = asdict(options) | {
+        "datasets": datasets.__version__,
+        "threads": os.environ.get("OMP_NUM_THREADS", "not set"),
+    }
+    report = {"settings": settings, "load": os.getloadavg()[0], **measure_streaming(options)}
+    write_json(Path(options.output), report)
+    for rows, peak in report["peak_mib"].items():
+        print(f"peak after {int(rows):,} rows: {peak:.0f} MiB")
+    print(f"ratio {report['ratio']:.3f}, {report['rows_per_second']:.0f} rows a second")
+    print(f"read again: {report['reread_rows_per_second']:.0f} rows a second")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,7 @@
 """The numbers of README and cards for a text localizer and the classifiers behind it."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,16 +19,18 @@ from transformers import (
 from hf_anchornet.data.splits import DataOptions, load_split
 from hf_anchornet.data.texts import make_collator, tokenize
 from hf_anchornet.evaluation.accuracy import evaluate_accuracy
+from hf_anchornet.files import write_json
 from hf_anchornet.model.classifier import label_names
 from hf_anchornet.model.costs import count_multiply_adds
 from hf_anchornet.model.modeling_anchornet import sum_evidence
 from hf_anchornet.train.batches import make_loader
 from hf_anchornet.train.text_adaptation import ClassifierOptions, encode_readings
+from scripts.options import parse_options
 
 
 @dataclass
 class TextMeasurement:
-    """What to measure.
+    """Options of the measurement.
 
     Attributes:
         localizer: Folder or Hub id of the localizer.
@@ -35,6 +38,7 @@ class TextMeasurement:
         split: Split to report on.
         classifiers: Classifiers and what they read, as reading=folder.
         max_tokens: Budget of every reading but the full one.
+        output: JSON file to write.
     """
 
     localizer: str
@@ -42,6 +46,7 @@ class TextMeasurement:
     split: str = "test"
     classifiers: list[str] = field(default_factory=list)
     max_tokens: int = 64
+    output: str = "results/text.json"
 
 
 def measure_text(options: TextMeasurement) -> dict[str, Any]:
@@ -65,11 +70,7 @@ def measure_text(options: TextMeasurement) -> dict[str, Any]:
     for item in options.classifiers:
         name, folder = item.split("=", 1)
         report["classifiers"][name] = measure_classifier(
-            ClassifierOptions(
-                options.localizer,
-                reading=name,
-                max_tokens=options.max_tokens,
-            ),
+            ClassifierOptions(options.localizer, reading=name, max_tokens=options.max_tokens),
             folder,
             rows,
             data,
@@ -78,10 +79,7 @@ def measure_text(options: TextMeasurement) -> dict[str, Any]:
 
 
 def measure_classifier(
-    options: ClassifierOptions,
-    folder: str,
-    rows: Dataset,
-    data: DataOptions,
+    options: ClassifierOptions, folder: str, rows: Dataset, data: DataOptions
 ) -> dict[str, Any]:
     """Accuracy, mean tokens read and multiply-adds per text of one classifier on its reading."""
     model = AutoModelForSequenceClassification.from_pretrained(folder)
@@ -103,7 +101,7 @@ def _accuracy(
 
 
 def count_token_multiply_adds(model: PreTrainedModel, num_tokens: int) -> float:
-    """Multiply-adds a token of one text of `num_tokens`, matrix products and convolutions."""
+    """Multiply-adds a token for a text of `num_tokens`, of matrix products and convolutions."""
     ids = torch.ones(1, num_tokens, dtype=torch.long, device=model.device)
     return count_multiply_adds(model.eval(), ids) / num_tokens
 
@@ -115,7 +113,7 @@ def check_contract(
     """Largest relative error of the additive identity and of chunked against whole texts.
 
     Errors are relative to the largest absolute logit of the text; the evidence, float32 like the
-    logits, is added up in float64, other than in the model.
+    logits, is summed in float64, unlike in the model.
     """
     model.eval()
     additive = chunked = 0.0
@@ -134,5 +132,15 @@ def check_contract(
 
 
 def relative_error(found: Tensor, expected: Tensor) -> float:
-    """Largest difference over the largest absolute value expected."""
+    """Largest absolute difference over the largest absolute expected value."""
     return float((found - expected).abs().max() / expected.abs().max())
+
+
+def main() -> None:
+    """Parse the options, measure, write."""
+    (options,) = parse_options(TextMeasurement, description=__doc__)
+    write_json(Path(options.output), measure_text(options))
+
+
+if __name__ == "__main__":
+    main()

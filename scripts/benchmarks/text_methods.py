@@ -1,10 +1,10 @@
-"""What may read a text: the full text, parts chosen in several ways, and a localizer's spans."""
+"""Methods on texts: the full text, parts chosen in several ways, and a localizer's spans."""
 
 import warnings
 import zlib
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
 
@@ -23,36 +23,30 @@ from hf_anchornet.model.text_words import Span, Words, encodable
 from hf_anchornet.train.text_adaptation import FULL_TOKENS
 from scripts.benchmarks.methods import (
     Method,
+    Models,
     Probs,
     Steps,
     combine_steps,
-    find_folder,
     order_labels,
-    parse_folders,
     to_probs,
 )
 
 
 @dataclass
-class TextMethods:
-    """Who reads what.
+class TextModels(Models):
+    """The models that are compared, and how they read.
 
     Attributes:
-        localizer: Folder or Hub id of the localizer.
-        classifiers: Classifiers and what they were trained to read, as reading=folder. "full" must
-            be among them; a reading without a classifier of its own gets that of "mix" or "full".
         max_tokens: Budget of every reading but the full ones, special tokens included.
         precision: Type of the classifiers' weights: "float32" or "bfloat16".
     """
 
-    localizer: str
-    classifiers: list[str] = field(default_factory=list)
     max_tokens: int = 64
     precision: str = "float32"
 
     def __post_init__(self) -> None:
         """Check the names."""
-        self.folders = parse_folders(self.classifiers)
+        super().__post_init__()
         if self.precision not in ("float32", "bfloat16"):
             raise ValueError(
                 f'`precision` must be "float32" or "bfloat16", got {self.precision!r}.'
@@ -60,7 +54,7 @@ class TextMethods:
 
 
 def load_texts(data: DataOptions, split: str, labels: Sequence[str]) -> tuple[list[str], list[int]]:
-    """Texts of a split from short to long, so that a batch holds little padding, and targets."""
+    """Texts of a split, sorted by length so that batches hold little padding, and targets."""
     rows = load_split(data, split)
     targets = number_labels(rows, data.label_column, labels)
     texts = rows[data.text_column]
@@ -69,22 +63,22 @@ def load_texts(data: DataOptions, split: str, labels: Sequence[str]) -> tuple[li
 
 
 def make_text_methods(
-    options: TextMethods, labels: Sequence[str], backend: str = EAGER
+    models: TextModels, labels: Sequence[str], backend: str = EAGER
 ) -> dict[str, Method]:
-    """Every row of the table but a cascade's.
+    """Every method but the cascades.
 
     Args:
-        options: Who reads what.
+        models: The models to compare.
         labels: Names of the labels in the order of the targets.
-        backend: What computes; see `make_network`.
+        backend: Backend of the networks; see `make_network`.
     """
 
     @cache
     def load(folder: str) -> Classify:
-        return Classify.load(folder, labels, options.precision, backend)
+        return Classify.load(folder, labels, models.precision, backend)
 
-    full = load(options.folders["full"])
-    localizer = Localize(TextLocalizer.load(options.localizer, backend=backend), labels)
+    full = load(models.folders["full"])
+    localizer = Localize(TextLocalizer.load(models.localizer, backend=backend), labels)
     whole = Steps({"classify": full})
     methods: dict[str, Method] = {
         "full": whole,
@@ -95,8 +89,8 @@ def make_text_methods(
     def read_parts(
         reading: str, choose: Callable[[Words, NDArray[np.int64], int], list[Span]]
     ) -> Steps:
-        classify = load(find_folder(options.folders, reading))
-        choose_texts = partial(classify.choose, choose=choose, max_tokens=options.max_tokens)
+        classify = load(models.find_folder(reading))
+        choose_texts = partial(classify.choose, choose=choose, max_tokens=models.max_tokens)
         return Steps({"select": choose_texts, "classify": classify})
 
     for reading, control in CONTROLS.items():
@@ -105,15 +99,15 @@ def make_text_methods(
         "random", partial(_choose_random, scales=localizer.localizer.reading_scales)
     )
     methods["localizer"] = Steps({"localize": localizer.predict})
-    spans = load(find_folder(options.folders, "spans"))
-    choose = partial(spans.choose_spans, max_tokens=options.max_tokens)
+    spans = load(models.find_folder("spans"))
+    choose = partial(spans.choose_spans, max_tokens=models.max_tokens)
     return methods | combine_steps("spans", localizer, localizer.rate, choose, spans)
 
 
 def _choose_random(
     words: Words, costs: NDArray[np.int64], budget: int, scales: Sequence[int]
 ) -> list[Span]:
-    """Windows of as many words as the localizer's scales have tokens, drawn by the text."""
+    """Random windows of as many words as the localizer's scales have tokens, seeded by the text."""
     spans = {
         (first, min(first + scale, len(words))) for scale in scales for first in range(len(words))
     }
@@ -121,7 +115,7 @@ def _choose_random(
 
 
 class Localize:
-    """A localizer; called, it gives its view of texts.
+    """A localizer; a call returns its view of texts.
 
     Args:
         localizer: The localizer with its tokenizer.
@@ -133,7 +127,7 @@ class Localize:
         self.order = order_labels(localizer.model, labels)
 
     def __call__(self, texts: Sequence[str]) -> LocalizedTexts:
-        """Evidence, attribution and logits, of all texts in one batch."""
+        """Evidence, attribution and logits of all texts, in one batch."""
         view = self.localizer.read(texts)
         view.locate()
         return view
@@ -151,7 +145,7 @@ class Localize:
 
 
 class Classify:
-    """A classifier; called, it gives probabilities of texts.
+    """A classifier; a call returns probabilities of texts.
 
     Args:
         reader: The classifier with its tokenizer.
@@ -167,21 +161,21 @@ class Classify:
     def load(
         cls, folder: str, labels: Sequence[str], precision: str = "float32", backend: str = EAGER
     ) -> "Classify":
-        """From a folder or Hub id."""
+        """A classifier from a folder or Hub id."""
         reader = SpanReader.load(folder, backend=backend)
         reader.model.to(getattr(torch, precision))
         return cls(reader, labels)
 
     @torch.inference_mode()
     def __call__(self, texts: Sequence[str]) -> Probs:
-        """Probabilities of texts, cut to what a full text is cut to."""
+        """Probabilities of texts, cut to the length of a full reading."""
         limit = {"truncation": True, "max_length": self.full_tokens}
         logits = _run(self.reader.network, self.reader.tokenizer, texts, **limit)
         return to_probs(logits, self.order)
 
     @torch.inference_mode()
     def classify_windows(self, texts: Sequence[str]) -> Probs:
-        """The mean over all windows of each text, as long as a full text; the last is shorter."""
+        """Mean probabilities over consecutive windows of each text, as long as a full reading."""
         inputs = self.reader.tokenizer(
             [encodable(text) for text in texts],
             truncation=True,
@@ -205,14 +199,14 @@ class Classify:
         choose: Callable[[Words, NDArray[np.int64], int], list[Span]],
         max_tokens: int,
     ) -> list[str]:
-        """What a control reads of each text."""
+        """The parts of each text that a control selects."""
         budget, split = max_tokens - self.reader.num_special_tokens, map(Words.split, texts)
         return [
             join_spans(words, choose(words, self.reader.count(words), budget)) for words in split
         ]
 
     def choose_spans(self, view: LocalizedTexts, max_tokens: int) -> list[str]:
-        """The spans that the localizer selects."""
+        """The spans of each text that the localizer selects, joined."""
         chosen = []
         for located in view.locate():
             costs = self.reader.count(located.words)
@@ -221,10 +215,10 @@ class Classify:
         return chosen
 
     def quantize(self) -> "Classify":
-        """The same with linear maps in dynamic int8."""
+        """The same classifier with linear maps in dynamic int8."""
         model = deepcopy(self.reader.model).float()
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch would rather have torchao do it
+            warnings.simplefilter("ignore")  # torch recommends torchao
             small = torch.ao.quantization.quantize_dynamic(  # type: ignore[no-untyped-call]
                 model, {nn.Linear}, torch.qint8
             )
@@ -232,7 +226,7 @@ class Classify:
 
 
 def _run(model: Any, tokenizer: Any, texts: Sequence[str], **kwargs: Any) -> Tensor:
-    """Logits of texts; `kwargs` are the tokenizer's."""
+    """Logits of texts; `kwargs` go to the tokenizer."""
     inputs = tokenizer(
         [encodable(text) for text in texts],
         padding=True,
@@ -246,7 +240,7 @@ def _run(model: Any, tokenizer: Any, texts: Sequence[str], **kwargs: Any) -> Ten
 
 
 def _split_windows(tokenizer: Any, inputs: Any, batch_size: int = 32) -> Any:
-    """Padded batches of windows, in the order given."""
+    """Padded batches of windows, in order."""
     for start in range(0, len(inputs["input_ids"]), batch_size):
         rows = {name: values[start : start + batch_size] for name, values in inputs.items()}
         yield tokenizer.pad(rows, return_tensors="pt")

@@ -1,8 +1,12 @@
-"""Times of functions, taken side by side so that their ratios hold on a busy machine."""
+"""Times of functions and processes, measured in turn so that ratios hold on a busy machine."""
 
+import os
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from resource import RUSAGE_CHILDREN, getrusage
 
 
 def time_interleaved(
@@ -10,17 +14,17 @@ def time_interleaved(
     rounds: int,
     clock: Callable[[], float] = time.process_time,
 ) -> dict[str, list[float]]:
-    """Seconds of each call of each function, one a round; by default those of the processor.
+    """Seconds of each call of each function, one call a round.
 
-    In every round each function runs once, in turn: other work on the machine slows down all
-    alike. A round before the first is not counted. Seconds of the processor, all threads of this
-    process together, leave out the turns of other processes; of one thread on an idle machine
-    they are the seconds of the clock.
+    Every round runs each function once, in turn, so that other work on the machine slows all of
+    them alike. A first round is not counted. Processor seconds sum the threads of this process
+    and leave out the turns of other processes; for one thread on an idle machine they equal the
+    seconds of the clock.
 
     Args:
-        functions: What to time, by name.
+        functions: Functions to time, by name.
         rounds: Number of rounds, at least 1.
-        clock: What tells the time; `time.perf_counter` where several threads share the work.
+        clock: `time.perf_counter` where several threads share the work.
     """
     seconds: dict[str, list[float]] = {name: [] for name in functions}
     for timed in range(rounds + 1):
@@ -32,12 +36,21 @@ def time_interleaved(
     return seconds
 
 
-def compare_times(seconds: Sequence[float], baseline: Sequence[float]) -> dict[str, float]:
-    """Median, smallest and largest of the ratios `seconds / baseline`, taken round by round.
+def time_process(argv: Sequence[str], **environment: str) -> tuple[float, float]:
+    """Processor seconds, of all threads, and clock seconds of a fresh Python process, offline.
 
     Args:
-        seconds: Seconds of each round.
-        baseline: Seconds of what is compared with, in the same rounds.
+        argv: Its arguments.
+        **environment: Environment variables to set.
     """
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", **environment}
+    before, started = getrusage(RUSAGE_CHILDREN), time.perf_counter()
+    subprocess.run([sys.executable, *argv], check=True, env=environment, capture_output=True)
+    passed, after = time.perf_counter() - started, getrusage(RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, passed
+
+
+def compare_times(seconds: Sequence[float], baseline: Sequence[float]) -> dict[str, float]:
+    """Median, minimum and maximum of the ratios `seconds / baseline`, taken round by round."""
     ratios = [one / other for one, other in zip(seconds, baseline, strict=True)]
     return {"median": statistics.median(ratios), "min": min(ratios), "max": max(ratios)}

@@ -1,4 +1,7 @@
-"""How fast one process and two train a text localizer, and whether they learn the same."""
+"""Training a text localizer on one process and on two: speed, and whether losses agree.
+
+Speed is measured in float32, losses are compared in float64. Needs two idle cores.
+"""
 
 import json
 import os
@@ -7,40 +10,43 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
+from accelerate import PartialState
 from datasets import Dataset
 from torch import nn
 
 from hf_anchornet.data.texts import make_collator
 from hf_anchornet.evaluation.accuracy import evaluate_accuracy
+from hf_anchornet.files import write_json
 from hf_anchornet.model.configuration_anchornet import AnchorNetTextConfig
 from hf_anchornet.model.modeling_anchornet_text import AnchorNetTextForSequenceClassification
 from hf_anchornet.train.batches import make_loader
 from hf_anchornet.train.loop import train
 from hf_anchornet.train.options import TrainingOptions
 from hf_anchornet.train.training import make_accelerator
-from scripts.benchmarks.free_port import find_free_port
+from scripts.benchmarks.machine import describe_hardware, find_free_port
+from scripts.options import parse_options
 
 VOCABULARY_SIZE = 1000
 
 
 @dataclass
 class ScalingOptions:
-    """What is trained: a localizer without dropout, on random tokens of which one is the label.
+    """Training of a localizer without dropout, on random tokens of which one tells the label.
 
     Attributes:
         num_rows: Texts an epoch; a multiple of `global_batch_size`.
-        num_tokens: Tokens of the longest text; the shortest has half of them.
+        num_tokens: Tokens of the longest text; the shortest has half as many.
         hidden_size: Width of the localizer.
-        global_batch_size: Texts a step, of all processes and accumulated batches together.
+        global_batch_size: Texts a step, over all processes and accumulated batches.
         gradient_accumulation_steps: Batches that these are split into, in each process.
-        num_epochs: Of which the first is not timed.
+        num_epochs: Number of epochs; the first is not timed.
         rounds: Trainings of each number of processes, in turn.
         double: Whether to compute in float64.
     """
@@ -56,11 +62,11 @@ class ScalingOptions:
 
 
 def train_on_random_texts(options: ScalingOptions, output_dir: str) -> dict[str, Any]:
-    """Train in this process, and in those that it was launched with.
+    """Train in this process and in those that were launched with it.
 
     Returns:
-        `num_processes`, `seconds` of each epoch with its evaluation, `num_steps` of an epoch, and
-        `history`, the losses and scores of each epoch.
+        `num_processes`; `seconds` of each epoch with its evaluation; `num_steps` of an epoch;
+        `history`: the losses and scores of each epoch.
     """
     accumulated = options.gradient_accumulation_steps
     settings = TrainingOptions(
@@ -92,7 +98,7 @@ def train_on_random_texts(options: ScalingOptions, output_dir: str) -> dict[str,
 
 
 def make_random_texts(num_rows: int, num_tokens: int) -> Dataset:
-    """Rows of random tokens; token 1 or 2, at a random place, is the label."""
+    """Rows of random tokens; token 1 or 2, at a random place, tells the label."""
     generator = torch.Generator().manual_seed(0)
     rows = []
     for row in range(num_rows):
@@ -104,7 +110,7 @@ def make_random_texts(num_rows: int, num_tokens: int) -> Dataset:
 
 
 def _make_model(options: ScalingOptions) -> AnchorNetTextForSequenceClassification:
-    """Without dropout: each process would draw another one."""
+    """A model without dropout, which would differ from process to process."""
     config = AnchorNetTextConfig(
         vocab_size=VOCABULARY_SIZE,
         embedding_size=options.hidden_size,
@@ -124,7 +130,7 @@ def launch_processes(num_processes: int, command: Sequence[str]) -> None:
     """Run a Python script with its arguments on processes of this machine, one thread each.
 
     Raises:
-        RuntimeError: if one fails, with the end of what it wrote.
+        RuntimeError: If a process fails; the message ends with its last output.
     """
     done = subprocess.run(
         make_launch(num_processes, command),
@@ -138,9 +144,9 @@ def launch_processes(num_processes: int, command: Sequence[str]) -> None:
 
 
 def make_launch(num_processes: int, command: Sequence[str]) -> list[str]:
-    """The command line that runs a Python script on processors of this machine.
+    """The command line that runs a Python script in processes of this machine.
 
-    With the variable ACCELERATE_USE_CPU: `--cpu --num_processes 2` would start only one process.
+    Set ACCELERATE_USE_CPU for it: with `--cpu --num_processes 2` only one process would start.
     """
     if num_processes == 1:
         return [sys.executable, *command]
@@ -151,12 +157,12 @@ def make_launch(num_processes: int, command: Sequence[str]) -> list[str]:
 
 
 def measure_scaling(options: ScalingOptions, command: Sequence[str]) -> dict[str, Any]:
-    """Train on one process and on two in turn; compare speed and losses.
+    """Speed and losses of trainings on one process and on two, in turn.
 
     Args:
-        options: What is trained.
-        command: A script and arguments that write what `train_on_random_texts` gives to the file
-            that is added as the last argument.
+        options: Options of the training.
+        command: A script and arguments that write the report of `train_on_random_texts` to the
+            file whose name is added as the last argument.
 
     Returns:
         `steps_per_second` of "1" and "2" processes, the median of rounds of the median epoch;
@@ -173,7 +179,7 @@ def measure_scaling(options: ScalingOptions, command: Sequence[str]) -> dict[str
 
 
 def compare_rounds(rounds: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """`measure_scaling`'s numbers from reports of `train_on_random_texts`."""
+    """The numbers of `measure_scaling` from reports of `train_on_random_texts`."""
     speeds, curves = {}, []
     for num_processes in (1, 2):
         own = [report for report in rounds if report["num_processes"] == num_processes]
@@ -189,3 +195,51 @@ def compare_rounds(rounds: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "speedup": speeds["2"] / speeds["1"],
         "largest_loss_difference": float(difference),
     }
+
+
+@dataclass
+class Output:
+    """Where the numbers go.
+
+    Attributes:
+        output: JSON file of the measurement.
+        worker: JSON file of one training; given, only this training runs, in this process.
+    """
+
+    output: str = "results/training_scale.json"
+    worker: str | None = None
+
+
+def main() -> None:
+    """Parse the options, measure, write, print; or run one training for a measurement."""
+    options, output = parse_options(ScalingOptions, Output, description=__doc__)
+    if output.worker is not None:
+        report = train_on_random_texts(options, str(Path(output.worker).parent / "run"))
+        if os.environ.get("RANK", "0") == "0":
+            write_json(Path(output.worker), report)
+        PartialState().destroy_process_group()  # else a process may be aborted at its end
+        return
+    load = os.getloadavg()[0]
+    exact = replace(options, double=True, rounds=1, num_rows=options.num_rows // 2)
+    report = {
+        "settings": asdict(options),
+        "machine": {"hardware": describe_hardware(), "load": load},
+        "speed": measure_scaling(options, make_command(options)),
+        "float64": {"settings": asdict(exact), **measure_scaling(exact, make_command(exact))},
+    }
+    write_json(Path(output.output), report)
+    speed = report["speed"]
+    print(f"steps a second: {speed['steps_per_second']}, speedup {speed['speedup']:.2f}")
+    print(f"largest difference of losses: {report['float64']['largest_loss_difference']:.1e}")
+    if load >= 1:
+        sys.exit(f"the machine was busy (load {load:.1f}): measure the speed again when it is idle")
+
+
+def make_command(options: ScalingOptions) -> list[str]:
+    """The arguments of Python for this module as a worker, without the name of its file."""
+    arguments = [f"--{name}={value}" for name, value in asdict(options).items()]
+    return ["-m", "scripts.benchmarks.training", *arguments, "--worker"]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,13 +1,12 @@
-"""Try millions of random texts, pictures and numbers: none may crash, hang or be answered wrong."""
+"""Try millions of random texts, pictures and numbers; report crashes, hangs and wrong answers."""
 
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from transformers import HfArgumentParser
-
 from hf_anchornet.files import write_json
 from scripts.fuzz.fuzzing import FuzzOptions, fuzz, replay
+from scripts.options import parse_options
 
 
 @dataclass
@@ -15,8 +14,8 @@ class Output:
     """Where the numbers go.
 
     Attributes:
-        output: File of the report.
-        replay: File of one input to try again, on the only one of `targets`.
+        output: JSON file of the report.
+        replay: File of one input to try again; needs exactly one of `targets`.
     """
 
     output: str = "results/fuzzing.json"
@@ -24,9 +23,8 @@ class Output:
 
 
 def main() -> None:
-    """Fuzz and write."""
-    parser = HfArgumentParser((FuzzOptions, Output), allow_abbrev=False)
-    options, output = parser.parse_args_into_dataclasses()
+    """Parse the options, fuzz, write, print; or try one input again."""
+    options, output = parse_options(FuzzOptions, Output, description=__doc__)
     if output.replay is not None:
         (target,) = options.targets
         print(f"{replay(target, output.replay)} cases, nothing wrong")

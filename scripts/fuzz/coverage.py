@@ -1,4 +1,4 @@
-"""Fuzzing guided by coverage: atheris changes inputs that reached new code."""
+"""Coverage-guided fuzzing: atheris mutates inputs that reached new code."""
 
 import atexit
 import json
@@ -10,27 +10,27 @@ from pathlib import Path
 from typing import Any
 
 GUIDING = ("hf_anchornet.", "PIL.")
-"""Modules whose code counts as coverage."""
+"""Prefixes of the modules whose coverage guides."""
 NUM_SEEDS = 200
 MOST_BYTES = 4096
 
 
 def fuzz_with_coverage(worker: Any, report: str) -> None:
-    """Try inputs until the worker is done, write its count to `report` and end the process.
+    """Try inputs until the worker is done, write its counts to `report` and exit.
 
     Args:
         worker: A `Worker` of a target that reads bytes.
-        report: File of the count.
+        report: JSON file of the counts.
 
     Raises:
-        ImportError: if atheris is not installed.
+        ImportError: If atheris is not installed.
     """
     try:
         import atheris
     except ImportError as error:
         raise ImportError(
-            "`engine` atheris needs the package atheris; `pip install atheris` or take the engine "
-            "random."
+            "`engine` atheris needs the package atheris; `pip install atheris` or choose the "
+            "engine random."
         ) from error
     _instrument(atheris)
     corpus = Path(tempfile.mkdtemp(prefix="fuzz_corpus_"))
@@ -38,7 +38,7 @@ def fuzz_with_coverage(worker: Any, report: str) -> None:
         (corpus / str(step)).write_bytes(worker.draw(step))
 
     def finish() -> None:
-        Path(report).write_text(json.dumps(worker.tell()), "utf-8")
+        Path(report).write_text(json.dumps(worker.report()), "utf-8")
         worker.current.unlink(missing_ok=True)
 
     def attempt(data: bytes) -> None:
@@ -55,7 +55,7 @@ def fuzz_with_coverage(worker: Any, report: str) -> None:
 
 
 def _instrument(atheris: Any) -> None:
-    """Let the functions that are loaded already report what they run through."""
+    """Instrument the functions of modules that are loaded already."""
     for name, module in sorted(sys.modules.items()):
         if not name.startswith(GUIDING) or ".fuzz" in name:
             continue

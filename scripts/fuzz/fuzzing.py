@@ -1,4 +1,4 @@
-"""Millions of random cases against the package: which, how many, how fast, what failed."""
+"""Random cases against the package: targets, workers and the report of failures."""
 
 import faulthandler
 import json
@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from scripts.benchmarks.report_tables import describe_hardware
+from scripts.benchmarks.machine import describe_hardware
 from scripts.fuzz.inputs import draw_picture, draw_texts
 from scripts.fuzz.media import (
     Check,
@@ -33,13 +33,13 @@ from scripts.fuzz.numbers import check_boxes, check_geometry, check_selection
 
 RANDOM, ATHERIS = ENGINES = ("random", "atheris")
 MOST_FAILURES = 10
-"""After so many failures a process gives a target up."""
+"""Number of failures after which a process gives up a target."""
 LIBRARIES = ("numpy", "pillow", "tokenizers", "torch", "transformers")
 logger = logging.getLogger(__name__)
 
 
 class TimeLimitError(Exception):
-    """A case took longer than it may."""
+    """A case took longer than the time limit."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,11 @@ class Target:
     """One kind of case.
 
     Attributes:
-        share: Of all cases.
-        make: Makes the check: from bytes to the number of cases tried.
-        draw: Makes bytes that the check can use well.
-        reads_bytes: Whether the bytes are what is read, and not only a seed: coverage can guide.
+        share: Share of all cases.
+        make: Makes the check, which maps bytes to the number of cases tried.
+        draw: Draws bytes that suit the check.
+        reads_bytes: Whether the bytes are the input itself, not only a seed, so that coverage
+            can guide them.
     """
 
     share: float
@@ -75,16 +76,16 @@ TARGETS = {
 
 @dataclass(frozen=True)
 class FuzzOptions:
-    """What is tried and for how long.
+    """Options of the fuzzing.
 
     Attributes:
-        cases: To try in all, shared out over the targets.
-        seconds: The most time for each target; 0: any.
-        processes: At work on each target.
-        seed: Of all that is drawn, but for what coverage guides.
-        targets: Some of `TARGETS`; default: all.
-        time_limit: Most seconds for one input; a longer one is a failure.
-        engine: "random", or "atheris": coverage guides the bytes (the package must be installed).
+        cases: Number of cases, divided among the targets.
+        seconds: Time limit for each target; 0: no limit.
+        processes: Processes for each target.
+        seed: Seed of all random inputs that coverage does not guide.
+        targets: Names in `TARGETS`; default: all.
+        time_limit: Time limit for one input in seconds; a longer one is a failure.
+        engine: "random", or "atheris" for bytes guided by coverage (needs atheris).
         failures: Folder for the inputs that failed.
     """
 
@@ -109,12 +110,12 @@ class FuzzOptions:
 
 
 class Worker:
-    """Tries one target in one process and keeps count.
+    """Tries one target in one process and counts cases and failures.
 
     Args:
-        options: What is tried.
-        name: Of the target.
-        number: Of this process.
+        options: Options of the fuzzing.
+        name: Name of the target.
+        number: Number of this process.
     """
 
     def __init__(self, options: FuzzOptions, name: str, number: int) -> None:
@@ -131,32 +132,32 @@ class Worker:
         self.started = time.monotonic()
 
     def draw(self, step: int) -> bytes:
-        """The bytes of one step: others for each seed, target, process and step."""
+        """The bytes of one step, different for each seed, target, process and step."""
         place = list(TARGETS).index(self.name)
         seed = [self.options.seed, place, self.number, step]
         return self.target.draw(np.random.default_rng(seed))
 
     def is_done(self) -> bool:
-        """Whether the cases or the time are used up, or too much failed."""
+        """Whether the cases or the time are used up, or too many cases failed."""
         late = 0 < self.options.seconds <= time.monotonic() - self.started
         return late or self.cases >= self.wanted or len(self.failures) >= MOST_FAILURES
 
     def attempt(self, data: bytes) -> None:
-        """Try one input; what fails is written to a file and noted."""
+        """Try one input; if it fails, write it to a file and note the error."""
         self.current.write_bytes(data)
         self.inputs += 1
         try:
             with limit_time(self.options.time_limit):
                 self.cases += self.check(data)
-        except Exception as error:  # whatever it is, it is what the fuzzing is for
+        except Exception as error:  # any error is a finding
             path = self.folder / f"{self.name}_{self.number}_{len(self.failures)}.bin"
             path.write_bytes(data)
             where = traceback.format_tb(error.__traceback__)[-1].strip().splitlines()
-            told = f"{type(error).__name__}: {error}"[:500]
-            self.failures.append({"input": str(path), "error": told, "where": where[0]})
+            message = f"{type(error).__name__}: {error}"[:500]
+            self.failures.append({"input": str(path), "error": message, "where": where[0]})
 
-    def tell(self) -> dict[str, Any]:
-        """The count so far."""
+    def report(self) -> dict[str, Any]:
+        """The counts so far."""
         seconds = round(time.monotonic() - self.started, 1)
         names = ("cases", "inputs", "failures")
         return {name: getattr(self, name) for name in names} | {"seconds": seconds}
@@ -164,7 +165,7 @@ class Worker:
 
 @contextmanager
 def limit_time(seconds: float) -> Iterator[None]:
-    """Raise a `TimeLimitError` where Python code takes longer; end the process where C does."""
+    """Raise a `TimeLimitError` if Python code takes longer; exit the process if C code does."""
 
     def stop(*_: Any) -> None:
         raise TimeLimitError(f"longer than {seconds:g} seconds")
@@ -181,7 +182,7 @@ def limit_time(seconds: float) -> Iterator[None]:
 
 
 def run_worker(options: FuzzOptions, name: str, number: int, report: str) -> None:
-    """Try a target until done and write the count to the file `report`."""
+    """Try a target until done and write the counts to the file `report`."""
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     worker = Worker(options, name, number)
@@ -194,7 +195,7 @@ def run_worker(options: FuzzOptions, name: str, number: int, report: str) -> Non
             break
         worker.attempt(worker.draw(step))
     worker.current.unlink(missing_ok=True)
-    Path(report).write_text(json.dumps(worker.tell()), "utf-8")
+    Path(report).write_text(json.dumps(worker.report()), "utf-8")
 
 
 def fuzz(options: FuzzOptions) -> dict[str, Any]:
@@ -202,7 +203,7 @@ def fuzz(options: FuzzOptions) -> dict[str, Any]:
 
     Returns:
         By target the `cases`, `inputs`, `seconds`, `cases_per_second` and `failures`; `cases` and
-        `failures` of all; options, versions and hardware.
+        `failures` in total; options, versions and hardware.
     """
     results = {name: _fuzz_target(options, name) for name in options.targets}
     libraries = {name: version(name) for name in LIBRARIES}
@@ -217,7 +218,7 @@ def fuzz(options: FuzzOptions) -> dict[str, Any]:
 
 
 def _fuzz_target(options: FuzzOptions, name: str) -> dict[str, Any]:
-    """The counts of all processes on one target; one that died is a failure."""
+    """The counts of all processes on one target; a process that died is a failure."""
     context = get_context("spawn")
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder, f"{number}.json") for number in range(options.processes)]
@@ -230,8 +231,8 @@ def _fuzz_target(options: FuzzOptions, name: str) -> dict[str, Any]:
         for worker in workers:
             worker.join()
         codes = [worker.exitcode for worker in workers]
-        told = [json.loads(file.read_text("utf-8")) for file in files if file.exists()]
-    result = _add_up(told)
+        reports = [json.loads(file.read_text("utf-8")) for file in files if file.exists()]
+    result = _add_up(reports)
     for number, code in enumerate(codes):
         if code:
             running = Path(options.failures, f"{name}_{number}_running.bin")
@@ -240,26 +241,18 @@ def _fuzz_target(options: FuzzOptions, name: str) -> dict[str, Any]:
     return result
 
 
-def _add_up(told: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    seconds = max((worker["seconds"] for worker in told), default=0.0)
-    cases = sum(worker["cases"] for worker in told)
+def _add_up(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    seconds = max((worker["seconds"] for worker in reports), default=0.0)
+    cases = sum(worker["cases"] for worker in reports)
     return {
         "cases": cases,
-        "inputs": sum(worker["inputs"] for worker in told),
+        "inputs": sum(worker["inputs"] for worker in reports),
         "seconds": seconds,
         "cases_per_second": round(cases / max(seconds, 0.1)),
-        "failures": [failure for worker in told for failure in worker["failures"]],
+        "failures": [failure for worker in reports for failure in worker["failures"]],
     }
 
 
 def replay(name: str, path: str | Path) -> int:
-    """Try one input again, such as one that failed; what is wrong raises.
-
-    Args:
-        name: Of the target.
-        path: File of the input.
-
-    Returns:
-        The number of cases in it.
-    """
+    """Try one input of a target again, such as one that failed; the number of cases in it."""
     return TARGETS[name].make()(Path(path).read_bytes())

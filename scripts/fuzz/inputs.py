@@ -1,4 +1,4 @@
-"""Texts and pictures that break readers, drawn at random, as bytes."""
+"""Random texts and pictures that are likely to break readers, as bytes."""
 
 import io
 from typing import Any
@@ -30,11 +30,11 @@ FORMATS = {
     "ICO": ("RGBA",),
     "PCX": ("1", "L", "P", "RGB"),
 }
-"""Of each file format the modes that are written."""
+"""Pillow's modes to write in each file format."""
 
 
 def draw_texts(rng: np.random.Generator) -> bytes:
-    """Odd texts, separated: of characters that break words, common words, any code points."""
+    """Separated odd texts of word-breaking characters, common words and random code points."""
     words = COMMON.split()
     texts = []
     for _ in range(TEXTS_IN_CASE):
@@ -79,7 +79,7 @@ def draw_picture(rng: np.random.Generator) -> bytes:
 
 
 def damage(content: bytes, rng: np.random.Generator) -> bytes:
-    """Some bytes flipped, set, cut out, doubled or cut off, more often near the start."""
+    """The content with bytes changed, removed, repeated or cut off, mostly near the start."""
     data = bytearray(content)
     for _ in range(int(rng.integers(1, 6))):
         place = int(len(data) * rng.random() ** 3)
@@ -99,7 +99,7 @@ def damage(content: bytes, rng: np.random.Generator) -> bytes:
 
 
 def split_texts(data: bytes) -> list[str]:
-    """The texts that any bytes stand for; bytes that are not UTF-8 become lone surrogates."""
+    """The texts encoded by any bytes; bytes that are not UTF-8 become lone surrogates."""
     try:
         text = data.decode("utf-8", "surrogatepass")
     except UnicodeDecodeError:

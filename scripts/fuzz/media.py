@@ -1,7 +1,7 @@
-"""Text and image bytes for the readers and the pipelines: what must hold.
+"""Checks of the readers and pipelines on text and image bytes.
 
-A check takes bytes, any bytes, and returns the number of cases that it tried. What is wrong raises
-an `AssertionError`, or an error that the reader should not raise.
+A check takes any bytes and returns the number of cases that it tried. A fault raises an
+`AssertionError`, or an error that the reader should not raise.
 """
 
 import json
@@ -53,7 +53,7 @@ def make_tokenizers() -> tuple[PreTrainedTokenizerBase, PreTrainedTokenizerBase]
 
 
 def make_offsets_check() -> Check:
-    """Texts to tokens, words and spans, with random evidence in place of a network."""
+    """A check of tokens, words and spans, with random evidence in place of a network."""
     tokenizers = make_tokenizers()
 
     def check(data: bytes) -> int:
@@ -90,7 +90,7 @@ def make_offsets_check() -> Check:
 
 
 def _check_words(words: Words) -> None:
-    """Every character that is not blank is in one word; words rise."""
+    """Each non-blank character is in exactly one word, and words are in order."""
     edges = np.stack([words.starts, words.ends], axis=1).ravel()
     assert (np.diff(edges)[::2] > 0).all()
     assert (np.diff(edges) >= 0).all()
@@ -102,7 +102,7 @@ def _check_words(words: Words) -> None:
 
 
 def _check_located(text: LocatedText, offsets: NDArray[np.int64]) -> None:
-    """Tokens lie in the text, and words hold all that tokens hold."""
+    """Tokens lie in the text, and words have the attribution of their tokens."""
     assert ((offsets >= 0) & (offsets <= len(text.words.text))).all()
     assert (offsets[:, 0] <= offsets[:, 1]).all()
     if len(text.words):
@@ -111,7 +111,7 @@ def _check_located(text: LocatedText, offsets: NDArray[np.int64]) -> None:
 
 
 def _check_apart(text: LocatedText, spans: Sequence[tuple[int, int]]) -> None:
-    """Spans are ranges of words, none shared, and their characters begin and end with words."""
+    """Spans are disjoint ranges of words and start and end at word borders."""
     taken = np.zeros(len(text.words), dtype=bool)
     for first, last in spans:
         assert 0 <= first < last <= len(taken)
@@ -133,7 +133,7 @@ def _inner_places(words: Words) -> NDArray[np.int64]:
 
 
 def _check_budgets(text: LocatedText, budget: int) -> None:
-    """What is read and what is shown under a budget keeps it, in reading order."""
+    """Spans to read and to show keep the budget and are in reading order."""
     costs = count_tokens(text.words, text.ends)
     read = select_readable_spans(text, costs, budget, [3])
     shown = [span[:2] for span in show_best_spans(text, [0], budget, [1, 3])]
@@ -145,7 +145,7 @@ def _check_budgets(text: LocatedText, budget: int) -> None:
 
 
 def make_text_pipeline_check() -> Check:
-    """Texts through the whole pipeline with a tiny random model, all at once and one alone."""
+    """A check of the whole pipeline with a tiny random model, on a batch and on one text."""
     torch.manual_seed(0)
     tokenizer = make_byte_tokenizer()
     config = AnchorNetTextConfig(
@@ -187,7 +187,7 @@ def make_text_pipeline_check() -> Check:
 
 
 def _check_answer(answer: dict[str, Any]) -> None:
-    """Plain JSON without a number that is none, its shares in range."""
+    """The answer is plain JSON with finite numbers and shares in range."""
     json.dumps(answer, allow_nan=False)
     assert answer["label"] in LABELS
     assert 0 <= answer["score"] <= 1
@@ -198,14 +198,14 @@ def _check_answer(answer: dict[str, Any]) -> None:
 
 
 def _check_same(alone: dict[str, Any], together: dict[str, Any]) -> None:
-    """A batch changes nothing but the last digits, which may swap spans that are all but equal."""
+    """A batch changes only the last digits, which may swap spans of almost equal evidence."""
     assert alone["label"] == together["label"] or abs(alone["score"] - 0.5) < 1e-4
     assert abs(alone["score"] - together["score"]) < 1e-4
     assert alone["cost"] == together["cost"]
 
 
 def make_image_pipeline_check() -> Check:
-    """A file's bytes through the whole pipeline with a tiny random model."""
+    """A check of the whole pipeline with a tiny random model, on the bytes of a file."""
     torch.manual_seed(0)
     config = AnchorNetImageConfig(
         hidden_size=8,
@@ -224,10 +224,10 @@ def make_image_pipeline_check() -> Check:
 
     def check(data: bytes) -> int:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's, of damaged tags
+            warnings.simplefilter("ignore")  # Pillow's, about damaged tags
             try:
                 answer = localize(data)
-            except ValueError as error:  # what is no picture is refused by name
+            except ValueError as error:  # anything but a picture is refused
                 if not str(error).startswith("`inputs`"):
                     raise
                 return 1

@@ -1,7 +1,7 @@
-"""Random cases for geometry, selection and boxes, each checked against slow arithmetic.
+"""Checks of geometry, selection and boxes on random cases, against slow arithmetic.
 
-A check takes bytes, which seed what it draws, and returns the number of cases that it tried. What
-is wrong raises an `AssertionError`.
+A check takes bytes, which seed its random numbers, and returns the number of cases that it tried.
+A fault raises an `AssertionError`.
 """
 
 import itertools
@@ -25,13 +25,13 @@ from hf_anchornet.model.selection import select_top_patches
 from hf_anchornet.model.text_budget import select_best_spans
 
 ROWS = 256
-"""Cases of one batch of tensors."""
+"""Cases in one batch of tensors."""
 BUDGET_CASES = 8
 TOLERANCE = 1e-9
 
 
 def check_geometry(data: bytes) -> int:
-    """Layers against a walk down the stack; valid windows and attribution against their sums."""
+    """Windows against a walk down the layers; valid windows and attribution against sums."""
     rng = np.random.default_rng(list(data))
     layers = _draw_layers(rng, int(rng.integers(0, 5)))
     windows = receptive_windows(*([layer[i] for layer in layers] for i in range(3)))
@@ -51,7 +51,7 @@ def _draw_layers(rng: np.random.Generator, count: int) -> list[tuple[int, int, i
 def _check_windows(
     rng: np.random.Generator, layers: list[tuple[int, int, int]], windows: tuple[Window, ...]
 ) -> None:
-    """Each window is what a position sees, and as many fit as the convolutions give."""
+    """Each window is the receptive field of a position, and convolutions give as many."""
     for depth, window in enumerate(windows):
         low = high = position = int(rng.integers(0, 100))
         for kernel, stride, dilation in layers[:depth][::-1]:
@@ -66,7 +66,7 @@ def _check_windows(
 
 
 def _cover(window: Window, positions: int, lengths: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Share of each unit in each window: (rows, positions, units); 0 of windows not counted."""
+    """Share of each unit in each window, (rows, positions, units); 0 in invalid windows."""
     first = np.arange(positions)[:, None] * window.stride
     unit = np.arange(max(int(lengths.max()), 1))
     ends = np.minimum(first + window.size, lengths[:, None, None])
@@ -139,7 +139,7 @@ def follow_ranks(
     highs: NDArray[np.int64],
     limits: NDArray[np.float64],
 ) -> Callable[[NDArray[np.int64], NDArray[np.bool_]], None]:
-    """A check of ranks that somebody chose: each the best of those that its limit leaves.
+    """A check that each rank is the best patch that its limit allows.
 
     Args:
         scores: (rows, patches), `-inf` for one that must not be chosen.
@@ -148,7 +148,7 @@ def follow_ranks(
         limits: (ranks,), the largest IoU allowed with a better rank.
 
     Returns:
-        A function of indices and of which ranks are filled, both (rows, ranks).
+        A function of the chosen indices and of the mask of filled ranks, both (rows, ranks).
     """
 
     def follow(index: NDArray[np.int64], filled: NDArray[np.bool_]) -> None:
@@ -194,14 +194,14 @@ def _check_budget(rng: np.random.Generator) -> None:
 
 
 class _Images(NamedTuple):
-    """A batch of evidence and what was drawn for it."""
+    """A batch of random evidence and its labels."""
 
     evidence: ImageEvidence
     labels: torch.Tensor
 
 
 def check_boxes(data: bytes) -> int:
-    """Boxes of random evidence against maps of pixels, and their way back to the picture."""
+    """Boxes of random evidence against attribution maps, and their mapping to the picture."""
     rng = np.random.default_rng(list(data))
     images = _draw_images(rng)
     sizes = images.evidence.sizes
@@ -251,7 +251,7 @@ def _draw_images(rng: np.random.Generator) -> _Images:
 
 
 def _check_restored(rng: np.random.Generator) -> int:
-    """Boxes are widened to whole pixels of the original, exactly, and stay inside it."""
+    """Boxes are widened to whole pixels of the original picture and stay inside it."""
     model_size = rng.integers(1, 4096, 2)  # height, width
     size = rng.integers(1, 60000, 2)  # width, height
     ends = np.tile(model_size[::-1], (ROWS, 1))

@@ -1,1 +1,1 @@
-"""The check against the networks and code of the authors, and weights published by others."""
+"""The check against the authors' network and code, and converters of published weights."""

@@ -1,14 +1,15 @@
-"""The authors' own code, read from a checkout of github winycg/AnchorNet, beside ours.
+"""The authors' own code, loaded from a checkout of github winycg/AnchorNet, beside ours.
 
 Their boxes are `(row, column, row + 94, column + 94)`: rows first, ends inclusive. Their greedy
-choice differs from `select_top_patches` in two ways. The IoU takes the inclusive corners for
-half-open ones, so of windows of 94 px; at a stride of 8 px and a limit of 0.3 that never decides
-otherwise. And the window at position 0 is taken whenever its turn comes, whatever it overlaps,
-since their code asks whether the position is 0 where the first rank seems meant.
+choice differs from `select_top_patches` in two ways. Its IoU treats the inclusive corners as
+half-open, so windows have 94 px; at a stride of 8 px and a limit of 0.3 this changes no decision.
+And the window at position 0 is taken at its turn whatever it overlaps, since their code compares
+the position with 0 where it seems to mean the first rank.
 """
 
 import statistics
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -26,7 +27,7 @@ from hf_anchornet.model.modeling_anchornet_image import (
 )
 from hf_anchornet.model.selection import list_windows, select_top_patches
 from scripts.benchmarks.timing import compare_times, time_interleaved
-from scripts.reference.conversion import (
+from scripts.reference.convert_anchornet import (
     convert_reference_state_dict,
     random_reference_state_dict,
     reference_config,
@@ -37,20 +38,20 @@ WINDOW = Window(size=95, stride=8)
 
 
 class Reference(NamedTuple):
-    """What is used of the authors' code: their network's class, and their choice of boxes."""
+    """The parts of the authors' code that are used: the network's class and the choice of boxes."""
 
     network_class: Callable[[], nn.Module]
     localize: Callable[..., list[tuple[int, int, int, int]]]
 
 
 def load_reference(folder: str | Path) -> Reference:
-    """The authors' code, run from their files.
+    """The authors' code, executed from their files.
 
     Args:
         folder: A checkout of github winycg/AnchorNet.
 
     Raises:
-        FileNotFoundError: if it is none.
+        FileNotFoundError: If the folder is no such checkout.
     """
     models, utils = Path(folder) / "models/anchornet.py", Path(folder) / "utils.py"
     return Reference(_run_file(models).AnchorNet, _run_file(utils).localize_bbox)
@@ -71,7 +72,7 @@ def _run_file(path: Path) -> ModuleType:
 
 
 def make_networks(reference: Reference, seed: int) -> tuple[nn.Module, nn.Module]:
-    """The authors' network with random weights, and its conversion to ours, for inference."""
+    """The authors' network with random weights and our conversion of it, for inference."""
     network = reference.network_class()
     network.load_state_dict(random_reference_state_dict(seed), strict=False)
     model = AnchorNetForImageClassification(reference_config())
@@ -107,7 +108,7 @@ def run_reference(network: nn.Module, pixel_values: Tensor) -> dict[str, Tensor]
 
 @torch.inference_mode()
 def run_converted(model: nn.Module, pixel_values: Tensor) -> dict[str, Tensor]:
-    """The same of our network, the map from its evidence; see `run_reference`."""
+    """The outputs of `run_reference` for our network, with the map from its evidence."""
     features = model.get_submodule("anchornet")(pixel_values).features[0]
     output = model(pixel_values, output_evidence=True)
     evidence = output.evidence[0]  # (batch, rows, columns, labels)
@@ -161,10 +162,10 @@ def choose_boxes(maps: Tensor, top_k: int, iou_threshold: float) -> Tensor:
 
 
 def choose_published_boxes(maps: Tensor, top_k: int, iou_threshold: float) -> Tensor:
-    """The same by the authors' own rules (see above), with one limit for all ranks.
+    """Boxes by the authors' own rules, see the module's docstring, with one limit for all ranks.
 
-    The window at position 0 is made empty, so it overlaps nothing and its turn always comes; what
-    overlaps it and comes after it is then left out beforehand.
+    The window at position 0 is made empty, so that it overlaps nothing and is always taken; later
+    windows that overlap it are left out beforehand.
     """
     lows, _ = list_windows([WINDOW], [maps[..., None]])  # (patches, 2), row and column
     highs = lows + WINDOW.size - 1
@@ -187,7 +188,7 @@ def _select_boxes(
 def choose_reference_boxes(
     reference: Reference, maps: Tensor, top_k: int, iou_threshold: float
 ) -> Tensor:
-    """The boxes that the authors' loop chooses, as `choose_boxes` gives them."""
+    """The boxes of the authors' loop, in the format of `choose_boxes`."""
     boxes = torch.full((len(maps), top_k, 4), -1)
     for index, chosen in enumerate(run_reference_loop(reference, maps, top_k, iou_threshold)):
         first_row, first_column, last_row, last_column = torch.tensor(chosen).T
@@ -199,7 +200,7 @@ def choose_reference_boxes(
 def run_reference_loop(
     reference: Reference, maps: Tensor, top_k: int, iou_threshold: float
 ) -> list[list[tuple[int, int, int, int]]]:
-    """The boxes of each map as the authors' code gives them, one map after the other."""
+    """The boxes of each map as returned by the authors' code, one map after the other."""
     rows, columns = maps.shape[1:]
     positions = [(row, column) for row in range(rows) for column in range(columns)]
     limits = [iou_threshold] * max(1, top_k - 1)
@@ -212,7 +213,7 @@ def run_reference_loop(
 def compare_boxes(
     reference: Reference, maps: Tensor, top_k: int, iou_threshold: float
 ) -> dict[str, float]:
-    """Share of the maps for which all boxes are the authors', in the same order."""
+    """Share of the maps whose boxes all equal the authors', in the same order."""
     expected = choose_reference_boxes(reference, maps, top_k, iou_threshold)
 
     def share(boxes: Tensor) -> float:
@@ -232,7 +233,7 @@ def compare_boxes(
 def measure_selection(
     reference: Reference, maps: Tensor, top_k: int, iou_threshold: float, rounds: int
 ) -> dict[str, Any]:
-    """Processor milliseconds to choose the boxes of all maps, and how many times faster ours is."""
+    """Processor milliseconds to choose the boxes of all maps, and our speed-up."""
     seconds = time_interleaved(
         {
             "authors": lambda: run_reference_loop(reference, maps, top_k, iou_threshold),
@@ -253,7 +254,7 @@ def measure_selection(
 def measure_trunks(
     reference: Reference, baselines: Mapping[str, nn.Module], image_size: int, rounds: int
 ) -> dict[str, Any]:
-    """Multiply-adds an image, processor milliseconds a batch of 8, ratios to each baseline's.
+    """Multiply-adds an image, processor milliseconds a batch of 8, and ratios to the baselines.
 
     Args:
         reference: The authors' code.
@@ -267,7 +268,7 @@ def measure_trunks(
     pixel_values = random_pixels(0, 8, 3, image_size, image_size)
     with torch.inference_mode():
         seconds = time_interleaved(
-            {name: _bind(network, pixel_values) for name, network in networks.items()}, rounds
+            {name: partial(network, pixel_values) for name, network in networks.items()}, rounds
         )
     return {
         "image_size": image_size,
@@ -283,10 +284,6 @@ def measure_trunks(
             for name in ("default", "authors")
         },
     }
-
-
-def _bind(network: nn.Module, pixel_values: Tensor) -> Callable[[], object]:
-    return lambda: network(pixel_values)
 
 
 def _milliseconds(seconds: Mapping[str, list[float]]) -> dict[str, float]:

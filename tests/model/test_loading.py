@@ -19,7 +19,7 @@ from hf_anchornet import (
 )
 from hf_anchornet.model.loading import find_bad_number, load_processor, load_whole
 from hf_anchornet.model.localizer import load_localizer
-from hf_anchornet.publish.half_precision import save_half
+from scripts.shrink import save_half
 
 ROOT = Path(__file__).parents[2]
 DAMAGES = {

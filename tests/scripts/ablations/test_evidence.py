@@ -6,7 +6,6 @@ from datasets import Dataset
 from torch.testing import assert_close
 
 from hf_anchornet.data.splits import DataOptions
-from hf_anchornet.evaluation.tables import compare_ideas
 from hf_anchornet.train.options import TrainingOptions
 from hf_anchornet.train.text_training import LocalizerOptions
 from scripts.ablations.evidence import (
@@ -20,6 +19,7 @@ from scripts.ablations.evidence import (
     compare_evidence,
     merge_reports,
 )
+from scripts.benchmarks.evidence_tables import make_idea_table
 
 pytestmark = pytest.mark.usefixtures("cache_nothing_at_home", "fresh_accelerator")
 
@@ -92,7 +92,7 @@ def test_ideas_are_trained_and_judged_alike(reviews, tmp_path):
         assert 0 <= found["accuracy"] <= 1
         for judged in ("evidence", "refined_evidence"):
             assert found["sets"]["reviews"][judged]["num_documents"] == 16
-    table = compare_ideas(report)
+    table = make_idea_table(report)
     assert table.startswith("| idea | accuracy | reviews: pointing / AUPRC / smoothed / refined |")
     assert len(table.splitlines()) == 4
 
@@ -100,7 +100,7 @@ def test_ideas_are_trained_and_judged_alike(reviews, tmp_path):
 def test_an_idea_with_a_teacher_needs_one(reviews, tmp_path):
     options = EvidenceAblationOptions([reviews], ["teacher, phrases"])
     training = TrainingOptions(str(tmp_path))
-    with pytest.raises(ValueError, match="`teacher` must be a classifier for the ideas with one"):
+    with pytest.raises(ValueError, match="`teacher` must be a classifier for these `ideas`"):
         compare_evidence(DataOptions(reviews), options, LocalizerOptions(), training)
 
 

@@ -15,7 +15,7 @@ from scripts.ablations.readings import (
     IDEAS,
     AblationOptions,
     collate,
-    compare_ideas,
+    compare_readings,
     compute_logits,
     encode,
     judge,
@@ -137,7 +137,7 @@ def test_ideas_are_trained_and_compared_on_the_validation_split(tmp_path):
         str(DEFAULT_TEXT_LOCALIZER), str(DEFAULT_TEXT_CLASSIFIER), ["windows", "positions"], 12
     )
     training = TrainingOptions(str(tmp_path / "runs"), num_epochs=1, learning_rate=1e-5)
-    report = compare_ideas(DataOptions(str(tmp_path / "data")), options, training)
+    report = compare_readings(DataOptions(str(tmp_path / "data")), options, training)
     assert report["num_rows"] == 8
     assert set(report["ideas"]) == {"windows", "positions"}
     for scores in report["ideas"].values():
@@ -161,6 +161,6 @@ def test_a_tokenizer_without_a_separator_is_refused(localizer_folder, classifier
         rows.to_parquet(tmp_path / "data" / f"{split}.parquet")
     options = AblationOptions(str(localizer_folder), str(classifier_folder), ["separated"], 12)
     with pytest.raises(ValueError, match=r"`ideas` must leave out \"separated\""):
-        compare_ideas(
+        compare_readings(
             DataOptions(str(tmp_path / "data")), options, TrainingOptions(str(tmp_path / "runs"))
         )

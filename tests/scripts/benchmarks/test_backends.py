@@ -18,7 +18,7 @@ def test_every_backend_of_both_localizers_is_timed(
         str(SAMPLE_REVIEW),
         str(SAMPLE_IMAGE),
         tokens=30,
-        batch_sizes=(1, 2),
+        batch_sizes=[1, 2],
         rounds=2,
     )
     report = benchmark_backends(options)

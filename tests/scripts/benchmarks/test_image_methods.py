@@ -6,7 +6,8 @@ from datasets import Dataset
 from PIL import Image
 
 from hf_anchornet.data.splits import DataOptions
-from scripts.benchmarks.image_methods import ImageMethods, load_pictures, make_image_methods
+from scripts.benchmarks.image_methods import load_pictures, make_image_methods
+from scripts.benchmarks.methods import Models
 from scripts.benchmarks.speed import BenchmarkOptions, run_benchmark
 
 LABELS = ["warm", "cold"]
@@ -26,7 +27,7 @@ def methods(planted_image_model, image_processor, image_classifier_folder, tmp_p
     config = tmp_path / "image_classifier" / "config.json"
     text = config.read_text("utf-8").replace('"sad"', '"cold"').replace('"glad"', '"warm"')
     config.write_text(text, "utf-8")
-    options = ImageMethods(str(tmp_path / "localizer"), [f"full={image_classifier_folder}"])
+    options = Models(str(tmp_path / "localizer"), [f"full={image_classifier_folder}"])
     return make_image_methods(options, LABELS)
 
 

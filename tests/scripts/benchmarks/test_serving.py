@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import runpy
 import sys
 from collections import Counter
 from pathlib import Path
@@ -11,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from scripts.benchmarks import serving
 from scripts.benchmarks.serving import (
     Load,
     ServingBenchmark,
@@ -93,7 +93,6 @@ def test_a_server_is_loaded_with_batches_and_without(localizer_folder, monkeypat
         turns=2,
         warm_up_seconds=0.5,
         long_seconds=4,
-        server=str(ROOT / "scripts" / "serve.py"),
     )
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     shown = []
@@ -107,13 +106,15 @@ def test_a_server_is_loaded_with_batches_and_without(localizer_folder, monkeypat
     assert report["long_run"]["memory"]["end_mib"] > 50
 
 
-def test_the_script_writes_one_json(tmp_path, monkeypatch):
-    path = "scripts.benchmarks.serving.benchmark_serving"
-    monkeypatch.setattr(path, lambda options, show: {"runs": [options.long_seconds]})
+def test_the_command_writes_one_json(tmp_path, monkeypatch):
+    def benchmark(options, show):
+        return {"runs": [options.long_seconds]}
+
+    monkeypatch.setattr(serving, "benchmark_serving", benchmark)
     output = tmp_path / "serving.json"
-    arguments = ["--output", str(output), "--long_seconds", "3", "--note", "alone"]
-    monkeypatch.setattr(sys, "argv", ["measure_serving.py", *arguments])
-    runpy.run_path(str(ROOT / "scripts" / "measure_serving.py"), run_name="__main__")
+    arguments = ["--output", str(output), "--long-seconds", "3", "--note", "alone"]
+    monkeypatch.setattr(sys, "argv", ["serving.py", *arguments])
+    serving.main()
     report = json.loads(output.read_text("utf-8"))
     assert report["runs"] == [3.0]
     assert report["note"] == "alone"

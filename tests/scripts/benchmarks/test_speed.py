@@ -8,9 +8,9 @@ import torch
 
 from scripts.benchmarks.methods import (
     CascadeMethod,
+    Models,
     Steps,
     combine_steps,
-    find_folder,
     parse_folders,
 )
 from scripts.benchmarks.speed import BenchmarkOptions, merge_reports, run_benchmark, score
@@ -169,10 +169,10 @@ def test_bad_options_are_refused(options, message):
 
 
 def test_a_reading_without_a_classifier_gets_that_of_the_mix_or_of_full_inputs():
-    folders = parse_folders(["full=a", "head=b=c"])
-    assert find_folder(folders, "head") == "b=c"
-    assert find_folder(folders, "spans") == "a"
-    assert find_folder({**folders, "mix": "d"}, "spans") == "d"
+    models = Models("unused", ["full=a", "head=b=c"])
+    assert models.find_folder("head") == "b=c"
+    assert models.find_folder("spans") == "a"
+    assert Models("unused", ["full=a", "mix=d"]).find_folder("spans") == "d"
 
 
 @pytest.mark.parametrize("classifiers", [[], ["head=a"], ["full"], ["full=a", "full=b"]])

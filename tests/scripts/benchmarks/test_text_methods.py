@@ -8,7 +8,7 @@ from datasets import Dataset
 from hf_anchornet.data.splits import DataOptions
 from hf_anchornet.evaluation.text_controls import CONTROLS
 from scripts.benchmarks.speed import BenchmarkOptions, run_benchmark
-from scripts.benchmarks.text_methods import Classify, TextMethods, load_texts, make_text_methods
+from scripts.benchmarks.text_methods import Classify, TextModels, load_texts, make_text_methods
 
 LONG = "the film was a film . " * 30 + "good film , not bad " + "was the café a film ? " * 30
 LABELS = ["positive", "negative"]
@@ -30,7 +30,7 @@ def folders(localizer, classifier_folder, tmp_path):  # the localizer's tokenize
 
 @pytest.fixture
 def methods(folders):
-    return make_text_methods(TextMethods(folders[0], [f"full={folders[1]}"], 12), LABELS)
+    return make_text_methods(TextModels(folders[0], [f"full={folders[1]}"], 12), LABELS)
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_int8_costs_what_the_full_model_does(methods, classify):
 
 
 def test_another_backend_gives_the_same_and_is_counted_as_torch_computes_it(folders, methods):
-    chosen = TextMethods(folders[0], [f"full={folders[1]}"], 12)
+    chosen = TextModels(folders[0], [f"full={folders[1]}"], 12)
     options = BenchmarkOptions([1], [1], num_timed=1, num_counted=1, rounds=1, backend="onnx")
     fast = make_text_methods(chosen, LABELS, options.backend)
     for name in ("full", "windows", "localizer", "spans_and_localizer"):
@@ -125,4 +125,4 @@ def test_models_of_other_labels_are_refused(folders):
 
 def test_an_unknown_precision_is_refused():
     with pytest.raises(ValueError, match='`precision` must be "float32" or "bfloat16", got'):
-        TextMethods("unused", ["full=unused"], precision="int4")
+        TextModels("unused", ["full=unused"], precision="int4")

@@ -16,7 +16,7 @@ from scripts.benchmarks.training import (
 pytestmark = pytest.mark.usefixtures("cache_nothing_at_home", "fresh_accelerator")
 
 ROOT = Path(__file__).parents[3]
-WORKER = ["-m", "scripts.benchmarks.run_training"]
+WORKER = ["-m", "scripts.benchmarks.training"]
 SMALL = {"num_rows": 64, "num_tokens": 20, "hidden_size": 8, "global_batch_size": 16}
 
 

@@ -30,7 +30,7 @@ def test_a_process_tries_as_many_cases_as_asked(options):
     worker = run(options)
     assert worker.cases >= 2000
     assert worker.inputs < 20
-    assert worker.tell()["failures"] == []
+    assert worker.report()["failures"] == []
 
 
 def test_cases_are_shared_out_over_targets_and_processes(tmp_path):

@@ -19,7 +19,7 @@ from scripts.reference.authors import (
     measure_trunks,
     random_maps,
 )
-from scripts.reference.conversion import convert_reference_state_dict, reference_config
+from scripts.reference.convert_anchornet import convert_reference_state_dict, reference_config
 
 
 class StandIn(nn.Module):

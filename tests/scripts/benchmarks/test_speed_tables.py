@@ -2,12 +2,7 @@
 
 from PIL import Image
 
-from scripts.benchmarks.report_tables import (
-    describe_hardware,
-    format_report,
-    format_stages,
-    plot_report,
-)
+from scripts.benchmarks.speed_tables import format_report, format_stages, plot_report
 
 
 def make_row(accuracy, milliseconds, stages, multiply_adds=1_234_567.0):
@@ -54,9 +49,3 @@ def test_the_picture_is_written(tmp_path):
     with Image.open(tmp_path / "plot.png") as picture:
         assert picture.size[0] > 500
         assert len(picture.convert("L").getcolors()) > 10
-
-
-def test_the_hardware_is_named_wherever_this_runs(tmp_path):
-    (tmp_path / "cpuinfo").write_text("processor\t: 0\nmodel name\t: Fast One\ncpu MHz\t: 1\n")
-    assert describe_hardware(tmp_path / "cpuinfo").startswith("Fast One, ")
-    assert describe_hardware(tmp_path / "missing").endswith(" processors")

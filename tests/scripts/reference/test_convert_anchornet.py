@@ -18,14 +18,14 @@ from scripts.reference.authors import (
     random_pixels,
     run_converted,
 )
-from scripts.reference.conversion import (
+from scripts.reference.convert_anchornet import (
     convert_reference_state_dict,
     load_reference_checkpoint,
     random_reference_state_dict,
     reference_config,
 )
 
-# Written by `scripts/check_reference.py --example`, which runs the authors' code.
+# Written by `scripts.reference.check --example`, which runs the authors' code.
 EXPECTED = load_file(Path(__file__).parents[2] / "golden/reference.safetensors")
 
 

@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
-from scripts.reference.efficientnet_lite import (
+from scripts.reference.convert_efficientnet_lite import (
     convert_lite0_state_dict,
     lite0_processor,
     load_lite0_checkpoint,

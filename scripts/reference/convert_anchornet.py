@@ -1,7 +1,8 @@
-"""The AnchorNet published at github winycg/AnchorNet as one of ours: its layers, its weights."""
+"""Convert the AnchorNet published at github winycg/AnchorNet to a folder for `from_pretrained`."""
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -9,10 +10,12 @@ import torch
 from torch import Tensor
 
 from hf_anchornet.model.configuration_anchornet import AnchorNetImageConfig
+from hf_anchornet.model.image_processing_anchornet import AnchorNetImageProcessor
 from hf_anchornet.model.modeling_anchornet import SCORE_SCALE
 from hf_anchornet.model.modeling_anchornet_image import AnchorNetForImageClassification
+from scripts.options import parse_options
 
-# Our names and theirs, first match first; `{block}` counts from 0 after the first convolution.
+# Our names and theirs; the first match counts. `{block}` starts at 0 after the first convolution.
 _RENAMED = (
     (r"anchornet\.layers\.0\.conv", "conv1"),
     (r"anchornet\.layers\.0\.norm", "bn1"),
@@ -47,14 +50,14 @@ def reference_config(num_labels: int = 1000) -> AnchorNetImageConfig:
 
 
 def load_reference_checkpoint(path: str) -> AnchorNetForImageClassification:
-    """The published network as a model of ours, for inference.
+    """The published network as one of our models, for inference.
 
     Args:
-        path: File that torch saved, with what `convert_reference_state_dict` takes; only tensors
+        path: File saved by torch, with the input of `convert_reference_state_dict`; only tensors
             and plain containers are unpickled.
 
     Raises:
-        ValueError: if it holds other weights.
+        ValueError: If it holds other weights.
     """
     state = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(state, Mapping):
@@ -72,15 +75,15 @@ def load_reference_checkpoint(path: str) -> AnchorNetForImageClassification:
 def convert_reference_state_dict(state: Mapping[str, Any]) -> dict[str, Tensor]:
     """Weights for an `AnchorNetForImageClassification` of `reference_config`.
 
-    The published blocks with expansion ratio 1 carry an expansion that they never use: it is
-    dropped. The linear map is divided by `SCORE_SCALE`, a power of two, so exactly.
+    The published blocks with expansion ratio 1 contain an unused expansion, which is dropped. The
+    linear map is divided by `SCORE_SCALE`, exactly, as it is a power of two.
 
     Args:
         state: State dict of the published network, or a checkpoint that holds it under `net` or
             `state_dict`; names may start with `module.`.
 
     Raises:
-        ValueError: if weights are missing, of another shape, or not of that network.
+        ValueError: If weights are missing, of another shape, or of another network.
     """
     for name in ("net", "state_dict"):
         if isinstance(state.get(name), Mapping):
@@ -95,9 +98,9 @@ def convert_reference_state_dict(state: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def random_reference_state_dict(seed: int, num_labels: int = 1000) -> dict[str, Tensor]:
-    """Random weights and statistics with the names of the published network, the same anywhere.
+    """Random weights and statistics with the published names, the same on every machine.
 
-    Each layer keeps the size of what it gets; expansions that are never used are left out.
+    Each layer preserves the scale of its input; unused expansions are left out.
 
     Args:
         seed: Seed of the random numbers.
@@ -122,7 +125,7 @@ def random_reference_state_dict(seed: int, num_labels: int = 1000) -> dict[str, 
 
 @cache
 def _empty_state_dict(num_labels: int) -> dict[str, Tensor]:
-    """Our names with tensors that have a shape but no memory."""
+    """Our names with tensors on the meta device, which have a shape but no memory."""
     with torch.device("meta"):
         return AnchorNetForImageClassification(reference_config(num_labels)).state_dict()
 
@@ -151,3 +154,29 @@ def _check_state_dict(state: Mapping[str, Tensor], expected: Mapping[str, Tensor
             f"{missing}, unexpected: {unexpected}, of another shape: {other}; give the file of "
             "that network, not of a downstream classifier."
         )
+
+
+@dataclass
+class Files:
+    """Options of the conversion.
+
+    Attributes:
+        source: The authors' checkpoint, `anchornet.pth` or `.pth.tar`.
+        target: Folder to write.
+    """
+
+    source: str
+    target: str
+
+
+def main() -> None:
+    """Parse the options and convert."""
+    (files,) = parse_options(Files, description=__doc__)
+    load_reference_checkpoint(files.source).save_pretrained(files.target)
+    # The scale at which the authors show images (shorter side 256 px, then a crop of 224), but the
+    # whole picture: boxes are counted from its corner.
+    AnchorNetImageProcessor(size={"shortest_edge": 256}).save_pretrained(files.target)
+
+
+if __name__ == "__main__":
+    main()

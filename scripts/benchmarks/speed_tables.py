@@ -1,8 +1,5 @@
-"""The numbers of a benchmark as a table in Markdown and as a picture."""
+"""The speed benchmark as a Markdown table and as a picture."""
 
-import os
-import platform
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,11 +7,11 @@ from typing import Any
 from hf_anchornet.evaluation.tables import format_table
 
 Report = Mapping[str, Mapping[str, Any]]
-"""What `benchmark.run_benchmark` gives: the numbers of each method."""
+"""The numbers of each method, from `run_benchmark`."""
 
 
 def format_report(report: Report) -> str:
-    """A table with a row for each method: quality, cost, and speed for each way it was timed."""
+    """A table with a row for each method: quality, cost, and speed for each setting timed."""
     first = next(iter(report.values()))
     timed = [(row["threads"], row["batch_size"]) for row in first["times"]]
     head = ["method"]
@@ -38,7 +35,7 @@ def format_report(report: Report) -> str:
 
 
 def format_stages(report: Report) -> str:
-    """A list of the methods of several steps: the share of the time that each step takes."""
+    """A list of the methods of several steps with each step's share of the time."""
     return "".join(
         f"- {name.replace('_', ' ')}: "
         + ", ".join(f"{step} {share:.2f}" for step, share in row["stages"].items())
@@ -48,24 +45,12 @@ def format_stages(report: Report) -> str:
     )
 
 
-def describe_hardware(source: str | Path = "/proc/cpuinfo") -> str:
-    """The processor's name and how many of it torch may use, as times are worth nothing without.
-
-    Args:
-        source: Where Linux tells the name; elsewhere Python is asked.
-    """
-    told = Path(source).read_text("utf-8") if Path(source).exists() else ""
-    found = re.search(r"model name\s*: (.+)", told)
-    name = found[1] if found else platform.processor() or platform.machine()
-    return f"{name}, {os.cpu_count()} processors"
-
-
 def _count_threads(threads: int) -> str:
     return {0: "all threads", 1: "1 thread"}.get(threads, f"{threads} threads")
 
 
 def plot_report(report: Report, path: str | Path) -> None:
-    """Draw accuracy against milliseconds an input, as first timed, and save the picture."""
+    """Draw accuracy against milliseconds an input, for the first setting timed."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

