@@ -1,4 +1,4 @@
-"""What README, cards and docstrings show is true: snippets run, numbers come from the JSON."""
+"""Documentation is true: snippets run, numbers come from the JSON files, named files exist."""
 
 import doctest
 import json
@@ -6,17 +6,34 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from hf_anchornet import DEFAULT_TEXT_CLASSIFIER, DEFAULT_TEXT_LOCALIZER
 from hf_anchornet.model import cascade as cascade_anchornet
 from hf_anchornet.model import pipeline_anchornet_text
+from hf_anchornet.version import __version__
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "model_cards").glob("*[!e].md"))]
+GUIDES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+LAUNCHER_OPTIONS = {
+    "--config_file",
+    "--machine_rank",
+    "--main_process_ip",
+    "--mixed_precision",
+    "--multi_gpu",
+    "--num_machines",
+    "--num_processes",
+}
+"""Options of `accelerate launch` as Accelerate documents them."""
 pytestmark = pytest.mark.filterwarnings("ignore:.*without specifying a model name")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def name_of(page):
+    return page.name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_the_python_snippets_of_a_page_run_one_after_the_other(page, capsys):
     snippets = re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), flags=re.DOTALL)
     assert snippets
@@ -42,7 +59,7 @@ END = "<!-- end of results -->"
 
 
 def read_results():
-    """README's results and the page of all results, but for the headings of its tables."""
+    """The tables of results in the README, and the page of all results."""
     readme = (ROOT / "README.md").read_text("utf-8")
     tables = [part.split(END)[0] for part in readme.split("<!-- results: ")[1:]]
     page = (ROOT / "results" / "README.md").read_text("utf-8")
@@ -79,3 +96,37 @@ def test_the_shipped_models_fit_their_limits():
 
 def test_the_readme_is_at_most_150_lines():
     assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 150
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=name_of)
+def test_the_files_that_a_guide_names_exist(page):
+    text = page.read_text("utf-8")
+    links = re.findall(r"\]\(([^):#]+)\)", text)
+    assert [link for link in links if not (page.parent / link).exists()] == []
+    named = set(re.findall(r"`([\w/.*]+\.(?:py|yaml))`", text))
+    folders = [ROOT / name for name in ("hf_anchornet", "tests", "scripts", "docs")]
+    files = [path for folder in folders for path in folder.rglob("*.*")]
+    missing = {name for name in named if not any(path.match(name) for path in files)}
+    assert {name for name in missing if "NAME" not in name} == set()
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=name_of)
+def test_a_guide_shows_options_with_dashes(page):
+    shown = set(re.findall(r"--[a-z]+_[a-z_]+", page.read_text("utf-8")))
+    assert shown <= LAUNCHER_OPTIONS
+
+
+def test_pre_commit_runs_the_checks_of_make_lint():
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    recipe = re.search(r"^lint:.*\n((?:\t.+\n)+)", makefile, flags=re.MULTILINE)[1]
+    checks = re.findall(r"\$\(VENV\)/bin/(.+)", recipe)
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text("utf-8"))
+    hooks = [hook for repo in config["repos"] for hook in repo["hooks"]]
+    assert [hook["entry"] for hook in hooks] == [f".venv/bin/{check}" for check in checks]
+
+
+def test_the_citation_is_of_this_version_and_names_both_papers():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    assert citation["version"] == __version__
+    papers = [paper["url"].rpartition("/")[2] for paper in citation["references"]]
+    assert papers == ["2002.03737", "2206.03367"]

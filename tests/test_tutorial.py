@@ -1,4 +1,4 @@
-"""docs/tutorial.md is followed, snippet by snippet, on small data with a planted signal."""
+"""Every snippet of docs/tutorial.md runs, on small data with a planted signal."""
 
 import csv
 import io
@@ -30,7 +30,7 @@ pytestmark = [
 
 
 def write_reviews(folder):
-    """Filler words with one word at a random place that is the label."""
+    """Filler words, and at a random position one word that determines the label."""
     folder.mkdir()
     rng = np.random.default_rng(0)
     for split, count in SIZES.items():
@@ -44,7 +44,7 @@ def write_reviews(folder):
 
 
 def write_photos(folder):
-    """Grey noise with a square somewhere whose colour is the label."""
+    """Grey noise, and at a random position a square whose colour determines the label."""
     rng = np.random.default_rng(0)
     for split, count in {"train": 64, "validation": 8, "test": 8}.items():
         for row in range(count):
@@ -59,7 +59,7 @@ def write_photos(folder):
 
 @pytest.fixture
 def run_line(tmp_path):
-    """Runs a line as bash would, `anchornet` in this process; its output."""
+    """Runs a shell line and returns its output; `anchornet` runs in this process."""
     launcher = tmp_path / "bin" / "accelerate"
     launcher.parent.mkdir()
     launch = f'exec "{sys.executable}" -m accelerate.commands.accelerate_cli "$@"'
@@ -92,7 +92,7 @@ def run_line(tmp_path):
 
 
 def run_here(line):
-    """The output of a line, but for one that goes to a file."""
+    """The output of an `anchornet` line; empty if it is redirected to a file."""
     words = shlex.split(line)[1:]
     target = words.pop() if ">" in words else None
     with redirect_stdout(io.StringIO()) as printed:
@@ -104,7 +104,7 @@ def run_here(line):
 
 
 def follow(section, run_line):
-    """Run all snippets of a section in order; what the shell printed."""
+    """Run all snippets of a section in order and return what the shell lines printed."""
     page = PAGE.split(f"\n## {section}\n")[1].split("\n## ")[0]
     printed, names = "", {}
     for language, snippet in re.findall(r"```(sh|python)\n(.*?)```", page, flags=re.DOTALL):

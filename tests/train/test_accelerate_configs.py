@@ -41,6 +41,6 @@ def test_every_option_in_the_page_exists():
     launcher = {
         name for action in launch_command_parser()._actions for name in action.option_strings
     }
-    used = set(re.findall(r"--[a-z_]{3,}", page)) - {"--logdir"}  # TensorBoard's
+    used = set(re.findall(r"--[a-z_-]{3,}", page)) - {"--logdir"}  # TensorBoard's
     assert len(used) > 10
-    assert used <= launcher | {f"--{name}" for name in own}
+    assert used <= launcher | {f"--{name.replace('_', '-')}" for name in own}
