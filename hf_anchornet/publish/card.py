@@ -35,7 +35,8 @@ PARTS = {"text": ("spans", "tokens"), "image": ("patches", "pixels")}
 SAMPLES = {"text": '"I loved it. The cast is superb."', "image": '"photo.jpg"'}
 MAX_LABELS = 10  # labels listed in a card
 
-READING = """The `evidence` of a span or box is its part of the logit: the sum over all windows, centred over
+READING = """\
+The `evidence` of a span or box is its part of the logit: the sum over all windows, centred over
 the classes. The bias plus the evidence of the whole input equals the logit exactly. `share` is the
 evidence of the span or box divided by the absolute evidence of the whole input. Evidence shows
 what the model added up; it does not show causes. A feature that merely co-occurs with a label in
