@@ -82,7 +82,7 @@ class Limits:
             await self.app(scope, receive, send)
         elif self.is_full:
             refusal = (
-                f"the server is full, at `max_held` ({self.options.max_held}) requests; try again."
+                f"the server holds `max_held` ({self.options.max_held}) requests; try again."
             )
             headers = {"Retry-After": str(RETRY_AFTER_S)}
             await _refuse(503, refusal, headers)(scope, receive, send)
