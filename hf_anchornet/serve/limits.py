@@ -81,9 +81,7 @@ class Limits:
         if scope["type"] != "http" or scope["method"] != "POST":
             await self.app(scope, receive, send)
         elif self.is_full:
-            refusal = (
-                f"the server holds `max_held` ({self.options.max_held}) requests; try again."
-            )
+            refusal = f"the server holds `max_held` ({self.options.max_held}) requests; try again."
             headers = {"Retry-After": str(RETRY_AFTER_S)}
             await _refuse(503, refusal, headers)(scope, receive, send)
         else:

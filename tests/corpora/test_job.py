@@ -22,10 +22,8 @@ from hf_anchornet.corpora.job import (
 def write_answers(shard, settings, num_rows=None, metadata=None):
     described = json.dumps(describe_shard(shard, settings)).encode()
     table = pa.table({"label": ["x"] * (shard.num_rows if num_rows is None else num_rows)})
-    marked = table.replace_schema_metadata(
-        {METADATA_KEY: described} if metadata is None else metadata
-    )
-    pq.write_table(marked, shard.target)
+    metadata = {METADATA_KEY: described} if metadata is None else metadata
+    pq.write_table(table.replace_schema_metadata(metadata), shard.target)
 
 
 @pytest.fixture
@@ -99,9 +97,7 @@ def test_the_input_is_never_overwritten(tmp_path):
 
 @pytest.mark.parametrize("name", ["batch_size", "rows_per_group"])
 def test_sizes_are_at_least_one(tmp_path, name):
-    with pytest.raises(
-        ValueError, match=f"`{name}` must be at least 1, got 0; give a positive number"
-    ):
+    with pytest.raises(ValueError, match=f"`{name}` must be at least 1, got 0;"):
         make_job(tmp_path, **{name: 0})
 
 

@@ -61,14 +61,14 @@ def test_the_output_of_another_model_is_an_error_before_any_work(job, out, monke
     (out / "2.parquet").unlink()
     other = {**vars(job), "options": {"top_k": 1}}
     monkeypatch.setattr(corpus_jobs, "localize_shard", None)
-    with pytest.raises(ValueError, match=r"`output` must hold .* other settings, `top_k`: 5 inst"):
+    with pytest.raises(
+        ValueError, match=r"`output` must only hold .* other settings, `top_k`: 5"
+    ):
         localize_corpus(type(job)(**other), 1)
 
 
 def test_the_number_of_workers_is_checked(job):
-    with pytest.raises(
-        ValueError, match="`num_workers` must be at least 1, got -1; give a positive number"
-    ):
+    with pytest.raises(ValueError, match="`num_workers` must be at least 1, got -1;"):
         localize_corpus(job, -1)
 
 
@@ -95,7 +95,7 @@ def test_the_death_of_a_worker_names_shard_and_rows_and_the_next_run_continues(j
     write_shard(tmp_path / "in" / "0.parquet", TEXTS * 3000)
     killer = threading.Thread(target=kill_the_worker_of, args=("0.parquet", out))
     killer.start()
-    message = r"(Rows \d+.*|first rows) of .*0.parquet: the worker .* died by signal SIGKILL; if"
+    message = r"(Rows \d+.*|first rows) of .*0.parquet: the worker died by signal SIGKILL; if"
     with pytest.raises(ValueError, match=message):
         localize_corpus(job, 2)
     killer.join()
