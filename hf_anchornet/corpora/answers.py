@@ -41,13 +41,6 @@ def localize_shard(
 ) -> None:
     """Write the answers of one shard, as a complete file or, after a failure, not at all.
 
-    Args:
-        localize: The pipeline of the job.
-        shard: The input and output.
-        job: The job.
-        settings: See `describe_settings`.
-        report: See `Report`.
-
     Raises:
         ValueError: if the shard or one of its rows cannot be read; the message names it.
     """
@@ -132,12 +125,12 @@ def answer_rows(
     """The pipeline's answers in the order of the inputs; batches hold inputs of similar length.
 
     Args:
-        localize: The pipeline.
+        localize: Pipeline of the job.
         items: Texts or images.
-        rows: Row numbers in the shard, from 0.
+        rows: Their row numbers in the shard, from 0.
         name: Name of the shard, for errors.
         job: The job.
-        report: See `Report`.
+        report: Callback before each batch.
 
     Raises:
         ValueError: if a row cannot be read; the message names it.

@@ -167,10 +167,6 @@ def _check_columns(schema: pa.Schema, job: CorpusJob, name: str) -> None:
 def is_finished(shard: Shard, settings: dict[str, Any]) -> bool:
     """Whether the output shard exists, complete and made with the same settings.
 
-    Args:
-        shard: The shard.
-        settings: See `describe_settings`.
-
     Raises:
         ValueError: if the output file holds anything else.
     """
@@ -209,7 +205,7 @@ def find_waiting(shards: Sequence[Shard], settings: dict[str, Any]) -> list[Shar
 
 def describe_shard(shard: Shard, settings: dict[str, Any]) -> dict[str, Any]:
     """The settings of a shard's answers, after a round trip through JSON."""
-    described: dict[str, Any] = json.loads(json.dumps({**settings, "input_bytes": shard.num_bytes}))
+    described: dict[str, Any] = json.loads(json.dumps(settings | {"input_bytes": shard.num_bytes}))
     return described
 
 

@@ -84,12 +84,7 @@ def tracking(job: CorpusJob, shards: Sequence[Shard], waiting: Sequence[Shard]) 
 
 
 class _Worker:
-    """A process that localizes shards, with its current shard and rows.
-
-    Args:
-        job: The job.
-        settings: See `describe_settings`.
-    """
+    """A process that localizes shards, with its current shard and rows."""
 
     def __init__(self, job: CorpusJob, settings: dict[str, Any]) -> None:
         context = get_context("spawn")  # a forked process may hang in torch

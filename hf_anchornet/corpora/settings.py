@@ -41,11 +41,8 @@ def load_job_pipeline(job: CorpusJob) -> LocalizationPipeline:
 def describe_settings(localize: LocalizationPipeline, job: CorpusJob) -> dict[str, Any]:
     """The settings that determine the answers, ready for JSON: hashes of models, and all options.
 
-    Batch size, number of processes and device are left out, since they change rounding only.
-
-    Args:
-        localize: The pipeline of the job, unused so far: using a tokenizer may change its state.
-        job: The job.
+    Batch size, number of processes and device are left out, since they change rounding only. The
+    pipeline must be unused: using a tokenizer may change its state.
 
     Raises:
         ValueError: if two columns of the output would have the same name.

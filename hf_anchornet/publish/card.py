@@ -11,8 +11,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from transformers import AutoConfig
 
 from hf_anchornet.model.cascade import CASCADE_FILE
-from hf_anchornet.model.modeling_anchornet_image import AnchorNetForImageClassification
-from hf_anchornet.model.modeling_anchornet_text import AnchorNetTextForSequenceClassification
+from hf_anchornet.model.localizer import LOCALIZERS
 
 from .card_results import (
     format_results,
@@ -21,15 +20,11 @@ from .card_results import (
     list_speed_ups,
     list_validation,
 )
-from .modality import find_model_modality
+from .modality import CLASSES, find_model_modality
 
 TEMPLATE = Path(__file__).parent / "card_template.md"
 TRAINING_FILE = "training.json"
 MARK = "<!-- Written by hf_anchornet. A card without this line is kept as it is. -->"
-MODELS = {
-    "anchornet_text": AnchorNetTextForSequenceClassification,
-    "anchornet_image": AnchorNetForImageClassification,
-}
 PIPELINES = {"text": "span-localization", "image": "patch-localization"}
 PARTS = {"text": ("spans", "tokens"), "image": ("patches", "pixels")}
 SAMPLES = {"text": '"I loved it. The cast is superb."', "image": '"photo.jpg"'}
@@ -173,7 +168,7 @@ def _make_snippet(config: Any, modality: str, repo_id: str, is_cascade: bool) ->
             "import hf_anchornet\n\n"
             f'cascade = hf_anchornet.Cascade.from_pretrained("{repo_id}")\nprint(cascade({sample}))'
         )
-    own = config.model_type in MODELS
+    own = config.model_type in LOCALIZERS
     task = PIPELINES[modality] if own else f"{modality}-classification"
     imports = "import hf_anchornet  # or trust_remote_code=True below\n" if own else ""
     return (
@@ -188,7 +183,7 @@ def _describe_model(config: Any, modality: str, is_cascade: bool) -> str:
     if len(names) > MAX_LABELS:
         labels += f", ... ({len(names)} labels)"
     parts, units = PARTS[modality]
-    if config.model_type not in MODELS:
+    if config.model_type not in LOCALIZERS:
         return (
             f"A {modality} classifier ({labels}) of type {config.architectures[0]}. It can serve "
             f"as the classifier behind an AnchorNet localizer, which selects the {parts} it reads."
@@ -219,10 +214,10 @@ def _describe_data(data: Mapping[str, Any]) -> str:
 
 def _describe_size(config: Any, modality: str) -> dict[str, Any]:
     """Windows and number of parameters of a localizer, from its configuration."""
-    if config.model_type not in MODELS:
+    if config.model_type not in LOCALIZERS:
         return {"windows": []}
     with torch.device("meta"):
-        model = MODELS[config.model_type](config)
+        model = CLASSES[modality][0].from_config(config)
     windows = sorted({window.size for window in model.windows})
     unit = {"text": "tokens", "image": "px"}[modality]
     parameters = sum(parameter.numel() for parameter in model.parameters())

@@ -83,12 +83,7 @@ def _list_image_results(report: Mapping[str, Any], split: str) -> list[EvalResul
 
 
 def list_validation(modality: str, training: Mapping[str, Any]) -> list[EvalResult]:
-    """The scores of the best epoch on the validation split, as measured during training.
-
-    Args:
-        modality: "text" or "image".
-        training: Content of `training.json`; {} for a model that was not trained here.
-    """
+    """The scores of the best epoch on the validation split, from `training.json` if not {}."""
     best, data = training.get("best", {}), training.get("data", {})
     return [
         make_result(modality, data["dataset"], data["validation_split"], metric, value)
@@ -98,11 +93,7 @@ def list_validation(modality: str, training: Mapping[str, Any]) -> list[EvalResu
 
 
 def list_explanations(modality: str, report: Mapping[str, Any]) -> list[EvalResult]:
-    """Plausibility and faithfulness of an AnchorNet's own evidence.
-
-    Args:
-        modality: "text" or "image".
-        report: JSON of `anchornet evaluate`.
+    """Plausibility and faithfulness of an AnchorNet's own evidence, by `anchornet evaluate`.
 
     Raises:
         ValueError: if the report does not include the explainer "evidence".
@@ -130,12 +121,7 @@ def list_explanations(modality: str, report: Mapping[str, Any]) -> list[EvalResu
 
 
 def list_speed_ups(modality: str, report: Mapping[str, Any]) -> list[EvalResult]:
-    """Speed-ups over the full input, of the methods that use a localizer or a cascade.
-
-    Args:
-        modality: "text" or "image".
-        report: JSON of `scripts/benchmark.py`.
-    """
+    """Speed-ups over the full input with a localizer or cascade, by `scripts/benchmark.py`."""
     settings = report["settings"]
     dataset, split = settings["dataset"].rpartition("/")[2], settings.get("split", "")
     cascades = {item.partition("=")[0] for item in settings.get("cascades", [])}

@@ -13,12 +13,8 @@ def save_half(source: str, target: str | Path) -> None:
     Float16 only halves the file: a CPU would compute slowly with it. The weights are rounded once
     (relative error 5e-4).
 
-    Args:
-        source: Hub id or folder of a text or image classifier.
-        target: Folder to write.
-
     Raises:
-        ValueError: if `source` is not a text or image classifier.
+        ValueError: if `source` is not the Hub id or folder of a text or image classifier.
     """
     model_class, processor_class = find_classes(source)
     model = load_whole(model_class.from_pretrained, source)[0].half()

@@ -18,11 +18,7 @@ SUFFIXES = {"ForSequenceClassification": "text", "ForImageClassification": "imag
 
 
 def find_model_modality(config: Any, source: str) -> str:
-    """The modality of a classifier, "text" or "image".
-
-    Args:
-        config: The classifier's configuration.
-        source: Where the configuration was read from, for the error message.
+    """The modality of a classifier, "text" or "image"; `source` names the model in an error.
 
     Raises:
         ValueError: if the model is not a text or image classifier.
@@ -38,10 +34,7 @@ def find_model_modality(config: Any, source: str) -> str:
 
 
 def find_classes(source: str) -> tuple[Any, Any]:
-    """The Auto classes of a classifier and of its processor.
-
-    Args:
-        source: Hub id or folder of a text or image classifier.
+    """The Auto classes of a classifier, given by Hub id or folder, and of its processor.
 
     Raises:
         ValueError: if the model is not a text or image classifier.

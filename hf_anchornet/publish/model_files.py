@@ -66,12 +66,9 @@ def list_model_files(folder: Path, card: str | Path = "") -> list[str]:
 
 
 def list_left_out(source: str | Path, built: Collection[Path], folder: str = "") -> list[str]:
-    """Names in a model's folder that were not published; a folder stands for all its files.
+    """Names in the model's folder `source`, or its subfolder `folder`, that are not among `built`.
 
-    Args:
-        source: Folder of the model.
-        built: The files that were published, from `build_folder`.
-        folder: The folder within `source` to look at; default: all of it.
+    A folder of which nothing was published is listed as one name.
     """
     taken = {path.as_posix() for path in built}
     left_out = []

@@ -1,9 +1,9 @@
 """FastAPI app that serves the two pipelines: `POST /spans` and `POST /patches`."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from functools import partial
 from typing import Annotated, Any
 
@@ -75,12 +75,7 @@ def load_served_pipeline(
 def make_app(
     pipelines: Mapping[str, LocalizationPipeline], options: ServingOptions | None = None
 ) -> Limits:
-    """The ASGI app, to be run by uvicorn.
-
-    Args:
-        pipelines: Pipelines by task; a task without a pipeline has no route.
-        options: Limits and batching.
-    """
+    """The ASGI app for uvicorn, with a route for each task in `pipelines`."""
     options = options or ServingOptions()
     thread = ThreadPoolExecutor(1, "localizer")
     max_sizes = {TEXT_TASK: options.max_characters, IMAGE_TASK: options.max_pixels}
@@ -105,14 +100,7 @@ def make_app(
 
 
 def run_app(app: Limits, host: str, port: int, access_log: bool = False) -> None:
-    """Serve until SIGTERM or Ctrl-C, then answer the pending requests and stop.
-
-    Args:
-        app: From `make_app`.
-        host: Address to listen on.
-        port: Port to listen on.
-        access_log: Whether to log each request.
-    """
+    """Serve until SIGTERM or Ctrl-C, then answer the pending requests and stop."""
     uvicorn.run(
         app,
         host=host,
@@ -161,9 +149,11 @@ def _add_spans(
     @app.post("/spans")
     async def spans(request: SpanRequest) -> JSONResponse:
         """The answer of the span-localization pipeline to a text."""
-        size = measure_text(request.text, options.max_characters)
-        chosen = _choose_options(localize, request, options)
-        return await _answer(batcher, request.text, size, chosen)
+        with _refusing_bad_input():
+            size = measure_text(request.text, options.max_characters)
+            chosen = _choose_options(localize, request, options)
+            answer = await batcher.ask(request.text, size, **chosen)
+        return JSONResponse(answer)  # raises for non-finite numbers: a server error (500)
 
 
 def _add_patches(
@@ -180,9 +170,11 @@ def _add_patches(
         The body is the image file itself; options are query parameters.
         """
         image = await request.body()
-        size = measure_image(image, shorter_side, options)
-        chosen = _choose_options(localize, asked, options)
-        return await _answer(batcher, image, size, chosen)
+        with _refusing_bad_input():
+            size = measure_image(image, shorter_side, options)
+            chosen = _choose_options(localize, asked, options)
+            answer = await batcher.ask(image, size, **chosen)
+        return JSONResponse(answer)
 
 
 def _add_probes(app: FastAPI, limits: Limits, batchers: Mapping[str, Batcher]) -> None:
@@ -215,21 +207,18 @@ def _choose_options(
     chosen = request.model_dump(exclude={"text"}, exclude_none=True)
     for name in ("top_k", "max_patches"):
         if chosen.get(name, 0) > options.max_shown:
-            raise HTTPException(
-                422,
-                f"`{name}` must be at most `max_shown` ({options.max_shown}), got "
-                f"{chosen[name]}; ask for fewer.",
+            raise ValueError(
+                f"`{name}` must be at most `max_shown` ({options.max_shown}), got {chosen[name]}; "
+                "ask for fewer."
             )
-    try:
-        localize._check_options(**chosen)
-    except (TypeError, ValueError) as error:
-        raise HTTPException(422, str(error)) from error
+    localize._check_options(**chosen)
     return chosen
 
 
-async def _answer(batcher: Batcher, item: Any, size: int, options: dict[str, Any]) -> JSONResponse:
+@contextmanager
+def _refusing_bad_input() -> Iterator[None]:
+    """Turn the errors of an invalid request into status 422."""
     try:
-        answer = await batcher.ask(item, size, **options)
+        yield
     except (TypeError, ValueError) as error:
         raise HTTPException(422, str(error).replace("`inputs`", "the body")) from error
-    return JSONResponse(answer)  # raises for non-finite numbers: a server error (500)

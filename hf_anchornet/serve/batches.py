@@ -77,11 +77,6 @@ class Batcher:
     async def ask(self, item: Any, size: int, **options: Any) -> Any:
         """The answer to one input. If the caller is cancelled while it waits, nothing is computed.
 
-        Args:
-            item: The input.
-            size: Size of the input.
-            options: Options of the pipeline; values may be lists.
-
         Raises:
             TypeError: if the pipeline rejects the type of the input or of an option.
             ValueError: if the pipeline rejects the value of the input or of an option.
@@ -152,12 +147,7 @@ class Batcher:
 
 
 def split_batch(batch: Iterable[Waiting], max_size: int) -> list[list[Waiting]]:
-    """Groups of requests with equal options and similar sizes, one per forward pass.
-
-    Args:
-        batch: Requests to group.
-        max_size: See `Batcher`.
-    """
+    """Groups of requests with equal options and similar sizes, one per forward pass."""
     groups: list[list[Waiting]] = []
     for request in sorted(batch, key=lambda request: request.size):
         for group in reversed(groups):

@@ -1,6 +1,6 @@
 """Limits of the server on concurrency, body size and time, and the options that set them."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -59,10 +59,6 @@ class Limits:
 
     The app is called once the whole body has arrived. It is cancelled when the client leaves, or
     when the deadline passes and the client gets 504.
-
-    Args:
-        app: App that answers the requests.
-        options: The limits.
     """
 
     def __init__(self, app: ASGIApp, options: ServingOptions) -> None:
@@ -83,7 +79,7 @@ class Limits:
         elif self.is_full:
             refusal = f"the server holds `max_held` ({self.options.max_held}) requests; try again."
             headers = {"Retry-After": str(RETRY_AFTER_S)}
-            await _refuse(503, refusal, headers)(scope, receive, send)
+            await JSONResponse({"detail": refusal}, 503, headers)(scope, receive, send)
         else:
             self.held += 1
             try:
@@ -103,7 +99,7 @@ class Limits:
             try:
                 body = await self._read_body(scope, receive)
             except BodyTooLargeError as error:
-                await _refuse(413, str(error))(scope, receive, note_start)
+                await JSONResponse({"detail": str(error)}, 413)(scope, receive, note_start)
                 return
             if body is not None:
                 await self._run(scope, body, receive, note_start)
@@ -112,7 +108,7 @@ class Limits:
                 f"an answer must take at most `deadline_s` ({self.options.deadline_s:g}) seconds; "
                 "try again later or send less."
             )
-            await _refuse(504, refusal)(scope, receive, send)
+            await JSONResponse({"detail": refusal}, 504)(scope, receive, send)
 
     async def _read_body(self, scope: Scope, receive: Receive) -> bytes | None:
         """The whole body; `None` if the client left before its end.
@@ -167,9 +163,3 @@ class Limits:
             group.cancel_scope.cancel()
         if failure is not None:
             raise failure
-
-
-def _refuse(
-    status: int, detail: str, headers: dict[str, str] | None = None
-) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
-    return JSONResponse({"detail": detail}, status, headers)

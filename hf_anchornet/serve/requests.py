@@ -10,7 +10,6 @@ from .libraries import (
     BaseModel,
     ConfigDict,
     Field,
-    HTTPException,
     JSONResponse,
     Request,
     RequestValidationError,
@@ -69,24 +68,18 @@ class SpanRequest(BaseModel):
 def measure_text(text: str, max_characters: int) -> int:
     """The number of characters of a text.
 
-    Args:
-        text: The text of the request.
-        max_characters: See `ServingOptions`.
-
     Raises:
-        HTTPException: if the text is too long or not valid Unicode.
+        ValueError: if the text is too long or not valid Unicode.
     """
     if len(text) > max_characters:
-        raise HTTPException(
-            422,
+        raise ValueError(
             f"`text` must have at most `max_characters` ({max_characters}) characters, got "
             f"{len(text)}; send it in parts.",
         )
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise HTTPException(
-            422,
+        raise ValueError(
             f"`text` must be valid Unicode, got a lone surrogate, {text[error.start]!r}, at "
             f"character {error.start}; remove it.",
         ) from error
@@ -102,32 +95,28 @@ def measure_image(body: bytes, shorter_side: int | None, options: ServingOptions
 
     Args:
         body: Content of the file.
-        shorter_side: Length in pixels to which the image processor resizes the shorter side; `None`
-            if it does not resize.
+        shorter_side: Pixels to which the image processor resizes the shorter side, if it does.
         options: The limits.
 
     Raises:
-        HTTPException: if the body is not an image, or the image is too large or too long.
+        ValueError: if the body is not an image, or the image is too large or too long.
     """
     try:
         with Image.open(BytesIO(body), formats=IMAGE_FORMATS) as image:
             width, height = image.size
     except (Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
-        raise HTTPException(
-            422,
+        raise ValueError(
             f"the body must be an image file ({', '.join(IMAGE_FORMATS)}), got {len(body)} bytes "
             "of something else; send the file itself, not a form.",
         ) from error
     if width * height > options.max_pixels:
-        raise HTTPException(
-            422,
+        raise ValueError(
             f"the image must have at most `max_pixels` ({options.max_pixels}) pixels, got "
             f"{width * height}; send a smaller one.",
         )
     shorter, longer = sorted((width, height))
     if longer > options.max_aspect * shorter:
-        raise HTTPException(
-            422,
+        raise ValueError(
             f"the image's longer side must be at most `max_aspect` ({options.max_aspect}) times "
             f"the shorter, got {width} x {height} px; cut it into parts.",
         )

@@ -67,10 +67,7 @@ def render_patches(image: Any, result: Record) -> Image.Image:
 def draw_panels(image: Any, result: Record, longest_px: int | None = None) -> list[Image.Image]:
     """The picture with its patches and, if there is one, the heat map, in the same size.
 
-    Args:
-        image: The picture.
-        result: The pipeline's answer.
-        longest_px: Larger pictures are scaled down to this longer side.
+    Pictures whose longer side exceeds `longest_px` are scaled down to it.
 
     Raises:
         ValueError: if `result` does not belong to `image`.
