@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from conftest import assert_same
 
 from hf_anchornet.corpora.job import TEXT_TASK, CorpusJob
-from hf_anchornet.corpora.settings import load_pipeline
+from hf_anchornet.corpora.settings import load_job_pipeline
 
 TEXTS = [
     "good",
@@ -34,14 +34,14 @@ def write_shard(path: Path, texts: list[Any], group: int = 3, **columns: list[An
 
 
 def write_corpus(folder: Path, num_shards: int = 2) -> Path:
-    """Shards `0.parquet`, `1.parquet` and so on, the later the shorter."""
+    """Shards `0.parquet`, `1.parquet` and so on, each one row shorter than the one before."""
     for number in range(num_shards):
         write_shard(folder / f"{number}.parquet", TEXTS[number:])
     return folder
 
 
 def make_job(folder: Path, model: str = "unused", **fields: Any) -> CorpusJob:
-    """Localize the shards of `folder`/in into `folder`/out."""
+    """A job from `folder`/in to `folder`/out."""
     given = {
         "input": str(folder / "in" / "*.parquet"),
         "output": str(folder / "out"),
@@ -60,12 +60,12 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def list_files(folder: Path) -> list[str]:
-    """Names of all files below a folder, hidden ones too."""
+    """Names of all files below a folder, including hidden ones."""
     return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
 
 
 def check_answers(job, out, num_shards=3):
-    localize = load_pipeline(job)
+    localize = load_job_pipeline(job)
     assert list_files(out) == [f"{number}.parquet" for number in range(num_shards)]
     for number in range(num_shards):
         rows = read_rows(out / f"{number}.parquet")
@@ -76,7 +76,7 @@ def check_answers(job, out, num_shards=3):
 
 
 def kill_the_worker_of(name: str, out: Path) -> bool:
-    """Kill the process that has a shard open for writing; whether there was one."""
+    """Kill the process that writes a shard; returns whether there was one."""
     deadline = time.monotonic() + 500
     while time.monotonic() < deadline:
         for link in Path("/proc").glob("[0-9]*/fd/*"):

@@ -1,4 +1,4 @@
-"""A Hub on loopback: as much of it as huggingface_hub calls to create, upload, read a model."""
+"""A stub of the Hub on loopback, with the routes that huggingface_hub needs for a model."""
 
 import base64
 import hashlib
@@ -13,12 +13,12 @@ from urllib.parse import unquote
 
 TOKENS = {"token-of-user": "user", "token-of-other": "other"}
 REPO = r"(?P<repo>[\w.-]+(?:/[\w.-]+)?)"
-WEIGHTS = (".safetensors", ".png")  # what goes to the large file storage
+WEIGHTS = (".safetensors", ".png")  # kept in the large file storage
 
 
 @dataclass
 class Repo:
-    """Commits are whole trees: from path to content."""
+    """A repository; each commit is a complete tree, from path to content."""
 
     private: bool
     branches: dict[str, str] = field(default_factory=dict)
@@ -43,10 +43,10 @@ class Refusal(Exception):
 
 
 class HubStub(ThreadingHTTPServer):
-    """Holds everything in memory.
+    """A stub of the Hub that holds everything in memory.
 
-    `broken` is a pattern of "METHOD path" at which connections are cut, `loses` one of requests
-    that are done but not answered.
+    `broken` and `loses` are patterns of "METHOD path": the first cuts the connection before the
+    request is handled, the second after it.
     """
 
     daemon_threads = True
@@ -61,7 +61,7 @@ class HubStub(ThreadingHTTPServer):
         self.loses: str | None = None
 
     def environment(self, home: object, token: str | None = "token-of-user") -> dict[str, str]:
-        """What a client's process must have in its environment before it imports anything."""
+        """The environment variables of a client's process."""
         variables = {
             "HF_ENDPOINT": self.url,
             "HF_HOME": str(home),
@@ -74,7 +74,7 @@ class HubStub(ThreadingHTTPServer):
 
 @contextmanager
 def running_stub() -> Iterator[HubStub]:
-    """A stub on a free port, stopped at the end."""
+    """Run a stub on a free port."""
     with HubStub() as stub:
         thread = threading.Thread(target=stub.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
@@ -86,7 +86,7 @@ def running_stub() -> Iterator[HubStub]:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One method a route; each returns a status and JSON, or bytes and headers."""
+    """One method per route; each returns a body and headers."""
 
     protocol_version = "HTTP/1.1"
     server: HubStub
@@ -98,7 +98,7 @@ class Handler(BaseHTTPRequestHandler):
         self.server.requests.append(request)
         if self.server.broken and re.search(self.server.broken, request):
             self.close_connection = True
-            return None  # no answer: the network is gone
+            return None  # no answer, as if the network were down
         try:
             for pattern, route in ROUTES:
                 if found := re.fullmatch(pattern, request):
@@ -138,17 +138,17 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Keep quiet."""
+        """Log nothing."""
 
     def user(self) -> str | None:
-        """Who asks; `None`: nobody in particular."""
+        """The user of the request's token, `None` without one."""
         token = self.headers.get("Authorization", "").removeprefix("Bearer ")
         if token and token not in TOKENS:
             raise Refusal(401, message="Invalid credentials in Authorization header")
         return TOKENS.get(token)
 
     def repo(self, name: str, writes: bool = False) -> Repo:
-        """A repository that the user may see, or write to."""
+        """A repository, if the user may read it or, with `writes`, write to it."""
         user, found, owner = self.user(), self.server.repos.get(name), name.partition("/")[0]
         if found is None or (found.private and user != owner):
             raise Refusal(404 if user else 401, "RepoNotFound", "Invalid username or password.")
@@ -266,7 +266,7 @@ def reply(value: object) -> tuple[bytes, dict[str, str]]:
 
 
 def oid(path: str, content: bytes) -> str:
-    """What Git calls a content, or the large file storage."""
+    """The id of a content in Git or in the large file storage."""
     if path.endswith(WEIGHTS):
         return hashlib.sha256(content).hexdigest()
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()

@@ -9,8 +9,8 @@ from itertools import tee
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
-from hf_anchornet.views.base import Record, clean_line, wrap
-from hf_anchornet.views.text_view import render_html, render_page, render_terminal, summarize
+from hf_anchornet.views.base import Record, clean_line, summarize_answer, wrap
+from hf_anchornet.views.text_view import render_html, render_page, render_terminal
 
 from .shared import (
     describe_answer,
@@ -103,7 +103,7 @@ def _write_text(pairs: Iterable[tuple[Source, Record]], terminal: bool) -> Itera
     width = measure_width() if terminal else None
     for source, result in pairs:
         shown = render_terminal(source.text, result, color=wants_color(sys.stdout), width=width)
-        yield f"{shown}\n\n{wrap(summarize(result), width)}\n\n"
+        yield f"{shown}\n\n{wrap(summarize_answer(result), width)}\n\n"
 
 
 def _write_jsonl(pairs: Iterable[tuple[Source, Record]], terminal: bool) -> Iterator[str]:

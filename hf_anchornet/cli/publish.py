@@ -12,9 +12,11 @@ from hf_anchornet.model.export_onnx import export_onnx
 from hf_anchornet.model.loading import load_whole
 from hf_anchornet.publish.card import CardSources
 from hf_anchornet.publish.folder import build_folder
-from hf_anchornet.publish.half_precision import find_classes
-from hf_anchornet.publish.onnx_parity import measure_agreement
+from hf_anchornet.publish.modality import find_classes
+from hf_anchornet.publish.model_files import list_left_out
+from hf_anchornet.publish.onnx_parity import measure_parity
 from hf_anchornet.publish.upload import upload_folder
+from hf_anchornet.views.base import clean_line
 
 from .options import OptionParser
 
@@ -102,8 +104,12 @@ def _publish(chosen: Publication, target: str) -> None:
         picture=chosen.picture,
         license=chosen.license,
     )
-    for name in build_folder(chosen.folder, target, sources):
+    built = build_folder(chosen.folder, target, sources)
+    for name in built:
         print(f"{Path(target, name).stat().st_size:>12,}  {name}")
+    left_out = list_left_out(chosen.folder, built)
+    if left_out:
+        print(f"left out: {', '.join(map(clean_line, left_out))}")
     if chosen.dry_run:
         print(f"dry run: nothing was uploaded to {chosen.repo_id}")
     else:
@@ -130,5 +136,5 @@ def run_export(argv: Sequence[str]) -> None:
         print(file)
         return
     data = DataOptions(options.dataset, max_rows=options.max_rows)
-    agreement = measure_agreement(options.model, file, data, options.split)
-    print(json.dumps({**asdict(options), "file": str(file), **agreement}, indent=2))
+    parity = measure_parity(options.model, file, data, options.split)
+    print(json.dumps({**asdict(options), "file": str(file), **parity}, indent=2))

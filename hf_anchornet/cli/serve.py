@@ -5,7 +5,14 @@ from dataclasses import dataclass
 
 import torch
 
-from hf_anchornet.serve.app import IMAGE_TASK, SHIPPED, TEXT_TASK, load_localizer, make_app, run_app
+from hf_anchornet.serve.app import (
+    IMAGE_TASK,
+    SHIPPED,
+    TEXT_TASK,
+    load_served_pipeline,
+    make_app,
+    run_app,
+)
 from hf_anchornet.serve.limits import ServingOptions
 
 from .options import OptionParser
@@ -62,7 +69,7 @@ def run_serve(argv: Sequence[str]) -> None:
     if server.threads:
         torch.set_num_threads(server.threads)
     pipelines = {
-        task: load_localizer(task, *sources, device=server.device, backend=server.backend)
+        task: load_served_pipeline(task, *sources, device=server.device, backend=server.backend)
         for task, sources in chosen.items()
     }
     run_app(make_app(pipelines, limits), server.host, server.port, server.access_log)

@@ -1,1 +1,1 @@
-"""Localization of corpora larger than memory."""
+"""Localization of corpora larger than memory, from parquet to parquet."""

@@ -1,4 +1,4 @@
-"""The answers to one shard: rows of alike length together, written in their own order."""
+"""Localization of one shard: rows are batched by length and written in their original order."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,23 +13,23 @@ from PIL import Image
 from hf_anchornet.model.pipeline_anchornet import LocalizationPipeline
 
 from .job import (
-    SETTINGS,
+    METADATA_KEY,
     TEXT_TASK,
     CorpusJob,
     Shard,
     describe_shard,
     name_temporary,
-    name_unreadable,
+    naming_damage,
     open_parquet,
 )
 from .settings import make_schema, name_answers
 
 Report = Callable[[Sequence[int]], None]
-"""Hears which rows of a shard are read next, before they are."""
+"""Called with the row numbers of each batch before it is computed."""
 
 FAILURES = (ArithmeticError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError)
-"""What a pipeline raises for an input that it cannot read."""
-NUM_NAMED = 8  # rows that an error lists
+"""Errors that a pipeline may raise for an input."""
+NUM_NAMED = 8  # rows listed in an error
 
 
 def localize_shard(
@@ -39,17 +39,10 @@ def localize_shard(
     settings: dict[str, Any],
     report: Report,
 ) -> None:
-    """Write the answers of one shard: the whole file or, if anything fails, none.
-
-    Args:
-        localize: The pipeline of the job.
-        shard: What to read and where to write.
-        job: The job.
-        settings: See `describe_settings`.
-        report: Hears which rows are read next.
+    """Write the answers of one shard, as a complete file or, after a failure, not at all.
 
     Raises:
-        ValueError: if the shard or one of its rows cannot be read, naming both.
+        ValueError: if the shard or one of its rows cannot be read; the message names it.
     """
     files, target = url_to_fs(shard.target)
     temporary = name_temporary(target)
@@ -69,9 +62,9 @@ def localize_shard(
 def _write(
     stream: Any, head: pa.Table, tables: Iterator[pa.Table], shard: Shard, settings: dict[str, Any]
 ) -> None:
-    """Write tables as row groups; `head` has their columns and no row."""
+    """Write tables as row groups; `head` is an empty table with their columns."""
     described = json.dumps(describe_shard(shard, settings))
-    schema = head.schema.with_metadata({SETTINGS: described.encode()})
+    schema = head.schema.with_metadata({METADATA_KEY: described.encode()})
     num_rows = 0
     with pq.ParquetWriter(stream, schema) as writer:
         for table in tables:
@@ -79,8 +72,8 @@ def _write(
             num_rows += table.num_rows
     if num_rows != shard.num_rows:
         raise ValueError(
-            f"Shard {shard.source} must stay as it is while it is read, got {num_rows} rows "
-            f"instead of {shard.num_rows}; start again."
+            f"Shard {shard.source} must not change during the job, got {num_rows} rows instead of "
+            f"{shard.num_rows}; start again."
         )
 
 
@@ -91,13 +84,13 @@ def _answer_groups(
     job: CorpusJob,
     report: Report,
 ) -> Iterator[pa.Table]:
-    """Carried columns and answers: first without a row, then of each group of rows in order."""
+    """Copied columns and answers: first an empty table, then one per group of rows in order."""
     schema = make_schema(job, localize.reader is not None)
     names = name_answers(job, localize.reader is not None)
 
-    def join(carried: pa.Table, answers: Sequence[Mapping[str, Any]]) -> pa.Table:
+    def join(copied: pa.Table, answers: Sequence[Mapping[str, Any]]) -> pa.Table:
         found = pa.Table.from_pylist(answers, schema)
-        columns = [carried.column(name) for name in job.columns] + found.columns
+        columns = [copied.column(name) for name in job.columns] + found.columns
         return pa.table(columns, names=[*job.columns, *names])
 
     yield join(reader.schema_arrow.empty_table(), [])
@@ -110,14 +103,12 @@ def _answer_groups(
 
 
 def _read_groups(reader: pq.ParquetFile, shard: Shard, job: CorpusJob) -> Iterator[pa.Table]:
-    """The columns that are needed of at most `rows_per_group` rows at a time."""
+    """The columns of the job, at most `rows_per_group` rows at a time."""
     wanted = list(dict.fromkeys((job.column, *job.columns)))
     batches = reader.iter_batches(job.rows_per_group, columns=wanted, use_threads=False)
     while True:
-        try:
+        with naming_damage(shard.source):
             batch = next(batches, None)
-        except (pa.ArrowException, OSError) as error:
-            raise name_unreadable(shard.source, error) from error
         if batch is None:
             return
         yield pa.Table.from_batches([batch])
@@ -131,20 +122,20 @@ def answer_rows(
     job: CorpusJob,
     report: Report,
 ) -> list[dict[str, Any]]:
-    """The pipeline's answers in the order of the inputs, which it reads by their length.
+    """The pipeline's answers in the order of the inputs; batches hold inputs of similar length.
 
     Args:
-        localize: The pipeline.
+        localize: Pipeline of the job.
         items: Texts or images.
-        rows: Their places in the shard, from 0.
-        name: The shard's, for errors.
+        rows: Their row numbers in the shard, from 0.
+        name: Name of the shard, for errors.
         job: The job.
-        report: Hears which rows are read next.
+        report: Callback before each batch.
 
     Raises:
-        ValueError: naming the row that cannot be read.
+        ValueError: if a row cannot be read; the message names it.
     """
-    measure = len_of_text if job.task == TEXT_TASK else shape_of_image
+    measure = measure_length if job.task == TEXT_TASK else measure_shape
     lengths = [measure(item) for item in items]
     order = sorted(range(len(items)), key=lengths.__getitem__)
     answers: list[dict[str, Any]] = [{}] * len(items)
@@ -168,15 +159,15 @@ def _raise_for_row(
     name: str,
     failure: Exception,
 ) -> None:
-    """Raise the error of the first row of a batch that fails alone, too."""
+    """Raise the error of the first row that also fails on its own."""
     for row, item in sorted(zip(rows, batch, strict=True), key=lambda pair: pair[0]):
         place = f"Row {row} (from 0) of {name}"
         try:
             localize.check_input(item, place)
             localize([item])
         except FAILURES as error:
-            told = str(error).removeprefix("item 0 of `inputs`").lstrip(" :")
-            message = told if told.startswith(place) else f"{place}: {told}"
+            fault = str(error).removeprefix("item 0 of `inputs`").lstrip(" :")
+            message = fault if fault.startswith(place) else f"{place}: {fault}"
             raise ValueError(message) from error
     raise ValueError(
         f"{name_rows(rows)} of {name} must fit in memory together, got: {failure}; lower "
@@ -185,19 +176,19 @@ def _raise_for_row(
 
 
 def name_rows(rows: Sequence[int]) -> str:
-    """Rows for an error, the first few of many."""
+    """Row numbers in words, at most the first few."""
     named = ", ".join(map(str, rows[:NUM_NAMED]))
     more = len(rows) - NUM_NAMED
     return f"Rows {named}{f' and {more} more' if more > 0 else ''} (from 0)"
 
 
-def len_of_text(item: Any) -> int:
-    """Characters; 0 of what is no text."""
+def measure_length(item: Any) -> int:
+    """The number of characters of a text, 0 for other values."""
     return len(item) if isinstance(item, str) else 0
 
 
-def shape_of_image(item: Any) -> float:
-    """Width over height by the header of the file; 0 of what has none, which is told later."""
+def measure_shape(item: Any) -> float:
+    """Width over height from an image's header, 0 for invalid images (reported later)."""
     held = (item.get("bytes") or item.get("path")) if isinstance(item, Mapping) else item
     if not held or not isinstance(held, bytes | str):
         return 0.0

@@ -1,4 +1,4 @@
-"""A corpus on one machine: several processes, each with a shard at a time, and their progress."""
+"""Corpus jobs on one machine: processes that take one shard at a time, with progress."""
 
 import os
 import signal
@@ -12,21 +12,23 @@ from typing import Any, NamedTuple
 import torch
 from tqdm import tqdm
 
+from hf_anchornet.model.limits import check_positive
+
 from .answers import Report, localize_shard, name_rows
-from .job import CorpusJob, Shard, check_positive, find_shards, find_waiting, remove_leftovers
-from .settings import describe_settings, load_pipeline
+from .job import CorpusJob, Shard, find_shards, find_waiting, remove_leftovers
+from .settings import describe_settings, load_job_pipeline
 
 READING, DONE, FAILED = "reading", "done", "failed"
-"""What a worker tells: rows that it reads next; that its shard is written; why it is not."""
+"""Messages of a worker: the rows of its next batch; shard written; shard failed, and why."""
 
 
 class JobSummary(NamedTuple):
-    """What a job has done.
+    """The work done by a job.
 
     Attributes:
-        num_shards: Written now.
-        num_rows: In these.
-        num_finished: Shards that were there before.
+        num_shards: Number of shards written.
+        num_rows: Number of rows in these shards.
+        num_finished: Number of shards that were finished before.
     """
 
     num_shards: int
@@ -35,76 +37,66 @@ class JobSummary(NamedTuple):
 
 
 def localize_corpus(job: CorpusJob, num_workers: int | None = None) -> JobSummary:
-    """Write the answers of every shard that has none yet, on this machine.
+    """Write the answers of all unfinished shards, on this machine.
 
     Args:
-        job: What to do.
-        num_workers: Processes, each with one thread of torch and one shard at a time; default: as
-            many as the machine has processors. 1: this process, with all threads of torch.
+        job: The job.
+        num_workers: Number of processes, each with one torch thread and one shard at a time;
+            default: the number of CPUs. With 1, this process does all with its torch threads.
 
     Raises:
-        ValueError: if an option, a shard or a row is wrong, or a worker died, naming it; shards
-            that are finished stay, and the next start goes on from there.
+        ValueError: if an option, a shard or a row is invalid, or a worker died; the message names
+            it. Finished shards stay, and the next run continues from there.
     """
-    num_workers = check_positive("num_workers", num_workers or os.cpu_count() or 1)
+    num_workers = num_workers or os.cpu_count() or 1
+    check_positive("num_workers", num_workers)
     shards = find_shards(job)
-    localize = load_pipeline(job)
+    localize = load_job_pipeline(job)
     settings = describe_settings(localize, job)
     waiting = find_waiting(shards, settings)
-    summary = summarize(shards, waiting)
     num_workers = min(num_workers, len(waiting))
-    with cleaning_up(job, waiting), show_rows(shards, summary) as bar:
+    with tracking(job, shards, waiting) as bar:
         if num_workers == 1:
             for shard in waiting:
                 localize_shard(localize, shard, job, settings, lambda rows: bar.update(len(rows)))
         else:
             del localize  # the workers have their own
             _run_workers(job, settings, waiting, num_workers, lambda rows: bar.update(len(rows)))
-    return summary
+    return summarize_job(shards, waiting)
 
 
-def summarize(shards: Sequence[Shard], waiting: Sequence[Shard]) -> JobSummary:
-    """What there is to do."""
-    num_rows = sum(shard.num_rows for shard in waiting)
-    return JobSummary(len(waiting), num_rows, len(shards) - len(waiting))
-
-
-def show_rows(shards: Sequence[Shard], summary: JobSummary) -> Any:
-    """A bar of the rows of a corpus on standard error, if that is a terminal."""
-    total = sum(shard.num_rows for shard in shards)
-    return tqdm(
-        total=total, initial=total - summary.num_rows, unit=" rows", disable=None, leave=False
-    )
+def summarize_job(shards: Sequence[Shard], written: Sequence[Shard]) -> JobSummary:
+    """The summary of a job that wrote some of its shards and found the others finished."""
+    num_rows = sum(shard.num_rows for shard in written)
+    return JobSummary(len(written), num_rows, len(shards) - len(written))
 
 
 @contextmanager
-def cleaning_up(job: CorpusJob, waiting: Sequence[Shard]) -> Iterator[None]:
-    """Whatever happens, no unfinished file is left in the end."""
+def tracking(job: CorpusJob, shards: Sequence[Shard], waiting: Sequence[Shard]) -> Iterator[Any]:
+    """A progress bar of rows, shown on a terminal; removes unfinished files at the end."""
+    total, left = (sum(shard.num_rows for shard in some) for some in (shards, waiting))
+    options: dict[str, Any] = {"unit": " rows", "disable": None, "leave": False}
     try:
-        yield
+        with tqdm(total=total, initial=total - left, **options) as bar:
+            yield bar
     finally:
         remove_leftovers(waiting, job.output)
 
 
 class _Worker:
-    """A process that localizes shards, and what it is doing.
-
-    Args:
-        job: The job.
-        settings: See `describe_settings`.
-    """
+    """A process that localizes shards, with its current shard and rows."""
 
     def __init__(self, job: CorpusJob, settings: dict[str, Any]) -> None:
-        context = get_context("spawn")  # a fork of a process with threads of torch may hang
+        context = get_context("spawn")  # a forked process may hang in torch
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_work, args=(theirs, job, settings), daemon=True)
         self.process.start()
-        theirs.close()  # so that its death ends the connection
+        theirs.close()  # so that the connection ends with the process
         self.shard: Shard | None = None
         self.rows: Sequence[int] = ()
 
     def take(self, shards: deque[Shard]) -> bool:
-        """Give it the next shard; False and the process ends if there is none."""
+        """Send the next shard; without one, returns False and the process ends."""
         self.rows = ()
         self.shard = shards.popleft() if shards else None
         try:
@@ -113,33 +105,32 @@ class _Worker:
             raise self.describe_death() from error
         return self.shard is not None
 
-    def hear(self) -> tuple[str, Any]:
-        """What it tells.
+    def receive(self) -> tuple[str, Any]:
+        """The next message: its kind and content.
 
         Raises:
-            ValueError: if it is dead, naming the shard and the rows it was at.
+            ValueError: if the process has died; the message names its shard and rows.
         """
         try:
-            told: tuple[str, Any] = self.connection.recv()
+            message: tuple[str, Any] = self.connection.recv()
         except (EOFError, OSError) as error:
             raise self.describe_death() from error
-        return told
+        return message
 
     def describe_death(self) -> ValueError:
-        """The error for a worker that is no more."""
+        """The error for a process that has died."""
         self.process.join()
         code = self.process.exitcode or 0
         how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
         where = name_rows(self.rows) if self.rows else "The model or the first rows"
         name = f" of {self.shard.source}" if self.shard else ""
         return ValueError(
-            f"{where}{name}: the worker that read them died {how}; if memory ran out, lower "
-            "`batch_size`, `rows_per_group` or `num_workers`, then start again: finished shards "
-            "stay."
+            f"{where}{name}: the worker died {how}; if memory ran out, lower `batch_size`, "
+            "`rows_per_group` or `num_workers`. Start again: finished shards are kept."
         )
 
     def end(self) -> None:
-        """End the process, whatever it does, and wait until it is gone."""
+        """Terminate the process and wait for its end."""
         self.process.terminate()
         self.process.join()
         self.connection.close()
@@ -156,19 +147,19 @@ def _run_workers(
     shards = deque(waiting)
     workers: list[_Worker] = []
     try:
-        while len(workers) < num_workers:  # one by one: those made end if the next fails
+        while len(workers) < num_workers:  # if one cannot start, the others are ended below
             workers.append(_Worker(job, settings))
         busy = {worker.connection: worker for worker in workers if worker.take(shards)}
         while busy:
             for connection in wait(list(busy)):
                 assert isinstance(connection, Connection)
                 worker = busy[connection]
-                kind, told = worker.hear()
+                kind, content = worker.receive()
                 if kind == FAILED:
-                    raise ValueError(told)
+                    raise ValueError(content)
                 if kind == READING:
-                    worker.rows = told
-                    report(told)
+                    worker.rows = content
+                    report(content)
                 elif not worker.take(shards):
                     del busy[connection]
     finally:
@@ -177,10 +168,10 @@ def _run_workers(
 
 
 def _work(connection: Connection, job: CorpusJob, settings: dict[str, Any]) -> None:
-    """What a worker does until it is told to stop or the other side is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started it
+    """The main loop of a worker, until it gets `None` or the connection ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process handles Ctrl-C
     torch.set_num_threads(1)
-    localize = load_pipeline(job)
+    localize = load_job_pipeline(job)
     while True:
         try:
             shard = connection.recv()

@@ -1,4 +1,4 @@
-"""What the answers of a corpus depend on, and their columns."""
+"""The pipeline of a corpus job, the settings that determine its answers, and their columns."""
 
 import hashlib
 import json
@@ -27,32 +27,31 @@ _PATCH = pa.struct([("box", _BOX), *_FOUND])
 _READ = [("label", pa.string()), ("score", pa.float64()), ("stage", pa.int64())]
 
 
-def load_pipeline(job: CorpusJob) -> LocalizationPipeline:
-    """The pipeline of a job, without progress bars of its own."""
+def load_job_pipeline(job: CorpusJob) -> LocalizationPipeline:
+    """The pipeline of a job, without progress bars."""
     register()
     disable_progress_bar()
-    # The stubs of transformers list its own tasks only.
-    made = pipeline(job.task, model=job.model, **job.options)  # type: ignore[call-overload]
-    localize: LocalizationPipeline = made
+    # The type stubs of transformers list its own tasks only.
+    localize: LocalizationPipeline = pipeline(  # type: ignore[call-overload]
+        job.task, model=job.model, **job.options
+    )
     return localize
 
 
 def describe_settings(localize: LocalizationPipeline, job: CorpusJob) -> dict[str, Any]:
-    """What answers depend on, ready for JSON: models by hashes, options with their defaults.
+    """The settings that determine the answers, ready for JSON: hashes of models, and all options.
 
-    Number and size of batches, processes and device are left out: they change rounding only.
-
-    Args:
-        localize: The pipeline of the job, just loaded: a tokenizer that was used may differ.
-        job: The job.
+    Batch size, number of processes and device are left out, since they change rounding only. The
+    pipeline must be unused: using a tokenizer may change its state.
 
     Raises:
-        ValueError: if two columns of the output would have one name.
+        ValueError: if two columns of the output would have the same name.
     """
     part = "tokenizer" if job.task == TEXT_TASK else "processor"
     parts = {"model": localize.localizer, "classifier": localize.reader}
     hashes = {
-        name: one and _hash_model(one.model, getattr(one, part)) for name, one in parts.items()
+        name: owner and _hash_model(owner.model, getattr(owner, part))
+        for name, owner in parts.items()
     }
     cascade = localize.cascade
     return {
@@ -68,19 +67,19 @@ def describe_settings(localize: LocalizationPipeline, job: CorpusJob) -> dict[st
 
 
 def _hash_model(model: Any, processor: Any) -> str:
-    """A hash of weights, settings, labels and what makes the input."""
+    """A hash of weights, settings, labels and preprocessing."""
     fields = model.config.to_dict()
-    told = [fields.get(name) for name in ("id2label", "problem_type", "reading_scales")]
+    chosen = [fields.get(name) for name in ("id2label", "problem_type", "reading_scales")]
     if hasattr(processor, "to_json_string"):
-        made_by = processor.to_json_string()
+        preprocessing = processor.to_json_string()
     else:
-        made_by = processor.backend_tokenizer.to_str()
-    whole = json.dumps([fingerprint(model), told, made_by], sort_keys=True)
-    return hashlib.sha256(whole.encode()).hexdigest()
+        preprocessing = processor.backend_tokenizer.to_str()
+    content = json.dumps([fingerprint(model), chosen, preprocessing], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def make_schema(job: CorpusJob, has_classifier: bool) -> pa.Schema:
-    """The columns of an answer: those of the pipeline but for `cost`, without prefix."""
+    """The columns of an answer, without prefix: the pipeline's, except `cost`."""
     of_text = job.task == TEXT_TASK
     shown = ("spans", pa.list_(_SPAN)) if of_text else ("patches", pa.list_(_PATCH))
     fields = [("label", pa.string()), ("score", pa.float64()), shown, ("coverage", pa.float64())]
@@ -91,16 +90,16 @@ def make_schema(job: CorpusJob, has_classifier: bool) -> pa.Schema:
 
 
 def name_answers(job: CorpusJob, has_classifier: bool) -> list[str]:
-    """Names of the answer's columns in the output.
+    """Names of the answer columns in the output.
 
     Raises:
-        ValueError: if one that is carried along has such a name.
+        ValueError: if a copied column has one of these names.
     """
     names = [job.answer_prefix + name for name in make_schema(job, has_classifier).names]
     clash = sorted(set(names) & set(job.columns))
     if clash:
         raise ValueError(
-            f"`columns` must not have names of the answer's columns {names}, got {clash}; set "
+            f"`columns` must not have the name of an answer column {names}, got {clash}; set "
             "`answer_prefix`, for example to 'found_'."
         )
     return names

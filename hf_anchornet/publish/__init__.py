@@ -1,1 +1,1 @@
-"""From a folder of a model to the Hub, and from other checkpoints to ours."""
+"""Publishing a model: folder, checks, model card, ONNX parity, upload to the Hub."""

@@ -1,4 +1,4 @@
-"""Model cards: what a page of the Hub says of a model; each number comes from a JSON file."""
+"""Model cards for the Hub; every number in them comes from a JSON file."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -11,8 +11,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from transformers import AutoConfig
 
 from hf_anchornet.model.cascade_file import CASCADE_FILE
-from hf_anchornet.model.modeling_anchornet_image import AnchorNetForImageClassification
-from hf_anchornet.model.modeling_anchornet_text import AnchorNetTextForSequenceClassification
+from hf_anchornet.model.localizer import MODALITIES
 
 from .card_results import (
     format_results,
@@ -21,24 +20,24 @@ from .card_results import (
     list_speed_ups,
     list_validation,
 )
+from .modality import CLASSES, find_model_modality
 
 TEMPLATE = Path(__file__).parent / "card_template.md"
 TRAINING_FILE = "training.json"
 MARK = "<!-- Written by hf_anchornet. A card without this line is kept as it is. -->"
-MODELS = {
-    "anchornet_text": AnchorNetTextForSequenceClassification,
-    "anchornet_image": AnchorNetForImageClassification,
-}
 PIPELINES = {"text": "span-localization", "image": "patch-localization"}
 PARTS = {"text": ("spans", "tokens"), "image": ("patches", "pixels")}
+SAMPLES = {"text": '"I loved it. The cast is superb."', "image": '"photo.jpg"'}
+MAX_LABELS = 10  # labels listed in a card
 
-READING = """`evidence` is what all windows together put on a span or a box: its part of the logit,
-centred over the classes. Add up all of it and the bias and you have the logit, exactly. `share` is
-the same over the absolute evidence of the whole input. It says what the model added up, not why
-the input is as it is: what occurs together with a label in the training data can carry evidence
-without having to do with it."""
+READING = """\
+The `evidence` of a span or box is its part of the logit: the sum over all windows, centred over
+the classes. The bias plus the evidence of the whole input equals the logit exactly. `share` is the
+evidence of the span or box divided by the absolute evidence of the whole input. Evidence shows
+what the model added up; it does not show causes. A feature that merely co-occurs with a label in
+the training data can carry evidence too."""
 
-CITATION = """The networks, their evidence and their selection follow
+CITATION = """The network, its evidence and the selection of patches follow
 
 ```bibtex
 @article{yang2020localizing,
@@ -61,17 +60,17 @@ CITATION = """The networks, their evidence and their selection follow
 
 @dataclass
 class CardSources:
-    """What a card may tell besides what is in the model's folder.
+    """The sources of a card besides the files in the model's folder.
 
     Attributes:
-        repo_id: Where the model is or will be; default: the folder's name.
+        repo_id: Repository of the model; default: the folder's name.
         results: JSON of `scripts/measure_text.py` or `scripts/measure_image.py`.
-        reading: The model's name among the classifiers of `results`; "": it is the localizer.
+        reading: The model's name among the classifiers of `results`; "" for the localizer.
         speed: JSON of `scripts/benchmark.py`.
         evaluation: JSON of `anchornet evaluate`.
-        card: Path of a card to take as it is; default: the folder's own, else a new one.
+        card: Path of a finished card; default: the folder's own, else a new one.
         picture: Name of a picture in the folder.
-        license: Identifier of the weights' licence.
+        license: Identifier of the licence of the weights.
     """
 
     repo_id: str = ""
@@ -104,19 +103,20 @@ def make_data(
 
 
 def make_card(folder: str | Path, sources: CardSources | None = None) -> ModelCard:
-    """The card of a folder with a localizer, a cascade or a classifier.
+    """The card of a localizer, a cascade or a classifier.
 
     Args:
-        folder: Has the model's config.json and, if it was trained here, training.json.
-        sources: What else is known; what nobody measured is called "not measured".
+        folder: Folder of the model, with `config.json` and, if trained here, `training.json`.
+        sources: Measurements and other sources. Missing ones are reported as "Not measured".
 
     Raises:
-        ValueError: if `sources.results` has no such model or `sources.evaluation` no evidence.
+        ValueError: if `sources.results` does not include the model or `sources.evaluation` does
+            not include its evidence.
     """
     folder, sources = Path(folder), sources or CardSources()
     config = AutoConfig.from_pretrained(folder)
-    training = _read_json(folder / TRAINING_FILE)
-    modality = find_modality(config)
+    modality = find_model_modality(config, str(folder))
+    training = _read_training(folder)
     data = training.get("data", {})
     results = list_validation(modality, training)
     if sources.results:
@@ -126,14 +126,16 @@ def make_card(folder: str | Path, sources: CardSources | None = None) -> ModelCa
         results += list_explanations(modality, sources.evaluation)
     if sources.speed:
         results += list_speed_ups(modality, sources.speed)
-    name = sources.repo_id or folder.resolve().name
+    repo_id = sources.repo_id or folder.resolve().name
+    name = repo_id.rpartition("/")[2]
+    is_cascade = (folder / CASCADE_FILE).exists()
     card: ModelCard = ModelCard.from_template(
-        make_data(modality, name.rpartition("/")[2], results, sources.license),
+        make_data(modality, name, results, sources.license),
         template_path=str(TEMPLATE),
         mark=MARK,
-        name=name.rpartition("/")[2],
-        snippet=_make_snippet(config, name, (folder / CASCADE_FILE).exists()),
-        what=_describe_model(config, modality, (folder / CASCADE_FILE).exists()),
+        name=name,
+        snippet=_make_snippet(config, modality, repo_id, is_cascade),
+        what=_describe_model(config, modality, is_cascade),
         picture=sources.picture,
         training=_describe_data(data),
         results=format_results(results),
@@ -145,92 +147,79 @@ def make_card(folder: str | Path, sources: CardSources | None = None) -> ModelCa
 
 
 def write_card(folder: str | Path, sources: CardSources | None = None) -> None:
-    """Write the card of a folder, unless somebody wrote one by hand; see `make_card`."""
+    """Write the card of a folder, unless it has a handwritten one; see `make_card`."""
     path = Path(folder, "README.md")
     if not path.exists() or MARK in path.read_text("utf-8"):
         make_card(folder, sources).save(path)
 
 
-def find_modality(config: Any) -> str:
-    """What a model of this configuration reads, "text" or "image".
-
-    Raises:
-        ValueError: if it classifies neither.
-    """
-    names = config.architectures or [""]
-    for suffix, modality in (("SequenceClassification", "text"), ("ImageClassification", "image")):
-        if names[0].endswith(suffix):
-            return modality
-    raise ValueError(
-        "`folder` must hold a text or image classifier, got a config.json with the architecture "
-        f"{names[0] or 'none'}; save a model with its head there."
-    )
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        return {}
-    content: dict[str, Any] = json.loads(path.read_text("utf-8"))
+def _read_training(folder: Path) -> dict[str, Any]:
+    """The content of `training.json`, {} without one."""
+    path = folder / TRAINING_FILE
+    content: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
     return content
 
 
-def _make_snippet(config: Any, name: str, cascades: bool) -> str:
-    modality = find_modality(config)
-    shown = '"I loved it. The cast is superb."' if modality == "text" else '"photo.jpg"'
-    if cascades:
+def _make_snippet(config: Any, modality: str, repo_id: str, is_cascade: bool) -> str:
+    """Python code that loads the model from the Hub and runs it on a sample."""
+    sample = SAMPLES[modality]
+    if is_cascade:
         return (
             "import hf_anchornet\n\n"
-            f'cascade = hf_anchornet.Cascade.from_pretrained("{name}")\nprint(cascade({shown}))'
+            f'cascade = hf_anchornet.Cascade.from_pretrained("{repo_id}")\nprint(cascade({sample}))'
         )
-    own = config.model_type in MODELS
+    own = config.model_type in MODALITIES
     task = PIPELINES[modality] if own else f"{modality}-classification"
     imports = "import hf_anchornet  # or trust_remote_code=True below\n" if own else ""
     return (
-        f'{imports}from transformers import pipeline\n\nrun = pipeline("{task}", model="{name}")\n'
-        f"print(run({shown}))"
+        f"{imports}from transformers import pipeline\n\n"
+        f'run = pipeline("{task}", model="{repo_id}")\nprint(run({sample}))'
     )
 
 
-def _describe_model(config: Any, modality: str, cascades: bool) -> str:
+def _describe_model(config: Any, modality: str, is_cascade: bool) -> str:
     names = [config.id2label[index] for index in range(len(config.id2label))]
-    labels = ", ".join(names[:10]) + (f", ... ({len(names)} labels)" if len(names) > 10 else "")
+    labels = ", ".join(names[:MAX_LABELS])
+    if len(names) > MAX_LABELS:
+        labels += f", ... ({len(names)} labels)"
     parts, units = PARTS[modality]
-    if config.model_type not in MODELS:
+    if config.model_type not in MODALITIES:
         return (
-            f"A classifier of {modality}s ({labels}), a {config.architectures[0]}. It can stand "
-            f"behind an AnchorNet localizer, which selects the {parts} that it reads."
+            f"A {modality} classifier ({labels}) of type {config.architectures[0]}. It can serve "
+            f"as the classifier behind an AnchorNet localizer, which selects the {parts} it reads."
         )
-    what = (
-        f"A classifier of {modality}s ({labels}) whose logits are an exact sum over windows of "
-        f"{units}, so that the {parts} that decided can be shown."
+    text = (
+        f"A {modality} classifier ({labels}). Its logits are an exact sum over windows of {units}, "
+        f"so it can show the {parts} that decided."
     )
-    return what + cascades * (
-        f" Where it is in doubt, the classifier in `classifier/` reads these {parts}: a cascade."
-    )
+    if is_cascade:
+        text += (
+            f" It is a cascade: where the localizer is not confident, the classifier in "
+            f"`classifier/` reads the selected {parts}."
+        )
+    return text
 
 
 def _describe_data(data: Mapping[str, Any]) -> str:
     if not data:
         return "Not recorded with the model."
     rows = "a stream of rows" if data["num_rows"] is None else f"{data['num_rows']:,} rows"
-    splits = f"split `{data['train_split']}`, {rows}"
-    chosen = f"best epoch by its score on split `{data['validation_split']}`"
     return (
-        f"{data['dataset']} ({splits}); read of each: {data['reading']}; {chosen}. Licence of the "
-        f"data: "
+        f"{data['dataset']} (split `{data['train_split']}`, {rows}). The model reads of each row: "
+        f"{data['reading']}. The best epoch was chosen by its score on split "
+        f"`{data['validation_split']}`. Licence of the data: "
         f"{data['license'] or 'not stated in the data set'}."
     )
 
 
 def _describe_size(config: Any, modality: str) -> dict[str, Any]:
-    """Windows and number of parameters of a localizer, from its configuration; else nothing."""
-    if config.model_type not in MODELS:
+    """Windows and number of parameters of a localizer, from its configuration."""
+    if config.model_type not in MODALITIES:
         return {"windows": []}
     with torch.device("meta"):
-        model = MODELS[config.model_type](config)
+        model = CLASSES[modality][0].from_config(config)
     windows = sorted({window.size for window in model.windows})
     unit = {"text": "tokens", "image": "px"}[modality]
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    sizes = ", ".join(map(str, windows))
-    size = f"{parameters:,} parameters; windows of {sizes} {unit}."
+    size = f"{parameters:,} parameters; windows of {', '.join(map(str, windows))} {unit}."
     return {"windows": windows, "unit": unit, "size": size}

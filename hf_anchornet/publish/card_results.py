@@ -1,4 +1,4 @@
-"""Numbers of a card: from the JSON files of measurements to `model-index` entries and a table."""
+"""Results in a card: measurement JSON as `model-index` entries and as a table."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -20,7 +20,7 @@ QUALITIES = {
     "sufficiency": ("faithfulness", "Sufficiency, lower is better"),
     "speed_up": ("speed-up", "Times faster than reading all"),
 }
-"""Of each metric what it is a measure of, and its name in words."""
+"""The quality that each metric measures, and the metric's display name."""
 
 DECIMALS = 4
 
@@ -43,16 +43,16 @@ def make_result(
 def list_results(
     modality: str, report: Mapping[str, Any], reading: str, dataset: str
 ) -> list[EvalResult]:
-    """What was measured of one model.
+    """The measurements of one model.
 
     Args:
         modality: "text" or "image".
         report: JSON of `scripts/measure_text.py` or `scripts/measure_image.py`.
-        reading: The model's name among the classifiers of the report; "": it is the localizer.
-        dataset: Name of the set that it was trained on.
+        reading: The model's name among the classifiers of the report; "" for the localizer.
+        dataset: Name of the training set.
 
     Raises:
-        ValueError: if the report has no such model.
+        ValueError: if the report does not include the model.
     """
     split = report.get("split", "")
     if reading:
@@ -62,25 +62,19 @@ def list_results(
                 f"`reading` must be a classifier of the results, {sorted(known)}, got {reading!r}; "
                 "leave it out for the localizer."
             )
-        accuracy = known[reading]["accuracy"]
-        return [make_result(modality, dataset, split, "accuracy", accuracy)]
+        return [make_result(modality, dataset, split, "accuracy", known[reading]["accuracy"])]
     if modality == "image" and "sets" in report:
         return _list_image_results(report, split)
     if modality == "text" and "accuracy" in report.get("localizer", {}):
-        return _list_text_results(report, split, dataset)
+        return [make_result("text", dataset, split, "accuracy", report["localizer"]["accuracy"])]
     raise ValueError(
         f"`results` must be the JSON of scripts/measure_{modality}.py, got one with "
         f"{sorted(report)}; measure this model first or leave it out."
     )
 
 
-def _list_text_results(report: Mapping[str, Any], split: str, dataset: str) -> list[EvalResult]:
-    accuracy = report["localizer"]["accuracy"]
-    return [make_result("text", dataset, split, "accuracy", accuracy)]
-
-
 def _list_image_results(report: Mapping[str, Any], split: str) -> list[EvalResult]:
-    """Of the first set only: the others have localizers of their own."""
+    """Results on the first set; the other sets have localizers of their own."""
     name, row = next(iter(report["sets"].items()))
     own = {metric: row[metric] for metric in ("accuracy", "macro_f1") if metric in row}
     located = ("pointing", "box_iou_recall", "max_box_acc_v2")
@@ -89,12 +83,7 @@ def _list_image_results(report: Mapping[str, Any], split: str) -> list[EvalResul
 
 
 def list_validation(modality: str, training: Mapping[str, Any]) -> list[EvalResult]:
-    """What training itself measured: the best epoch's scores on the validation split.
-
-    Args:
-        modality: "text" or "image".
-        training: Content of training.json; {}: not trained here.
-    """
+    """The scores of the best epoch on the validation split, from `training.json` if not {}."""
     best, data = training.get("best", {}), training.get("data", {})
     return [
         make_result(modality, data["dataset"], data["validation_split"], metric, value)
@@ -104,14 +93,10 @@ def list_validation(modality: str, training: Mapping[str, Any]) -> list[EvalResu
 
 
 def list_explanations(modality: str, report: Mapping[str, Any]) -> list[EvalResult]:
-    """How an AnchorNet's own evidence agrees with people, and how faithful it is.
-
-    Args:
-        modality: "text" or "image".
-        report: JSON of `anchornet evaluate`.
+    """Plausibility and faithfulness of an AnchorNet's own evidence, by `anchornet evaluate`.
 
     Raises:
-        ValueError: if the report has nothing on the model's evidence.
+        ValueError: if the report does not include the explainer "evidence".
     """
     found = report.get("explanations", {})
     own = found.get("explainers", {}).get("evidence")
@@ -121,57 +106,51 @@ def list_explanations(modality: str, report: Mapping[str, Any]) -> list[EvalResu
             f"got one with {sorted(found.get('explainers', report))}; evaluate the localizer first."
         )
     settings = found["settings"]
-    dataset = settings["dataset"].rpartition("/")[2]
-    agreement = own["plausibility"] or {}
+    dataset, split = settings["dataset"].rpartition("/")[2], settings["split"]
+    plausibility = own["plausibility"] or {}
     results = [
-        make_result(modality, dataset, settings["split"], metric, agreement[metric])
+        make_result(modality, dataset, split, metric, plausibility[metric])
         for metric in QUALITIES
-        if metric in agreement
+        if metric in plausibility
     ]
     return results + [
-        make_result(modality, dataset, settings["split"], metric, row[metric], FILLS[fill])
+        make_result(modality, dataset, split, metric, row[metric], FILLS[fill])
         for fill, row in own["faithfulness"].items()
         for metric in ("comprehensiveness", "sufficiency")
     ]
 
 
 def list_speed_ups(modality: str, report: Mapping[str, Any]) -> list[EvalResult]:
-    """How many times faster each method with a localizer is than reading the full input.
-
-    Args:
-        modality: "text" or "image".
-        report: JSON of `scripts/benchmark.py`.
-    """
+    """Speed-ups over the full input with a localizer or cascade, by `scripts/benchmark.py`."""
     settings = report["settings"]
+    dataset, split = settings["dataset"].rpartition("/")[2], settings.get("split", "")
     cascades = {item.partition("=")[0] for item in settings.get("cascades", [])}
     hardware = report.get("hardware", "hardware not recorded")
     results = []
     for name, row in report["methods"].items():
         if name in cascades or "localize" in row["stages"]:
             times = row["times"][0]
-            threads = times["threads"] or "all"
-            where = f"batch {times['batch_size']}, threads: {threads}, {hardware}"
+            where = f"batch {times['batch_size']}, threads: {times['threads'] or 'all'}, {hardware}"
             detail = f"{name.replace('_', ' ')}, {where}"
-            value, dataset = times["speed_up"]["median"], settings["dataset"].rpartition("/")[2]
-            split = settings.get("split", "")
-            results.append(make_result(modality, dataset, split, "speed_up", value, detail))
+            speed_up = times["speed_up"]["median"]
+            results.append(make_result(modality, dataset, split, "speed_up", speed_up, detail))
     return results
 
 
 def format_results(results: Iterable[EvalResult]) -> str:
-    """A table of all results, then a sentence on what nobody measured; see `name_gaps`."""
+    """A table of all results, followed by the missing qualities; see `name_gaps`."""
     results = list(results)
     lines = [
         f"| {row.metric_name} | {row.dataset_name}, {row.dataset_split} | "
         f"{row.metric_value:.{DECIMALS}f} |"
         for row in results
     ]
-    table = ["| what | data, split | result |", "|---|---|---|", *lines, ""] if lines else []
+    table = ["| metric | data, split | result |", "|---|---|---|", *lines, ""] if lines else []
     return "\n".join([*table, name_gaps(results)])
 
 
 def name_gaps(results: Iterable[EvalResult]) -> str:
-    """A sentence: which of accuracy, plausibility, faithfulness and speed-up are not measured."""
+    """A sentence that lists the qualities without a result, "" if there are none."""
     found = {QUALITIES[row.metric_type][0] for row in results}
     missing = [
         name for name in dict.fromkeys(kind for kind, _ in QUALITIES.values()) if name not in found

@@ -1,4 +1,4 @@
-"""Whether a folder may be published: a whole model, its weights sound, nothing pickled."""
+"""The checks before publishing: a whole model, sound weights, no pickled file."""
 
 from pathlib import Path
 from typing import Any
@@ -9,18 +9,18 @@ from hf_anchornet.files import CHECKPOINTS_FOLDER
 from hf_anchornet.model.cascade_file import CASCADE_FILE, CLASSIFIER_FOLDER, read_cascade_file
 from hf_anchornet.model.loading import find_fault
 
-from .half_precision import find_classes
+from .modality import find_classes
 
 PICKLES = {".bin", ".ckpt", ".dill", ".joblib", ".pickle", ".pkl", ".pt", ".pth"}
 
 
 def check_folder(folder: str | Path) -> None:
-    """Check that a folder holds a localizer, a cascade or a classifier as it may be published.
+    """Check that a folder holds a localizer, a cascade or a classifier that may be published.
 
     Raises:
-        ValueError: if it is no folder, holds no model that classifies texts or images, has a
-            pickled file, lacks its tokenizer or image processor, if its cascade.json is damaged, or
-            if a weights file is, does not fit config.json or holds a number that is none.
+        ValueError: if the folder holds no text or image classifier, no tokenizer or image
+            processor, or a pickled file; if `cascade.json` is damaged; or if the weights are
+            damaged, do not fit `config.json` or are not all finite.
     """
     folder = Path(folder)
     if not (folder / "config.json").is_file():
@@ -31,27 +31,27 @@ def check_folder(folder: str | Path) -> None:
     _refuse_pickles(folder)
     _check_model(folder)
     if (folder / CASCADE_FILE).exists():
-        saved = _read_cascade(folder)
-        if saved["classifier"] is None:
-            _check_model(folder / CLASSIFIER_FOLDER)
-        elif Path(saved["classifier"]).exists():
-            raise ValueError(
-                f"`folder` must hold the cascade's classifier, got a {CASCADE_FILE} that refers to "
-                f"{saved['classifier']} on this machine; save it with `copy_classifier=True`."
-            )
+        _check_cascade(folder)
 
 
-def _read_cascade(folder: Path) -> dict[str, Any]:
+def _check_cascade(folder: Path) -> None:
     try:
-        return read_cascade_file(folder / CASCADE_FILE)
+        classifier = read_cascade_file(folder / CASCADE_FILE)["classifier"]
     except OSError as error:
         raise ValueError(
             f"`folder` must hold a sound {CASCADE_FILE}, got {str(folder)!r}: {error}"
         ) from error
+    if classifier is None:
+        _check_model(folder / CLASSIFIER_FOLDER)
+    elif Path(classifier).exists():
+        raise ValueError(
+            f"`folder` must hold the cascade's classifier, got a {CASCADE_FILE} that refers to "
+            f"{classifier} on this machine; save it with `copy_classifier=True`."
+        )
 
 
 def _refuse_pickles(folder: Path) -> None:
-    """None but in what an interrupted training left, which `build_folder` does not copy."""
+    """Refuse pickled files, except in training checkpoints, which are not published."""
     pickled = sorted(
         str(path.relative_to(folder))
         for path in folder.rglob("*")
@@ -62,7 +62,7 @@ def _refuse_pickles(folder: Path) -> None:
     if pickled:
         raise ValueError(
             f"`folder` must hold no pickled file, which can run code where it is loaded, got "
-            f"{', '.join(pickled)}; delete it, and keep weights in safetensors files."
+            f"{', '.join(pickled)}; delete it and keep weights in safetensors files."
         )
 
 
@@ -79,41 +79,37 @@ def _check_model(folder: Path) -> None:
     except (OSError, ValueError) as error:
         raise ValueError(
             f"`folder` must hold the tokenizer or image processor of its model, got "
-            f"{str(folder)!r}; save it there, too. {error}"
+            f"{str(folder)!r}; save it there too. {error}"
         ) from error
 
 
 def _check_weights(folder: Path, model_class: Any) -> None:
-    """Open each weights file, then load the model: no weight missing, left over or misshapen."""
-    for path in sorted(folder.glob("*.safetensors")):
-        _open_weights(path)
+    """Check that every weight is in the files, finite and of the shape that the model has."""
+    path = folder
+    try:
+        for path in sorted(folder.glob("*.safetensors")):
+            with safe_open(path, framework="pt") as weights:
+                weights.keys()
+    except SafetensorError as error:
+        raise _report_damage(folder, f"{path.name} cannot be read: {error}") from error
     try:
         model, info = model_class.from_pretrained(
             folder,
             output_loading_info=True,
-            ignore_mismatched_sizes=True,  # they are told below, by name
+            ignore_mismatched_sizes=True,  # `find_fault` names them
             local_files_only=True,
             trust_remote_code=False,
             use_safetensors=True,
         )
     except (OSError, RuntimeError, SafetensorError) as error:
-        raise ValueError(_describe_damage(folder, str(error))) from error
+        raise _report_damage(folder, str(error)) from error
     fault = find_fault(model, info)
     if fault is not None:
-        raise ValueError(_describe_damage(folder, fault))
+        raise _report_damage(folder, fault)
 
 
-def _open_weights(path: Path) -> None:
-    try:
-        with safe_open(path, framework="pt") as weights:
-            weights.keys()
-    except SafetensorError as error:
-        what = f"{path.name} cannot be read: {error}"
-        raise ValueError(_describe_damage(path.parent, what)) from error
-
-
-def _describe_damage(folder: Path, what: str) -> str:
-    return (
+def _report_damage(folder: Path, fault: str) -> ValueError:
+    return ValueError(
         f"`folder` must hold weights in safetensors files that fit its config.json, got "
-        f"{str(folder)!r}: {what}; save the model again."
+        f"{str(folder)!r}: {fault}; save the model again."
     )

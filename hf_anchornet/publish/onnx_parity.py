@@ -1,4 +1,4 @@
-"""How well an exported graph answers: beside its model, on a labelled split."""
+"""Parity of an exported ONNX graph with its model, measured on a labelled split."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -19,88 +19,89 @@ from hf_anchornet.model.image_reader import PatchReader, ReadableImage
 from hf_anchornet.model.localizer import is_localizer, load_localizer
 from hf_anchornet.model.text_reader import SpanReader
 
+from .modality import find_model_modality
 
-def measure_agreement(
+ComputeLogits = Callable[[Sequence[Any]], Tensor]
+"""Maps a batch of inputs to logits, (batch, labels)."""
+
+
+def measure_parity(
     source: str | PathLike[str],
     graph: str | PathLike[str],
     options: DataOptions,
     split: str,
     batch_size: int = 16,
 ) -> dict[str, Any]:
-    """Accuracy of a model and of its graph, and how alike they are, ready for JSON.
+    """Accuracy of a model and of its graph, and how far their logits differ, ready for JSON.
 
     Args:
-        source: Folder or Hub id of a localizer or another classifier of texts or images.
+        source: Folder or Hub id of a localizer or another text or image classifier.
         graph: Its ONNX file, from `export_onnx`.
-        options: Where the texts or images and their labels are.
+        options: Where to find the inputs and their labels.
         split: Split to measure on.
         batch_size: Inputs in one forward pass.
 
     Returns:
         `num_rows`; `accuracy` of `model` and `graph`, left out for multi-label models;
         `same_label`, the share of rows with the same best label; `largest_difference` of logits;
-        `bytes` of the graph; `seconds` of the processor of both, inputs made ready included.
+        `bytes` of the graph; `seconds` of CPU time of both, preprocessing included.
 
     Raises:
-        ValueError: if the source is no such classifier; see also `load_split`.
+        ValueError: if `source` is not a text or image classifier; see also `load_split`.
     """
-    runner, rate, is_text = _load(source)
+    runner, compute, is_text = _load_runner(source)
     rows = load_split(options, split, options.text_column if is_text else options.image_column)
     targets = number_labels(rows, options.label_column, label_names(runner.model))
     if is_text:
         inputs: Any = rows[options.text_column]
     else:
         inputs = open_pictures(rows, options.image_column)
+    logits, seconds = {}, {}
+    for name in ("model", "graph"):
+        if name == "graph":
+            runner.network = OnnxNetwork(graph)
+        logits[name], seconds[name] = _compute_all(compute, inputs, is_text, batch_size)
+    best = {name: found.argmax(dim=1) for name, found in logits.items()}
     report: dict[str, Any] = {"num_rows": len(rows), "bytes": Path(graph).stat().st_size}
-    model_logits, model_seconds = _rate_all(rate, inputs, is_text, batch_size)
-    runner.network = OnnxNetwork(graph)
-    graph_logits, graph_seconds = _rate_all(rate, inputs, is_text, batch_size)
-    found = {"model": model_logits, "graph": graph_logits}
     if not isinstance(targets[0], list):
-        hits = {name: rated.argmax(1) == torch.tensor(targets) for name, rated in found.items()}
-        report["accuracy"] = {name: float(right.float().mean()) for name, right in hits.items()}
-    same = model_logits.argmax(dim=1) == graph_logits.argmax(dim=1)
+        right = {name: found == torch.tensor(targets) for name, found in best.items()}
+        report["accuracy"] = {name: float(hits.float().mean()) for name, hits in right.items()}
     return report | {
-        "same_label": float(same.float().mean()),
-        "largest_difference": float((model_logits - graph_logits).abs().max()),
-        "seconds": {"model": model_seconds, "graph": graph_seconds},
+        "same_label": float((best["model"] == best["graph"]).float().mean()),
+        "largest_difference": float((logits["model"] - logits["graph"]).abs().max()),
+        "seconds": seconds,
     }
 
 
-def _load(source: str | PathLike[str]) -> tuple[Any, Callable[[Sequence[Any]], Tensor], bool]:
-    """What runs a model, a function from inputs to its logits, and whether it reads texts."""
+def _load_runner(source: str | PathLike[str]) -> tuple[Any, ComputeLogits, bool]:
+    """The object whose `network` is called, its logits function, and whether it reads text."""
     config = AutoConfig.from_pretrained(source)
+    is_text = find_model_modality(config, str(source)) == "text"
     if is_localizer(source):
         localizer: Any = load_localizer(source)
-        is_text = localizer.model.main_input_name == "input_ids"
         return localizer, lambda inputs: localizer.read(inputs).logits, is_text
-    (architecture,) = config.architectures or [""]
-    if architecture.endswith("ForImageClassification"):
-        reader: Any = PatchReader.load(source)
-        return (
-            reader,
-            lambda images: reader.compute_pieces(
-                [(ReadableImage(image, []), FULL) for image in images]
-            )[0],
-            False,
-        )
-    reader = SpanReader.load(source)
-    return reader, lambda texts: _rate_texts(reader, texts), True
+    reader: Any = (SpanReader if is_text else PatchReader).load(source)
+
+    def compute(inputs: Sequence[Any]) -> Tensor:
+        if is_text:
+            pieces: list[Any] = [
+                (None, reader.make_piece(text, reader.most_tokens)) for text in inputs
+            ]
+        else:
+            pieces = [(ReadableImage(image, []), FULL) for image in inputs]
+        logits: Tensor = reader.compute_pieces(pieces)[0]
+        return logits
+
+    return reader, compute, is_text
 
 
-def _rate_texts(reader: SpanReader, texts: Sequence[str]) -> Tensor:
-    """Logits of full texts, (texts, labels), truncated to what the classifier reads."""
-    pieces = [(None, reader.make_piece(text, reader.most_tokens)) for text in texts]
-    return reader.compute_pieces(pieces)[0]
-
-
-def _rate_all(
-    rate: Callable[[Sequence[Any]], Tensor], inputs: Any, is_text: bool, batch_size: int
+def _compute_all(
+    compute: ComputeLogits, inputs: Any, is_text: bool, batch_size: int
 ) -> tuple[Tensor, float]:
-    """Logits of all inputs, (inputs, labels), and seconds of the processor."""
+    """Logits of all inputs, (inputs, labels), and the seconds of CPU time that they took."""
     started, logits = time.process_time(), []
     for start in range(0, len(inputs), batch_size):
         batch = [inputs[row] for row in range(start, min(start + batch_size, len(inputs)))]
-        # A row of a set of images has its picture and its target.
-        logits.append(rate(batch if is_text else [item["pixel_values"] for item in batch]))
+        # A row of an image data set holds the picture and its target.
+        logits.append(compute(batch if is_text else [item["pixel_values"] for item in batch]))
     return torch.cat(logits), time.process_time() - started

@@ -1,4 +1,4 @@
-"""The card of a model that was trained here, and what it was trained on."""
+"""The training record of a model, with its data, and the model card made from it."""
 
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,15 +12,15 @@ from .card import TRAINING_FILE, write_card
 
 
 class LearnedRows(Protocol):
-    """What was learned from: a `Dataset`, or a `StreamLoader`, which may not know `num_rows`."""
+    """The training rows: a `Dataset`, or a `StreamLoader`, which may not know `num_rows`."""
 
     @property
     def num_rows(self) -> int | None:
-        """How many there are."""
+        """Number of rows, if known."""
 
     @property
     def info(self) -> Any:
-        """What `datasets` knows about them."""
+        """The `DatasetInfo` of the rows."""
 
 
 def document_training(
@@ -30,17 +30,17 @@ def document_training(
     accelerator: Accelerator,
     reading: str = "whole inputs",
 ) -> dict[str, Any]:
-    """Add what was learned from to a report and its `training.json`; write the model's card.
+    """Add the training data to a report; write `training.json` and the model card.
 
     Args:
         report: From `train`.
-        data: Where the rows are.
-        rows: What was learned from.
+        data: Source of the rows.
+        rows: The training rows.
         accelerator: From `make_accelerator`.
-        reading: What the model reads of each row.
+        reading: The part of each row that the model reads.
 
     Returns:
-        The report with "data", see `describe_data`.
+        The report with an entry "data"; see `describe_data`.
     """
     report = report | {"data": describe_data(data, rows) | {"reading": reading}}
     if accelerator.is_main_process:
@@ -52,7 +52,7 @@ def document_training(
 
 
 def describe_data(options: DataOptions, rows: LearnedRows) -> dict[str, Any]:
-    """What a card tells of the rows that were learned from; a folder's or file's own name only."""
+    """A description of the training rows; of a local path only the last part is kept."""
     source = Path(options.dataset)
     return {
         "dataset": source.resolve().name if source.exists() else options.dataset,

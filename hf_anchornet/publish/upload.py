@@ -1,4 +1,4 @@
-"""Upload a built folder to the Hub in one commit: readers see all of it or nothing."""
+"""Upload of a built folder to the Hub in one commit."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,13 +10,15 @@ from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
 
 from hf_anchornet.model.cascade_file import CLASSIFIER_FOLDER
 
+from .model_files import GRAPH_FILES
+
 try:
     from httpx2 import TransportError
 except ImportError:  # huggingface_hub before 2
     from httpx import TransportError  # type: ignore[assignment]
 
-STALE_FILES = ("*.safetensors", "*.safetensors.index.json", "*.py")
-"""Those of an earlier version that would be taken for a part of this one."""
+STALE_FILES = ("*.safetensors", "*.safetensors.index.json", "*.py", *GRAPH_FILES)
+"""Files of an earlier version that would be taken for a part of the new one."""
 
 
 def upload_folder(
@@ -26,25 +28,25 @@ def upload_folder(
     revision: str | None = None,
     api: HfApi | None = None,
 ) -> str:
-    """Upload a folder from `build_folder` in one commit: readers see all of it or nothing.
+    """Upload a folder from `build_folder` in one commit, so that readers see all of it or nothing.
 
-    A run that was interrupted is finished by another one; what arrived is not sent again.
+    After an interruption, run the same upload again; files that arrived are not sent twice.
     (huggingface_hub's own `upload_folder` may make several commits.)
 
     Args:
-        folder: What to upload.
-        repo_id: "name/model"; made if it does not exist.
-        private: Make it a private one.
-        revision: Branch to write to; made if it does not exist. Default: the main one.
-        api: How to reach the Hub; default: as the environment says.
+        folder: Folder to upload.
+        repo_id: "name/model"; created if it does not exist.
+        private: Whether to create a private repository.
+        revision: Branch to write to; created if it does not exist. Default: the main branch.
+        api: Client of the Hub; default: as configured by the environment.
 
     Returns:
-        The address of the commit.
+        The URL of the commit.
 
     Raises:
-        PermissionError: without a token, with a wrong one or one that may not write there.
-        ConnectionError: if the network goes; the Hub never shows a part of it.
-        ValueError: if the repository is public and should be private.
+        PermissionError: if the token is missing, invalid or lacks write access.
+        ConnectionError: if the connection breaks; the Hub never shows a partial upload.
+        ValueError: if `private` is set and the repository exists and is public.
     """
     api = api or HfApi()
     with _explained_errors(repo_id):
@@ -72,56 +74,58 @@ def upload_folder(
         commit = api.create_commit(
             repo_id, [*deletes, *adds], commit_message="Publish the model", revision=revision
         )
-        _check_upload(
-            api, repo_id, commit.oid, {name: p.stat().st_size for name, p in files.items()}
-        )
+        _check_upload(api, repo_id, commit.oid, files)
     return commit.commit_url
 
 
 def _is_stale(name: str) -> bool:
-    path = PurePosixPath(name)
-    of_models = path.parent.as_posix() in (".", CLASSIFIER_FOLDER)
-    return of_models and any(fnmatch(path.name, pattern) for pattern in STALE_FILES)
+    """Whether a file of the repository matches `STALE_FILES`, for either of its models."""
+    name = name.removeprefix(f"{CLASSIFIER_FOLDER}/")
+    return any(
+        PurePosixPath(pattern).parent == PurePosixPath(name).parent and fnmatch(name, pattern)
+        for pattern in STALE_FILES
+    )
 
 
-def _check_upload(api: HfApi, repo_id: str, commit: str, sizes: dict[str, int]) -> None:
+def _check_upload(api: HfApi, repo_id: str, commit: str, files: dict[str, Path]) -> None:
     info = api.model_info(repo_id, revision=commit, files_metadata=True)
-    found = {file.rfilename: file.size for file in info.siblings or []}
-    missing = [name for name, size in sizes.items() if found.get(name) != size]
+    sizes = {file.rfilename: file.size for file in info.siblings or []}
+    missing = [name for name, path in files.items() if sizes.get(name) != path.stat().st_size]
     if missing:
         raise OSError(f"{repo_id} lacks {', '.join(missing)} at {commit}; publish it again.")
 
 
 @contextmanager
 def _explained_errors(repo_id: str) -> Iterator[None]:
-    """Say what to do about the Hub's refusals."""
+    """Turn the Hub's refusals into errors that say what to do."""
     try:
         yield
     except LocalTokenNotFoundError as error:
         raise PermissionError(
-            "`token` must be one of the Hub that may write, got none; set HF_TOKEN or run "
+            "`token` must be a Hub token with write access, got none; set HF_TOKEN or run "
             "`hf auth login`."
         ) from error
     except HfHubHTTPError as error:
         status = error.response.status_code
         if status == 401:
             raise PermissionError(
-                "`token` must be one that the Hub knows, it refused this one; make a new one at "
+                "`token` must be valid, but the Hub rejected it; create a new one at "
                 f"https://huggingface.co/settings/tokens. {error}"
             ) from error
         if status in (403, 404):
             raise PermissionError(
                 f"`repo_id` must be a repository that you may write to, got {repo_id!r}; choose "
-                f"one under your own name or ask its owner, and use a token that may write. {error}"
+                "one under your own name or ask its owner, and use a token with write access. "
+                f"{error}"
             ) from error
         raise _report_interruption(repo_id, error) from error
-    # The last comes from uploads of large files and wraps what happened.
+    # Uploads of large files wrap the original error in a RuntimeError.
     except (TransportError, ConnectionError, TimeoutError, RuntimeError) as error:
         raise _report_interruption(repo_id, error.__cause__ or error) from error
 
 
 def _report_interruption(repo_id: str, error: BaseException) -> ConnectionError:
     return ConnectionError(
-        f"the upload to {repo_id} was interrupted: the Hub shows what it showed before, or all of "
-        f"it. Run the same command again: it goes on where it stopped. {error}"
+        f"the upload to {repo_id} was interrupted; the Hub shows either the previous version or "
+        f"the complete new one. Run the same command again to continue. {error}"
     )

@@ -1,1 +1,1 @@
-"""The pipelines behind HTTP: batches across requests, limits on size and time."""
+"""HTTP server for the pipelines, with dynamic batching and limits on size and time."""

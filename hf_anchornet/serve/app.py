@@ -1,9 +1,9 @@
-"""The two pipelines behind HTTP, in FastAPI: `POST /spans` and `POST /patches`."""
+"""FastAPI app that serves the two pipelines: `POST /spans` and `POST /patches`."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from functools import partial
 from typing import Annotated, Any
 
@@ -40,24 +40,24 @@ ROUTES = {TEXT_TASK: "spans", IMAGE_TASK: "patches"}
 SAMPLES = {TEXT_TASK: "A first text.", IMAGE_TASK: SAMPLE_IMAGE}
 
 SHIPPED = "default"
-"""Stands for the package's own localizer or classifier."""
+"""Name of the localizer or classifier shipped with the package."""
 
 
-def load_localizer(
+def load_served_pipeline(
     task: str, localizer: str = SHIPPED, classifier: str | None = None, **options: Any
 ) -> LocalizationPipeline:
-    """The pipeline of a task.
+    """The localization pipeline of a task.
 
     Args:
         task: "span-localization" or "patch-localization".
-        localizer: Hub id or folder; "default": the shipped one.
-        classifier: Hub id or folder of a classifier or cascade; "default": the shipped one;
-            `None`: the localizer answers alone.
-        options: Further ones of the pipeline.
+        localizer: Hub id or folder, or "default" for the shipped localizer.
+        classifier: Hub id or folder of a classifier or cascade, or "default" for the shipped
+            classifier; `None` for a localizer alone.
+        options: Other options of the pipeline.
 
     Raises:
         OSError: if a model cannot be found.
-        ValueError: if it is of another kind.
+        ValueError: if a model is of the wrong type.
     """
     register()
     disable_progress_bar()
@@ -65,37 +65,28 @@ def load_localizer(
     source = shipped_localizer if localizer == SHIPPED else localizer
     if classifier is not None:
         options["classifier"] = shipped_classifier if classifier == SHIPPED else classifier
-    # The stubs of transformers list its own tasks only.
-    made = pipeline(task, model=source, **options)  # type: ignore[call-overload]
-    localize: LocalizationPipeline = made
+    # The type stubs of transformers list its own tasks only.
+    localize: LocalizationPipeline = pipeline(  # type: ignore[call-overload]
+        task, model=source, **options
+    )
     return localize
 
 
 def make_app(
     pipelines: Mapping[str, LocalizationPipeline], options: ServingOptions | None = None
 ) -> Limits:
-    """The ASGI app, to be run by uvicorn.
-
-    Args:
-        pipelines: By task; a task that is left out has no route.
-        options: Limits; those of `ServingOptions` by default.
-    """
+    """The ASGI app for uvicorn, with a route for each task in `pipelines`."""
     options = options or ServingOptions()
     thread = ThreadPoolExecutor(1, "localizer")
-    most = {TEXT_TASK: options.max_characters, IMAGE_TASK: options.max_pixels}
+    max_sizes = {TEXT_TASK: options.max_characters, IMAGE_TASK: options.max_pixels}
+    batching = (thread, options.max_batch_size, options.max_wait_ms)
     batchers = {
-        task: Batcher(
-            partial(_read, localize),
-            thread,
-            options.max_batch_size,
-            options.max_wait_ms,
-            most[task],
-        )
+        task: Batcher(partial(_run_pipeline, localize), *batching, max_sizes[task])
         for task, localize in pipelines.items()
     }
-    # Without FastAPI's pages of documentation, which make a browser load scripts from elsewhere.
-    live = _live(pipelines, batchers, thread)
-    app = FastAPI(title="hf_anchornet", lifespan=live, docs_url=None, redoc_url=None)
+    lifespan = _make_lifespan(pipelines, batchers, thread)
+    # FastAPI's documentation pages are off: they make browsers load scripts from other sites.
+    app = FastAPI(title="hf_anchornet", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.add_exception_handler(RequestValidationError, refuse_request)
     app.add_exception_handler(400, refuse_json)
     if TEXT_TASK in pipelines:
@@ -104,19 +95,12 @@ def make_app(
         _add_patches(app, pipelines[IMAGE_TASK], batchers[IMAGE_TASK], options)
     limits = Limits(app, options)
     app.state.working = []
-    _add_states(app, limits, batchers)
+    _add_probes(app, limits, batchers)
     return limits
 
 
 def run_app(app: Limits, host: str, port: int, access_log: bool = False) -> None:
-    """Serve until SIGTERM or Ctrl-C; what is held then is answered.
-
-    Args:
-        app: From `make_app`.
-        host: Address to listen on.
-        port: Port to listen on.
-        access_log: Whether to write a line for each request.
-    """
+    """Serve until SIGTERM or Ctrl-C, then answer the pending requests and stop."""
     uvicorn.run(
         app,
         host=host,
@@ -126,35 +110,37 @@ def run_app(app: Limits, host: str, port: int, access_log: bool = False) -> None
     )
 
 
-def _read(localize: LocalizationPipeline, items: list[Any], options: dict[str, Any]) -> list[Any]:
+def _run_pipeline(
+    localize: LocalizationPipeline, items: list[Any], options: dict[str, Any]
+) -> list[Any]:
     if len(items) == 1:
         return [localize(items[0], **options)]
     answers: list[Any] = localize(items, batch_size=len(items), **options)
     return answers
 
 
-def _live(
+def _make_lifespan(
     pipelines: Mapping[str, LocalizationPipeline],
     batchers: Mapping[str, Batcher],
     thread: ThreadPoolExecutor,
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
-    """Before the first request each model has read once; after the last the thread ends."""
+    """Warm up each model before the first request; stop the tasks after the last one."""
 
     @asynccontextmanager
-    async def live(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         loop = asyncio.get_running_loop()
-        for task, localize in pipelines.items():
-            await loop.run_in_executor(thread, localize, SAMPLES[task])
+        for name, localize in pipelines.items():
+            await loop.run_in_executor(thread, localize, SAMPLES[name])
         working = [asyncio.create_task(batcher.work()) for batcher in batchers.values()]
         app.state.working = working
         tasks = [*working, asyncio.create_task(trim_memory(thread))]
         yield
-        for one in tasks:
-            one.cancel()
+        for task in tasks:
+            task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         thread.shutdown()
 
-    return live
+    return lifespan
 
 
 def _add_spans(
@@ -162,10 +148,12 @@ def _add_spans(
 ) -> None:
     @app.post("/spans")
     async def spans(request: SpanRequest) -> JSONResponse:
-        """Label, score and deciding spans of a text, as the span-localization pipeline says."""
-        size = measure_text(request.text, options.max_characters)
-        chosen = _choose_options(localize, request, options)
-        return await _ask(batcher, request.text, size, chosen)
+        """The answer of the span-localization pipeline to a text."""
+        with _refusing_bad_input():
+            size = measure_text(request.text, options.max_characters)
+            chosen = _choose_options(localize, request, options)
+            answer = await batcher.ask(request.text, size, **chosen)
+        return JSONResponse(answer)  # raises for non-finite numbers: a server error (500)
 
 
 def _add_patches(
@@ -177,30 +165,32 @@ def _add_patches(
 
     @app.post("/patches", openapi_extra={"requestBody": body | {"required": True}})
     async def patches(request: Request, asked: Annotated[PatchRequest, Query()]) -> JSONResponse:
-        """Label, score and deciding patches of an image, as the patch-localization pipeline says.
+        """The answer of the patch-localization pipeline to an image.
 
-        The body is the image file as it is; options are query parameters.
+        The body is the image file itself; options are query parameters.
         """
         image = await request.body()
-        size = measure_image(image, shorter_side, options)
-        chosen = _choose_options(localize, asked, options)
-        return await _ask(batcher, image, size, chosen)
+        with _refusing_bad_input():
+            size = measure_image(image, shorter_side, options)
+            chosen = _choose_options(localize, asked, options)
+            answer = await batcher.ask(image, size, **chosen)
+        return JSONResponse(answer)
 
 
-def _add_states(app: FastAPI, limits: Limits, batchers: Mapping[str, Batcher]) -> None:
+def _add_probes(app: FastAPI, limits: Limits, batchers: Mapping[str, Batcher]) -> None:
     def has_ended() -> bool:
-        return any(one.done() for one in app.state.working)
+        return any(task.done() for task in app.state.working)
 
     @app.get("/health")
     async def health() -> JSONResponse:
-        """200, or 503 if a task that reads requests has ended: start the process anew."""
+        """200, or 503 if a batching task has stopped and the process must be restarted."""
         if has_ended():
-            return JSONResponse({"status": "a task that reads requests has ended"}, 503)
+            return JSONResponse({"status": "a batching task has stopped; restart"}, 503)
         return JSONResponse({"status": "alive"})
 
     @app.get("/ready")
     async def ready() -> JSONResponse:
-        """200 if a request would be taken now, else 503; and what was done so far."""
+        """200 if a request would be accepted now, else 503; with counts of answers and calls."""
         is_ready = bool(app.state.working) and not has_ended() and not limits.is_full
         counts = {
             ROUTES[task]: {"answered": batcher.answered, "calls": batcher.calls}
@@ -213,25 +203,22 @@ def _add_states(app: FastAPI, limits: Limits, batchers: Mapping[str, Batcher]) -
 def _choose_options(
     localize: LocalizationPipeline, request: BaseModel, options: ServingOptions
 ) -> dict[str, Any]:
-    """The pipeline's options that a request gives, checked before it waits for its turn."""
+    """The pipeline options of a request, checked before the request waits for its batch."""
     chosen = request.model_dump(exclude={"text"}, exclude_none=True)
     for name in ("top_k", "max_patches"):
         if chosen.get(name, 0) > options.max_shown:
-            raise HTTPException(
-                422,
-                f"`{name}` must be at most `max_shown` ({options.max_shown}), got "
-                f"{chosen[name]}; ask for fewer.",
+            raise ValueError(
+                f"`{name}` must be at most `max_shown` ({options.max_shown}), got {chosen[name]}; "
+                "ask for fewer."
             )
-    try:
-        localize._check_options(**chosen)
-    except (TypeError, ValueError) as error:
-        raise HTTPException(422, str(error)) from error
+    localize._check_options(**chosen)
     return chosen
 
 
-async def _ask(batcher: Batcher, item: Any, size: int, options: dict[str, Any]) -> JSONResponse:
+@contextmanager
+def _refusing_bad_input() -> Iterator[None]:
+    """Turn the errors of an invalid request into status 422."""
     try:
-        answer = await batcher.ask(item, size, **options)
+        yield
     except (TypeError, ValueError) as error:
         raise HTTPException(422, str(error).replace("`inputs`", "the body")) from error
-    return JSONResponse(answer)  # fails on numbers that are not finite: no fault of the client's

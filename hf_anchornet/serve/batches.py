@@ -1,4 +1,4 @@
-"""Requests that wait at the same time are read together, in one thread beside the event loop."""
+"""Dynamic batching: concurrent requests share forward passes in one worker thread."""
 
 import asyncio
 from collections import deque
@@ -9,26 +9,26 @@ from dataclasses import dataclass
 from typing import Any
 
 SPREAD = 2.0
-"""In one forward pass the largest input is at most so many times the smallest.
+"""Largest allowed ratio between the largest and the smallest input of a forward pass.
 
-Inputs are padded to the largest. On reviews in batches of 32 the time an input is .57 of that
-without this rule; 1.5 and 3 are slower than 2.
+Inputs are padded to the largest. On reviews in batches of 32 this rule cuts the time per input to
+0.57; ratios of 1.5 and 3 are slower than 2.
 """
 
 ReadInputs = Callable[[list[Any], dict[str, Any]], list[Any]]
-"""From inputs and options, the same for all, to an answer for each."""
+"""Maps inputs and their common options to one answer per input."""
 
 
 @dataclass(eq=False)
 class Waiting:
-    """One request.
+    """A pending request.
 
     Attributes:
-        item: Its input.
-        size: How large that is: characters, pixels.
-        options: Names and values; only requests with the same ones are read together.
-        answer: Where its answer goes; cancelled if nobody waits for it any more.
-        since: When it came, in seconds of the event loop's clock.
+        item: The input.
+        size: Size of the input in characters or pixels.
+        options: Names and values; only requests with equal options share a forward pass.
+        answer: Future of the answer; cancelled when the client leaves.
+        since: Arrival time in seconds of the event loop's clock.
     """
 
     item: Any
@@ -39,18 +39,18 @@ class Waiting:
 
 
 class Batcher:
-    """Gathers requests until there are enough or the first has waited long enough.
+    """Collects requests until a batch is full or the oldest request has waited long enough.
 
-    While one batch is read the next one gathers, so under load batches form without any wait.
-    There is no limit on how many wait: that is for who asks (see `Limits`).
+    The next batch forms while the current one is computed, so under load nothing waits for
+    `max_wait_ms`. The number of pending requests is not limited here; see `Limits`.
 
     Args:
-        read: What answers; it runs in `thread`.
-        thread: An executor of one thread, which several batchers may share.
-        max_batch_size: The most requests in one forward pass.
-        max_wait_ms: Milliseconds that a request waits for others, even if nothing is read.
-        max_size: The most that one forward pass may hold, padding included, in the unit of
-            `Waiting.size`; a single larger input is read alone.
+        read: Function that computes the answers; it runs in `thread`.
+        thread: Executor with one thread; several batchers may share it.
+        max_batch_size: Largest number of requests in one forward pass.
+        max_wait_ms: Longest time, in milliseconds, that a request waits for others.
+        max_size: Largest total size of a forward pass, padding included, in the unit of
+            `Waiting.size`; a single larger input is computed alone.
     """
 
     def __init__(
@@ -70,21 +70,16 @@ class Batcher:
         self._arrived = asyncio.Event()
         self._full = asyncio.Event()
         self.answered = 0
-        """Requests answered so far."""
+        """Number of requests answered so far."""
         self.calls = 0
-        """Times that the model was called for them."""
+        """Number of pipeline calls so far."""
 
     async def ask(self, item: Any, size: int, **options: Any) -> Any:
-        """The answer to one input; if the caller is cancelled first, it is not read.
-
-        Args:
-            item: The input.
-            size: How large it is.
-            options: Of the pipeline; a list of values may be one of them.
+        """The answer to one input. If the caller is cancelled while it waits, nothing is computed.
 
         Raises:
-            TypeError: if the pipeline cannot take the input or an option.
-            ValueError: as above.
+            TypeError: if the pipeline rejects the type of the input or of an option.
+            ValueError: if the pipeline rejects the value of the input or of an option.
         """
         kept = tuple((name, _freeze(value)) for name, value in sorted(options.items()))
         loop = asyncio.get_running_loop()
@@ -96,7 +91,7 @@ class Batcher:
         try:
             return await request.answer
         finally:
-            with suppress(ValueError):  # taken already, unless the caller left
+            with suppress(ValueError):  # no longer pending, unless the caller left
                 self._waiting.remove(request)
 
     async def work(self) -> None:
@@ -109,14 +104,14 @@ class Batcher:
                 await self._answer(group)
 
     async def _gather(self, end: float) -> None:
-        """Wait until there are enough requests, at most until `end` by the event loop's clock."""
+        """Wait until the batch is full, at most until `end` on the event loop's clock."""
         left = end - asyncio.get_running_loop().time()
         if left > 0:
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._full.wait(), left)
 
     def _take(self) -> list[Waiting]:
-        """The requests that have waited longest, but for those that nobody waits for."""
+        """The oldest requests, without those whose client has left."""
         taken: list[Waiting] = []
         while self._waiting and len(taken) < self._max_batch_size:
             request = self._waiting.popleft()
@@ -129,7 +124,7 @@ class Batcher:
         return taken
 
     async def _answer(self, group: Sequence[Waiting]) -> None:
-        """Read a group; if it fails, read each request alone, so that a bad one fails alone."""
+        """Answer a group; after a failure, each request alone, so that only the bad one fails."""
         group = [request for request in group if not request.answer.done()]
         if not group:
             return
@@ -138,7 +133,7 @@ class Batcher:
         loop = asyncio.get_running_loop()
         try:
             answers = await loop.run_in_executor(self._thread, self._read, items, options)
-        except Exception as error:  # told to who asked: this loop serves others, too
+        except Exception as error:  # passed on to the caller: this loop serves other requests
             if len(group) > 1:
                 for request in group:
                     await self._answer([request])
@@ -152,12 +147,7 @@ class Batcher:
 
 
 def split_batch(batch: Iterable[Waiting], max_size: int) -> list[list[Waiting]]:
-    """Groups of requests that one forward pass can read: the same options, alike in size.
-
-    Args:
-        batch: Requests that are read at the same time.
-        max_size: See `Batcher`.
-    """
+    """Groups of requests with equal options and similar sizes, one per forward pass."""
     groups: list[list[Waiting]] = []
     for request in sorted(batch, key=lambda request: request.size):
         for group in reversed(groups):

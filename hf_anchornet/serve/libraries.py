@@ -1,4 +1,4 @@
-"""What the server takes from the libraries of the extra `serve`, or an error that names it."""
+"""Names from the libraries of the extra `serve`; without them, an error that names the extra."""
 
 try:
     import anyio
@@ -10,7 +10,8 @@ try:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 except ImportError as error:
     raise ImportError(
-        f"the server needs fastapi and uvicorn: pip install 'hf-anchornet[serve]' ({error})."
+        f"The server needs fastapi and uvicorn ({error}); install them with "
+        "`pip install 'hf-anchornet[serve]'`."
     ) from error
 
 __all__ = [

@@ -1,6 +1,6 @@
-"""What a server refuses: too much at once, too large, too late."""
+"""Limits of the server on concurrency, body size and time, and the options that set them."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -11,23 +11,23 @@ RETRY_AFTER_S = 1
 
 @dataclass(frozen=True)
 class ServingOptions:
-    """How requests are read together and what is refused.
+    """Options for batching and for the limits on requests.
 
     Attributes:
-        max_batch_size: The most requests in one forward pass; 1: each is read alone.
-        max_wait_ms: Milliseconds that a request waits for others; under load batches form
-            without it, while another is read.
-        max_held: The most requests that are held at once, those that are read included; the next
-            one is refused (503).
-        deadline_s: Seconds after which a request is given up (504), from its first byte.
-        max_body_bytes: The largest body (413).
-        max_characters: The longest text (422), and the most that a forward pass reads, padding
+        max_batch_size: Largest number of requests in one forward pass; 1 turns batching off.
+        max_wait_ms: Longest time, in milliseconds, that a request waits for others; under load,
+            batches form while another one is computed.
+        max_held: Largest number of requests at once, pending or being computed; one more is
+            refused (503).
+        deadline_s: Seconds from the first byte of a request until it is abandoned (504).
+        max_body_bytes: Largest body (413).
+        max_characters: Longest text (422), and the most characters of a forward pass, padding
             included.
-        max_pixels: The largest image (422), and the most pixels of images in a forward pass, as
-            `measure_image` counts them.
-        max_aspect: How many times longer than its shorter side an image may be (422): a long one
-            costs time and memory with the square of its length.
-        max_shown: The most spans or patches that a request may ask for, `top_k` (422).
+        max_pixels: Largest image (422), and the most pixels of a forward pass, as `measure_image`
+            counts them.
+        max_aspect: Largest ratio of an image's longer side to its shorter side (422); time and
+            memory grow with the square of the longer side.
+        max_shown: Largest `top_k` or `max_patches` of a request (422).
     """
 
     max_batch_size: int = 32
@@ -42,38 +42,34 @@ class ServingOptions:
 
     def __post_init__(self) -> None:
         for field in fields(ServingOptions):
-            value, lowest = getattr(self, field.name), 0 if field.name == "max_wait_ms" else 1
-            if not value >= lowest:
+            value, minimum = getattr(self, field.name), 0 if field.name == "max_wait_ms" else 1
+            if not value >= minimum:  # NaN is not
                 raise ValueError(
-                    f"`{field.name}` must be at least {lowest}, got {value}; leave it out for "
+                    f"`{field.name}` must be at least {minimum}, got {value}; leave it out for "
                     f"the default, {field.default}."
                 )
 
 
 class BodyTooLargeError(ValueError):
-    """A body has more bytes than are taken."""
+    """A body is larger than `max_body_bytes`."""
 
 
 class Limits:
-    """Wraps an ASGI app: each POST has a place, a body of bounded size, and a deadline.
+    """ASGI middleware that bounds the number of POST requests, their body size and their time.
 
-    The app is called once the body is there. It is cancelled when the client leaves or the
-    deadline passes; then the client gets 504.
-
-    Args:
-        app: What answers.
-        options: The limits.
+    The app is called once the whole body has arrived. It is cancelled when the client leaves, or
+    when the deadline passes and the client gets 504.
     """
 
     def __init__(self, app: ASGIApp, options: ServingOptions) -> None:
         self.app = app
         self.options = options
         self.held = 0
-        """Requests held now."""
+        """Number of requests in progress."""
 
     @property
     def is_full(self) -> bool:
-        """Whether the next request is refused."""
+        """Whether the next request would be refused."""
         return self.held >= self.options.max_held
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -83,7 +79,7 @@ class Limits:
         elif self.is_full:
             refusal = f"the server holds `max_held` ({self.options.max_held}) requests; try again."
             headers = {"Retry-After": str(RETRY_AFTER_S)}
-            await _refuse(503, refusal, headers)(scope, receive, send)
+            await JSONResponse({"detail": refusal}, 503, headers)(scope, receive, send)
         else:
             self.held += 1
             try:
@@ -103,7 +99,7 @@ class Limits:
             try:
                 body = await self._read_body(scope, receive)
             except BodyTooLargeError as error:
-                await _refuse(413, str(error))(scope, receive, note_start)
+                await JSONResponse({"detail": str(error)}, 413)(scope, receive, note_start)
                 return
             if body is not None:
                 await self._run(scope, body, receive, note_start)
@@ -112,16 +108,16 @@ class Limits:
                 f"an answer must take at most `deadline_s` ({self.options.deadline_s:g}) seconds; "
                 "try again later or send less."
             )
-            await _refuse(504, refusal)(scope, receive, send)
+            await JSONResponse({"detail": refusal}, 504)(scope, receive, send)
 
     async def _read_body(self, scope: Scope, receive: Receive) -> bytes | None:
         """The whole body; `None` if the client left before its end.
 
         Raises:
-            BodyTooLargeError: as soon as it is known to be.
+            BodyTooLargeError: as soon as the header or the bytes so far exceed the limit.
         """
-        told = dict(scope["headers"]).get(b"content-length", b"0")
-        self._check_size(int(told) if told.isdigit() else 0)
+        length = dict(scope["headers"]).get(b"content-length", b"0")
+        self._check_size(int(length) if length.isdigit() else 0)
         body = bytearray()
         more = True
         while more:
@@ -141,7 +137,7 @@ class Limits:
             )
 
     async def _run(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
-        """Call the app with a body that is there, as long as the client stays."""
+        """Call the app with the whole body; cancel it if the client leaves."""
         unread = [body]
         left = anyio.Event()
 
@@ -162,14 +158,8 @@ class Limits:
             group.start_soon(watch, group.cancel_scope.cancel)
             try:
                 await self.app(scope, give_body, send)
-            except Exception as error:  # raised below, as it is: a task group would wrap it
+            except Exception as error:  # raised below: the task group would wrap it
                 failure = error
             group.cancel_scope.cancel()
         if failure is not None:
             raise failure
-
-
-def _refuse(
-    status: int, detail: str, headers: dict[str, str] | None = None
-) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
-    return JSONResponse({"detail": detail}, status, headers)

@@ -1,4 +1,4 @@
-"""Memory that was freed goes back to the system; glibc would keep it, and more and more of it."""
+"""Return of freed memory to the system, which glibc would otherwise keep."""
 
 import asyncio
 import ctypes
@@ -6,11 +6,11 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 
 TRIM_SECONDS = 10.0
-"""Between two times; one takes some 20 ms."""
+"""Seconds between calls of `malloc_trim`; a call takes about 20 ms."""
 
 
 def find_trim() -> Callable[[int], int] | None:
-    """`malloc_trim` of glibc; `None` where there is another C library."""
+    """The `malloc_trim` of glibc, or `None` with another C library."""
     try:
         trim: Callable[[int], int] = ctypes.CDLL(None).malloc_trim
     except (AttributeError, OSError, TypeError):  # no such function; no such library; Windows
@@ -19,13 +19,13 @@ def find_trim() -> Callable[[int], int] | None:
 
 
 async def trim_memory(thread: Executor) -> None:
-    """Give freed memory back every `TRIM_SECONDS` until cancelled.
+    """Return freed memory to the system every `TRIM_SECONDS` until cancelled.
 
-    Batches differ in size, so what one leaves free seldom fits the next, and resident memory would
-    climb for hours while the memory in use stays the same.
+    Batches differ in size, so the memory that one frees rarely fits the next. Without trimming, the
+    resident size grows for hours while the memory in use stays constant.
 
     Args:
-        thread: Where the model reads: it does not wait for memory meanwhile.
+        thread: The model's thread, so that trimming never competes with a forward pass.
     """
     trim = find_trim()
     while trim is not None:

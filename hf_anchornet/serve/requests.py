@@ -1,4 +1,4 @@
-"""What a request may say: its fields, how large its input is, what is wrong with it."""
+"""Fields of a request, the size of its input, and the answers to invalid requests."""
 
 from collections.abc import Mapping
 from io import BytesIO
@@ -10,7 +10,6 @@ from .libraries import (
     BaseModel,
     ConfigDict,
     Field,
-    HTTPException,
     JSONResponse,
     Request,
     RequestValidationError,
@@ -18,22 +17,22 @@ from .libraries import (
 from .limits import ServingOptions
 
 IMAGE_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
-"""Those that are taken: for some of the rest Pillow runs other programs."""
+"""Accepted formats; for some of the others Pillow runs external programs."""
 
 MOST_LABELS = 32
-"""The most labels that one request may name."""
+"""Largest number of labels in one request."""
 
 MOST_SCALES = 8
-"""The most sizes that one request may name: each costs a pass over all positions."""
+"""Largest number of scales in one request; each costs a pass over all positions."""
 
 LARGEST_SCALE = 1_000_000
-"""In tokens or pixels; a passage as large as that is the whole text."""
+"""Largest scale, in tokens or pixels; it covers any whole input."""
 
 MOST_TOKENS = 1024
-"""The largest `max_tokens`: the best set of spans costs time in proportion to it."""
+"""Largest `max_tokens`; the time to select spans grows in proportion to it."""
 
 MODEL_WEIGHT = 4
-"""A pixel that the model gets counts as so many of the file: features take far more memory."""
+"""Weight of a pixel of the model's input against one of the file: features take more memory."""
 
 Scales = Annotated[
     list[Annotated[int, Field(ge=1, le=LARGEST_SCALE)]], Field(max_length=MOST_SCALES)
@@ -54,7 +53,7 @@ class PatchRequest(BaseModel):
 
 
 class SpanRequest(BaseModel):
-    """A text and options of the span-localization pipeline for it."""
+    """A text and its options of the span-localization pipeline."""
 
     model_config = ConfigDict(extra="forbid")
     text: str
@@ -66,91 +65,81 @@ class SpanRequest(BaseModel):
     max_tokens: Annotated[int, Field(le=MOST_TOKENS)] | None = None
 
 
-def measure_text(text: str, most: int) -> int:
-    """Characters of a text.
-
-    Args:
-        text: As it came.
-        most: `ServingOptions.max_characters`.
+def measure_text(text: str, max_characters: int) -> int:
+    """The number of characters of a text.
 
     Raises:
-        HTTPException: if it is too long or no Unicode.
+        ValueError: if the text is too long or not valid Unicode.
     """
-    if len(text) > most:
-        raise HTTPException(
-            422,
-            f"`text` must have at most `max_characters` ({most}) characters, got {len(text)}; "
-            "send it in parts.",
+    if len(text) > max_characters:
+        raise ValueError(
+            f"`text` must have at most `max_characters` ({max_characters}) characters, got "
+            f"{len(text)}; send it in parts.",
         )
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise HTTPException(
-            422,
-            f"`text` must be Unicode, got half of a pair, {text[error.start]!r}, at character "
-            f"{error.start}; leave it out.",
+        raise ValueError(
+            f"`text` must be valid Unicode, got a lone surrogate, {text[error.start]!r}, at "
+            f"character {error.start}; remove it.",
         ) from error
     return len(text)
 
 
 def measure_image(body: bytes, shorter_side: int | None, options: ServingOptions) -> int:
-    """Pixels that an image is counted as, by the head of its file; it is decoded at its turn.
+    """The number of pixels that an image counts as, from the header of its file.
 
-    That is the larger of two: its own pixels, which are kept while it is read, and `MODEL_WEIGHT`
-    times the square around it as the model gets it. The model's time and memory grow with the
-    square of the longer side, and wide and tall images in one batch are padded to that square.
+    The larger of two numbers: the pixels of the image itself, which stays in memory, and
+    `MODEL_WEIGHT` times the square around the model's input. The model's time and memory grow with
+    the square of the longer side, and a batch of wide and tall images is padded to that square.
 
     Args:
-        body: The file.
-        shorter_side: What the image processor makes of the shorter side, in pixels; `None`: it
-            leaves images as they are.
+        body: Content of the file.
+        shorter_side: Pixels to which the image processor resizes the shorter side, if it does.
         options: The limits.
 
     Raises:
-        HTTPException: if it is no image, too large or too long.
+        ValueError: if the body is not an image, or the image is too large or too long.
     """
     try:
         with Image.open(BytesIO(body), formats=IMAGE_FORMATS) as image:
             width, height = image.size
     except (Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
-        raise HTTPException(
-            422,
+        raise ValueError(
             f"the body must be an image file ({', '.join(IMAGE_FORMATS)}), got {len(body)} bytes "
-            "that are none; send the file as it is, not in a form.",
+            "of something else; send the file itself, not a form.",
         ) from error
     if width * height > options.max_pixels:
-        raise HTTPException(
-            422,
+        raise ValueError(
             f"the image must have at most `max_pixels` ({options.max_pixels}) pixels, got "
             f"{width * height}; send a smaller one.",
         )
     shorter, longer = sorted((width, height))
     if longer > options.max_aspect * shorter:
-        raise HTTPException(
-            422,
+        raise ValueError(
             f"the image's longer side must be at most `max_aspect` ({options.max_aspect}) times "
             f"the shorter, got {width} x {height} px; cut it into parts.",
         )
-    seen = longer if shorter_side is None else -(-longer * shorter_side // shorter)
-    return max(width * height, MODEL_WEIGHT * seen**2)
+    side = longer if shorter_side is None else -(-longer * shorter_side // shorter)
+    return max(width * height, MODEL_WEIGHT * side**2)
 
 
 async def refuse_request(_: Request, error: Exception) -> JSONResponse:
-    """What is wrong with a request in one sentence, without the request in it."""
+    """The answer to an invalid request: one sentence that does not repeat the request."""
     assert isinstance(error, RequestValidationError)
     return JSONResponse({"detail": "; ".join(map(_describe_fault, error.errors()))}, 422)
 
 
 async def refuse_json(_: Request, __: Exception) -> JSONResponse:
-    """What FastAPI answers with 400: a body that is JSON but that Python does not read."""
-    refusal = "the body must be JSON with few levels and numbers of few digits; send only `text` "
-    return JSONResponse({"detail": refusal + "and options."}, 422)
+    """The answer to a body that is JSON but beyond the limits of Python's parser."""
+    refusal = "the body must be JSON without deep nesting or huge numbers; send `text` and options."
+    return JSONResponse({"detail": refusal}, 422)
 
 
 def _describe_fault(fault: Mapping[str, Any]) -> str:
     where = ".".join(map(str, fault["loc"][1:]))
     if fault["type"] == "json_invalid":
-        return f"the body must be JSON, got none at character {where}"
+        return f"the body must be valid JSON, got an error at character {where}"
     if not where:
         return "the body must be a JSON object; send it with `Content-Type: application/json`"
     return f"`{where}`: {fault['msg']}"

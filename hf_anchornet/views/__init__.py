@@ -1,1 +1,1 @@
-"""Localized spans and patches made visible: HTML, PNG, terminal."""
+"""Views of localized spans and patches: HTML, PNG, terminal."""

@@ -1,6 +1,6 @@
-"""What all views share: hues, and texts made safe to show.
+"""Shared parts of the views: hues, the summary of an answer, and sanitizing of text.
 
-Texts and labels are hostile until cleaned: neither markup nor a control character gets through.
+Texts and labels are untrusted: views must remove markup and control characters from them.
 """
 
 import re
@@ -12,7 +12,7 @@ Record = Mapping[str, Any]
 
 
 class Hue(NamedTuple):
-    """A hue for pages and, weak to strong, backgrounds of a terminal's 256-colour table."""
+    """A hue for pages, and its weak, medium and strong background in a terminal's 256 colours."""
 
     rgb: tuple[int, int, int]
     ansi: tuple[int, int, int]
@@ -26,34 +26,49 @@ HUES = (
     Hue((213, 94, 0), (88, 166, 202)),
     Hue((240, 228, 66), (58, 142, 226)),
 )
-"""The colour-blind-safe set of Okabe and Ito (2008)."""
+"""The colour-blind-safe palette of Okabe and Ito (2008)."""
 
-# Each unsafe character becomes one safe character, so that offsets stay true.
+# One character replaces one character, so that offsets stay valid.
 REPLACEMENTS: dict[int, int] = {
     **{code: 0x2400 + code for code in range(0x20) if chr(code) not in "\t\n"},
     0x7F: 0x2421,
     **dict.fromkeys([*range(0x80, 0xA0), *range(0xD800, 0xE000)], 0xFFFD),
 }
-# A page confines a direction override to its element; a terminal does not.
+# In HTML a direction override ends with its element; in a terminal it does not end.
 TERMINAL_REPLACEMENTS = REPLACEMENTS | dict.fromkeys(
     [*range(0x202A, 0x202F), *range(0x2066, 0x206A)], 0xFFFD
 )
 
 
 def clean(text: str, replacements: Mapping[int, int]) -> str:
-    """`text`, equally long, without a control character but tab and line feed."""
+    """`text` at the same length, without control characters other than tab and line feed."""
     return text.replace("\r\n", " \n").replace("\r", "\n").translate(replacements)
 
 
 def clean_line(text: str, width: int | None = None) -> str:
-    """`text` as one line that is safe in a terminal, cut to `width` characters if it is longer."""
+    """`text` as one line that is safe in a terminal, cut to at most `width` characters."""
     line = " ".join(clean(text, TERMINAL_REPLACEMENTS).split())
     return line if width is None or len(line) <= width else line[: width - 1] + "…"
 
 
 def wrap(text: str, width: int | None) -> str:
-    """`text`, equally long, with the blanks turned into line breaks that fit `width` columns."""
+    """`text` at the same length, with spaces turned into line breaks to fit `width` columns."""
     if width is None:
         return text
     line = rf"(\S{{{width + 1},}}|[^\n]{{1,{width}}}(?=[ \n]|\Z))( (?!\n))?"
     return re.sub(line, lambda match: f"{match[1]}\n" if match[2] else match[0], text)
+
+
+def summarize_answer(result: Record) -> str:
+    """One sentence: the answer, the share of the input that is shown, the classifier's answer."""
+    parts, part, whole = ("spans", "span", "text")
+    if "patches" in result:
+        parts, part, whole = ("patches", "patch", "image")
+    count = len(result[parts])
+    sentence = (
+        f"{result['label']} ({result['score']:.1%}), shown by {count} "
+        f"{part if count == 1 else parts}, {result['coverage']:.1%} of the {whole}."
+    )
+    if (classifier := result.get("classifier")) is not None:
+        sentence += f" The classifier says {classifier['label']} ({classifier['score']:.1%})."
+    return clean_line(sentence)

@@ -1,6 +1,6 @@
-"""Localized patches made visible: boxes in the colour of their scale, a heat map of the evidence.
+"""Views of localized patches: boxes coloured by scale, and a heat map of the evidence.
 
-`result` is everywhere the dict that the `patch-localization` pipeline returns for `image`.
+`result` is always the dict that the `patch-localization` pipeline returns for `image`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,10 +15,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from hf_anchornet.model.image_processing_anchornet import open_image
 
-from .base import HUES, Record, clean_line
+from .base import HUES, Record, clean_line, summarize_answer
 
 SMALLEST_SIDE_PX = 480
-"""Smaller pictures are enlarged to this longer side, so that the labels can be read."""
+"""Smaller pictures are enlarged to this longer side, so that the labels are legible."""
 
 _Color = tuple[int, int, int]
 _FOR_RGB, _AGAINST_RGB = (213, 94, 0), (0, 114, 178)
@@ -31,8 +31,8 @@ class PatchView:
     """A picture and its patches, shown as PNG in a notebook and as a table when printed.
 
     Attributes:
-        image: The picture, of any kind that the pipeline takes.
-        result: What the pipeline said of it; with `maps` the heat map stands beside the boxes.
+        image: The picture, in any form that the pipeline accepts.
+        result: The pipeline's answer; if it has `maps`, a heat map is drawn beside the boxes.
     """
 
     image: Any
@@ -47,7 +47,7 @@ class PatchView:
         return render_table(self.result)
 
     def draw(self) -> Image.Image:
-        """The boxes and, if the result has it, the heat map of the predicted label, with a key."""
+        """The picture with boxes, heat map and caption; see `render_patches`."""
         return render_patches(self.image, self.result)
 
     def save(self, path: str | Path) -> None:
@@ -56,7 +56,7 @@ class PatchView:
 
 
 def render_patches(image: Any, result: Record) -> Image.Image:
-    """The picture with its patches, beside it the heat map where there is one, a caption below.
+    """The picture with its patches, the heat map if there is one, and a caption below.
 
     Raises:
         ValueError: if `result` does not belong to `image`.
@@ -65,12 +65,9 @@ def render_patches(image: Any, result: Record) -> Image.Image:
 
 
 def draw_panels(image: Any, result: Record, longest_px: int | None = None) -> list[Image.Image]:
-    """The picture with its patches and, where there is one, the heat map, of one size.
+    """The picture with its patches and, if there is one, the heat map, in the same size.
 
-    Args:
-        image: The picture.
-        result: What the pipeline said of it.
-        longest_px: Larger pictures are drawn with this longer side.
+    Pictures whose longer side exceeds `longest_px` are scaled down to it.
 
     Raises:
         ValueError: if `result` does not belong to `image`.
@@ -89,12 +86,12 @@ def draw_panels(image: Any, result: Record, longest_px: int | None = None) -> li
 
 
 def draw_boxes(image: Image.Image, patches: Sequence[Record], stretch: float = 1.0) -> Image.Image:
-    """A copy of the picture with the boxes, in the colour of their scale, labelled with shares.
+    """A copy of the picture with boxes, coloured by scale and labelled with shares.
 
     Args:
         image: The picture, RGB.
-        patches: From the pipeline's answer; the best is drawn last, on top.
-        stretch: Pixels of `image` for each pixel of the boxes.
+        patches: Patches of the pipeline's answer; the best is drawn on top.
+        stretch: Pixels of `image` per pixel of the boxes.
     """
     drawn = image.copy()
     pen = ImageDraw.Draw(drawn)
@@ -112,11 +109,11 @@ def draw_boxes(image: Image.Image, patches: Sequence[Record], stretch: float = 1
 
 
 def draw_heat(image: Image.Image, cells: Sequence[Sequence[float]]) -> Image.Image:
-    """The picture in grey under its evidence: orange for the label, blue against it.
+    """The picture in grey with its evidence on top: orange for the label, blue against it.
 
     Args:
         image: The picture, RGB.
-        cells: Evidence of the image's cells, rows of columns: an entry of the answer's `maps`.
+        cells: Evidence of each cell, (rows, columns); an entry of the answer's `maps`.
     """
     values = np.array(cells, dtype=np.float32)
     values /= max(float(np.abs(values).max()), 1e-12)
@@ -129,7 +126,7 @@ def draw_heat(image: Image.Image, cells: Sequence[Sequence[float]]) -> Image.Ima
 
 
 def render_table(result: Record) -> str:
-    """The answer in one sentence and its patches as a plain table, the best first."""
+    """The answer in one sentence, and its patches as a plain table, best first."""
     rows = [f"{'share':>7}  {'evidence':>8}  {'scale':>6}  box (x0, y0, x1, y1)"]
     for patch in result["patches"]:
         label = "" if patch["label"] == result["label"] else f"  {clean_line(patch['label'])}"
@@ -138,17 +135,7 @@ def render_table(result: Record) -> str:
             f"{patch['share']:>+7.1%}  {patch['evidence']:>+8.3f}  {patch['scale']:>3} px  "
             f"({sides}){label}"
         )
-    return "\n".join([summarize(result), *(rows if result["patches"] else [])])
-
-
-def summarize(result: Record) -> str:
-    """One sentence: the answer, how much of the image is shown, and the classifier's answer."""
-    count = len(result["patches"])
-    patches = f"{count} patch{'es' * (count != 1)}, {result['coverage']:.1%} of the image"
-    sentence = f"{result['label']} ({result['score']:.1%}), shown by {patches}."
-    if (classifier := result.get("classifier")) is not None:
-        sentence += f" The classifier says {classifier['label']} ({classifier['score']:.1%})."
-    return clean_line(sentence)
+    return "\n".join([summarize_answer(result), *(rows if result["patches"] else [])])
 
 
 def _check_boxes(picture: Image.Image, patches: Sequence[Record]) -> None:
@@ -157,9 +144,9 @@ def _check_boxes(picture: Image.Image, patches: Sequence[Record]) -> None:
         inside = 0 <= box["xmin"] < box["xmax"] <= picture.width
         if not inside or not 0 <= box["ymin"] < box["ymax"] <= picture.height:
             raise ValueError(
-                f"`result` must belong to `image`, got a patch {index} at {dict(box)} that is not "
-                f"in this image of {picture.width} x {picture.height} px; pass the very image that "
-                "the pipeline read."
+                f"`result` must belong to `image`, got a patch {index} at {dict(box)}, outside "
+                f"this image of {picture.width} x {picture.height} px; pass the image that the "
+                "pipeline read."
             )
 
 
@@ -169,12 +156,12 @@ def _color_scales(patches: Sequence[Record]) -> Mapping[int, _Color]:
 
 
 def _ink_on(color: _Color) -> str:
-    """Black or white, whichever reads better on a colour (luma of ITU-R BT.601)."""
+    """Black or white, whichever has more contrast with a colour (luma of ITU-R BT.601)."""
     return "black" if np.dot(color, (0.299, 0.587, 0.114)) > 128 else "white"
 
 
 def _join(panels: Sequence[Image.Image]) -> Image.Image:
-    """The panels, of one height, side by side."""
+    """The panels, all of the same height, side by side."""
     width = sum(panel.width for panel in panels) + _MARGIN_PX * (len(panels) - 1)
     joined = Image.new("RGB", (width, panels[0].height), "white")
     left = 0
@@ -185,9 +172,9 @@ def _join(panels: Sequence[Image.Image]) -> Image.Image:
 
 
 def _add_caption(image: Image.Image, result: Record) -> Image.Image:
-    """The picture above one sentence and the key of its colours."""
+    """The picture with a summary and the key of its colours below."""
     font = ImageFont.load_default(_TEXT_PX)
-    entries: list[tuple[str, _Color | None]] = [(summarize(result), None)]
+    entries: list[tuple[str, _Color | None]] = [(summarize_answer(result), None)]
     entries += [
         (f"window {scale} px", color) for scale, color in _color_scales(result["patches"]).items()
     ]
@@ -207,7 +194,7 @@ def _add_caption(image: Image.Image, result: Record) -> Image.Image:
 def _wrap(
     text: str, color: _Color | None, font: Any, width_px: int
 ) -> list[tuple[str, _Color | None]]:
-    """The text as lines that fit, each with the colour of its key."""
+    """The text as lines that fit the width, each with the colour of its key."""
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()

@@ -1,7 +1,7 @@
-"""Localized spans made visible: HTML for notebooks and files, shades for terminals.
+"""Views of localized spans: HTML for notebooks and files, shading for terminals.
 
-`result` is everywhere the dict that the `span-localization` pipeline returns for `text`. A span's
-shade is its share relative to the largest one shown, its hue is its label.
+`result` is always the dict that the `span-localization` pipeline returns for `text`. A span's shade
+is its share relative to the largest one shown; its hue stands for its label.
 """
 
 import html
@@ -13,10 +13,20 @@ from pathlib import Path
 from typing import NamedTuple
 from zlib import crc32
 
-from .base import HUES, REPLACEMENTS, TERMINAL_REPLACEMENTS, Hue, Record, clean, clean_line, wrap
+from .base import (
+    HUES,
+    REPLACEMENTS,
+    TERMINAL_REPLACEMENTS,
+    Hue,
+    Record,
+    clean,
+    clean_line,
+    summarize_answer,
+    wrap,
+)
 
 _INKS = (15, 16, 16)  # white on the weak backgrounds, black on the others
-# Translucent shades keep the page's own text colour readable, on light and dark pages alike.
+# Translucent shades keep the text readable on light and dark pages.
 _LEAST_OPACITY, _MOST_OPACITY = 0.1, 0.4
 
 _PAGE_HEAD = """<!DOCTYPE html>
@@ -58,14 +68,14 @@ def render_html(
     standalone: bool = False,
     shares: bool = False,
 ) -> str:
-    """The text as HTML with a `<mark>` a span: a fragment, or a whole page if `standalone`.
+    """The text as HTML with a `<mark>` per span: a fragment, or a whole page if `standalone`.
 
     Args:
         text: The text.
-        result: What the pipeline said of it.
+        result: The pipeline's answer.
         title: Heading, and title of the page.
         standalone: Whether to make a whole page.
-        shares: Whether to write each span's share behind it, which the shade and the tooltip tell.
+        shares: Whether to print each span's share after it, besides the shade and the tooltip.
 
     Raises:
         ValueError: if `result` does not belong to `text`.
@@ -76,7 +86,7 @@ def render_html(
     heading = f"<strong>{_escape(title)}</strong><br>" if title else ""
     fragment = (
         '<figure style="margin:1em 0">'
-        f'<figcaption style="margin-bottom:.5em">{heading}{_escape(summarize(result))}'
+        f'<figcaption style="margin-bottom:.5em">{heading}{_escape(summarize_answer(result))}'
         f"{_legend_html(key) if key.hues else ''}</figcaption>"
         f'<div dir="auto" lang="" style="white-space:pre-wrap;overflow-wrap:anywhere;'
         f'line-height:1.8">{body}</div>{_table_html(result["spans"])}</figure>\n'
@@ -85,7 +95,7 @@ def render_html(
 
 
 def render_page(fragments: Iterable[str], *, title: str | None = None) -> Iterator[str]:
-    """The parts of one HTML page around `fragments`, each as soon as its fragment is there."""
+    """The parts of an HTML page around `fragments`, streamed as the fragments arrive."""
     yield _PAGE_HEAD.format(title=_escape(title or "Localized spans"))
     yield from fragments
     yield "</html>\n"
@@ -94,9 +104,9 @@ def render_page(fragments: Iterable[str], *, title: str | None = None) -> Iterat
 def render_terminal(
     text: str, result: Record, *, color: bool = True, width: int | None = None
 ) -> str:
-    """The text with shaded spans and a legend, or, without colour, with `[[span|+31%]]` markers.
+    """The text with shaded spans and a legend or, without colour, `[[span|+31%]]` markers.
 
-    Lines break at blanks to fit `width` columns; None keeps them as they are.
+    Lines are wrapped at spaces to fit `width` columns; `None` leaves them unchanged.
 
     Raises:
         ValueError: if `result` does not belong to `text`.
@@ -110,16 +120,6 @@ def render_terminal(
     return "".join(_mark_ansi(safe, piece, key) for piece in pieces) + legend
 
 
-def summarize(result: Record) -> str:
-    """One sentence: the answer, how much of the text is shown, and the classifier's answer."""
-    count = len(result["spans"])
-    spans = f"{count} span{'s' * (count != 1)}, {result['coverage']:.1%} of the text"
-    sentence = f"{result['label']} ({result['score']:.1%}), shown by {spans}."
-    if (classifier := result.get("classifier")) is not None:
-        sentence += f" The classifier says {classifier['label']} ({classifier['score']:.1%})."
-    return clean_line(sentence)
-
-
 class _Piece(NamedTuple):
     """Characters `[start, end)` and the strongest span over them, if any."""
 
@@ -129,7 +129,7 @@ class _Piece(NamedTuple):
 
 
 def _cut_pieces(text: str, result: Record) -> list[_Piece]:
-    """Pieces that tile the text: overlapping spans are cut where the strongest one changes."""
+    """Pieces that cover the text; overlaps are cut where the strongest span changes."""
     opening, closing = defaultdict(list), defaultdict(list)
     sizes = [abs(span["share"]) for span in result["spans"]]
     for span_idx, span in enumerate(result["spans"]):
@@ -154,7 +154,7 @@ def _check_span(text: str, span: Record, span_idx: int) -> None:
     if not 0 <= start < end <= len(text) or text[start:end] != span["text"]:
         raise ValueError(
             f"`result` must belong to `text`, got a span {span_idx} at [{start}, {end}) that is "
-            f"not in this text of {len(text)} characters; pass the very text the pipeline read."
+            f"not in this text of {len(text)} characters; pass the text that the pipeline read."
         )
 
 
@@ -163,18 +163,18 @@ def _escape(text: str) -> str:
 
 
 class _Key(NamedTuple):
-    """What a reader needs to read the shades: each label's hue, the share of the fullest shade."""
+    """The key to the shades: each label's hue and the share of the fullest shade."""
 
     hues: Mapping[str, Hue]
     largest: float
-    against: bool  # whether a shown span speaks against its label
+    against: bool  # whether any shown span is evidence against its label
 
 
 def _make_key(result: Record) -> _Key:
     shares = [span["share"] for span in result["spans"]]
     hues: dict[str, Hue] = {}
     for label in sorted({span["label"] for span in result["spans"]}):
-        # A hash, so that a label keeps its hue from text to text.
+        # The hash gives a label the same hue in all texts.
         first = crc32(label.encode("utf-8", "replace"))
         wheel = [HUES[(first + turn) % len(HUES)] for turn in range(len(HUES))]
         hues[label] = next((hue for hue in wheel if hue not in hues.values()), wheel[0])
@@ -219,7 +219,7 @@ def _legend_html(key: _Key) -> str:
 
 
 def _table_html(spans: Iterable[Record]) -> str:
-    """The spans in words and numbers, for those who see no colour and have no mouse."""
+    """The spans as a table, for readers without colour vision or a mouse."""
     names = ("share", "evidence", "tokens", "label", "span")
     head = "".join(f'<th scope="col" style="text-align:start">{name}</th>' for name in names)
     rows = "".join(
@@ -247,7 +247,7 @@ def _mark_ansi(text: str, piece: _Piece, key: _Key) -> str:
         return shown
     hue = key.hues[span["label"]]
     level = min(2, int(3 * _measure(span, key)))
-    # A line break inside a painted stretch would paint the rest of the terminal's line.
+    # A line break inside a painted part would paint the rest of the line in the terminal.
     lines = shown.split("\n")
     return "\n".join(line and _paint(line, hue, level, span["share"] < 0) for line in lines)
 

@@ -15,7 +15,7 @@ from hf_anchornet.publish.card_results import (
     list_speed_ups,
     name_gaps,
 )
-from hf_anchornet.publish.half_precision import find_classes
+from hf_anchornet.publish.modality import find_classes
 from hf_anchornet.registration import DEFAULTS
 
 ROOT = Path(__file__).parents[2]

@@ -74,7 +74,7 @@ def test_every_option_reaches_the_job(asked):
         ("good --num-workers 2", "`--num-workers` goes with corpora, with `--input`; leave it out"),
         ("good --engine ray", "`--engine` goes with corpora, with `--input`; leave it out"),
         ("--input none/*.parquet --output o", "`input` must match parquet files, got none/*.parq"),
-        ("--input x --output o --batch-size 0", "`batch_size` must be at least 1, got 0; raise it"),
+        ("--input x --output o --batch-size 0", "`batch_size` must be at least 1, got 0;"),
     ],
 )
 def test_bad_usage_is_one_line_and_exit_code_2(capsys, argv, message):

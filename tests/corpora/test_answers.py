@@ -1,4 +1,4 @@
-"""The answers to a shard are the pipeline's, row by row, and come whole or not at all."""
+"""The answers to a shard are those of the pipeline, and are written completely or not at all."""
 
 from io import BytesIO
 from pathlib import Path
@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from hf_anchornet import PatchLocalizationPipeline, SpanLocalizationPipeline
-from hf_anchornet.corpora.answers import answer_rows, localize_shard, name_rows, shape_of_image
+from hf_anchornet.corpora.answers import answer_rows, localize_shard, measure_shape, name_rows
 from hf_anchornet.corpora.job import IMAGE_TASK, find_shards
 
 
 class Echo:
-    """Says each text; remembers the batches."""
+    """A pipeline whose label is the text; records the batches."""
 
     reader = None
 
@@ -45,7 +45,7 @@ def localize_all(localize, job):
     rows_per_group=st.integers(1, 50),
     group=st.integers(1, 50),
 )
-def test_rows_keep_their_order_whatever_their_lengths_and_batches(
+def test_rows_keep_their_order_for_any_lengths_and_batch_sizes(
     texts, batch_size, rows_per_group, group
 ):
     files = fsspec.filesystem("memory")
@@ -75,7 +75,7 @@ def test_rows_keep_their_order_whatever_their_lengths_and_batches(
 
 
 @given(st.lists(st.text(max_size=20), min_size=1, max_size=30), st.integers(1, 7))
-def test_batches_hold_texts_of_alike_length(texts, batch_size):
+def test_batches_hold_texts_of_similar_length(texts, batch_size):
     echo = Echo()
     job = make_job(Path(), batch_size=batch_size)
     answer_rows(echo, texts, range(len(texts)), "x", job, lambda rows: None)
@@ -88,7 +88,7 @@ def test_the_answers_are_those_of_the_pipeline_one_text_at_a_time(
     tmp_path, model, tokenizer, options
 ):
     localize = SpanLocalizationPipeline(model=model, tokenizer=tokenizer, **options)
-    # Of equal spans rounding may prefer any, so no text repeats itself.
+    # No text repeats itself: rounding may prefer any of several equal spans.
     texts = ["good", "", "the film was not good", "a bad film, café .", "the plot of it was thin"]
     write_shard(tmp_path / "in" / "a.parquet", texts)
     localize_all(localize, make_job(tmp_path))
@@ -99,7 +99,7 @@ def test_the_answers_are_those_of_the_pipeline_one_text_at_a_time(
         assert all(text[s["start"] : s["end"]] == s["text"] for s in row["spans"])
 
 
-def test_a_classifier_s_answer_comes_along(tmp_path, planted, tokenizer, classifier_folder):
+def test_the_answer_of_a_classifier_is_written(tmp_path, planted, tokenizer, classifier_folder):
     localize = SpanLocalizationPipeline(
         model=planted, tokenizer=tokenizer, classifier=classifier_folder
     )
@@ -141,12 +141,12 @@ def test_images_give_the_patches_of_the_pipeline(
 
 
 def test_the_shape_of_an_image_is_read_from_its_header():
-    assert shape_of_image(save_image("red", (40, 32))) == pytest.approx(1.25, abs=0)
-    assert shape_of_image({"bytes": save_image("red", (32, 64))}) == pytest.approx(0.5, abs=0)
-    assert {shape_of_image(item) for item in (None, b"no image", "/no/file", {}, 3)} == {0.0}
+    assert measure_shape(save_image("red", (40, 32))) == pytest.approx(1.25, abs=0)
+    assert measure_shape({"bytes": save_image("red", (32, 64))}) == pytest.approx(0.5, abs=0)
+    assert {measure_shape(item) for item in (None, b"no image", "/no/file", {}, 3)} == {0.0}
 
 
-def test_columns_are_carried_as_they_are_and_a_prefix_keeps_names_apart(tmp_path, localize):
+def test_columns_are_copied_unchanged_and_a_prefix_keeps_names_apart(tmp_path, localize):
     write_shard(tmp_path / "in" / "a.parquet", TEXTS[:2], label=[{"x": [1]}, None])
     job = make_job(tmp_path, columns=("label", "text"), answer_prefix="found_")
     localize_all(localize, job)
@@ -156,7 +156,7 @@ def test_columns_are_carried_as_they_are_and_a_prefix_keeps_names_apart(tmp_path
     assert first["found_label"] == "positive"
 
 
-def test_a_shard_without_rows_gives_one_without_rows(tmp_path, localize):
+def test_an_empty_shard_gives_an_empty_shard(tmp_path, localize):
     write_shard(tmp_path / "in" / "a.parquet", [])
     localize_all(localize, make_job(tmp_path, columns=("id",)))
     table = pq.read_table(tmp_path / "out" / "a.parquet")
@@ -193,7 +193,7 @@ def test_an_error_inside_the_model_is_traced_to_its_row(tmp_path, localize, monk
         localize_all(localize, make_job(tmp_path))
 
 
-def test_rows_that_only_fail_together_ask_for_smaller_batches(tmp_path, localize, monkeypatch):
+def test_rows_that_fail_only_as_a_batch_ask_for_smaller_batches(tmp_path, localize, monkeypatch):
     forward = localize._forward
 
     def fail(inputs, **options):
@@ -214,11 +214,11 @@ def test_a_shard_with_damaged_pages_is_named(tmp_path, localize):
     pages = len(content) - int.from_bytes(content[-8:-4], "little") - 12
     content[4 : pages + 4] = bytes(pages)
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"Shard .*a.parquet must be a parquet file that can be r"):
+    with pytest.raises(ValueError, match=r"Shard .*a.parquet must be a readable parquet file"):
         localize_all(localize, make_job(tmp_path))
     assert list_files(tmp_path / "out") == []
 
 
-def test_many_rows_are_named_in_part():
+def test_only_the_first_rows_of_many_are_named():
     assert name_rows(range(3)) == "Rows 0, 1, 2 (from 0)"
     assert name_rows(range(10)) == "Rows 0, 1, 2, 3, 4, 5, 6, 7 and 2 more (from 0)"

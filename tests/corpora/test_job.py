@@ -1,4 +1,4 @@
-"""Which shards a corpus has, which are finished, and what is refused before any work."""
+"""Shards of a corpus, their state, and the errors before any work starts."""
 
 import json
 
@@ -9,7 +9,7 @@ from corpus_shards import TEXTS, list_files, make_job, write_corpus, write_shard
 
 from hf_anchornet.corpora.job import (
     IMAGE_TASK,
-    SETTINGS,
+    METADATA_KEY,
     describe_shard,
     find_shards,
     find_waiting,
@@ -22,8 +22,8 @@ from hf_anchornet.corpora.job import (
 def write_answers(shard, settings, num_rows=None, metadata=None):
     described = json.dumps(describe_shard(shard, settings)).encode()
     table = pa.table({"label": ["x"] * (shard.num_rows if num_rows is None else num_rows)})
-    marked = table.replace_schema_metadata({SETTINGS: described} if metadata is None else metadata)
-    pq.write_table(marked, shard.target)
+    metadata = {METADATA_KEY: described} if metadata is None else metadata
+    pq.write_table(table.replace_schema_metadata(metadata), shard.target)
 
 
 @pytest.fixture
@@ -34,9 +34,9 @@ def shard(tmp_path):
     return found
 
 
-def test_each_file_that_matches_is_a_shard_with_its_rows_in_the_order_of_names(tmp_path):
+def test_each_matching_file_is_a_shard_and_shards_are_sorted_by_name(tmp_path):
     write_corpus(tmp_path / "in", 3)
-    (tmp_path / "in" / "notes.txt").write_text("no shard")
+    (tmp_path / "in" / "notes.txt").write_text("not a shard")
     shards = find_shards(make_job(tmp_path))
     assert [shard.num_rows for shard in shards] == [7, 6, 5]
     assert [shard.target for shard in shards] == [
@@ -45,7 +45,7 @@ def test_each_file_that_matches_is_a_shard_with_its_rows_in_the_order_of_names(t
     assert all(shard.num_bytes > 100 for shard in shards)
 
 
-def test_shards_of_one_name_in_several_folders_stay_apart(tmp_path):
+def test_shards_of_the_same_name_in_several_folders_get_outputs_of_their_own(tmp_path):
     for name in ("a", "b"):
         write_corpus(tmp_path / "in" / name, 1)
     shards = find_shards(make_job(tmp_path, input=str(tmp_path / "in" / "*" / "*.parquet")))
@@ -55,7 +55,7 @@ def test_shards_of_one_name_in_several_folders_stay_apart(tmp_path):
     ]
 
 
-def test_one_file_is_a_corpus_too(tmp_path):
+def test_a_single_file_is_a_corpus(tmp_path):
     path = write_shard(tmp_path / "in" / "x.parquet", TEXTS)
     (shard,) = find_shards(make_job(tmp_path, input=str(path)))
     assert shard.target == str(tmp_path / "out" / "x.parquet")
@@ -66,11 +66,11 @@ def test_one_file_is_a_corpus_too(tmp_path):
     [
         ({"input": "nowhere/*.parquet"}, r"`input` must match parquet files, got nowhere/\*.parq"),
         ({"column": "txt"}, r"`column` .* expected \['txt'\] in .*0.parquet, .*did you mean text"),
-        ({"columns": ("id", "zzz")}, r"`columns` must name columns .* found \['id', 'text'\]; na"),
+        ({"columns": ("id", "zzz")}, r"`columns` must name columns .* found \['id', 'text'\]; ch"),
         ({"column": "id"}, r"`column` must hold strings, got id of type int32 in .*0.parquet"),
     ],
 )
-def test_a_corpus_that_cannot_be_is_refused(tmp_path, fields, message):
+def test_an_invalid_corpus_is_refused(tmp_path, fields, message):
     write_corpus(tmp_path / "in", 1)
     with pytest.raises(ValueError, match=message):
         find_shards(make_job(tmp_path, **fields))
@@ -81,11 +81,11 @@ def test_images_may_be_of_any_type(tmp_path):
     assert len(find_shards(make_job(tmp_path, task=IMAGE_TASK, column="id"))) == 1
 
 
-@pytest.mark.parametrize("content", [b"", b"no parquet at all", b"PAR1 cut off"])
-def test_a_file_that_is_no_parquet_is_named(tmp_path, content):
+@pytest.mark.parametrize("content", [b"", b"not parquet at all", b"PAR1 cut off"])
+def test_a_file_that_is_not_parquet_is_named(tmp_path, content):
     write_corpus(tmp_path / "in", 1)
     (tmp_path / "in" / "broken.parquet").write_bytes(content)
-    with pytest.raises(ValueError, match=r"Shard .*broken.parquet must be a parquet file that can"):
+    with pytest.raises(ValueError, match=r"Shard .*broken.parquet must be a readable parquet file"):
         find_shards(make_job(tmp_path))
 
 
@@ -97,7 +97,7 @@ def test_the_input_is_never_overwritten(tmp_path):
 
 @pytest.mark.parametrize("name", ["batch_size", "rows_per_group"])
 def test_sizes_are_at_least_one(tmp_path, name):
-    with pytest.raises(ValueError, match=f"`{name}` must be at least 1, got 0; raise it"):
+    with pytest.raises(ValueError, match=f"`{name}` must be at least 1, got 0;"):
         make_job(tmp_path, **{name: 0})
 
 
@@ -106,7 +106,7 @@ def test_another_task_is_refused(tmp_path):
         make_job(tmp_path, task="summarization")
 
 
-def test_a_shard_is_finished_once_its_answers_are_there(shard):
+def test_a_shard_with_complete_answers_is_finished(shard):
     assert not is_finished(shard, {"model": "m", "scales": (3, 5)})
     write_answers(shard, {"model": "m", "scales": (3, 5)})
     assert is_finished(shard, {"model": "m", "scales": (3, 5)})
@@ -124,20 +124,20 @@ def test_the_largest_shards_come_first(tmp_path):
     ("changes", "message"),
     [
         ({"num_rows": 3}, "with 3 rows instead of 7; choose another folder"),
-        ({"metadata": {}}, "with no mark of this command"),
+        ({"metadata": {}}, "with no settings of this command"),
         ({"settings": {"model": "m"}}, "other settings, `top_k`: null instead of 5"),
         ({"settings": {"model": "m", "top_k": 2}}, "other settings, `top_k`: 2 instead of 5"),
         ({"settings": {"model": "n", "top_k": 5}}, '`model`: "n" instead of "m"'),
     ],
 )
-def test_answers_of_another_kind_in_the_output_are_an_error(shard, changes, message):
+def test_answers_made_with_other_settings_are_an_error(shard, changes, message):
     settings = {"model": "m", "top_k": 5}
     write_answers(shard, **{"settings": settings, **changes})
     with pytest.raises(ValueError, match=message):
         is_finished(shard, settings)
 
 
-def test_answers_to_another_file_of_that_name_are_an_error(shard, tmp_path):
+def test_answers_to_another_file_of_the_same_name_are_an_error(shard, tmp_path):
     write_answers(shard, {})
     write_shard(tmp_path / "in" / "0.parquet", [text + " new" for text in TEXTS])
     (changed,) = find_shards(make_job(tmp_path))
@@ -145,7 +145,7 @@ def test_answers_to_another_file_of_that_name_are_an_error(shard, tmp_path):
         is_finished(changed, {})
 
 
-def test_only_what_writers_of_these_shards_left_is_removed(shard, tmp_path):
+def test_only_temporary_files_of_these_shards_are_removed(shard, tmp_path):
     ours = name_temporary(shard.target)
     kept = [name_temporary(str(tmp_path / "out" / "other.parquet")), shard.target]
     for path in [ours, *kept]:
@@ -154,7 +154,7 @@ def test_only_what_writers_of_these_shards_left_is_removed(shard, tmp_path):
     assert list_files(tmp_path / "out") == sorted(path.rpartition("/")[2] for path in kept)
 
 
-def test_a_temporary_name_is_hidden_and_never_used_twice():
+def test_a_temporary_name_is_hidden_and_unique():
     names = {name_temporary("s3://bucket/a/b.parquet") for _ in range(3)}
     assert len(names) == 3
     assert all(name.startswith("s3://bucket/a/.b.parquet.") for name in names)

@@ -1,4 +1,4 @@
-"""A corpus in one process and in several: resumed, interrupted, killed."""
+"""Corpus jobs in one process and in several: resumed, interrupted, killed."""
 
 import threading
 from pathlib import Path
@@ -29,7 +29,7 @@ def out(tmp_path):
     return tmp_path / "out"
 
 
-def test_every_shard_is_answered_and_a_second_start_has_nothing_to_do(job, out):
+def test_every_shard_is_answered_and_a_second_run_has_nothing_to_do(job, out):
     assert localize_corpus(job, 1) == JobSummary(3, 18, 0)
     check_answers(job, out)
     before = [path.stat().st_mtime_ns for path in sorted(out.iterdir())]
@@ -37,7 +37,7 @@ def test_every_shard_is_answered_and_a_second_start_has_nothing_to_do(job, out):
     assert [path.stat().st_mtime_ns for path in sorted(out.iterdir())] == before
 
 
-def test_a_bad_row_stops_the_job_finished_shards_stay_and_the_next_start_goes_on(
+def test_an_invalid_row_stops_the_job_and_the_next_run_continues_after_the_finished_shards(
     job, out, tmp_path
 ):
     write_shard(tmp_path / "in" / "1.parquet", [*TEXTS[1:-1], None])
@@ -49,7 +49,7 @@ def test_a_bad_row_stops_the_job_finished_shards_stay_and_the_next_start_goes_on
     check_answers(job, out)
 
 
-def test_what_a_killed_job_left_behind_is_removed(job, out):
+def test_the_temporary_files_of_a_killed_job_are_removed(job, out):
     out.mkdir()
     (out / f".0.parquet.{'0' * 32}.tmp").write_text("half a shard")
     localize_corpus(job, 1)
@@ -61,12 +61,12 @@ def test_the_output_of_another_model_is_an_error_before_any_work(job, out, monke
     (out / "2.parquet").unlink()
     other = {**vars(job), "options": {"top_k": 1}}
     monkeypatch.setattr(corpus_jobs, "localize_shard", None)
-    with pytest.raises(ValueError, match=r"`output` must hold .* other settings, `top_k`: 5 inst"):
+    with pytest.raises(ValueError, match=r"`output` must only hold .* other settings, `top_k`: 5"):
         localize_corpus(type(job)(**other), 1)
 
 
 def test_the_number_of_workers_is_checked(job):
-    with pytest.raises(ValueError, match="`num_workers` must be at least 1, got -1; raise it"):
+    with pytest.raises(ValueError, match="`num_workers` must be at least 1, got -1;"):
         localize_corpus(job, -1)
 
 
@@ -77,7 +77,7 @@ def test_two_processes_give_the_answers_of_one(job, out):
 
 
 @pytest.mark.slow
-def test_a_bad_row_in_a_process_is_named_and_no_half_shard_stays(job, out, tmp_path):
+def test_an_invalid_row_in_a_process_is_named_and_no_partial_shard_stays(job, out, tmp_path):
     write_shard(tmp_path / "in" / "2.parquet", [*TEXTS[2:-1], None])
     with pytest.raises(ValueError, match=r"^Row 4 \(from 0\) of .*2.parquet must be a string, got"):
         localize_corpus(job, 2)
@@ -88,14 +88,12 @@ def test_a_bad_row_in_a_process_is_named_and_no_half_shard_stays(job, out, tmp_p
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks for the process in /proc")
-def test_a_worker_that_dies_is_told_with_shard_and_rows_and_the_next_start_goes_on(
-    job, out, tmp_path
-):
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc to find the process")
+def test_the_death_of_a_worker_names_shard_and_rows_and_the_next_run_continues(job, out, tmp_path):
     write_shard(tmp_path / "in" / "0.parquet", TEXTS * 3000)
     killer = threading.Thread(target=kill_the_worker_of, args=("0.parquet", out))
     killer.start()
-    message = r"(Rows \d+.*|first rows) of .*0.parquet: the worker .* died by signal SIGKILL; if"
+    message = r"(Rows \d+.*|first rows) of .*0.parquet: the worker died by signal SIGKILL; if"
     with pytest.raises(ValueError, match=message):
         localize_corpus(job, 2)
     killer.join()

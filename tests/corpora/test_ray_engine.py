@@ -1,4 +1,4 @@
-"""The same job on Ray: the same answers, and none lost or twice when a worker is killed."""
+"""Corpus jobs on Ray: the same answers, each exactly once even if a worker is killed."""
 
 import os
 import subprocess
@@ -20,11 +20,11 @@ from corpus_shards import (
 from hf_anchornet.corpora.job import find_shards
 from hf_anchornet.corpora.processes import localize_corpus
 from hf_anchornet.corpora.ray_engine import ShardLocalizer, localize_on_ray
-from hf_anchornet.corpora.settings import describe_settings, load_pipeline
+from hf_anchornet.corpora.settings import describe_settings, load_job_pipeline
 
 
 class Column(list):
-    """A column of a batch, as numpy has it."""
+    """A column of a batch with the `tolist` of a numpy array."""
 
     tolist = list.copy
 
@@ -38,7 +38,7 @@ def job(tmp_path, localizer_folder):
 @pytest.fixture
 def actor(job, monkeypatch):
     monkeypatch.setattr("torch.set_num_threads", lambda number: None)
-    return ShardLocalizer(job, describe_settings(load_pipeline(job), job))
+    return ShardLocalizer(job, describe_settings(load_job_pipeline(job), job))
 
 
 def make_batch(shards):
@@ -54,16 +54,16 @@ def test_an_actor_writes_each_shard_once(job, actor, tmp_path):
     assert [path.stat().st_mtime_ns for path in sorted((tmp_path / "out").iterdir())] == before
 
 
-def test_an_actor_tells_what_is_wrong_with_a_shard(job, actor, tmp_path):
+def test_an_actor_returns_the_error_of_a_shard(job, actor, tmp_path):
     write_shard(tmp_path / "in" / "0.parquet", [None])
     (error, *rest) = actor(make_batch(find_shards(job)))["error"]
     assert error.startswith("Row 0 (from 0) of ")
     assert rest == ["", ""]
 
 
-def test_an_actor_on_a_machine_with_another_model_refuses_to_work(job, monkeypatch):
+def test_an_actor_on_a_machine_with_another_model_is_an_error(job, monkeypatch):
     monkeypatch.setattr("torch.set_num_threads", lambda number: None)
-    settings = describe_settings(load_pipeline(job), job) | {"model": "another"}
+    settings = describe_settings(load_job_pipeline(job), job) | {"model": "another"}
     with pytest.raises(ValueError, match=r"must be the same on every machine, got another \['mod"):
         ShardLocalizer(job, settings)
 
@@ -76,7 +76,7 @@ def test_without_ray_the_extra_is_named(job, monkeypatch):
 
 @pytest.fixture
 def run_on_ray(job, tmp_path):
-    """Starts the job on two workers of a Ray of its own."""
+    """Runs the job on two workers of a new Ray cluster."""
     pytest.importorskip("ray", reason="needs the extra `ray`")
 
     def run():
@@ -90,7 +90,7 @@ def run_on_ray(job, tmp_path):
             env={
                 "PATH": os.environ["PATH"],
                 "PYTHONPATH": os.pathsep.join(sys.path),
-                "HOME": str(tmp_path),  # where Ray keeps the token of its cluster
+                "HOME": str(tmp_path),  # Ray stores the token of its cluster here
                 "HF_HUB_OFFLINE": "1",
                 "OMP_NUM_THREADS": "1",
                 "RAY_USAGE_STATS_ENABLED": "0",
@@ -108,15 +108,15 @@ def run_on_ray(job, tmp_path):
 
 @pytest.mark.slow
 def test_ray_gives_the_answers_of_one_process(job, run_on_ray, tmp_path):
-    code, told = run_on_ray()
-    assert code == 0, told[-3000:]
-    assert "localized 18 rows of 3 shards" in told
+    code, stderr = run_on_ray()
+    assert code == 0, stderr[-3000:]
+    assert "localized 18 rows of 3 shards" in stderr
     check_answers(job, tmp_path / "out")
-    assert run_on_ray()[0] == 0  # nothing is left to do: Ray is not even started
+    assert run_on_ray()[0] == 0  # nothing is left to do, so Ray is not started
 
 
 @pytest.mark.slow
-def test_a_worker_killed_in_the_middle_loses_no_row_and_doubles_none(job, run_on_ray, tmp_path):
+def test_a_killed_worker_neither_loses_nor_duplicates_a_row(job, run_on_ray, tmp_path):
     for number in range(4):
         write_shard(tmp_path / "in" / f"{number}.parquet", TEXTS * (100 + number))
     out = tmp_path / "out"
@@ -125,9 +125,9 @@ def test_a_worker_killed_in_the_middle_loses_no_row_and_doubles_none(job, run_on
         target=lambda: killed.append(kill_the_worker_of("2.parquet", out)), daemon=True
     )
     killer.start()
-    code, told = run_on_ray()
+    code, stderr = run_on_ray()
     killer.join()
-    assert code == 0, told[-3000:]
+    assert code == 0, stderr[-3000:]
     assert killed == [True]
     assert list_files(out) == [f"{number}.parquet" for number in range(4)]
     alone = make_job(tmp_path, job.model, columns=("id",), output=str(tmp_path / "alone"))
@@ -139,9 +139,9 @@ def test_a_worker_killed_in_the_middle_loses_no_row_and_doubles_none(job, run_on
 
 
 @pytest.mark.slow
-def test_a_bad_row_on_ray_is_one_line_of_error(job, run_on_ray, tmp_path):
+def test_an_invalid_row_on_ray_gives_one_line_of_error(job, run_on_ray, tmp_path):
     write_shard(tmp_path / "in" / "1.parquet", ["good", None])
-    code, told = run_on_ray()
+    code, stderr = run_on_ray()
     assert code == 2
-    assert "anchornet: error: Row 1 (from 0) of " in told
-    assert "Traceback" not in told
+    assert "anchornet: error: Row 1 (from 0) of " in stderr
+    assert "Traceback" not in stderr

@@ -1,4 +1,4 @@
-"""What the answers of a corpus depend on: models by what is in them, options as they hold."""
+"""The settings of a corpus job: models by their content, options with their defaults."""
 
 import json
 from pathlib import Path
@@ -10,12 +10,12 @@ from corpus_shards import make_job
 
 from hf_anchornet import SpanLocalizationPipeline
 from hf_anchornet.corpora.job import IMAGE_TASK
-from hf_anchornet.corpora.settings import describe_settings, load_pipeline, make_schema
+from hf_anchornet.corpora.settings import describe_settings, load_job_pipeline, make_schema
 
 
 def describe(folder, **fields):
     job = make_job(Path(), folder, **fields)
-    return describe_settings(load_pipeline(job), job)
+    return describe_settings(load_job_pipeline(job), job)
 
 
 def test_the_same_job_has_the_same_settings_and_they_are_json(localizer_folder):
@@ -23,7 +23,7 @@ def test_the_same_job_has_the_same_settings_and_they_are_json(localizer_folder):
     assert one == other == json.loads(json.dumps(one))
 
 
-def test_what_changes_rounding_only_is_left_out(localizer_folder):
+def test_options_that_change_rounding_only_are_left_out(localizer_folder):
     options = {"device": "cpu", "top_k": 5}  # 5 is the default
     assert describe(localizer_folder) == describe(
         localizer_folder, options=options, batch_size=7, rows_per_group=9
@@ -40,13 +40,13 @@ def test_what_changes_rounding_only_is_left_out(localizer_folder):
         ({"answer_prefix": "x_"}, "answer_columns"),
     ],
 )
-def test_each_option_counts(localizer_folder, fields, changed):
+def test_each_option_is_part_of_the_settings(localizer_folder, fields, changed):
     before, after = describe(localizer_folder), describe(localizer_folder, **fields)
     assert [key for key in before if before[key] != after[key]] == [changed]
 
 
 @pytest.mark.parametrize("change", ["weight", "label", "tokenizer"])
-def test_a_model_in_the_same_folder_is_another_if_anything_in_it_changed(
+def test_the_hash_of_a_model_changes_with_anything_in_its_folder(
     localizer_folder, planted, tokenizer, change
 ):
     before = describe(localizer_folder)
@@ -61,7 +61,9 @@ def test_a_model_in_the_same_folder_is_another_if_anything_in_it_changed(
     assert describe(localizer_folder)["model"] != before["model"]
 
 
-def test_a_classifier_and_the_rule_of_a_cascade_count(planted, tokenizer, text_cascade):
+def test_a_classifier_and_the_rule_of_a_cascade_are_part_of_the_settings(
+    planted, tokenizer, text_cascade
+):
     job = make_job(Path())
     alone = SpanLocalizationPipeline(model=planted, tokenizer=tokenizer)
     before = describe_settings(alone, job)
@@ -81,6 +83,6 @@ def test_images_have_settings_and_columns_of_their_own(image_localizer_folder):
     assert "text" not in [field.name for field in with_classifier.field("classifier").type]
 
 
-def test_a_carried_column_must_not_have_the_name_of_an_answer(localizer_folder):
+def test_a_copied_column_must_not_have_the_name_of_an_answer_column(localizer_folder):
     with pytest.raises(ValueError, match=r"`columns` must not .* got \['label'\]; set `answer_pre"):
         describe(localizer_folder, columns=("id", "label"))

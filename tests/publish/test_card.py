@@ -1,4 +1,4 @@
-"""Cards say what was measured and nothing else."""
+"""Cards report measured numbers only."""
 
 import json
 import re
@@ -72,14 +72,14 @@ TRAINING = {
 
 
 def collect_numbers(value):
-    """All numbers in a JSON file, as `model-index` and tables show them."""
+    """All numbers in a JSON file, formatted as in `model-index` and tables."""
     if isinstance(value, dict):
         return {shown for item in value.values() for shown in collect_numbers(item)}
     if isinstance(value, list):
         return {shown for item in value for shown in collect_numbers(item)}
     if isinstance(value, bool) or not isinstance(value, int | float):
         return set()
-    value = abs(value)  # the sign is not looked for
+    value = abs(value)  # signs are ignored
     shown = {f"{value:.{digits}f}" for digits in range(5)} | {f"{value:,.0f}", f"{value:.1e}"}
     return shown | {str(round(value, 4)), f"{value / 1e6:.1f}", f"{value:,.1f}"}
 
@@ -94,7 +94,7 @@ def test_there_is_a_card_for_each_shipped_model():
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
-def test_a_number_of_a_shipped_card_is_in_a_json_or_in_the_fixed_text(path):
+def test_each_number_in_a_shipped_card_comes_from_a_json_file_or_its_template(path):
     template = path.with_name(f"{path.stem}_template.md").read_text("utf-8")
     fixed = find_numbers(re.sub(r"{[{%].*?[%}]}", "", template) + cards.CITATION)
     assert not {number for number in fixed if "." in number} - {"0.5", "2110.03072"}, (
@@ -120,7 +120,7 @@ def test_a_number_of_a_shipped_card_is_in_a_json_or_in_the_fixed_text(path):
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
-def test_a_shipped_card_says_what_a_card_must(path):
+def test_a_shipped_card_has_the_required_parts(path):
     card = ModelCard.load(path)
     assert card.data.license == "apache-2.0"
     for part in ("```python", "## Limits", "## Citation", "licence"):
@@ -128,7 +128,7 @@ def test_a_shipped_card_says_what_a_card_must(path):
     assert name_gaps(card.data.eval_results) in card.text
 
 
-def test_a_trained_folder_gets_a_card_of_its_json_files(localizer_folder):
+def test_the_card_of_a_trained_folder_is_made_from_its_json_files(localizer_folder):
     folder = Path(localizer_folder)
     (folder / "training.json").write_text(json.dumps(TRAINING))
     write_card(folder)
@@ -145,7 +145,7 @@ def test_a_trained_folder_gets_a_card_of_its_json_files(localizer_folder):
     assert find_numbers(card.content) <= known | {parameters}
 
 
-def test_a_folder_of_which_nothing_is_known_says_so(localizer_folder):
+def test_a_card_without_sources_reports_everything_as_not_measured(localizer_folder):
     card = make_card(localizer_folder)
     assert card.data.eval_results is None
     assert card.data.license is None
@@ -153,7 +153,7 @@ def test_a_folder_of_which_nothing_is_known_says_so(localizer_folder):
     assert "Not measured: accuracy, plausibility, faithfulness, speed-up." in card.text
 
 
-def test_results_and_speed_are_shown_with_their_hardware(localizer_folder):
+def test_speed_ups_are_shown_with_their_hardware(localizer_folder):
     sources = CardSources("user/reviews", TEXT_REPORT, "", SPEED_REPORT, EVALUATION, license="mit")
     card = make_card(localizer_folder, sources)
     found = {(row.metric_type, row.metric_value) for row in card.data.eval_results}
@@ -179,7 +179,7 @@ def test_an_evaluation_without_the_models_own_evidence_is_refused():
         list_explanations("text", {"split": "test", "num_rows": 5})
 
 
-def test_a_classifier_shows_its_own_reading(classifier_folder):
+def test_the_card_of_a_classifier_shows_its_own_results(classifier_folder):
     card = make_card(classifier_folder, CardSources(results=TEXT_REPORT, reading="spans"))
     assert [row.metric_value for row in card.data.eval_results] == [0.88]
     assert 'pipeline("text-classification"' in card.text
@@ -210,11 +210,11 @@ def test_results_of_another_model_are_refused(localizer_folder, report, reading,
         make_card(localizer_folder, CardSources(results=report, reading=reading))
 
 
-def test_a_card_by_hand_is_kept(localizer_folder):
+def test_a_handwritten_card_is_kept(localizer_folder):
     readme = Path(localizer_folder, "README.md")
-    readme.write_text("# By hand")
+    readme.write_text("# Handwritten")
     write_card(localizer_folder)
-    assert readme.read_text() == "# By hand"
+    assert readme.read_text() == "# Handwritten"
     readme.write_text(MARK)
     write_card(localizer_folder)
     assert "# localizer" in readme.read_text()
@@ -229,12 +229,12 @@ def test_every_metric_of_the_results_has_a_quality():
     }
 
 
-def test_training_records_its_data_without_paths_of_this_machine(localizer_folder, tmp_path):
+def test_training_records_its_data_without_local_paths(localizer_folder, tmp_path):
     class Accelerator:
         is_main_process = True
 
         def wait_for_everyone(self):
-            """Nobody else is there."""
+            """There is one process only."""
 
     (tmp_path / "sets" / "reviews").mkdir(parents=True)
     rows = Dataset.from_dict({"text": ["good", "bad"]})
@@ -268,7 +268,7 @@ def test_the_snippet_of_a_card_of_a_cascade_runs(kind, request, tmp_path, monkey
 
 
 def run_snippet(folder, place, monkeypatch):
-    """The snippet of a folder's card, as if the folder were a repository."""
+    """Run the snippet of a folder's card as if the folder were a repository."""
     Image.new("RGB", (40, 40), (200, 90, 90)).save(place / "photo.jpg")
     monkeypatch.chdir(place)
     card = str(make_card(folder, CardSources(repo_id=folder.name)))

@@ -1,4 +1,4 @@
-"""What may be published: whole models, sound weights, nothing pickled."""
+"""Only whole models with sound weights and no pickled file may be published."""
 
 import json
 import pickle
@@ -27,7 +27,7 @@ def change_weights(folder, change):
         "image_classifier_folder",
     ],
 )
-def test_what_was_saved_whole_may_be_published(request, name):
+def test_a_complete_model_may_be_published(request, name):
     check_folder(request.getfixturevalue(name))
 
 
@@ -57,7 +57,7 @@ def test_a_model_without_a_head_is_refused(config, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "x.PT", "state/optimizer.pkl", "a.ckpt"])
-def test_a_pickle_is_refused_wherever_it_is(localizer_folder, tmp_path, name):
+def test_a_pickle_is_refused_in_any_subfolder(localizer_folder, tmp_path, name):
     path = tmp_path / "localizer" / name
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(pickle.dumps({}))

@@ -1,4 +1,4 @@
-"""What is built for the Hub, and the script that builds and uploads it."""
+"""The folder built for the Hub, and the command that builds and uploads it."""
 
 import json
 from pathlib import Path
@@ -53,33 +53,29 @@ def test_a_cascade_keeps_its_classifier_and_a_classifier_gets_no_code(
 ):
     text_cascade.save_pretrained(tmp_path / "cascade")
     names = {str(name) for name in build_folder(tmp_path / "cascade", tmp_path / "built")}
-    assert {"cascade.json", "classifier/model.safetensors", "cascade_anchornet.py"} < names
+    assert {"cascade.json", "classifier/model.safetensors", "cascade.py"} < names
     names = {str(name) for name in build_folder(classifier_folder, tmp_path / "alone")}
     assert not any(name.endswith(".py") for name in names)
 
 
-def test_only_what_belongs_to_a_model_is_taken(localizer_folder, tmp_path):
-    folder = Path(localizer_folder)
-    (folder / "events.log").write_text("private")
-    (folder / "evil.py").write_text("import os")
-    (folder / "state").mkdir()
-    (folder / "training.json").write_text('{"options": {"output_dir": "/home/me", "seed": 0}}')
-    names = {str(name) for name in build_folder(folder, tmp_path / "built")}
-    assert not names & {"events.log", "evil.py", "state"}
+def test_a_training_report_is_published_without_its_local_path(localizer_folder, tmp_path):
+    report = Path(localizer_folder, "training.json")
+    report.write_text('{"options": {"output_dir": "/home/me", "seed": 0}}')
+    build_folder(localizer_folder, tmp_path / "built")
     assert read(tmp_path / "built", "training.json") == {"options": {"seed": 0}}
 
 
-def test_a_card_by_hand_is_kept_and_a_generated_one_is_made_anew(localizer_folder, tmp_path):
+def test_a_handwritten_card_is_kept_and_a_generated_one_is_regenerated(localizer_folder, tmp_path):
     readme = Path(localizer_folder, "README.md")
-    readme.write_text("# By hand")
+    readme.write_text("# Handwritten")
     build_folder(localizer_folder, tmp_path / "one")
-    assert (tmp_path / "one" / "README.md").read_text() == "# By hand"
+    assert (tmp_path / "one" / "README.md").read_text() == "# Handwritten"
     readme.write_text(f"{MARK}\n# Of training")
     build_folder(localizer_folder, tmp_path / "two", CardSources(repo_id="user/reviews"))
     assert 'model="user/reviews"' in (tmp_path / "two" / "README.md").read_text()
 
 
-def test_a_given_card_and_picture_are_taken(localizer_folder, tmp_path):
+def test_a_given_card_and_picture_are_published(localizer_folder, tmp_path):
     for name in ("card.md", "shown.png"):
         (tmp_path / name).write_text(name)
     sources = CardSources(card=str(tmp_path / "card.md"), picture=str(tmp_path / "shown.png"))
@@ -88,8 +84,8 @@ def test_a_given_card_and_picture_are_taken(localizer_folder, tmp_path):
     assert (tmp_path / "built" / "shown.png").read_text() == "shown.png"
 
 
-def test_a_folder_with_something_in_it_is_not_written_to(localizer_folder, tmp_path):
-    with pytest.raises(ValueError, match="`target` must be a new or an empty folder"):
+def test_a_target_that_is_not_empty_is_refused(localizer_folder, tmp_path):
+    with pytest.raises(ValueError, match="`target` must be a new or empty folder"):
         build_folder(localizer_folder, tmp_path)
 
 
@@ -108,7 +104,7 @@ def test_a_dry_run_shows_the_files_and_uploads_nothing(
     assert shown.endswith("dry run: nothing was uploaded to user/reviews\n")
 
 
-def test_the_script_uploads_with_the_token_of_the_environment(
+def test_the_command_uploads_with_the_token_of_the_environment(
     localizer_folder, hub, monkeypatch, capsys
 ):
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
@@ -121,7 +117,7 @@ def test_the_script_uploads_with_the_token_of_the_environment(
     assert "model.safetensors" not in hub.repos["user/reviews"].files()
 
 
-def test_what_stops_the_script_is_told_in_a_line(localizer_folder, hub, monkeypatch, capsys):
+def test_an_error_is_reported_in_one_line(localizer_folder, hub, monkeypatch, capsys):
     Path(localizer_folder, "optimizer.pt").write_bytes(b"")
     assert publish("--folder", localizer_folder, "--repo_id", "user/reviews") == 2
     error = capsys.readouterr().err

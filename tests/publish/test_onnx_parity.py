@@ -1,4 +1,4 @@
-"""Graphs measured beside their models on labelled splits."""
+"""ONNX graphs compared with their models on labelled splits."""
 
 import csv
 
@@ -10,7 +10,7 @@ from transformers import AutoModelForImageClassification, AutoModelForSequenceCl
 
 from hf_anchornet.data.splits import DataOptions
 from hf_anchornet.model.export_onnx import export_onnx
-from hf_anchornet.publish.onnx_parity import measure_agreement
+from hf_anchornet.publish.onnx_parity import measure_parity
 
 pytestmark = pytest.mark.usefixtures("cache_nothing_at_home")
 
@@ -45,42 +45,48 @@ def check(report, num_rows):
     assert report["bytes"] > 0
 
 
-def test_a_text_localizer_and_its_graph_agree(random_folder, texts, tmp_path, trace_once):
+def test_a_text_localizer_and_its_graph_give_the_same_labels(
+    random_folder, texts, tmp_path, trace_once
+):
     model = AutoModelForSequenceClassification.from_pretrained(random_folder)
     graph = export_onnx(model, tmp_path / "model.onnx")
-    check(measure_agreement(random_folder, graph, texts, "train", batch_size=2), 5)
+    check(measure_parity(random_folder, graph, texts, "train", batch_size=2), 5)
 
 
-def test_an_image_localizer_and_its_graph_agree(random_image_folder, images, tmp_path, trace_once):
+def test_an_image_localizer_and_its_graph_give_the_same_labels(
+    random_image_folder, images, tmp_path, trace_once
+):
     model = AutoModelForImageClassification.from_pretrained(random_image_folder)
     graph = export_onnx(model, tmp_path / "model.onnx")
-    check(measure_agreement(random_image_folder, graph, images, "train"), 4)
+    check(measure_parity(random_image_folder, graph, images, "train"), 4)
 
 
-def test_a_text_classifier_and_its_graph_agree(classifier_folder, texts, tmp_path, trace_once):
+def test_a_text_classifier_and_its_graph_give_the_same_labels(
+    classifier_folder, texts, tmp_path, trace_once
+):
     model = AutoModelForSequenceClassification.from_pretrained(classifier_folder)
     relabel(model, ["negative", "positive"])
     model.save_pretrained(classifier_folder)
     graph = export_onnx(model, tmp_path / "model.onnx")
-    check(measure_agreement(classifier_folder, graph, texts, "train"), 5)
+    check(measure_parity(classifier_folder, graph, texts, "train"), 5)
 
 
-def test_an_image_classifier_and_its_graph_agree(
+def test_an_image_classifier_and_its_graph_give_the_same_labels(
     image_classifier_folder, images, tmp_path, trace_once
 ):
     model = AutoModelForImageClassification.from_pretrained(image_classifier_folder)
     relabel(model, ["cold", "warm"])
     model.save_pretrained(image_classifier_folder)
     graph = export_onnx(model, tmp_path / "model.onnx")
-    check(measure_agreement(image_classifier_folder, graph, images, "train"), 4)
+    check(measure_parity(image_classifier_folder, graph, images, "train"), 4)
 
 
-def test_a_graph_of_other_weights_does_not_agree(random_folder, texts, tmp_path, trace_once):
+def test_a_graph_of_other_weights_has_no_parity(random_folder, texts, tmp_path, trace_once):
     model = AutoModelForSequenceClassification.from_pretrained(random_folder)
     graph = export_onnx(model, tmp_path / "model.onnx")
     with torch.no_grad():
         model.aggregation.bias[0] += 100
     model.save_pretrained(random_folder)
-    report = measure_agreement(random_folder, graph, texts, "train")
+    report = measure_parity(random_folder, graph, texts, "train")
     assert report["accuracy"]["model"] == pytest.approx(0.4)
     assert report["largest_difference"] > 99

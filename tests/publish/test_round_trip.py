@@ -1,4 +1,4 @@
-"""Pushed to a Hub on loopback and loaded by id, each time by a process that knows only the Hub."""
+"""Models pushed to a stub of the Hub and loaded by id, each time in a new process."""
 
 import json
 import os
@@ -132,7 +132,7 @@ def stub():
 
 @pytest.fixture(scope="module")
 def run(stub, tmp_path_factory):
-    """Run code in a fresh process, a token in its environment, all with one cache; its `answer`."""
+    """Run code in a new process with a token and a common cache; gives its `answer`."""
     folder = tmp_path_factory.mktemp("client")
 
     def run(code, names=(), package=True, **environment):
@@ -173,7 +173,7 @@ def remote(run, pushed):
 
 @pytest.fixture(scope="module")
 def expected():
-    """The same answers of the shipped folders, in this process."""
+    """The answers of the shipped folders in this process."""
     text = AutoModelForSequenceClassification.from_pretrained(DEFAULT_TEXT_LOCALIZER)
     image = AutoModelForImageClassification.from_pretrained(DEFAULT_IMAGE_LOCALIZER)
     tokenizer = TextLocalizer.load(DEFAULT_TEXT_LOCALIZER).tokenizer
@@ -195,7 +195,7 @@ def expected():
 
 
 def assert_answers(found, expected):
-    """Equal but for rounding: texts, boxes and labels, and the logits."""
+    """Check that texts, boxes, labels and logits are equal up to rounding."""
     assert found["base"] == 128
     for name in ("text logits", "user/airfields main"):
         assert_logits(found[name], expected[name])
@@ -238,7 +238,7 @@ def test_a_cascade_works_by_id(loaded, expected):
     assert loaded["cascade"]["score"] == pytest.approx(expected["cascade"]["score"], rel=1e-5)
 
 
-def test_remote_code_works_by_id_where_the_package_is_not(remote, expected):
+def test_remote_code_works_by_id_without_the_package(remote, expected):
     assert remote["modules"] == []
     assert_answers(remote, expected)
     assert remote["processed"][:2] == [1, 3]
@@ -247,14 +247,14 @@ def test_remote_code_works_by_id_where_the_package_is_not(remote, expected):
 
 
 @pytest.mark.slow
-def test_a_published_folder_needs_no_flag_where_the_package_is_imported(run, pushed, expected):
+def test_a_published_folder_needs_no_trust_flag_with_the_package(run, pushed, expected):
     found = run(LOAD, PUBLISHED)
     found["user/airfields main"] = found["user/published-airfields main"]
     assert_answers(found, expected)
 
 
 @pytest.mark.slow
-def test_what_was_loaded_once_works_offline(run, loaded, stub, expected):
+def test_a_cached_model_works_offline(run, loaded, stub, expected):
     before = list(stub.requests)
     assert_answers(run(LOAD, PUSHED, HF_HUB_OFFLINE="1"), expected)
     assert stub.requests == before

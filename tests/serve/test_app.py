@@ -1,4 +1,4 @@
-"""The server's answers are those of the pipelines; over a socket: test_serving_socket.py."""
+"""The server gives the answers of the pipelines. For sockets, see test_socket.py."""
 
 import asyncio
 import io
@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from hf_anchornet import PatchLocalizationPipeline, SpanLocalizationPipeline
-from hf_anchornet.serve.app import IMAGE_TASK, TEXT_TASK, load_localizer, make_app
+from hf_anchornet.serve.app import IMAGE_TASK, TEXT_TASK, load_served_pipeline, make_app
 from hf_anchornet.serve.limits import ServingOptions
 
 TEXTS = ["the film was good", "bad", "a café was not bad, the film was good.", "good film " * 30]
@@ -24,7 +24,7 @@ def patch_localize(image_model, image_processor):
 
 
 def make_photo(width, height, kind="PNG"):
-    """A file of noise."""
+    """An image file of noise."""
     values = np.random.default_rng(width).integers(0, 256, (height, width, 3), dtype=np.uint8)
     file = io.BytesIO()
     Image.fromarray(values).save(file, kind)
@@ -33,7 +33,7 @@ def make_photo(width, height, kind="PNG"):
 
 @asynccontextmanager
 async def living(pipelines, **options):
-    """The app, started, and a client of it."""
+    """Start the app; gives a client of it."""
     app = make_app(pipelines, ServingOptions(**options))
     transport = httpx.ASGITransport(app)
     client = httpx.AsyncClient(transport=transport, base_url="http://test")
@@ -42,7 +42,7 @@ async def living(pipelines, **options):
 
 
 def post_texts(localize, bodies, **options):
-    """The replies to requests that are sent at the same time, and what the server counted."""
+    """The replies to concurrent requests, and the counts of the server."""
 
     async def run():
         async with living({TEXT_TASK: localize}, **options) as client:
@@ -64,7 +64,7 @@ def post_photos(localize, photos, query="", **options):
 
 
 def assert_same(found, expected):
-    """Equal but for the last bits of numbers, which padding changes."""
+    """Equal up to rounding, which padding changes."""
     if isinstance(expected, dict):
         assert found.keys() == expected.keys()
         found, expected = list(found.values()), list(expected.values())
@@ -79,7 +79,7 @@ def assert_same(found, expected):
 
 
 @pytest.mark.parametrize("max_batch_size", [1, 2, 8])
-def test_spans_are_those_of_the_pipeline_whatever_the_batches(random_localize, max_batch_size):
+def test_spans_are_those_of_the_pipeline_for_any_batch_size(random_localize, max_batch_size):
     bodies = [{"text": text, "top_k": 3} for text in TEXTS * 2]
     replies, state = post_texts(random_localize, bodies, max_batch_size=max_batch_size)
     for reply, text in zip(replies, TEXTS * 2, strict=True):
@@ -88,17 +88,17 @@ def test_spans_are_those_of_the_pipeline_whatever_the_batches(random_localize, m
     assert state["spans"]["answered"] == 8
 
 
-def test_one_text_gives_the_very_answer_of_the_pipeline(random_localize):
+def test_a_single_text_gives_exactly_the_answer_of_the_pipeline(random_localize):
     (reply,), _ = post_texts(random_localize, [{"text": TEXTS[2]}])
     assert reply.json() == json.loads(json.dumps(random_localize(TEXTS[2])))
 
 
-def test_requests_at_the_same_time_share_calls_of_the_model(localize):
+def test_concurrent_requests_share_calls_of_the_model(localize):
     _, state = post_texts(localize, [{"text": "good"}] * 40, max_wait_ms=2000, max_batch_size=20)
     assert state == {"ready": True, "held": 0, "spans": {"answered": 40, "calls": 2}}
 
 
-def test_the_options_of_each_request_hold_for_it_alone(random_localize):
+def test_options_apply_to_their_own_request_only(random_localize):
     chosen = [
         {"top_k": 1},
         {"scales": [3, 5], "labels": ["negative", "positive"]},
@@ -110,7 +110,7 @@ def test_the_options_of_each_request_hold_for_it_alone(random_localize):
         assert_same(reply.json(), random_localize(TEXTS[2], **options))
 
 
-def test_a_classifier_reads_for_the_server_as_for_the_pipeline(planted, tokenizer, text_cascade):
+def test_a_classifier_gives_the_same_answers_as_in_the_pipeline(planted, tokenizer, text_cascade):
     localize = SpanLocalizationPipeline(model=planted, tokenizer=tokenizer, classifier=text_cascade)
     body = {"text": TEXTS[0], "exit_threshold": 1.0}
     (reply,), _ = post_texts(localize, [body])
@@ -121,7 +121,7 @@ def test_a_classifier_reads_for_the_server_as_for_the_pipeline(planted, tokenize
 
 
 @pytest.mark.parametrize("max_batch_size", [1, 8])
-def test_patches_are_those_of_the_pipeline_whatever_the_batches(patch_localize, max_batch_size):
+def test_patches_are_those_of_the_pipeline_for_any_batch_size(patch_localize, max_batch_size):
     photos = [make_photo(40, 40), make_photo(48, 36, "JPEG"), make_photo(54, 40, "WEBP")]
     replies, state = post_photos(
         patch_localize, photos, "?top_k=2&scales=3&scales=7", max_batch_size=max_batch_size
@@ -138,7 +138,7 @@ def test_patches_are_those_of_the_pipeline_whatever_the_batches(patch_localize, 
         ({}, "`text`: Field required"),
         ({"text": 3}, "`text`: Input should be a valid string"),
         ({"text": "x" * 1001}, r"`text` must have at most `max_characters` (1000) characters"),
-        ({"text": "a\ud800"}, r"`text` must be Unicode, got half of a pair, '\ud800', at"),
+        ({"text": "a\ud800"}, r"`text` must be valid Unicode, got a lone surrogate, '\ud800', at"),
         ({"text": "x", "top_k": 0}, "`top_k` must be"),
         ({"text": "x", "top_k": 101}, "`top_k` must be at most `max_shown` (100), got 101; ask"),
         ({"text": "x", "labels": ["good"]}, "`labels` must be one or more of this model's"),
@@ -152,7 +152,7 @@ def test_patches_are_those_of_the_pipeline_whatever_the_batches(patch_localize, 
         ({"text": "x", "device": "cuda"}, "`device`: Extra inputs are not permitted"),
     ],
 )
-def test_a_request_that_is_wrong_is_told_how_and_not_read(localize, body, message):
+def test_an_invalid_request_is_explained_and_not_computed(localize, body, message):
     async def run():
         async with living({TEXT_TASK: localize}, max_characters=1000) as client:
             reply = await client.post("/spans", content=json.dumps(body), headers=JSON)
@@ -170,14 +170,14 @@ JSON = {"content-type": "application/json"}
 @pytest.mark.parametrize(
     ("content", "headers", "message"),
     [
-        (b'{"text": "x" ', JSON, "the body must be JSON, got none at character 13"),
+        (b'{"text": "x" ', JSON, "the body must be valid JSON, got an error at character 13"),
         (b'{"text": "x"}', {}, "send it with `Content-Type: application/json`"),
         (b"3", JSON, "the body must be a JSON object"),
-        (b"[" * 100_000, JSON, "the body must be JSON with few levels and numbers of few digits"),
-        (b'{"text": ' + b"9" * 5000 + b"}", JSON, "the body must be JSON with few levels"),
+        (b"[" * 100_000, JSON, "the body must be JSON without deep nesting or huge numbers"),
+        (b'{"text": ' + b"9" * 5000 + b"}", JSON, "the body must be JSON without deep nesting"),
     ],
 )
-def test_a_body_that_is_no_json_object_is_refused(localize, content, headers, message):
+def test_a_body_that_is_not_a_json_object_is_refused(localize, content, headers, message):
     async def run():
         async with living({TEXT_TASK: localize}) as client:
             return await client.post("/spans", content=content, headers=headers)
@@ -205,14 +205,14 @@ def test_a_body_that_is_no_json_object_is_refused(localize, content, headers, me
         (make_photo(40, 40), "?return_maps=1", "`return_maps`: Extra inputs are not permitted"),
     ],
 )
-def test_a_picture_that_is_wrong_is_told_how(patch_localize, photo, query, message):
+def test_an_invalid_picture_is_explained(patch_localize, photo, query, message):
     replies, _ = post_photos(patch_localize, [photo], query, max_pixels=2000)
     assert replies[0].status_code == 422
     assert message in replies[0].json()["detail"]
 
 
-def test_wide_and_tall_pictures_are_not_all_padded_to_one_square(patch_localize):
-    """Of 32 px for the shorter side, 160 for the longer: 4 x 160 x 160 pixels each."""
+def test_wide_and_tall_pictures_are_split_into_several_batches(patch_localize):
+    """Resized to 32 x 160 px, each counts as 4 x 160 x 160 pixels."""
     photos = [make_photo(10, 2), make_photo(2, 10)] * 4
     limits = {"max_wait_ms": 2000, "max_batch_size": 8}
     for most, calls in ((8 * 102_400, 1), (2 * 102_400, 4), (102_399, 8)):
@@ -247,7 +247,7 @@ def not_finite(*_, **__):
 
 
 @pytest.mark.parametrize("fault", [no_memory, not_finite])
-def test_a_fault_of_the_model_is_the_servers(localize, monkeypatch, fault):
+def test_a_failure_of_the_model_is_a_server_error(localize, monkeypatch, fault):
     async def run():
         app = make_app({TEXT_TASK: localize})
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
@@ -265,7 +265,7 @@ def test_a_fault_of_the_model_is_the_servers(localize, monkeypatch, fault):
     assert answer["label"] == "positive"
 
 
-def test_a_server_that_was_not_started_is_not_ready(localize):
+def test_a_server_that_has_not_started_is_not_ready(localize):
     async def run():
         transport = httpx.ASGITransport(make_app({TEXT_TASK: localize}))
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
@@ -276,7 +276,7 @@ def test_a_server_that_was_not_started_is_not_ready(localize):
     assert ready.json()["ready"] is False
 
 
-def test_a_server_whose_reading_ended_wants_to_be_started_anew(localize):
+def test_a_server_whose_batching_task_stopped_is_not_healthy(localize):
     async def run():
         async with living({TEXT_TASK: localize}) as client:
             before = await client.get("/health")
@@ -290,5 +290,5 @@ def test_a_server_whose_reading_ended_wants_to_be_started_anew(localize):
 
 
 def test_the_shipped_localizers_are_the_default():
-    assert load_localizer(TEXT_TASK).labels == ["negative", "positive"]
-    assert load_localizer(IMAGE_TASK, classifier="default").reader is not None
+    assert load_served_pipeline(TEXT_TASK).labels == ["negative", "positive"]
+    assert load_served_pipeline(IMAGE_TASK, classifier="default").reader is not None

@@ -1,4 +1,4 @@
-"""Batches across requests: how they form, what is read together, who gets an error."""
+"""Batches across requests: when they form, what they hold, and who gets an error."""
 
 import asyncio
 import gc
@@ -12,7 +12,7 @@ from hf_anchornet.serve.batches import Batcher, Waiting, split_batch
 
 
 class Recorder:
-    """Reads numbers, doubles them and notes each call; a held one waits to be let go."""
+    """Doubles numbers and records each call; a call waits for the event `go`."""
 
     def __init__(self):
         self.calls = []
@@ -30,7 +30,7 @@ class Recorder:
 
 
 def answer(scenario, **options):
-    """What an async function of a recorder and a batcher at work gives."""
+    """The result of an async function of a recorder and a running batcher."""
 
     async def run():
         recorder = Recorder()
@@ -47,18 +47,18 @@ def answer(scenario, **options):
     return asyncio.run(run())
 
 
-def read_together(recorder):
+def list_batches(recorder):
     return [items for items, _ in recorder.calls]
 
 
-def test_requests_that_come_together_are_read_together_and_get_their_own_answers():
+def test_concurrent_requests_share_a_batch_and_get_their_own_answers():
     async def scenario(recorder, batcher):
         answers = await asyncio.gather(*(batcher.ask(number, 1) for number in range(4)))
         return answers, recorder, (batcher.answered, batcher.calls)
 
     answers, recorder, counts = answer(scenario, max_wait_ms=5000)
     assert answers == [0, 2, 4, 6]
-    assert read_together(recorder) == [[0, 1, 2, 3]]
+    assert list_batches(recorder) == [[0, 1, 2, 3]]
     assert counts == (4, 1)
     assert threading.get_ident() not in recorder.threads
 
@@ -68,10 +68,10 @@ def test_a_batch_is_never_larger_than_allowed():
         await asyncio.gather(*(batcher.ask(number, 1) for number in range(10)))
         return recorder
 
-    assert [len(items) for items in read_together(answer(scenario))] == [4, 4, 2]
+    assert [len(items) for items in list_batches(answer(scenario))] == [4, 4, 2]
 
 
-def test_what_comes_while_a_batch_is_read_is_the_next_batch():
+def test_requests_that_arrive_during_a_batch_form_the_next_one():
     async def scenario(recorder, batcher):
         recorder.go.clear()
         first = asyncio.create_task(batcher.ask(0, 1))
@@ -82,10 +82,10 @@ def test_what_comes_while_a_batch_is_read_is_the_next_batch():
         await asyncio.gather(first, *others)
         return recorder
 
-    assert read_together(answer(scenario, max_wait_ms=0)) == [[0], [1, 2, 3]]
+    assert list_batches(answer(scenario, max_wait_ms=0)) == [[0], [1, 2, 3]]
 
 
-def test_a_request_alone_does_not_wait_longer_than_it_must():
+def test_a_single_request_waits_only_max_wait_ms():
     async def scenario(recorder, batcher):
         started = asyncio.get_running_loop().time()
         await batcher.ask(1, 1)
@@ -94,7 +94,7 @@ def test_a_request_alone_does_not_wait_longer_than_it_must():
     assert 0.2 <= answer(scenario, max_wait_ms=200) < 2
 
 
-def test_a_request_that_nobody_waits_for_is_not_read():
+def test_a_request_whose_client_left_is_not_computed():
     async def scenario(recorder, batcher):
         recorder.go.clear()
         first = asyncio.create_task(batcher.ask(0, 1))
@@ -107,10 +107,10 @@ def test_a_request_that_nobody_waits_for_is_not_read():
         await asyncio.gather(first, others[1])
         return recorder
 
-    assert read_together(answer(scenario, max_wait_ms=0)) == [[0], [2]]
+    assert list_batches(answer(scenario, max_wait_ms=0)) == [[0], [2]]
 
 
-def test_a_batch_of_which_all_left_is_no_call_and_the_next_request_is_answered():
+def test_a_batch_whose_clients_all_left_makes_no_call_and_the_next_request_is_answered():
     async def scenario(recorder, batcher):
         left = asyncio.create_task(batcher.ask(1, 1))
         await asyncio.sleep(0)
@@ -120,10 +120,10 @@ def test_a_batch_of_which_all_left_is_no_call_and_the_next_request_is_answered()
 
     doubled, recorder = answer(scenario)
     assert doubled == 4
-    assert read_together(recorder) == [[2]]
+    assert list_batches(recorder) == [[2]]
 
 
-def test_a_request_that_nobody_waits_for_is_not_kept():
+def test_a_request_whose_client_left_is_freed():
     async def scenario(recorder, batcher):
         recorder.go.clear()
         first = asyncio.create_task(batcher.ask(0, 1))
@@ -144,7 +144,7 @@ def test_a_request_that_nobody_waits_for_is_not_kept():
     assert answer(scenario, max_wait_ms=0) is None
 
 
-def test_an_answer_that_comes_after_the_client_left_is_dropped():
+def test_an_answer_to_a_client_that_left_is_dropped():
     async def scenario(recorder, batcher):
         recorder.go.clear()
         left = asyncio.create_task(batcher.ask(1, 1))
@@ -168,7 +168,7 @@ def test_a_bad_request_fails_alone():
         raise error
 
 
-def test_requests_with_other_options_are_read_apart():
+def test_requests_with_different_options_are_computed_separately():
     async def scenario(recorder, batcher):
         asked = [batcher.ask(number, 1, labels=["a", "b"][: number % 2 + 1]) for number in range(4)]
         return await asyncio.gather(*asked), recorder
@@ -183,11 +183,11 @@ def test_requests_with_other_options_are_read_apart():
     [
         ([8, 1, 2, 16, 3], 1000, [[1, 2], [3], [8, 16]]),  # at most twice the smallest
         ([5, 5, 5, 5, 5], 15, [[5, 5, 5], [5, 5]]),  # at most 15 with padding
-        ([20, 4, 20], 15, [[4], [20], [20]]),  # one that is too large is read alone
+        ([20, 4, 20], 15, [[4], [20], [20]]),  # an input above the limit is computed alone
         ([], 15, []),
     ],
 )
-def test_what_is_read_together_is_alike_and_not_too_much(sizes, max_size, expected):
+def test_a_batch_holds_similar_sizes_and_at_most_max_size(sizes, max_size, expected):
     requests = [Waiting(None, size, (), None, 0.0) for size in sizes]
     groups = split_batch(requests, max_size)
     assert [[request.size for request in group] for group in groups] == expected

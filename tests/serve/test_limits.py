@@ -1,4 +1,4 @@
-"""What is refused, and with which status: too much at once, too large, too late."""
+"""Refusals and their status: too many requests, bodies too large, answers too late."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ OK = [
 
 
 class App:
-    """An ASGI app that reads its body, then waits until it may answer."""
+    """An ASGI app that reads its body, then waits for the event `go`."""
 
     def __init__(self):
         self.go = asyncio.Event()
@@ -38,7 +38,7 @@ class App:
 
 
 class Client:
-    """One request: the messages that a server would give, and those that it would send."""
+    """One request: the messages that the app receives and sends."""
 
     def __init__(self, *parts, method="POST", headers=()):
         self.scope = {"type": "http", "method": method, "headers": list(headers)}
@@ -83,7 +83,7 @@ async def settle():
         await asyncio.sleep(0)
 
 
-def test_a_body_reaches_the_app_whole():
+def test_the_app_receives_the_whole_body():
     async def scenario(app, limits):
         client = Client(b"one ", b"two")
         await client.ask(limits)
@@ -108,7 +108,7 @@ def test_a_body_that_is_too_large_is_refused_before_its_end():
     run(scenario, max_body_bytes=7)
 
 
-def test_a_body_that_says_it_is_too_large_is_not_read():
+def test_a_body_with_too_large_a_content_length_is_not_read():
     async def scenario(app, limits):
         client = Client(b"x", headers=[(b"content-length", b"8")])
         await client.ask(limits)
@@ -118,7 +118,7 @@ def test_a_body_that_says_it_is_too_large_is_not_read():
     run(scenario, max_body_bytes=7)
 
 
-def test_one_more_than_can_be_held_is_told_to_come_again():
+def test_a_request_above_max_held_gets_503_with_retry_after():
     async def scenario(app, limits):
         app.go.clear()
         clients = [Client(b"x") for _ in range(3)]
@@ -138,7 +138,7 @@ def test_one_more_than_can_be_held_is_told_to_come_again():
     run(scenario, max_held=2)
 
 
-def test_a_full_server_still_says_how_it_is():
+def test_a_full_server_still_answers_get_requests():
     async def scenario(app, limits):
         limits.held = 1
         client = Client(b"", method="GET")
@@ -148,7 +148,7 @@ def test_a_full_server_still_says_how_it_is():
     run(scenario, max_held=1)
 
 
-def test_a_request_past_its_deadline_is_given_up():
+def test_a_request_past_its_deadline_is_cancelled():
     async def scenario(app, limits):
         app.go.clear()
         client = Client(b"x")
@@ -160,7 +160,7 @@ def test_a_request_past_its_deadline_is_given_up():
     run(scenario, deadline_s=1)
 
 
-def test_the_deadline_counts_a_body_that_does_not_come():
+def test_the_deadline_includes_the_time_to_receive_the_body():
     async def scenario(app, limits):
         client = Client(b"x", b"")
         client.messages.pop()
@@ -185,7 +185,7 @@ def test_the_work_for_a_client_that_left_is_cancelled():
     run(scenario)
 
 
-def test_a_client_that_leaves_amid_its_body_is_no_work():
+def test_a_client_that_leaves_before_its_body_is_complete_causes_no_work():
     async def scenario(app, limits):
         client = Client(b"x", b"")
         client.messages.pop()
@@ -229,7 +229,7 @@ def test_a_missing_library_is_named_with_its_extra(library, module, monkeypatch)
         __import__(f"hf_anchornet.serve.{module}")
 
 
-def test_the_documentation_tells_each_limit_and_its_default():
+def test_the_documentation_lists_each_limit_and_its_default():
     page = (Path(__file__).parents[2] / "docs" / "serving.md").read_text("utf-8")
     told = dict(re.findall(r"^\| `--(\w+)` \| (\d+) \|", page, flags=re.MULTILINE))
     assert {name: float(value) for name, value in told.items()} == {

@@ -1,4 +1,4 @@
-"""The server gives freed memory back, and does without where the C library cannot."""
+"""Freed memory is returned to the system where the C library can do that."""
 
 import asyncio
 import ctypes
@@ -13,11 +13,11 @@ from hf_anchornet.serve.memory import find_trim, trim_memory
 
 
 @pytest.mark.skipif(find_trim() is None, reason="another C library than glibc")
-def test_pages_between_blocks_in_use_are_given_back(monkeypatch):
+def test_pages_between_blocks_in_use_are_returned(monkeypatch):
     monkeypatch.setattr(serving_memory, "TRIM_SECONDS", 0.01)
     process = psutil.Process()
     blocks = [np.ones(8000) for _ in range(4000)]  # 64 kB each: below glibc's limit for mmap
-    kept = blocks[::2]  # so that what is freed lies between, and not at the end of the heap
+    kept = blocks[::2]  # so that freed blocks are not at the end of the heap
     del blocks
     before = process.memory_info().rss
 

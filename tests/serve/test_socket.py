@@ -19,7 +19,7 @@ from scripts.benchmarks.serving import running_server
 
 @contextmanager
 def slowed(localize, monkeypatch):
-    """Each call of the model waits until the event is set; how many texts it read, by call."""
+    """Make each call of the model wait for an event; gives the event and the texts per call."""
     go, calls = threading.Event(), []
     forward = localize._forward
 
@@ -36,7 +36,7 @@ def slowed(localize, monkeypatch):
 
 @contextmanager
 def listening(app):
-    """A uvicorn in a thread; its address and what stops it."""
+    """Run uvicorn in a thread; gives its address and the server object."""
     with socket.socket() as place:
         place.bind(("127.0.0.1", 0))
         config = uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=10)
@@ -61,7 +61,7 @@ def wait_until(holds):
 
 
 def post(address, text, replies, **options):
-    """Send a text in a thread; its reply goes to the list."""
+    """Send a text in a thread, which appends the reply to `replies`."""
 
     def send():
         replies.append(httpx.post(f"{address}/spans", json={"text": text}, timeout=20, **options))
@@ -71,7 +71,7 @@ def post(address, text, replies, **options):
     return thread
 
 
-def test_a_server_that_is_stopped_answers_what_it_holds(localize, monkeypatch):
+def test_a_stopping_server_answers_its_pending_requests(localize, monkeypatch):
     app = make_app({TEXT_TASK: localize})
     replies = []
     with listening(app) as (address, server), slowed(localize, monkeypatch) as (go, calls):
@@ -85,7 +85,7 @@ def test_a_server_that_is_stopped_answers_what_it_holds(localize, monkeypatch):
     assert replies[0].json()["label"] == "positive"
 
 
-def test_clients_that_leave_are_not_read_and_others_are(localize, monkeypatch):
+def test_requests_of_clients_that_left_are_not_computed(localize, monkeypatch):
     app = make_app({TEXT_TASK: localize})
     replies = []
     with listening(app) as (address, _), slowed(localize, monkeypatch) as (go, calls):
@@ -130,7 +130,7 @@ def test_a_body_over_the_limit_is_refused_over_a_socket(localize):
 
 
 @pytest.mark.slow
-def test_a_process_that_is_told_to_end_answers_what_it_holds_first(localizer_folder):
+def test_a_process_that_gets_sigterm_answers_its_pending_requests(localizer_folder):
     command = [sys.executable, "-m", "hf_anchornet", "serve", "--image_localizer", "none"]
     options = ["--text_localizer", localizer_folder, "--max_wait_ms", "1500"]
     replies = []

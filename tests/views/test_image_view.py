@@ -32,7 +32,7 @@ def result():
     return {"label": "nut", "score": 0.97, "patches": patches, "coverage": 0.2}
 
 
-def test_each_box_is_drawn_at_its_place_in_the_colour_of_its_scale(image, result):
+def test_each_box_is_drawn_in_the_colour_of_its_scale(image, result):
     drawn = render_patches(image, result)
     assert drawn.getpixel((199, 120)) == HUES[0].rgb
     assert drawn.getpixel((150, 149)) == HUES[0].rgb
@@ -53,7 +53,7 @@ def test_a_small_picture_is_enlarged_with_its_boxes():
     assert drawn.getpixel((239, 160)) == HUES[0].rgb
 
 
-def test_a_large_picture_may_be_drawn_smaller_with_its_boxes():
+def test_a_large_picture_can_be_scaled_down_with_its_boxes():
     box = {"xmin": 100, "ymin": 200, "xmax": 500, "ymax": 600}
     patch = {"box": box, "label": "a", "evidence": 1.0, "share": 0.5, "scale": 9}
     result = {"label": "a", "score": 0.9, "patches": [patch], "coverage": 0.1}
@@ -63,13 +63,13 @@ def test_a_large_picture_may_be_drawn_smaller_with_its_boxes():
     assert panel.getpixel((252, 302)) == (0, 0, 0)
 
 
-def test_the_heat_map_stands_beside_the_boxes(image, result):
+def test_the_heat_map_is_drawn_beside_the_boxes(image, result):
     drawn = render_patches(image, result | {"maps": {"nut": [[0.0, 1.0], [0.0, 0.0]]}})
     assert drawn.width == 2 * 500 + 8
     assert drawn.getpixel((508 + 490, 5)) == (221, 126, 51)  # 0.8 of (213, 94, 0) on white
 
 
-def test_evidence_for_and_against_have_colours_of_their_own(image):
+def test_evidence_for_and_against_have_different_colours(image):
     heat = draw_heat(image, [[1.0, -1.0]])
     red, _, blue = heat.getpixel((0, 0))
     assert red > blue
@@ -92,7 +92,7 @@ def test_a_picture_without_patches_is_drawn_with_its_answer(image):
     assert render_table(result) == "nut (50.0%), shown by 0 patches, 0.0% of the image."
 
 
-def test_the_table_names_labels_that_are_not_the_predicted_one(result):
+def test_the_table_names_only_labels_other_than_the_predicted_one(result):
     lines = render_table(result).splitlines()
     assert lines[0] == "nut (97.0%), shown by 2 patches, 20.0% of the image."
     assert lines[2] == " +31.0%    +1.420   31 px  (100, 50, 200, 150)"

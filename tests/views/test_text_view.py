@@ -1,9 +1,11 @@
+"""Spans marked in HTML and terminals, with untrusted texts and labels made safe."""
+
 import re
 from html.parser import HTMLParser
 
 import pytest
 
-from hf_anchornet.views.base import HUES, clean_line, wrap
+from hf_anchornet.views.base import HUES, clean_line, summarize_answer, wrap
 from hf_anchornet.views.text_view import (
     _INKS,
     _MOST_OPACITY,
@@ -11,7 +13,6 @@ from hf_anchornet.views.text_view import (
     render_html,
     render_page,
     render_terminal,
-    summarize,
 )
 
 ANSI = re.compile(r"\x1b\[[\d;]*m")
@@ -36,7 +37,7 @@ def make_result(*spans, label="positive"):
 
 
 class MarkReader(HTMLParser):
-    """Collects what a browser would show in the text, the marks in it, and their tooltips."""
+    """Collects the text that a browser shows, the marks in it, and their tooltips."""
 
     def __init__(self):
         super().__init__()
@@ -109,7 +110,7 @@ def test_windows_line_ends_keep_offsets_and_lines():
     ]
 
 
-def test_html_lets_no_markup_and_no_control_character_through():
+def test_html_contains_no_markup_or_control_character_of_the_text():
     result = make_result(make_span(HOSTILE, "<script>", label='"><img src=x>'), label="<b>&")
     page = render_html(HOSTILE, result, title="</title><script>", standalone=True)
     assert "<script" not in page
@@ -121,7 +122,7 @@ def test_html_lets_no_markup_and_no_control_character_through():
 
 
 @pytest.mark.parametrize("color", [True, False])
-def test_terminal_lets_no_control_character_of_the_text_through(color):
+def test_a_terminal_gets_no_control_character_of_the_text(color):
     text = HOSTILE + "\u202eevil"
     label = "bad\x1b]0;title\x07"
     result = make_result(make_span(text, "end\u202e", label=label))
@@ -130,7 +131,7 @@ def test_terminal_lets_no_control_character_of_the_text_through(color):
     shown.encode("utf-8")
 
 
-def test_an_overlap_is_cut_so_that_each_piece_shows_the_strongest_span():
+def test_each_piece_of_an_overlap_shows_the_strongest_span():
     text = "abcdefgh"
     weak = make_span(text, "abcde", share=0.1)
     strong = make_span(text, "defgh", share=-0.4)
@@ -152,14 +153,14 @@ def test_a_strong_span_inside_a_weak_one_splits_it():
     assert plain == "a[[b|+10%]][[cd|+40%]][[ef|+10%]]gh"
 
 
-def test_touching_spans_stay_apart():
+def test_touching_spans_stay_separate():
     text = "abcd"
     result = make_result(make_span(text, "ab"), make_span(text, "cd"))
     assert render_terminal(text, result, color=False) == "[[ab|+31%]][[cd|+31%]]"
 
 
 @pytest.mark.parametrize("text", ["", "   ", "plain text"])
-def test_a_text_without_spans_is_shown_as_it_is(text):
+def test_a_text_without_spans_is_shown_unchanged(text):
     result = make_result()
     assert render_terminal(text, result, color=False) == text
     assert render_terminal(text, result, color=True) == text
@@ -181,7 +182,7 @@ def test_the_largest_share_has_the_fullest_shade_and_others_are_relative_to_it()
     assert [float(opacity) for opacity in opacities] == pytest.approx([0.4, 0.25], abs=0.01)
 
 
-def test_evidence_against_is_told_by_more_than_colour():
+def test_evidence_against_is_marked_by_more_than_colour():
     text = "good bad"
     spans = make_span(text, "good"), make_span(text, "bad", share=-0.1)
     html = render_html(text, make_result(*spans))
@@ -199,7 +200,7 @@ def test_several_labels_are_named_next_to_their_spans():
     assert plain == "[[good|+31%]] [[bad|negative +31%]]"
 
 
-def test_a_share_of_zero_everywhere_still_renders():
+def test_spans_without_any_share_are_rendered():
     text = "good"
     result = make_result(make_span(text, "good", share=0.0))
     assert "0.1)" in render_html(text, result)
@@ -222,7 +223,7 @@ def test_wrapping_keeps_the_length_and_fits_the_width():
     assert max(len(line) for line in wrapped.split("\n") if "xxx" not in line) <= 12
 
 
-def test_wrapping_leaves_a_full_line_with_its_break_alone():
+def test_wrapping_does_not_change_a_full_line_that_ends_with_a_break():
     assert wrap("12345 \nabc", 5) == "12345 \nabc"
 
 
@@ -232,7 +233,7 @@ def test_a_result_of_another_text_is_refused():
         render_html("something else", make_result(make_span(text, "good")))
 
 
-def test_a_page_needs_nothing_from_outside():
+def test_a_page_loads_nothing_from_other_sites():
     text = "a good film"
     page = render_html(text, make_result(make_span(text, "good")), standalone=True)
     assert page.startswith("<!DOCTYPE html>")
@@ -258,7 +259,7 @@ def test_the_summary_names_the_answer_the_spans_and_the_classifier():
     text = "a good film"
     result = make_result(make_span(text, "good"))
     result["classifier"] = {"label": "negative", "score": 0.5}
-    assert summarize(result) == (
+    assert summarize_answer(result) == (
         "positive (97.0%), shown by 1 span, 6.0% of the text. The classifier says negative (50.0%)."
     )
 
@@ -296,7 +297,7 @@ def test_terminal_text_is_readable_on_each_shade(hue):
 
 
 @pytest.mark.parametrize(("share", "shown"), [(0.314, "+31%"), (-0.25, "-25%")])
-def test_shares_may_stand_behind_their_spans(share, shown):
+def test_shares_can_be_printed_after_their_spans(share, shown):
     text = "a fine film"
     result = make_result(make_span(text, "fine", share=share))
     assert f"fine<sup> {shown}</sup></mark>" in render_html(text, result, shares=True)
