@@ -140,7 +140,7 @@ def compare_evidence(
 
     Returns:
         `settings`, and `ideas`: for each `accuracy` and by set, in `sets`, what
-        `score_plausibility` says of evidence and refined evidence.
+        `score_text_plausibility` says of evidence and refined evidence.
 
     Raises:
         ValueError: if an idea needs a teacher and there is none.

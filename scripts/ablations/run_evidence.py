@@ -10,11 +10,11 @@ from filelock import FileLock
 from transformers import HfArgumentParser
 
 from hf_anchornet.data.splits import DataOptions
-from hf_anchornet.evaluation.tables import compare_ideas
 from hf_anchornet.files import write_json
 from hf_anchornet.train.options import TrainingOptions
 from hf_anchornet.train.text_training import LocalizerOptions
 from scripts.ablations.evidence import EvidenceAblationOptions, compare_evidence, merge_reports
+from scripts.benchmarks.explainer_tables import compare_ideas
 
 
 @dataclass

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from hf_anchornet.evaluation.tables import (
+from scripts.benchmarks.explainer_tables import (
     compare_ideas,
     describe_explainers,
     make_evidence_table,

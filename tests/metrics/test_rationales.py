@@ -91,7 +91,7 @@ def test_token_f1_is_zero_where_nothing_is_chosen():
         ([[1], [1, 0]], [[1], [1]], "got 2 and 1 in document 1"),
         ([[0.5, 1]], [[1, 0]], "`predictions` must be 0 or 1, got 0.5 in document 0"),
         ([[1]], [[None]], "`references` must be 0 or 1, got None in document 0"),
-        ([[1, 0]], [[0, 0]], "got 1 documents without any; check the label column"),
+        ([[1, 0]], [[0, 0]], "got 1 documents without any; check the column of references"),
         ([], [], "got 0 documents without any"),
     ],
 )
@@ -103,7 +103,8 @@ def test_token_f1_says_what_is_wrong_and_where(predictions, references, message)
 def test_span_iou_f1_equals_the_hand_sum():
     # Document 0: [0, 4) on [0, 6) has IoU 4/6, a match; [8, 9) on [8, 12) has 1/4: 1 of 2 chosen,
     # 1 of 2 human spans. Document 1: [5, 9) on [3, 9), 4/6: 1 of 1 and 1 of 1.
-    # Document 2: none chosen, in the recall only. Document 3: none marked, in the precision only.
+    # Document 2: nothing chosen, counts for recall only. Document 3: nothing marked,
+    # counts for precision only.
     result = SpanIoUF1().compute(
         predictions=[[[8, 9], [0, 4]], [[5, 9]], [], [[0, 1]], []],
         references=[[[0, 6], [8, 12]], [[3, 9]], [[0, 2]], [], []],
@@ -174,7 +175,7 @@ def test_span_iou_f1_refuses_a_threshold_out_of_range(threshold):
 
 
 def test_span_iou_f1_needs_a_human_span():
-    with pytest.raises(ValueError, match="got 1 documents without any; check the spans column"):
+    with pytest.raises(ValueError, match="got 1 documents without any; check the column"):
         SpanIoUF1(keep_in_memory=True).compute(predictions=[[[0, 1]]], references=[[]])
 
 

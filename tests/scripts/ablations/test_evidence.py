@@ -6,7 +6,6 @@ from datasets import Dataset
 from torch.testing import assert_close
 
 from hf_anchornet.data.splits import DataOptions
-from hf_anchornet.evaluation.tables import compare_ideas
 from hf_anchornet.train.options import TrainingOptions
 from hf_anchornet.train.text_training import LocalizerOptions
 from scripts.ablations.evidence import (
@@ -20,6 +19,7 @@ from scripts.ablations.evidence import (
     compare_evidence,
     merge_reports,
 )
+from scripts.benchmarks.explainer_tables import compare_ideas
 
 pytestmark = pytest.mark.usefixtures("cache_nothing_at_home", "fresh_accelerator")
 

@@ -1,6 +1,6 @@
 """What explainers are worth, in Markdown."""
 
-from hf_anchornet.evaluation.tables import (
+from scripts.benchmarks.explainer_tables import (
     describe_explainers,
     make_evidence_table,
     make_retrieval_table,

@@ -1,0 +1,121 @@
+"""Markdown tables of explainers across sets, models and ideas, for README and results."""
+
+from collections.abc import Mapping
+
+from hf_anchornet.evaluation.tables import SIDES, Report, format_table, make_explainer_table
+
+OURS = ("evidence", "refined_evidence", "random")
+"""Explainers that are no alternative to an AnchorNet's evidence."""
+
+
+def describe_explainers(name: str, reports: Mapping[str, Report]) -> str:
+    """Section of one set: the explainers of each model.
+
+    Args:
+        name: Name of the set.
+        reports: From `evaluate_explanations`, by display name of the model.
+    """
+    page = f"\n## Explanations: {name}\n"
+    for model, report in reports.items():
+        page += f"\nOf {model}, {report['num_explained']:,} examples of the test split:\n\n"
+        page += make_explainer_table(report)
+    return page
+
+
+def make_evidence_table(reports: Mapping[str, Report]) -> str:
+    """One row per set: an AnchorNet's own evidence beside other explainers of the same model.
+
+    Args:
+        reports: From `evaluate_explanations`, by display name of the set.
+    """
+    head = (
+        "set",
+        "pointing",
+        "AUPRC or energy",
+        "refined",
+        "the best other",
+        "random",
+        "comprehensiveness / sufficiency",
+        "times slower: IG / LIME",
+    )
+    return format_table(head, [_compare(name, report) for name, report in reports.items()])
+
+
+def _compare(name: str, report: Report) -> tuple[str, ...]:
+    explainers = report["explainers"]
+    own = explainers["evidence"]
+    score = "token_auprc" if "token_auprc" in own["plausibility"] else "energy"
+    scores = {other: row["plausibility"][score] for other, row in explainers.items()}
+    others = {other: scores[other] for other in scores if other not in OURS}
+    best = max(others, key=lambda other: others[other], default=None)
+    slower = [
+        f"{explainers[other]['times_slower']:,.0f}"
+        for other in ("integrated_gradients", "lime")
+        if other in explainers
+    ]
+    faith = next(iter(own["faithfulness"].values()))
+    return (
+        name,
+        f"{own['plausibility']['pointing']:.3f}",
+        f"{scores['evidence']:.3f}",
+        f"{scores['refined_evidence']:.3f}" if "refined_evidence" in scores else "not measured",
+        f"{others[best]:.3f} ({best.replace('_', ' ')})" if best else "not measured",
+        f"{scores['random']:.3f}" if "random" in scores else "not measured",
+        " / ".join(f"{faith[side]:.3f}" for side in SIDES),
+        " / ".join(slower) or "not measured",
+    )
+
+
+def compare_ideas(report: Report) -> str:
+    """One row per idea: accuracy, and on each set the agreement of the evidence with people.
+
+    Args:
+        report: From `compare_evidence`.
+    """
+    sets = list(next(iter(report["ideas"].values()))["sets"])
+    rows = [
+        (
+            name,
+            f"{found['accuracy']:.4f}",
+            *(
+                " / ".join(
+                    f"{found['sets'][each][explainer][score]:.3f}"
+                    for explainer, score in (
+                        ("evidence", "raw_pointing"),
+                        ("evidence", "raw_token_auprc"),
+                        ("evidence", "token_auprc"),
+                        ("refined_evidence", "raw_token_auprc"),
+                    )
+                )
+                for each in sets
+            ),
+        )
+        for name, found in report["ideas"].items()
+    ]
+    heads = [f"{each}: pointing / AUPRC / smoothed / refined" for each in sets]
+    return format_table(("idea", "accuracy", *heads), rows)
+
+
+def make_retrieval_table(report: Report) -> str:
+    """How often the best passages of a document contain the marked clause, beside controls.
+
+    Args:
+        report: JSON of `scripts/measure_retrieval.py`.
+    """
+    top_k = report["settings"]["retrieval"]["top_k"]
+    head = (
+        f"{report['num_documents']} contracts of the test split with such a clause",
+        "evidence",
+        "random passages",
+        "the first ones",
+    )
+    rows = [
+        (
+            f"a clause among the best {top_k} (half of it in one of them)",
+            *(
+                f"{report['hit_rate'][source]:.3f} ({report['half_hit_rate'][source]:.3f})"
+                for source in ("evidence", "random", "head")
+            ),
+        )
+    ]
+    return format_table(head, rows)
