@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from datasets import Dataset
@@ -108,9 +108,8 @@ def explain_rows(
         ValueError: if a span or box is invalid, a label unknown, or an explainer cannot explain
             this kind of model.
     """
-    source: _Examples = (_Texts if isinstance(subject, TextSubject) else _Images)(
-        rows, data, options
-    )
+    is_text = isinstance(subject, TextSubject)
+    source = _Texts(rows, data, options) if is_text else _Images(rows, data)
     targets = number_labels(rows, data.label_column, subject.labels)
     if options.true_labels and any(isinstance(target, list) for target in targets):
         raise ValueError(
@@ -167,7 +166,7 @@ def _number_names(names: Sequence[str], labels: Sequence[str]) -> set[int]:
 
 
 def _explain(
-    source: "_Examples",
+    source: "_Texts | _Images",
     subject: Any,
     example: Any,
     target: int | None,
@@ -194,22 +193,6 @@ def _explain(
         }
 
 
-class _Examples(Protocol):
-    """The examples of one modality: how they are opened, explained and erased."""
-
-    text_column: str
-    marks: list[Any]
-    explain: Callable[..., Scores]
-
-    def open(self, row: int) -> tuple[Any, Record]:
-        """An example and its own fields of a record."""
-
-    def erase(
-        self, example: Any, scores: Scores, label: int, predict: Callable[..., Any]
-    ) -> Degrees:
-        """Probabilities of the label without the best words or cells and with only them."""
-
-
 class _Texts:
     """Texts and the spans that people marked."""
 
@@ -220,13 +203,13 @@ class _Texts:
         self.marks = _read_marks(rows, options.spans_column)
 
     def open(self, row: int) -> tuple[str, Record]:
-        """See `_Examples`."""
+        """A text and its own fields of a record."""
         text = self.rows[row][self.text_column]
         name = f"`{self.options.spans_column}` in row {row}"
         return text, {"text": text, "spans": check_spans(self.marks[row] or [], text, name)}
 
     def erase(self, text: str, scores: Scores, label: int, predict: Callable[..., Any]) -> Degrees:
-        """See `_Examples`."""
+        """Probabilities of the label without the best words and with only them."""
         words = Words.split(text)
         smooth = smooth_scores(scores, self.options.smoothing)
         mask = choose_rationale(smooth, self.options.mass)
@@ -242,19 +225,19 @@ class _Images:
     text_column = ""
     explain = staticmethod(explain_image)
 
-    def __init__(self, rows: Dataset, data: DataOptions, options: ExplanationOptions) -> None:
+    def __init__(self, rows: Dataset, data: DataOptions) -> None:
         self.column = data.boxes_column
         self.marks = _read_marks(rows, self.column)
         self.pictures = open_pictures(rows, data.image_column)
 
     def open(self, row: int) -> tuple[Any, Record]:
-        """See `_Examples`."""
+        """An image and its own fields of a record."""
         picture = self.pictures[row]["pixel_values"]
         boxes = check_boxes(self.marks[row] or [], f"`{self.column}` in row {row}")
         return picture, {"size": list(picture.size), "boxes": boxes}
 
     def erase(self, image: Any, scores: Scores, label: int, predict: Callable[..., Any]) -> Degrees:
-        """See `_Examples`."""
+        """Probabilities of the label without the best cells and with only them, by fill."""
         return {
             fill: erase_cells(image, scores, label, predict, fill).to_record() for fill in FILLS
         }

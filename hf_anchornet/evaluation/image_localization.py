@@ -16,6 +16,7 @@ from hf_anchornet.data.images import read_boxes
 from hf_anchornet.data.splits import DataOptions, check_column, number_labels
 from hf_anchornet.metrics.box_iou_recall import BoxIoURecall
 from hf_anchornet.metrics.box_pointing import BoxPointing
+from hf_anchornet.metrics.common import compute_in_memory
 from hf_anchornet.metrics.max_box_acc_v2 import fit_levels, summarize_fits
 from hf_anchornet.model.classifier import label_names
 from hf_anchornet.model.image_localizer import ImageLocalizer, LocalizedImages
@@ -221,19 +222,16 @@ def summarize_localization(comparisons: Sequence[BoxComparison]) -> dict[str, An
 
 
 def _point(boxes: Sequence[Any], objects: Sequence[Any]) -> float:
-    scores = BoxPointing(keep_in_memory=True).compute(
-        predictions=[list(map(list, each)) for each in boxes], references=objects
-    )
+    scores = compute_in_memory(BoxPointing, _to_lists(boxes), objects)
     return float(scores["box_pointing"])
 
 
-def _recall(
-    boxes: Sequence[Any], objects: Sequence[Any], top_k: int, iou_threshold: float
-) -> float:
-    scores = BoxIoURecall(keep_in_memory=True).compute(
-        predictions=[list(map(list, each)) for each in boxes],
-        references=objects,
-        top_k=top_k,
-        iou_threshold=iou_threshold,
+def _recall(boxes: Sequence[Any], objects: Sequence[Any], top_k: int, threshold: float) -> float:
+    scores = compute_in_memory(
+        BoxIoURecall, _to_lists(boxes), objects, top_k=top_k, iou_threshold=threshold
     )
     return float(scores["box_iou_recall"])
+
+
+def _to_lists(boxes: Sequence[Any]) -> list[list[list[float]]]:
+    return [list(map(list, each)) for each in boxes]

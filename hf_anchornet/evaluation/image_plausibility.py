@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hf_anchornet.metrics.box_pointing import BoxPointing
+from hf_anchornet.metrics.common import compute_in_memory
 from hf_anchornet.metrics.energy_pointing_game import share_inside
 from hf_anchornet.metrics.max_box_acc_v2 import fit_levels, summarize_fits
 
@@ -79,8 +80,8 @@ def score_image_plausibility(images: Sequence[ScoredImage]) -> dict[str, float]:
     """
     images = [image for image in images if image.boxes]
     found = [compare_map_with_boxes(_resize(*image[:2]), *image[1:]) for image in images]
-    pointing = BoxPointing(keep_in_memory=True).compute(
-        predictions=[[each.peak] for each in found], references=[image.boxes for image in images]
+    pointing = compute_in_memory(
+        BoxPointing, [[each.peak] for each in found], [image.boxes for image in images]
     )
     energy, area = np.mean([each.energy for each in found], axis=0).tolist()
     fits = summarize_fits(np.stack([each.fits for each in found]), IOU_THRESHOLDS)

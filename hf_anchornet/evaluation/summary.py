@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_anchornet.metrics.common import compute_in_memory
 from hf_anchornet.metrics.expected_calibration_error import ExpectedCalibrationError
 from hf_anchornet.metrics.faithfulness import Faithfulness
 from hf_anchornet.model.text_words import Words
@@ -54,9 +55,10 @@ class ExplanationSummary:
         answers = list(self.answers.values())
         calibration: dict[str, Any] = {"accuracy": None, "expected_calibration_error": None}
         if all(answer["label"] is not None for answer in answers):
-            calibration = ExpectedCalibrationError(keep_in_memory=True).compute(
-                predictions=[answer["probs"] for answer in answers],
-                references=[answer["label"] for answer in answers],
+            calibration = compute_in_memory(
+                ExpectedCalibrationError,
+                [answer["probs"] for answer in answers],
+                [answer["label"] for answer in answers],
             )
         own = {record["row"]: record["seconds"] for record in self.records.get("evidence", [])}
         return {
@@ -115,8 +117,8 @@ def _score_faithfulness(records: Sequence[Record]) -> dict[str, dict[str, Any]]:
     whole = [record["probs"][record["explained"]] for record in records]
     scores = {}
     for fill in records[0]["degrees"]:
-        scores[fill] = Faithfulness(keep_in_memory=True).compute(
-            predictions=[record["degrees"][fill] for record in records], references=whole
+        scores[fill] = compute_in_memory(
+            Faithfulness, [record["degrees"][fill] for record in records], whole
         )
         del scores[fill]["num_documents"]
     return scores

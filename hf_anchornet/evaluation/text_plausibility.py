@@ -1,7 +1,7 @@
 """Plausibility of word scores: comparison with the spans that people marked."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Integral
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_anchornet.metrics.character_f1 import CharacterF1
+from hf_anchornet.metrics.common import compute_in_memory
 from hf_anchornet.metrics.pointing_game import PointingGame
 from hf_anchornet.metrics.span_iou_f1 import SpanIoUF1
 from hf_anchornet.metrics.span_jaccard import SpanJaccard
@@ -144,8 +145,10 @@ def score_text_plausibility(
     marks = [text.marks.astype(np.float64) for text in texts]
     scores: dict[str, Any] = {"num_documents": len(texts)}
     for prefix, values in (("", smooth), ("raw_", [text.scores for text in texts])):
-        scores[f"{prefix}pointing"] = _compute(PointingGame, values, marks)["pointing_game"]
-        scores[f"{prefix}token_auprc"] = _compute(TokenAUPRC, values, marks)["token_auprc"]
+        scores[f"{prefix}pointing"] = compute_in_memory(PointingGame, values, marks)[
+            "pointing_game"
+        ]
+        scores[f"{prefix}token_auprc"] = compute_in_memory(TokenAUPRC, values, marks)["token_auprc"]
     chosen = [choose_rationale(values, mass) for values in smooth]
     return {
         **scores,
@@ -167,7 +170,7 @@ def _score_rationales(
     spans = [
         [text.words.span(*run) for run in each] for text, each in zip(texts, runs, strict=True)
     ]
-    words = _compute(
+    words = compute_in_memory(
         TokenF1,
         [each.astype(np.float64) for each in chosen],
         [text.marks.astype(np.float64) for text in texts],
@@ -181,23 +184,14 @@ def _score_rationales(
         "token_f1": words["token_f1"],
         "token_precision": words["precision"],
         "token_recall": words["recall"],
-        "span_iou_f1": _compute(SpanIoUF1, runs, [list_runs(text.marks) for text in texts])[
-            "span_iou_f1"
-        ],
-        "character_f1": _compute(CharacterF1, spans, [text.spans for text in texts])[
+        "span_iou_f1": compute_in_memory(
+            SpanIoUF1, runs, [list_runs(text.marks) for text in texts]
+        )["span_iou_f1"],
+        "character_f1": compute_in_memory(CharacterF1, spans, [text.spans for text in texts])[
             "character_f1"
         ],
-        "span_jaccard": _compute(SpanJaccard, parts, marked_parts)["span_jaccard"],
+        "span_jaccard": compute_in_memory(SpanJaccard, parts, marked_parts)["span_jaccard"],
     }
-
-
-def _compute(
-    metric: Callable[..., Any], predictions: Sequence[Any], references: Sequence[Any]
-) -> dict[str, float]:
-    scores: dict[str, float] = metric(keep_in_memory=True).compute(
-        predictions=predictions, references=references
-    )
-    return scores
 
 
 def _widen(text: str, spans: Sequence[Span]) -> list[Span]:

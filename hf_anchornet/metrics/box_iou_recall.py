@@ -1,10 +1,9 @@
 """Box recall: how often one of the best boxes overlaps enough with an object."""
 
-from collections.abc import Sequence
-
 import evaluate
+import numpy as np
 
-from .common import MAX_BOX_ACC, ROWS, check_boxes, describe, require_marked
+from .common import MAX_BOX_ACC, ROWS, average, check_boxes, describe, pair_ious
 
 _INPUTS = """\
 Args:
@@ -51,20 +50,6 @@ class BoxIoURecall(evaluate.Metric):
             check_boxes("predictions", index, boxes)
             check_boxes("references", index, objects)
             if objects:
-                ious = [_iou(box, thing) for box in boxes[:top_k] for thing in objects]
-                hits.append(max(ious, default=0.0) >= iou_threshold)
-        require_marked(bool(hits), references, "human box", "image")
-        return {
-            "box_iou_recall": sum(hits) / len(hits),
-            "num_images": len(hits),
-            "num_skipped": len(references) - len(hits),
-        }
-
-
-def _iou(one: Sequence[float], other: Sequence[float]) -> float:
-    """Intersection over union of two boxes, in [0, 1]."""
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    shared = max(0.0, width) * max(0.0, height)
-    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
-    return shared / (areas - shared)
+                best = np.array(boxes[:top_k]).reshape(-1, 4)
+                hits.append(bool((pair_ious(best, np.array(objects)) >= iou_threshold).any()))
+        return average("box_iou_recall", hits, references, "human box", "image")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import evaluate
 
-from .common import POINTING, ROWS, check_boxes, describe, require_marked
+from .common import POINTING, ROWS, average, check_boxes, describe
 
 _INPUTS = """\
 Args:
@@ -43,12 +43,7 @@ class BoxPointing(evaluate.Metric):
             check_boxes("references", index, objects)
             if objects:
                 hits.append(bool(boxes) and any(_holds(box, boxes[0]) for box in objects))
-        require_marked(bool(hits), references, "human box", "image")
-        return {
-            "box_pointing": sum(hits) / len(hits),
-            "num_images": len(hits),
-            "num_skipped": len(references) - len(hits),
-        }
+        return average("box_pointing", hits, references, "human box", "image")
 
 
 def _holds(outer: Sequence[float], box: Sequence[float]) -> bool:

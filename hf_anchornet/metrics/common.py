@@ -73,6 +73,26 @@ def describe(
     )
 
 
+def compute_in_memory(
+    metric: type[evaluate.Metric],
+    predictions: Sequence[Any],
+    references: Sequence[Any],
+    **options: Any,
+) -> dict[str, Any]:
+    """Scores of a metric, computed without files.
+
+    Args:
+        metric: Class of the metric.
+        predictions: See the metric.
+        references: See the metric.
+        options: Further arguments of the metric.
+    """
+    scores: dict[str, Any] = metric(keep_in_memory=True).compute(
+        predictions=predictions, references=references, **options
+    )
+    return scores
+
+
 def require_marked(found: bool, references: Sequence[Any], thing: str, unit: str) -> None:
     """Check that a human marked something in at least one document or image.
 
@@ -84,6 +104,25 @@ def require_marked(found: bool, references: Sequence[Any], thing: str, unit: str
             f"`references` must hold a {thing} for at least one {unit}, got {len(references)} "
             f"{unit}s without any; check the column of references."
         )
+
+
+def average(
+    name: str, values: Sequence[float], references: Sequence[Any], thing: str, unit: str
+) -> dict[str, float]:
+    """Mean over the documents or images in which a human marked something, and their numbers.
+
+    Returns:
+        `name`, the mean; `num_{unit}s`, how many have a value; `num_skipped`, how many have none.
+
+    Raises:
+        ValueError: if there are no values.
+    """
+    require_marked(len(values) > 0, references, thing, unit)
+    return {
+        name: sum(values) / len(values),
+        f"num_{unit}s": len(values),
+        "num_skipped": len(references) - len(values),
+    }
 
 
 def check_words(index: int, predictions: Sequence[float], references: Sequence[float]) -> None:
@@ -193,3 +232,13 @@ def check_map(index: int, values: Sequence[Sequence[float]]) -> NDArray[np.float
             f"{index}; give pixels without a score a 0."
         )
     return scores
+
+
+def pair_ious(ones: NDArray[Any], others: NDArray[Any]) -> NDArray[np.float64]:
+    """IoU of each pair of boxes, (a, 4) and (b, 4): (a, b)."""
+    low = np.maximum(ones[:, None, :2], others[None, :, :2])
+    high = np.minimum(ones[:, None, 2:], others[None, :, 2:])
+    shared = (high - low).clip(min=0).prod(axis=-1)
+    sizes = [(boxes[:, 2:] - boxes[:, :2]).prod(axis=-1) for boxes in (ones, others)]
+    ious: NDArray[np.float64] = shared / (sizes[0][:, None] + sizes[1][None] - shared)
+    return ious

@@ -7,7 +7,7 @@ import evaluate
 import numpy as np
 from numpy.typing import NDArray
 
-from .common import MAX_BOX_ACC, ROWS, check_boxes, check_map, describe, require_marked
+from .common import MAX_BOX_ACC, ROWS, check_boxes, check_map, describe, pair_ious, require_marked
 
 _INPUTS = """\
 Args:
@@ -107,7 +107,7 @@ def fit_levels(
             sizes = np.bincount(parts.ravel())[1:]
             places = [places[int(sizes.argmax())]]
         found = np.array([[x.start, y.start, x.stop, y.stop] for y, x in places])
-        ious[index] = _pair_ious(found, objects).max()
+        ious[index] = pair_ious(found, objects).max()
     return ious
 
 
@@ -121,16 +121,6 @@ def summarize_fits(
         "max_box_acc": shares.max(axis=1).tolist(),
         "best_levels": (shares.argmax(axis=1) / shares.shape[1]).tolist(),
     }
-
-
-def _pair_ious(ones: NDArray[Any], others: NDArray[Any]) -> NDArray[np.float64]:
-    """IoU of each pair of boxes, (a, 4) and (b, 4): (a, b)."""
-    low = np.maximum(ones[:, None, :2], others[None, :, :2])
-    high = np.minimum(ones[:, None, 2:], others[None, :, 2:])
-    shared = (high - low).clip(min=0).prod(axis=-1)
-    sizes = [(boxes[:, 2:] - boxes[:, :2]).prod(axis=-1) for boxes in (ones, others)]
-    ious: NDArray[np.float64] = shared / (sizes[0][:, None] + sizes[1][None] - shared)
-    return ious
 
 
 def _check_options(

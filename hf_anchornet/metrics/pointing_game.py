@@ -2,7 +2,7 @@
 
 import evaluate
 
-from .common import NUMBERS, POINTING, check_scores, check_words, describe, require_marked
+from .common import NUMBERS, POINTING, average, check_scores, check_words, describe
 
 _INPUTS = """\
 Args:
@@ -40,9 +40,4 @@ class PointingGame(evaluate.Metric):
             check_scores(index, scores)
             if any(labels):
                 hits.append(labels[scores.index(max(scores))])
-        require_marked(bool(hits), references, "marked word", "document")
-        return {
-            "pointing_game": sum(hits) / len(hits),
-            "num_documents": len(hits),
-            "num_skipped": len(references) - len(hits),
-        }
+        return average("pointing_game", hits, references, "marked word", "document")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import evaluate
 
-from .common import ROWS, check_spans, describe, require_marked
+from .common import ROWS, average, check_spans, describe
 
 _CITATION = """\
 @book{manning-etal-2008-introduction,
@@ -65,12 +65,7 @@ class SpanHitRate(evaluate.Metric):
                 shares = [_share(span, human) for span in spans[:top_k] for human in marked]
                 best = max(shares, default=0.0)
                 hits.append(best > 0 and best >= min_share)
-        require_marked(bool(hits), references, "human span", "document")
-        return {
-            "span_hit_rate": sum(hits) / len(hits),
-            "num_documents": len(hits),
-            "num_skipped": len(references) - len(hits),
-        }
+        return average("span_hit_rate", hits, references, "human span", "document")
 
 
 def _share(span: Sequence[float], human: Sequence[float]) -> float:

@@ -2,7 +2,7 @@
 
 import evaluate
 
-from .common import ERASER, NUMBERS, check_scores, check_words, describe, require_marked
+from .common import ERASER, NUMBERS, average, check_scores, check_words, describe
 
 _INPUTS = """\
 Args:
@@ -49,9 +49,4 @@ class TokenAUPRC(evaluate.Metric):
             check_scores(index, scores)
             if any(labels):
                 precisions.append(float(average_precision_score(labels, scores)))
-        require_marked(bool(precisions), references, "marked word", "document")
-        return {
-            "token_auprc": sum(precisions) / len(precisions),
-            "num_documents": len(precisions),
-            "num_skipped": len(references) - len(precisions),
-        }
+        return average("token_auprc", precisions, references, "marked word", "document")

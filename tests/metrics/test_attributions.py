@@ -1,11 +1,8 @@
 import sys
-from pathlib import Path
 
-import evaluate
 import numpy as np
 import pytest
 
-from hf_anchornet import metrics
 from hf_anchornet.metrics.pointing_game import PointingGame
 from hf_anchornet.metrics.token_auprc import TokenAUPRC
 
@@ -61,25 +58,6 @@ def test_random_scores_reach_the_share_of_marked_words(name, metric):
     references = rng.random((400, 100)) < 0.2
     result = metric().compute(predictions=rng.random((400, 100)), references=references)
     assert result[name] == pytest.approx(references.mean(), abs=0.05)
-
-
-@both
-def test_loading_by_path_equals_the_class(name, metric):
-    documents = {
-        "predictions": [[0.1, 0.9, 0.3], [0.7], [0.2, 0.4]],
-        "references": [[1, 0, 1], [1], [0, 1]],
-    }
-    loaded = evaluate.load(str(Path(metrics.__file__).with_name(f"{name}.py")))
-    assert loaded.compute(**documents) == metric().compute(**documents)
-
-
-@both
-def test_batches_added_one_by_one_equal_one_call(name, metric):
-    predictions, references = [[0.1, 0.9], [0.7, 0.2, 0.1]], [[1, 0], [1, 0, 1]]
-    streamed = metric()
-    for scores, labels in zip(predictions, references, strict=True):
-        streamed.add_batch(predictions=[scores], references=[labels])
-    assert streamed.compute() == metric().compute(predictions=predictions, references=references)
 
 
 @both

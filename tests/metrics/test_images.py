@@ -1,11 +1,8 @@
 import sys
-from pathlib import Path
 
-import evaluate
 import numpy as np
 import pytest
 
-from hf_anchornet import metrics
 from hf_anchornet.metrics.box_iou_recall import BoxIoURecall
 from hf_anchornet.metrics.box_pointing import BoxPointing
 from hf_anchornet.metrics.energy_pointing_game import EnergyPointingGame
@@ -164,24 +161,6 @@ def test_images_without_a_human_box_are_left_out_and_counted(name, metric):
     result = metric().compute(predictions=predict(name, [box, box]), references=[[], [box]])
     assert result[name] == 1.0
     assert (result["num_images"], result["num_skipped"]) == (1, 1)
-
-
-@each
-def test_loading_by_path_equals_the_class(name, metric):
-    boxes = [[2, 2, 6, 6], [0, 1, 9, 8]]
-    images = {"predictions": predict(name, boxes), "references": [[[2, 2, 5, 6]], [[5, 1, 9, 8]]]}
-    loaded = evaluate.load(str(Path(metrics.__file__).with_name(f"{name}.py")))
-    assert loaded.compute(**images) == metric().compute(**images)
-
-
-@each
-def test_batches_added_one_by_one_equal_one_call(name, metric):
-    boxes = predict(name, [[2, 2, 6, 6], [0, 1, 9, 8]])
-    objects = [[[2, 2, 5, 6]], [[5, 1, 9, 8]]]
-    streamed = metric()
-    for box, thing in zip(boxes, objects, strict=True):
-        streamed.add_batch(predictions=[box], references=[thing])
-    assert streamed.compute() == metric().compute(predictions=boxes, references=objects)
 
 
 @each

@@ -1,34 +1,15 @@
 """Metrics of probabilities: comprehensiveness, sufficiency, calibration."""
 
-from pathlib import Path
-
-import evaluate
 import numpy as np
 import pytest
 import torch
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from hf_anchornet import metrics
 from hf_anchornet.metrics.expected_calibration_error import ExpectedCalibrationError
 from hf_anchornet.metrics.faithfulness import Faithfulness
 
-METRICS = {
-    "faithfulness": Faithfulness,
-    "expected_calibration_error": ExpectedCalibrationError,
-}
-EXAMPLES = {
-    "expected_calibration_error": {"predictions": [[0.2, 0.8], [0.6, 0.4]], "references": [1, 1]},
-    "faithfulness": {
-        "predictions": [
-            {"without": [0.5, 0.1], "only": [1, 0]},
-            {"without": [0, 1], "only": [1, 1]},
-        ],
-        "references": [0.9, 0.5],
-    },
-}
 SCORES = {"comprehensiveness": "without", "sufficiency": "only"}
 
-each = pytest.mark.parametrize(("name", "metric"), METRICS.items())
 of_both = pytest.mark.parametrize(("score", "side"), SCORES.items())
 
 
@@ -162,17 +143,3 @@ def test_calibration_error_needs_a_bin():
         ExpectedCalibrationError(keep_in_memory=True).compute(
             predictions=[[1.0]], references=[0], num_bins=0
         )
-
-
-@each
-def test_loading_by_path_equals_the_class(name, metric):
-    loaded = evaluate.load(str(Path(metrics.__file__).with_name(f"{name}.py")))
-    assert loaded.compute(**EXAMPLES[name]) == metric().compute(**EXAMPLES[name])
-
-
-@each
-def test_batches_added_one_by_one_equal_one_call(name, metric):
-    streamed = metric()
-    for one, other in zip(*EXAMPLES[name].values(), strict=True):
-        streamed.add_batch(predictions=[one], references=[other])
-    assert streamed.compute() == metric().compute(**EXAMPLES[name])

@@ -1,29 +1,17 @@
 """Metrics of hard rationales: words, spans, characters and parts of a text."""
 
-from pathlib import Path
-
-import evaluate
 import numpy as np
 import pytest
 from sklearn.metrics import f1_score, jaccard_score, precision_score, recall_score
 
-from hf_anchornet import metrics
 from hf_anchornet.metrics.character_f1 import CharacterF1
+from hf_anchornet.metrics.span_hit_rate import SpanHitRate
 from hf_anchornet.metrics.span_iou_f1 import SpanIoUF1
 from hf_anchornet.metrics.span_jaccard import SpanJaccard
 from hf_anchornet.metrics.token_f1 import TokenF1
 
 OF_SPANS = {"span_iou_f1": SpanIoUF1, "character_f1": CharacterF1}
-METRICS = OF_SPANS | {"token_f1": TokenF1, "span_jaccard": SpanJaccard}
-EXAMPLES = {
-    "token_f1": {"predictions": [[1, 0, 1], [0]], "references": [[1, 1, 0], [1]]},
-    "span_jaccard": {"predictions": ["so good", "bad"], "references": ["good", "BAD"]},
-} | {
-    name: {"predictions": [[[0, 2], [3, 5]], []], "references": [[[0, 3]], [[1, 2]]]}
-    for name in OF_SPANS
-}
 
-each = pytest.mark.parametrize(("name", "metric"), METRICS.items())
 of_spans = pytest.mark.parametrize(("name", "metric"), OF_SPANS.items())
 
 
@@ -270,15 +258,36 @@ def test_no_documents_are_refused(metric):
         metric(keep_in_memory=True).compute(predictions=[], references=[])
 
 
-@each
-def test_loading_by_path_equals_the_class(name, metric):
-    loaded = evaluate.load(str(Path(metrics.__file__).with_name(f"{name}.py")))
-    assert loaded.compute(**EXAMPLES[name]) == metric().compute(**EXAMPLES[name])
+def test_span_hits_equal_the_hand_count():
+    metric = SpanHitRate(keep_in_memory=True)
+    known = {
+        # One unit shared; half of it; beyond the first two; nothing; not marked.
+        "predictions": [[[0, 5]], [[10, 15]], [[0, 1], [1, 2], [5, 6]], [], [[0, 1]]],
+        "references": [[[4, 8]], [[10, 20]], [[5, 6]], [[0, 2]], []],
+    }
+    found = metric.compute(**known, top_k=2)
+    assert found == {"span_hit_rate": 2 / 4, "num_documents": 4, "num_skipped": 1}
+    assert metric.compute(**known, top_k=3)["span_hit_rate"] == 3 / 4
+    assert metric.compute(**known, top_k=2, min_share=0.5)["span_hit_rate"] == 1 / 4
+    assert metric.compute(**known, top_k=2, min_share=0.51)["span_hit_rate"] == 0
 
 
-@each
-def test_batches_added_one_by_one_equal_one_call(name, metric):
-    streamed = metric()
-    for one, other in zip(*EXAMPLES[name].values(), strict=True):
-        streamed.add_batch(predictions=[one], references=[other])
-    assert streamed.compute() == metric().compute(**EXAMPLES[name])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"top_k": 0}, "`top_k` must be at least 1, got 0"),
+        ({"min_share": 1.5}, r"`min_share` must be in \[0, 1\], got 1.5"),
+    ],
+)
+def test_span_hit_rate_refuses_options_out_of_range(options, message):
+    with pytest.raises(ValueError, match=message):
+        SpanHitRate(keep_in_memory=True).compute(
+            predictions=[[[0, 1]]], references=[[[0, 1]]], **options
+        )
+
+
+@pytest.mark.parametrize("span", [[3, 3], [4, 2], [-1, 2], [0.5, 2], [1]])
+def test_span_hit_rate_refuses_invalid_spans(span):
+    metric = SpanHitRate(keep_in_memory=True)
+    with pytest.raises(ValueError, match=r"`predictions` must hold spans .* in document 0"):
+        metric.compute(predictions=[[span]], references=[[[0, 1]]])
