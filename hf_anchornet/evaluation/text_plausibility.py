@@ -145,10 +145,10 @@ def score_text_plausibility(
     marks = [text.marks.astype(np.float64) for text in texts]
     scores: dict[str, Any] = {"num_documents": len(texts)}
     for prefix, values in (("", smooth), ("raw_", [text.scores for text in texts])):
-        scores[f"{prefix}pointing"] = compute_in_memory(PointingGame, values, marks)[
-            "pointing_game"
-        ]
-        scores[f"{prefix}token_auprc"] = compute_in_memory(TokenAUPRC, values, marks)["token_auprc"]
+        pointing = compute_in_memory(PointingGame, values, marks)
+        auprc = compute_in_memory(TokenAUPRC, values, marks)
+        scores[f"{prefix}pointing"] = pointing["pointing_game"]
+        scores[f"{prefix}token_auprc"] = auprc["token_auprc"]
     chosen = [choose_rationale(values, mass) for values in smooth]
     return {
         **scores,
@@ -166,31 +166,29 @@ def _score_rationales(
     texts: Sequence[ScoredText], chosen: Sequence[NDArray[np.bool_]]
 ) -> dict[str, float]:
     """Scores of hard rationales, see `score_text_plausibility`."""
+    masks = [each.astype(np.float64) for each in chosen]
     runs = [list_runs(each) for each in chosen]
     spans = [
         [text.words.span(*run) for run in each] for text, each in zip(texts, runs, strict=True)
     ]
-    words = compute_in_memory(
-        TokenF1,
-        [each.astype(np.float64) for each in chosen],
-        [text.marks.astype(np.float64) for text in texts],
-    )
-    parts = [
-        _cut_out(text.words.text, _widen(text.words.text, each))
-        for text, each in zip(texts, spans, strict=True)
-    ]
-    marked_parts = [_cut_out(text.words.text, text.spans) for text in texts]
-    return {
-        "token_f1": words["token_f1"],
-        "token_precision": words["precision"],
-        "token_recall": words["recall"],
-        "span_iou_f1": compute_in_memory(
-            SpanIoUF1, runs, [list_runs(text.marks) for text in texts]
-        )["span_iou_f1"],
-        "character_f1": compute_in_memory(CharacterF1, spans, [text.spans for text in texts])[
-            "character_f1"
+    tokens = compute_in_memory(TokenF1, masks, [text.marks.astype(np.float64) for text in texts])
+    iou = compute_in_memory(SpanIoUF1, runs, [list_runs(text.marks) for text in texts])
+    characters = compute_in_memory(CharacterF1, spans, [text.spans for text in texts])
+    jaccard = compute_in_memory(
+        SpanJaccard,
+        [
+            _cut_out(text.words.text, _widen(text.words.text, each))
+            for text, each in zip(texts, spans, strict=True)
         ],
-        "span_jaccard": compute_in_memory(SpanJaccard, parts, marked_parts)["span_jaccard"],
+        [_cut_out(text.words.text, text.spans) for text in texts],
+    )
+    return {
+        "token_f1": tokens["token_f1"],
+        "token_precision": tokens["precision"],
+        "token_recall": tokens["recall"],
+        "span_iou_f1": iou["span_iou_f1"],
+        "character_f1": characters["character_f1"],
+        "span_jaccard": jaccard["span_jaccard"],
     }
 
 
