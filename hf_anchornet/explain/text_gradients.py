@@ -36,11 +36,10 @@ def integrate_tokens(
         batch_size: See `integrate`.
     """
     tables = _list_tables(subject)
-    with torch.no_grad(), _in_one_piece(subject):
+    with _in_one_piece(subject):
         values = _record(subject, tables, read.ids)
         embedded, *scores = _record(subject, tables, _blank_out(subject, read))
         baselines = (embedded, *(torch.zeros_like(score) for score in scores))
-    with _in_one_piece(subject):
         shares = integrate(
             lambda *given: _compute_logits(subject, tables, read.ids, given),
             values,
@@ -76,6 +75,7 @@ def _list_tables(subject: TextSubject) -> list[nn.Module]:
     return [*tables, *subject.model.ngrams.tables] if subject.is_anchornet else tables
 
 
+@torch.no_grad()
 def _record(subject: TextSubject, tables: Sequence[nn.Module], ids: Tensor) -> tuple[Tensor, ...]:
     """Output of each table for a text: (1, positions, width)."""
     found: dict[int, Tensor] = {}

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import evaluate
 import pytest
+from evaluate.loading import get_imports
 
 from hf_anchornet import metrics
 
@@ -67,6 +68,15 @@ def test_loading_by_path_equals_the_class(name):
     assert loaded.compute(**EXAMPLES[name]) == find_class(name)().compute(**EXAMPLES[name])
 
 
+@pytest.mark.parametrize("name", [*EXAMPLES, "common"])
+def test_a_metric_imports_nothing_of_the_package_but_the_common_file(name):
+    imports = get_imports(str(FOLDER / f"{name}.py"))
+    siblings = {module for kind, module, *_ in imports if kind == "internal"}
+    assert siblings == ({"common"} if name != "common" else set())
+    assert "hf_anchornet" not in {module for _, module, *_ in imports}
+
+
+@pytest.mark.slow
 def test_every_metric_loads_offline_without_the_package(tmp_path):
     code = """
 import json, sys

@@ -45,7 +45,7 @@ def test_a_label_that_nobody_knows_is_refused(localizer_folder, contracts):
 
 
 def test_documents_without_marks_are_refused(localizer_folder, contracts):
-    with pytest.raises(ValueError, match="`references` must hold a span for at least one document"):
+    with pytest.raises(ValueError, match="`references` must hold a human span for at least one"):
         measure_retrieval(contracts, RetrievalOptions(localizer_folder, "negative"))
 
 
