@@ -31,7 +31,7 @@ def compute_grad_cam(
             see `find_last_map`; in an AnchorNet the branch of the largest windows.
 
     Raises:
-        ValueError: if no layer is given and none is found.
+        ValueError: if no layer is given and the model has no feature map.
     """
     spread = layer is None and subject.is_anchornet
     if spread:

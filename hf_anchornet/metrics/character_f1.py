@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import evaluate
 
-from .common import ROWS, check_disjoint_spans, describe
+from .common import ROWS, check_disjoint_spans, describe, require_examples
 
 _CITATION = """\
 @inproceedings{pavlopoulos-etal-2021-semeval,
@@ -47,10 +47,7 @@ class CharacterF1(evaluate.Metric):
     def _compute(
         self, predictions: list[list[list[float]]], references: list[list[list[float]]]
     ) -> dict[str, float]:
-        if not references:
-            raise ValueError(
-                "`references` must hold at least one document, got none; check the spans column."
-            )
+        require_examples(references, "document")
         scores = []
         for index, (selected, marked) in enumerate(zip(predictions, references, strict=True)):
             check_disjoint_spans("predictions", index, selected)

@@ -93,6 +93,18 @@ def compute_in_memory(
     return scores
 
 
+def require_examples(references: Sequence[Any], unit: str) -> None:
+    """Check that there is at least one document, text or example.
+
+    Raises:
+        ValueError: if there are no references.
+    """
+    if not references:
+        raise ValueError(
+            f"`references` must hold at least one {unit}, got none; check the column of references."
+        )
+
+
 def require_marked(found: bool, references: Sequence[Any], thing: str, unit: str) -> None:
     """Check that a human marked something in at least one document or image.
 
@@ -112,7 +124,7 @@ def average(
     """Mean over the documents or images in which a human marked something, and their numbers.
 
     Returns:
-        `name`, the mean; `num_{unit}s`, how many have a value; `num_skipped`, how many have none.
+        `name`, the mean; `num_{unit}s`, how many have a value; `num_skipped`, how many do not.
 
     Raises:
         ValueError: if there are no values.

@@ -3,7 +3,7 @@
 import evaluate
 import numpy as np
 
-from .common import NUMBER, NUMBERS, describe
+from .common import NUMBER, NUMBERS, describe, require_examples
 
 _CITATION = """\
 @inproceedings{guo-etal-2017-calibration,
@@ -65,10 +65,7 @@ class ExpectedCalibrationError(evaluate.Metric):
 
 
 def _check_examples(predictions: list[list[float]], references: list[float]) -> None:
-    if not references:
-        raise ValueError(
-            "`references` must hold at least one example, got none; check the label column."
-        )
+    require_examples(references, "example")
     for index, (probs, label) in enumerate(zip(predictions, references, strict=True)):
         valid = bool(probs) and all(prob is not None and 0 <= prob <= 1 for prob in probs)
         if not valid or abs(sum(probs) - 1) > 1e-3:

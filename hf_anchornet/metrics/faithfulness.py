@@ -3,7 +3,7 @@
 import evaluate
 import numpy as np
 
-from .common import ERASER, NUMBER, NUMBERS, describe
+from .common import ERASER, NUMBER, NUMBERS, describe, require_examples
 
 _INPUTS = """\
 Args:
@@ -43,10 +43,7 @@ class Faithfulness(evaluate.Metric):
     def _compute(
         self, predictions: list[dict[str, list[float]]], references: list[float]
     ) -> dict[str, float | list[float]]:
-        if not references:
-            raise ValueError(
-                "`references` must hold at least one document, got none; check the records."
-            )
+        require_examples(references, "document")
         _check_probs("references", [[whole] for whole in references])
         scores: dict[str, float | list[float]] = {}
         for score, side in (("comprehensiveness", "without"), ("sufficiency", "only")):

@@ -3,7 +3,7 @@
 import datasets
 import evaluate
 
-from .common import describe
+from .common import describe, require_examples
 
 _CITATION = """\
 @misc{maggie-etal-2020-tweet,
@@ -42,10 +42,7 @@ class SpanJaccard(evaluate.Metric):
         return describe(__doc__, _CITATION, _INPUTS, text, text)
 
     def _compute(self, predictions: list[str], references: list[str]) -> dict[str, float]:
-        if not references:
-            raise ValueError(
-                "`references` must hold at least one text, got none; check the column of parts."
-            )
+        require_examples(references, "text")
         scores = []
         for index, (selected, marked) in enumerate(zip(predictions, references, strict=True)):
             for name, part in (("predictions", selected), ("references", marked)):
