@@ -1,4 +1,4 @@
-"""A model, what stands behind it and what explains it, on a labelled split: one report."""
+"""Evaluation of a localizer, its classifier and its explanations on a labelled split."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,27 +19,31 @@ from hf_anchornet.model.cascade_trace import Trace
 from hf_anchornet.model.classifier import label_names
 from hf_anchornet.model.localizer import MODALITIES, Localizer, is_localizer, load_localizer
 
+from .accuracy import score_labels
 from .explain_split import ExplanationOptions
 from .explanations import evaluate_explanations
-from .image_localization import evaluate_image_localizer, score_labels
+from .image_localization import evaluate_image_localizer
 
 
 @dataclass
 class EvaluationOptions:
-    """Which models are evaluated, and how.
+    """Models to evaluate, and how.
 
     Attributes:
-        model: Folder or Hub id of the localizer; to explain it, of any classifier of transformers.
+        model: Folder or Hub id of the localizer, or, to evaluate explanations only, of any
+            transformers classifier.
         classifier: Folder or Hub id of a classifier that reads what the localizer selects, or of a
             cascade.
         split: Split to report on.
-        max_tokens: The most tokens of a text that a classifier reads; a cascade knows it by itself.
-        max_patches: The most patches of an image that a classifier reads; likewise.
-        exit_threshold: Ask the classifier only where the localizer is less sure than this; of a
-            cascade one number for all stages or one for each, instead of its own.
-        batch_size: Inputs in one forward pass.
-        device: Where to compute, for example cuda:0.
-        backend: What computes: "eager", "compile" or "onnx".
+        max_tokens: Maximum number of tokens of a text that a classifier reads; a cascade has its
+            own.
+        max_patches: Maximum number of patches of an image that a classifier reads; a cascade has
+            its own.
+        exit_threshold: The classifier reads an input only if the localizer's confidence is below
+            this; for a cascade one threshold for all stages or one per stage, in place of its own.
+        batch_size: Inputs per forward pass.
+        device: Device to compute on, for example cuda:0.
+        backend: Backend of the models: "eager", "compile" or "onnx".
     """
 
     model: str
@@ -53,29 +57,31 @@ class EvaluationOptions:
     backend: str = EAGER
 
     def __post_init__(self) -> None:
-        """Check what would otherwise fail late."""
+        """Check the batch size and that thresholds have a classifier."""
         if self.batch_size < 1:
-            raise ValueError(f"`batch_size` must be at least 1, got {self.batch_size}.")
+            raise ValueError(
+                f"`batch_size` must be at least 1, got {self.batch_size}; 32 is the default."
+            )
         if self.exit_threshold and self.classifier is None:
             raise ValueError(
                 f"`exit_threshold` must come with a `classifier`, got {self.exit_threshold} "
-                "without; name the one to ask."
+                "without; name a classifier."
             )
 
     @property
     def thresholds(self) -> float | list[float] | None:
-        """As cascades take them: one number for all stages, one for each, or their own."""
+        """One threshold for all stages, one per stage, or None for those of the cascade."""
         if len(self.exit_threshold) == 1:
             return self.exit_threshold[0]
         return self.exit_threshold or None
 
 
 class _Answer(NamedTuple):
-    """What was said of one input, and what it cost.
+    """Scores of one input, and their cost.
 
     Attributes:
         localizer: (labels,), logits of the localizer.
-        scores: (labels,), logits or probabilities of what stands behind it, in the same order.
+        scores: (labels,), logits or probabilities of the cascade or classifier.
         stage: The last stage at which there was something to read.
         multiply_adds: Of both models.
         full_multiply_adds: Of the classifier on the full input.
@@ -91,23 +97,23 @@ class _Answer(NamedTuple):
 def evaluate_models(
     data: DataOptions, options: EvaluationOptions, explaining: ExplanationOptions
 ) -> dict[str, Any]:
-    """All that is said of a split, ready for JSON; shares are in [0, 1].
+    """Report on a split, ready for JSON; shares are in [0, 1].
 
     Args:
-        data: Where it is; an empty `boxes_column` leaves the boxes out.
+        data: The dataset and its columns; an empty `boxes_column` ignores boxes.
         options: Which models, and how.
-        explaining: What explains the predictions of `options.model`, and how that is judged.
+        explaining: Explainers of the predictions of `options.model`, and how they are evaluated.
 
     Returns:
-        `split`, `num_rows`; of the `localizer` `accuracy` and `macro_f1`, see `score_labels`; with
-        a classifier the same of what the pipelines answer with it, in `classifier`, with the mean
-        `multiply_adds` of both models, the `full_multiply_adds` of the classifier on full inputs
-        and `stages`, the share of the inputs whose answer comes from each stage; where the split
-        has the column, `boxes`: see `summarize_localization`. Of a model that is no AnchorNet none
-        of these. `explanations`, if there are explainers: see `evaluate_explanations`.
+        `split` and `num_rows`. If the model is an AnchorNet: `localizer`, its `accuracy` and
+        `macro_f1`, see `score_labels`; with a classifier, in `classifier`, the same of the
+        pipeline's answers, with the mean `multiply_adds` of both models, the `full_multiply_adds`
+        of the classifier on full inputs and `stages`, the share of inputs answered at each stage;
+        if the split has the column, `boxes`, see `summarize_localization`. If there are explainers,
+        `explanations`, see `evaluate_explanations`.
 
     Raises:
-        ValueError: if a column or split is missing, a label unknown or a model no such model.
+        ValueError: if a column or split is missing, a label unknown or a model unsuitable.
     """
     is_text = find_modality(data, options.split) == "text"
     rows = load_split(data, options.split, data.text_column if is_text else data.image_column)
@@ -116,8 +122,9 @@ def evaluate_models(
         report |= _evaluate_localizer(rows, data, options)
     elif options.classifier is not None:
         raise ValueError(
-            f"`classifier` must be left out behind a model that is no AnchorNet, got "
-            f"{options.classifier!r} behind {options.model!r}; nothing selects what it would read."
+            f"`classifier` must be left out if `model` is not an AnchorNet, got "
+            f"{options.classifier!r} for {options.model!r}; only an AnchorNet can select what a "
+            "classifier reads."
         )
     if explaining.explainers:
         device = torch.device(options.device)
@@ -130,7 +137,7 @@ def evaluate_models(
 def _evaluate_localizer(
     rows: Dataset, data: DataOptions, options: EvaluationOptions
 ) -> dict[str, Any]:
-    """What `evaluate_models` says of a localizer and what stands behind it."""
+    """Report of a localizer and of the classifier or cascade behind it."""
     device = torch.device(options.device)
     localizer: Any = load_localizer(options.model, device, options.backend)
     labels = label_names(localizer.model)
@@ -159,7 +166,7 @@ def _evaluate_localizer(
 def _batch_inputs(
     localizer: Localizer, rows: Dataset, data: DataOptions, batch_size: int
 ) -> Iterator[list[Any]]:
-    """The inputs, checked, in their order; of images no more are open than those of a batch."""
+    """Batches of checked inputs, in order, with a progress bar."""
     is_text = localizer.model.main_input_name == "input_ids"
     pictures = None if is_text else open_pictures(rows, data.image_column)
     texts = rows[data.text_column] if is_text else []
@@ -175,7 +182,7 @@ def _batch_inputs(
 def _load_cascade(
     localizer: Any, options: EvaluationOptions, device: torch.device
 ) -> tuple[bool, Cascade]:
-    """Whether inputs may leave early, and the cascade; a plain classifier has one of one rule."""
+    """Whether inputs may exit early, and the cascade, of one stage for a plain classifier."""
     cascade = attach_cascade(options.classifier, localizer, device, options.backend)
     if cascade is not None:
         return True, cascade.override(options.thresholds)
@@ -189,12 +196,12 @@ def _load_cascade(
 
 
 def _follow(cascade: Cascade, sources: list[Any], exits: bool) -> Iterator[_Answer]:
-    """What was said of each input of a batch.
+    """Answers for a batch.
 
     Args:
-        cascade: Who answers.
+        cascade: The localizer and its classifier.
         sources: The inputs.
-        exits: Whether inputs may leave early: if none does, the classifier answers alone.
+        exits: Whether inputs may exit early; if not, the classifier alone answers.
     """
     traces = cascade.follow(sources, len(sources))
     full = cascade.reader.full_multiply_adds(sources, [trace.view for trace in traces])
@@ -205,7 +212,7 @@ def _follow(cascade: Cascade, sources: list[Any], exits: bool) -> Iterator[_Answ
 
 
 def _rate_reading(trace: Trace) -> Tensor:
-    """Logits of the classifier alone; of the localizer where there was nothing to read."""
+    """Logits of the classifier; of the localizer where there was nothing to read."""
     return trace.average(trace.last_reading) if trace.stage else trace.logits
 
 

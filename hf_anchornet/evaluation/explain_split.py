@@ -1,9 +1,9 @@
-"""Explainers at work on a split: one record for each example and explainer."""
+"""Explanations of a split: one record per example and explainer."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from datasets import Dataset
@@ -18,46 +18,44 @@ from hf_anchornet.explain.text_explainers import TEXT_EXPLAINERS, explain_text
 from hf_anchornet.explain.text_subject import TextSubject
 from hf_anchornet.model.text_words import Words
 
-from .cost import measure_call
-from .image_faithfulness import FILLS, measure_map
-from .text_faithfulness import measure_rationale, measure_words
+from .call_cost import measure_call
+from .image_erasure import FILLS, erase_cells
+from .records import Record
+from .text_erasure import erase_rationale, erase_words
 from .text_plausibility import check_spans, choose_rationale, smooth_scores
-
-Record = dict[str, Any]
-"""See `explanation_records.SCHEMA`."""
 
 Scores = NDArray[np.float64]
 """(words,) or (rows, columns)."""
 
 Degrees = dict[str, dict[str, list[float]]]
-"""By what replaces words or cells, `without` and `only`: probabilities, one a bin."""
+"""Probabilities as in `ErasureProbs`, by what replaces words or cells."""
 
 
 @dataclass
 class ExplanationOptions:
-    """What explains the predictions of a split, and how the explanations are judged.
+    """Explainers of the predictions of a split, and how their explanations are evaluated.
 
     Attributes:
-        explainers: Names of explainers: "evidence", an AnchorNet's own, of texts also
-            "refined_evidence", or one of those that users would use otherwise:
-            "integrated_gradients", "occlusion", "lime", "shapley", of texts "attention_rollout", of
-            images "grad_cam"; "random" is the control.
-        spans_column: Column of spans that people marked, [start, end] in characters; "": none.
-        only_labels: Explain only examples of these labels, by name; default: of all.
-        true_labels: Explain the label that each example has, as where people were told the label
-            before they marked its evidence; default: the predicted one.
-        max_explained: Explain at most this many of the examples that people marked, or of all where
-            nobody marked any, always the same ones; 0: all.
-        smoothing: Word scores are averaged over neighbours before they are compared with people,
-            see `smooth_scores`; standard deviation in words, 0: not.
-        calibration_split: Split on which a temperature of the model is fitted first, so that it is
-            as sure as it is often right; "": none. It changes no answer, but how far
-            probabilities fall where words or cells are left out.
+        explainers: Names of explainers: "evidence", an AnchorNet's own, for texts also
+            "refined_evidence", or for any classifier "integrated_gradients", "occlusion", "lime",
+            "shapley", for texts "attention_rollout", for images "grad_cam"; "random" is the
+            control.
+        spans_column: Column of spans that people marked, [start, end] in characters; "": there
+            is no such column.
+        only_labels: Explain only examples of these labels, by name; default: all.
+        true_labels: Explain the true label of each example, for spans or boxes that were marked
+            by people who knew it; default: the predicted label.
+        max_explained: Maximum number of examples to explain, a fixed random sample of those that
+            people marked, or of all if nobody marked any; 0: all.
+        smoothing: Standard deviation, in words, of the smoothing of word scores before they are
+            compared with spans; 0: none.
+        calibration_split: Split on which a temperature of the model is fitted first; "": none. It
+            changes no prediction, but how far probabilities fall when words or cells are removed.
         mass: The hard rationale of a text is the fewest words that hold this share of the positive
             scores, in (0, 1].
-        faithfulness: Ask the model about each example without its best words or cells, too.
-        records: File for the records of all examples, .parquet; where it holds those of the same
-            model and settings, they are read instead.
+        faithfulness: Also predict each example without its best words or cells and with only them.
+        records: Parquet file for the records of all examples; if it exists and was made with the
+            same model and settings, its records are reused.
     """
 
     explainers: list[str] = field(default_factory=lambda: ["evidence"])
@@ -72,7 +70,7 @@ class ExplanationOptions:
     records: str | None = None
 
     def __post_init__(self) -> None:
-        """Check what would otherwise fail late."""
+        """Check names and ranges."""
         unknown = sorted(set(self.explainers) - {*TEXT_EXPLAINERS, *IMAGE_EXPLAINERS})
         if unknown:
             raise ValueError(
@@ -80,7 +78,9 @@ class ExplanationOptions:
                 f"{unknown[0]!r}; choose from these."
             )
         if self.max_explained < 0:
-            raise ValueError(f"`max_explained` must be at least 0, got {self.max_explained}.")
+            raise ValueError(
+                f"`max_explained` must be at least 0, got {self.max_explained}; 0 explains all."
+            )
         if not self.smoothing >= 0:
             raise ValueError(f"`smoothing` must be at least 0, got {self.smoothing}; 0 is none.")
         if not 0 < self.mass <= 1:
@@ -93,24 +93,23 @@ def explain_rows(
     data: DataOptions,
     options: ExplanationOptions,
 ) -> Iterator[Record]:
-    """Explain one label of each example of a split, by every explainer in turn.
+    """Records of one label of each example of a split, by every explainer in turn.
 
-    The first example is explained once more before, not measured: what is loaded at the first call
-    costs no explainer time.
+    The first example is explained twice and only measured the second time, so that one-time work
+    such as imports does not count.
 
     Args:
         subject: The model to explain.
         rows: The split.
         data: Its columns.
-        options: See there; blank texts are left out.
+        options: Which explainers and examples; blank texts are left out.
 
     Raises:
-        ValueError: if a span or box is none, a label unknown, or an explainer cannot explain this
-            kind of model.
+        ValueError: if a span or box is invalid, a label unknown, or an explainer cannot explain
+            this kind of model.
     """
-    source: _Examples = (_Texts if isinstance(subject, TextSubject) else _Pictures)(
-        rows, data, options
-    )
+    is_text = isinstance(subject, TextSubject)
+    source = _Texts(rows, data, options) if is_text else _Images(rows, data)
     targets = number_labels(rows, data.label_column, subject.labels)
     if options.true_labels and any(isinstance(target, list) for target in targets):
         raise ValueError(
@@ -119,7 +118,7 @@ def explain_rows(
         )
     chosen = choose_rows(rows, source.text_column, source.marks)
     if options.only_labels:
-        wanted = number_names(options.only_labels, subject.labels)
+        wanted = _number_names(options.only_labels, subject.labels)
         chosen = [row for row in chosen if targets[row] in wanted]
     chosen = draw_rows(chosen, options.max_explained)
     for count, row in enumerate(tqdm(chosen, desc="explaining", disable=None)):
@@ -137,7 +136,7 @@ def choose_rows(rows: Dataset, text_column: str, marks: Sequence[Any]) -> list[i
 
     Args:
         rows: The split.
-        text_column: Column of the texts; "": there are images.
+        text_column: Column of the texts; "": the split holds images.
         marks: Human spans or boxes of each row.
     """
     marked = [row for row, found in enumerate(marks) if found]
@@ -149,19 +148,14 @@ def choose_rows(rows: Dataset, text_column: str, marks: Sequence[Any]) -> list[i
 
 
 def draw_rows(rows: Sequence[int], at_most: int) -> list[int]:
-    """At most so many of the rows, always the same ones, in order; 0: all."""
+    """A fixed random sample of at most so many rows, in order; 0: all."""
     if not at_most or at_most >= len(rows):
         return list(rows)
     places = np.random.default_rng(0).permutation(len(rows))[:at_most]
     return [rows[place] for place in sorted(places.tolist())]
 
 
-def number_names(names: Sequence[str], labels: Sequence[str]) -> set[int]:
-    """Numbers of labels.
-
-    Raises:
-        ValueError: if a name is unknown.
-    """
+def _number_names(names: Sequence[str], labels: Sequence[str]) -> set[int]:
     unknown = sorted(set(names) - set(labels))
     if unknown:
         raise ValueError(
@@ -172,46 +166,31 @@ def number_names(names: Sequence[str], labels: Sequence[str]) -> set[int]:
 
 
 def _explain(
-    source: "_Examples",
+    source: "_Texts | _Images",
     subject: Any,
     example: Any,
     target: int | None,
     options: ExplanationOptions,
 ) -> Iterator[Record]:
-    """One record an explainer, without the fields of the row."""
+    """One record per explainer, without the fields of the row."""
     probs = subject.predict([example])[0]
     label = target if options.true_labels and target is not None else int(probs.argmax())
     for method in options.explainers:
         call = partial(source.explain, subject, example, label, method)
         cost = measure_call(call, subject.model.device)
+        scores = cost.result
         yield {
             "explainer": method,
             "explained": label,
             "probs": probs.tolist(),
-            "scores": cost.result.ravel().tolist(),
-            "shape": list(cost.result.shape),
-            "degrees": source.degrade(subject, example, cost.result, label, options)
+            "scores": scores.ravel().tolist(),
+            "shape": list(scores.shape),
+            "degrees": source.erase(example, scores, label, subject.predict)
             if options.faithfulness
             else {},
             "seconds": cost.seconds,
             "peak_mib": cost.peak_mib,
         }
-
-
-class _Examples(Protocol):
-    """The examples of one modality: what people marked, how they are explained and degraded."""
-
-    text_column: str
-    marks: list[Any]
-    explain: Callable[..., Scores]
-
-    def open(self, row: int) -> tuple[Any, Record]:
-        """An example and what its records say of it."""
-
-    def degrade(
-        self, subject: Any, example: Any, scores: Scores, label: int, options: ExplanationOptions
-    ) -> Degrees:
-        """Probabilities of the label without the best words or cells and with only them."""
 
 
 class _Texts:
@@ -220,65 +199,48 @@ class _Texts:
     explain = staticmethod(explain_text)
 
     def __init__(self, rows: Dataset, data: DataOptions, options: ExplanationOptions) -> None:
-        self.rows, self.text_column, self.column = rows, data.text_column, options.spans_column
-        self.marks = _read_marks(rows, self.column)
+        self.rows, self.text_column, self.options = rows, data.text_column, options
+        self.marks = _read_marks(rows, options.spans_column)
 
     def open(self, row: int) -> tuple[str, Record]:
-        """See `_Examples`."""
+        """A text and its own fields of a record."""
         text = self.rows[row][self.text_column]
-        spans = check_spans(self.marks[row] or [], text, f"`{self.column}` in row {row}")
-        return text, {"text": text, "spans": spans}
+        name = f"`{self.options.spans_column}` in row {row}"
+        return text, {"text": text, "spans": check_spans(self.marks[row] or [], text, name)}
 
-    def degrade(
-        self,
-        subject: TextSubject,
-        text: str,
-        scores: Scores,
-        label: int,
-        options: ExplanationOptions,
-    ) -> Degrees:
-        """See `_Examples`; "rationale" are the words chosen as a hard rationale."""
+    def erase(self, text: str, scores: Scores, label: int, predict: Callable[..., Any]) -> Degrees:
+        """Probabilities of the label without the best words and with only them."""
         words = Words.split(text)
-        soft = measure_words(words, scores, label, subject.predict)
-        mask = choose_rationale(smooth_scores(scores, options.smoothing), options.mass)
-        hard = measure_rationale(words, mask, label, subject.predict)
+        smooth = smooth_scores(scores, self.options.smoothing)
+        mask = choose_rationale(smooth, self.options.mass)
         return {
-            "cut": {"without": soft.without.tolist(), "only": soft.only.tolist()},
-            "rationale": {"without": [hard.without], "only": [hard.only]},
+            "cut": erase_words(words, scores, label, predict).to_record(),
+            "rationale": erase_rationale(words, mask, label, predict).to_record(),
         }
 
 
-class _Pictures:
+class _Images:
     """Images and the boxes that people drew."""
 
     text_column = ""
     explain = staticmethod(explain_image)
 
-    def __init__(self, rows: Dataset, data: DataOptions, options: ExplanationOptions) -> None:
+    def __init__(self, rows: Dataset, data: DataOptions) -> None:
         self.column = data.boxes_column
         self.marks = _read_marks(rows, self.column)
         self.pictures = open_pictures(rows, data.image_column)
 
     def open(self, row: int) -> tuple[Any, Record]:
-        """See `_Examples`."""
+        """An image and its own fields of a record."""
         picture = self.pictures[row]["pixel_values"]
         boxes = check_boxes(self.marks[row] or [], f"`{self.column}` in row {row}")
         return picture, {"size": list(picture.size), "boxes": boxes}
 
-    def degrade(
-        self,
-        subject: ImageSubject,
-        image: Any,
-        scores: Scores,
-        label: int,
-        options: ExplanationOptions,
-    ) -> Degrees:
-        """See `_Examples`, for each fill."""
-        degrees: Degrees = {}
-        for fill in FILLS:
-            soft = measure_map(image, scores, label, subject.predict, fill)
-            degrees[fill] = {"without": soft.without.tolist(), "only": soft.only.tolist()}
-        return degrees
+    def erase(self, image: Any, scores: Scores, label: int, predict: Callable[..., Any]) -> Degrees:
+        """Probabilities of the label without the best cells and with only them, by fill."""
+        return {
+            fill: erase_cells(image, scores, label, predict, fill).to_record() for fill in FILLS
+        }
 
 
 def _read_marks(rows: Dataset, column: str) -> list[Any]:

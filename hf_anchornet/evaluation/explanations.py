@@ -1,21 +1,25 @@
-"""A model's explanations of a split, judged: from a source and options to one report."""
+"""Evaluation of the explanations of a split: from a model and options to a report."""
 
 import logging
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from datasets import Dataset
 
-from hf_anchornet.data.splits import DataOptions, load_split
+from hf_anchornet.calibration.temperature import fit_temperature
+from hf_anchornet.data.images import open_pictures
+from hf_anchornet.data.splits import DataOptions, load_split, number_labels
 from hf_anchornet.explain.image_subject import ImageSubject
 from hf_anchornet.explain.text_subject import TextSubject
 
-from .calibrated_subject import calibrate
 from .explain_split import ExplanationOptions, explain_rows
 from .records import read_records, write_records
 from .summary import ExplanationSummary
+
+IMAGES_AT_ONCE = 64
 
 logger = logging.getLogger(__name__)
 
@@ -28,15 +32,15 @@ def evaluate_explanations(
     options: ExplanationOptions,
     device: torch.device,
 ) -> dict[str, Any]:
-    """Explain the examples of a split and judge the explanations; see `ExplanationSummary.report`.
+    """Report on the explanations of a split: `settings` and see `ExplanationSummary.report`.
 
     Args:
-        model: Folder or Hub id of any classifier of transformers.
+        model: Folder or Hub id of any transformers classifier.
         split: Name of the split.
         rows: Its rows.
-        data: Its columns: texts if it has that of texts, else images.
-        options: Which explainers, and how they are judged.
-        device: Where to compute.
+        data: Its columns: texts if it has the text column, else images.
+        options: Which explainers, and how they are evaluated.
+        device: Device of the model.
 
     Raises:
         ValueError: see `explain_rows` and `read_records`.
@@ -45,13 +49,13 @@ def evaluate_explanations(
 
     @cache
     def load() -> TextSubject | ImageSubject:
-        """Only where it is asked: not to judge records again."""
+        """The model, loaded on first use: existing records need none."""
         return TextSubject.load(model, device) if is_text else ImageSubject.load(model, device)
 
     temperature = 1.0
     if options.calibration_split:
         column = data.text_column if is_text else data.image_column
-        calibrate(load(), load_split(data, options.calibration_split, column), data)
+        scale_temperature(load(), load_split(data, options.calibration_split, column), data)
         temperature = load().temperature
     settings = {
         "model": model,
@@ -63,7 +67,7 @@ def evaluate_explanations(
         "only_labels": options.only_labels,
         "true_labels": options.true_labels,
         "max_explained": options.max_explained,
-        "smoothing": options.smoothing,  # the hard rationales that the model was asked about
+        "smoothing": options.smoothing,  # it decides the hard rationales in the records
         "mass": options.mass,
         "faithfulness": options.faithfulness,
         "calibration_split": options.calibration_split,
@@ -81,10 +85,42 @@ def evaluate_explanations(
         summary.add(record)
     report = summary.report()
     if not any(row["plausibility"] for row in report["explainers"].values()):
-        column = options.spans_column if is_text else data.boxes_column
         logger.warning(
-            "no row has anything in `%s`: nothing is said of how the explanations agree with "
-            "people, only of how faithful they are.",
-            column,
+            "no row has a value in `%s`: the report has faithfulness, but no plausibility.",
+            options.spans_column if is_text else data.boxes_column,
         )
     return {"settings": settings, **report}
+
+
+def scale_temperature(
+    subject: TextSubject | ImageSubject, rows: Dataset, data: DataOptions
+) -> None:
+    """Set the temperature of a classifier to the one that fits a labelled split best.
+
+    Args:
+        subject: The classifier; its previous temperature is ignored.
+        rows: A split other than the one that is reported on.
+        data: Its columns.
+
+    Raises:
+        ValueError: if examples have several labels, or a label is unknown.
+    """
+    targets = number_labels(rows, data.label_column, subject.labels)
+    if any(isinstance(target, list) for target in targets):
+        raise ValueError(
+            '`calibration_split` must be "" for examples with several labels, got a split of '
+            "them; leave it out: a temperature is fitted to single labels."
+        )
+    subject.temperature = 1.0
+    if isinstance(subject, TextSubject):
+        probs = subject.predict(rows[data.text_column])
+    else:
+        pictures = open_pictures(rows, data.image_column)
+        starts = range(0, len(rows), IMAGES_AT_ONCE)
+        batches = (range(start, min(start + IMAGES_AT_ONCE, len(rows))) for start in starts)
+        probs = np.concatenate(
+            [subject.predict([pictures[row]["pixel_values"] for row in batch]) for batch in batches]
+        )
+    # The logarithm of a softmax equals the logits up to a constant.
+    logits = torch.from_numpy(probs).clamp(min=torch.finfo(torch.float32).tiny).log()
+    subject.temperature = fit_temperature(logits, torch.tensor(targets))

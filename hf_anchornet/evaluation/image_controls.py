@@ -1,16 +1,16 @@
-"""Boxes that no model chose, to compare selected ones with: random squares and the centre."""
+"""Control boxes to compare selected patches with: random squares and the centre of the image."""
 
 import torch
 from torch import Tensor
 
 
 def select_random_boxes(sizes: Tensor, side: int, count: int, seed: int) -> Tensor:
-    """Control: `count` squares anywhere in each image: (batch, count, 4), as in `RankedBoxes`.
+    """Control: `count` random squares in each image: (batch, count, 4), as in `RankedBoxes`.
 
     Args:
         sizes: (batch, 2), int64, height and width of each image, at least `side`.
         side: Side of the squares, in pixels.
-        count: Squares of each image.
+        count: Squares per image.
         seed: The same seed gives the same squares.
     """
     room = sizes.flip(-1)[:, None] - side + 1  # (batch, 1, 2), places along x and y

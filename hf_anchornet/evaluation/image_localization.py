@@ -1,4 +1,4 @@
-"""How good an image localizer is: accuracy on labels, agreement of its boxes with people."""
+"""Accuracy of an image localizer, and comparison of its boxes with those that people drew."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,16 +16,18 @@ from hf_anchornet.data.images import read_boxes
 from hf_anchornet.data.splits import DataOptions, check_column, number_labels
 from hf_anchornet.metrics.box_iou_recall import BoxIoURecall
 from hf_anchornet.metrics.box_pointing import BoxPointing
+from hf_anchornet.metrics.common import compute_in_memory
 from hf_anchornet.metrics.max_box_acc_v2 import fit_levels, summarize_fits
 from hf_anchornet.model.classifier import label_names
-from hf_anchornet.model.image_localizer import LocalizedImages
+from hf_anchornet.model.image_localizer import ImageLocalizer, LocalizedImages
 
+from .accuracy import score_labels
 from .image_controls import select_centre_box, select_random_boxes
+from .image_plausibility import IOU_THRESHOLDS, compare_map_with_boxes
 from .localization import localize_images
-from .map_scores import IOU_THRESHOLDS, compare_map
 
 TOP_K = 3
-"""Patches of an image of which one may fit the object."""
+"""Number of patches per image of which one may match the object."""
 
 
 def evaluate_image_localizer(
@@ -35,7 +37,7 @@ def evaluate_image_localizer(
     data: DataOptions,
     batch_size: int = 32,
 ) -> dict[str, Any]:
-    """Accuracy of an image localizer, and agreement of what it points at with human boxes.
+    """Accuracy of an image localizer, and agreement of its patches with human boxes.
 
     The explained label is the predicted one, right or wrong. Images without a box count for
     accuracy only.
@@ -45,26 +47,27 @@ def evaluate_image_localizer(
         processor: Its image processor.
         rows: The split.
         data: Its columns of images, labels and boxes.
-        batch_size: Images in a batch.
+        batch_size: Images per batch.
 
     Returns:
-        `num_images`, `accuracy`, `macro_f1`, and what `summarize_localization` returns.
+        `num_images`, `accuracy`, `macro_f1`, and the results of `summarize_localization`.
 
     Raises:
-        ValueError: if a column is missing, a label unknown, a box is none or there is no box.
+        ValueError: if a column is missing, a label unknown, a box invalid or there is no box.
     """
     for column in (data.image_column, data.label_column):
         check_column(rows.column_names, column)
     boxes = read_boxes(rows, data.boxes_column)
     targets = number_labels(rows, data.label_column, label_names(model))
     logits: list[Tensor] = []
-    comparisons: list[Comparison] = []
-    views = localize_images(model, processor, rows[data.image_column], batch_size)
+    comparisons: list[BoxComparison] = []
+    localizer = ImageLocalizer(model, processor)
+    batches = localize_images(localizer, rows[data.image_column], batch_size)
     total = -(-len(rows) // batch_size)
-    for view in tqdm(views, total=total, desc="localizing", mininterval=5, disable=None):
+    for batch in tqdm(batches, total=total, desc="localizing", mininterval=5, disable=None):
         start = len(logits)
-        logits.extend(view.logits.float().cpu())
-        comparisons.extend(_compare(view, boxes[start : len(logits)], start))
+        logits.extend(batch.logits.float().cpu())
+        comparisons.extend(_compare(batch, boxes[start : len(logits)], start))
     return {
         "num_images": len(rows),
         **score_labels(torch.stack(logits), torch.tensor(targets)),
@@ -75,7 +78,7 @@ def evaluate_image_localizer(
 def measure_pointing(
     model: PreTrainedModel, processor: Any, rows: Dataset, data: DataOptions
 ) -> float:
-    """Share of the images with human boxes whose best patch has its centre in one: in [0, 1].
+    """Share of the images with human boxes whose best patch has its centre in one, in [0, 1].
 
     Args:
         model: An `AnchorNetForImageClassification`.
@@ -88,44 +91,19 @@ def measure_pointing(
     """
     boxes = read_boxes(rows, data.boxes_column)
     best: list[list[Any]] = []
-    for view in localize_images(model, processor, rows[data.image_column]):
-        ranked = view.select(1)
-        best += view.restore(ranked.boxes, ranked.filled)
-    located = [row for row, found in enumerate(boxes) if found]
-    return _point([best[row] for row in located], [boxes[row] for row in located])
-
-
-def score_labels(logits: Tensor, targets: Tensor) -> dict[str, float]:
-    """`accuracy` and `macro_f1`, in [0, 1].
-
-    Accuracy is the share of rows with every label right; F1 is averaged over the labels that occur
-    among targets or predictions.
-
-    Args:
-        logits: (rows, labels).
-        targets: (rows,), int64, or, of a multi-label model, (rows, labels), 0 or 1.
-    """
-    if targets.ndim == 1:
-        num_labels = logits.shape[1]
-        found = torch.nn.functional.one_hot(logits.argmax(dim=1), num_labels).bool()
-        wanted = torch.nn.functional.one_hot(targets, num_labels).bool()
-    else:
-        found, wanted = logits > 0, targets > 0.5
-    both = (found & wanted).sum(dim=0)  # (labels,)
-    either = found.sum(dim=0) + wanted.sum(dim=0)
-    f1 = (2 * both / either)[either > 0]
-    return {
-        "accuracy": float((found == wanted).all(dim=1).double().mean()),
-        "macro_f1": float(f1.double().mean()),
-    }
+    for batch in localize_images(ImageLocalizer(model, processor), rows[data.image_column]):
+        ranked = batch.select(1)
+        best += batch.restore(ranked.boxes, ranked.filled)
+    boxed = [row for row, found in enumerate(boxes) if found]
+    return _point([best[row] for row in boxed], [boxes[row] for row in boxed])
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """One image: its human boxes and all that is compared with them.
+class BoxComparison:
+    """One image: its human boxes and everything that is compared with them.
 
     Attributes:
-        objects: The human boxes, in pixels of the original, as are all boxes here.
+        objects: The human boxes, in pixels of the original, as all boxes here.
         boxes: Ranked boxes by name, see `summarize_localization`.
         energy: Share of the positive attribution in the human boxes, and share of the area.
         fits: (levels,), see `fit_levels`, of the attribution.
@@ -140,30 +118,29 @@ class Comparison:
 
 
 def _compare(
-    view: LocalizedImages, objects: Sequence[list[list[float]]], first_row: int
-) -> list[Comparison]:
-    """What there is to compare with the boxes of each image that has some."""
-    best, sizes = view.select(TOP_K), view.evidence.sizes
-    sides = sorted({window.size for window in view.evidence.windows})
+    batch: LocalizedImages, objects: Sequence[list[list[float]]], first_row: int
+) -> list[BoxComparison]:
+    """Comparisons of the images of a batch that have human boxes."""
+    best, sizes = batch.select(TOP_K), batch.evidence.sizes
+    sides = sorted({window.size for window in batch.evidence.windows})
     sources = {
-        "localizer": view.restore(best.boxes, best.filled),
-        "centre_box": view.restore(_place_centre_boxes(sizes, sides)),
-        "random_boxes": view.restore(_draw_random_boxes(sizes, best.scales, first_row)),
-        "whole_image": [[(0, 0, *image.size)] for image in view.images],
+        "localizer": batch.restore(best.boxes, best.filled),
+        "centre_box": batch.restore(_place_centre_boxes(sizes, sides)),
+        "random_boxes": batch.restore(_draw_random_boxes(sizes, best.scales, first_row)),
+        "whole_image": [[(0, 0, *image.size)] for image in batch.images],
     }
     for side in sides:
-        ranked = view.select(1, scales=[side])
-        sources[f"{side}_px"] = view.restore(ranked.boxes, ranked.filled)
+        ranked = batch.select(1, scales=[side])
+        sources[f"{side}_px"] = batch.restore(ranked.boxes, ranked.filled)
     comparisons = []
-    for row, scores in enumerate(view.maps()):
-        boxes: dict[str, Sequence[Any]] = {name: each[row] for name, each in sources.items()}
+    for row, scores in enumerate(batch.maps()):
         if not objects[row]:
             continue
-        found = compare_map(scores, view.images[row].size, objects[row])
+        found = compare_map_with_boxes(scores, batch.images[row].size, objects[row])
         comparisons.append(
-            Comparison(
+            BoxComparison(
                 objects=objects[row],
-                boxes={"peak": [found.peak], **boxes},
+                boxes={"peak": [found.peak], **{name: each[row] for name, each in sources.items()}},
                 energy=found.energy,
                 fits=found.fits,
                 centre_fits=fit_levels(_draw_pyramid(scores.shape), found.places),
@@ -173,18 +150,18 @@ def _compare(
 
 
 def _place_centre_boxes(sizes: Tensor, sides: Sequence[int]) -> Tensor:
-    """Control: one square of each size in the middle of each image, the largest first."""
+    """Control: one square per size in the middle of each image, largest first."""
     squares = [select_centre_box(sizes, side) for side in sorted(sides, reverse=True)]
     return torch.cat(squares, dim=1)  # (batch, sides, 4)
 
 
 def _draw_random_boxes(sizes: Tensor, sides: Tensor, first_row: int) -> Tensor:
-    """Control: squares of the sizes of the patches, anywhere in the image.
+    """Control: random squares of the sizes of the patches: (batch, ranks, 4).
 
     Args:
         sizes: (batch, 2), int64, height and width of each image.
         sides: (batch, ranks), int64.
-        first_row: Number of the first image, the seed of its squares.
+        first_row: Number of the first image; row numbers seed the squares.
     """
     drawn = [
         select_random_boxes(size[None], side, 1, 1000 * (first_row + row) + rank)[0]
@@ -195,14 +172,14 @@ def _draw_random_boxes(sizes: Tensor, sides: Tensor, first_row: int) -> Tensor:
 
 
 def _draw_pyramid(shape: tuple[int, int]) -> NDArray[np.float64]:
-    """Control: a map whose parts above a level are centred boxes, of every size: `shape`."""
+    """Control: a map, of `shape`, whose regions above each level are centred boxes."""
     rows, columns = (1 - np.abs(np.linspace(-1, 1, size)) for size in shape)
     pyramid: NDArray[np.float64] = np.minimum(rows[:, None], columns)
     return pyramid
 
 
-def summarize_localization(comparisons: Sequence[Comparison]) -> dict[str, Any]:
-    """All that is said of a split, in [0, 1].
+def summarize_localization(comparisons: Sequence[BoxComparison]) -> dict[str, Any]:
+    """Scores of a split, in [0, 1].
 
     Args:
         comparisons: Of the images that have a human box, at least one.
@@ -219,10 +196,8 @@ def summarize_localization(comparisons: Sequence[Comparison]) -> dict[str, Any]:
     """
     objects = [comparison.objects for comparison in comparisons]
     boxes = {name: [c.boxes[name] for c in comparisons] for name in comparisons[0].boxes}
-    fits, centre_fits = (
-        summarize_fits(np.stack(levels), IOU_THRESHOLDS)
-        for levels in ([c.fits for c in comparisons], [c.centre_fits for c in comparisons])
-    )
+    fits = summarize_fits(np.stack([c.fits for c in comparisons]), IOU_THRESHOLDS)
+    centre_fits = summarize_fits(np.stack([c.centre_fits for c in comparisons]), IOU_THRESHOLDS)
     energy, area = np.mean([c.energy for c in comparisons], axis=0).tolist()
     controls = ("random_boxes", "whole_image")
     return {
@@ -247,21 +222,16 @@ def summarize_localization(comparisons: Sequence[Comparison]) -> dict[str, Any]:
 
 
 def _point(boxes: Sequence[Any], objects: Sequence[Any]) -> float:
-    metric = BoxPointing(keep_in_memory=True)
-    found = metric.compute(
-        predictions=[list(map(list, each)) for each in boxes], references=objects
-    )
-    return float(found["box_pointing"])
+    scores = compute_in_memory(BoxPointing, _to_lists(boxes), objects)
+    return float(scores["box_pointing"])
 
 
-def _recall(
-    boxes: Sequence[Any], objects: Sequence[Any], top_k: int, iou_threshold: float
-) -> float:
-    metric = BoxIoURecall(keep_in_memory=True)
-    found = metric.compute(
-        predictions=[list(map(list, each)) for each in boxes],
-        references=objects,
-        top_k=top_k,
-        iou_threshold=iou_threshold,
+def _recall(boxes: Sequence[Any], objects: Sequence[Any], top_k: int, threshold: float) -> float:
+    scores = compute_in_memory(
+        BoxIoURecall, _to_lists(boxes), objects, top_k=top_k, iou_threshold=threshold
     )
-    return float(found["box_iou_recall"])
+    return float(scores["box_iou_recall"])
+
+
+def _to_lists(boxes: Sequence[Any]) -> list[list[list[float]]]:
+    return [list(map(list, each)) for each in boxes]

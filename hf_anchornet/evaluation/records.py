@@ -1,4 +1,4 @@
-"""What explainers said, example by example: written as parquet while they work, read again."""
+"""Explanation records: written to parquet while explainers run, and read back."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -10,7 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 ROWS_AT_ONCE = 64
-"""Records in a row group: no more are kept in memory while they are written."""
+"""Records per row group, and the most that are held in memory while writing."""
+
+Record = dict[str, Any]
+"""One explanation of one example; its fields are those of `SCHEMA`."""
 
 SETTINGS_KEY = b"hf_anchornet"
 
@@ -34,20 +37,20 @@ SCHEMA = pa.schema(
         ("peak_mib", pa.float64()),
     ]
 )
-"""One record an example and explainer.
+"""One record per example and explainer.
 
-`row` of the split; `label` and `explained`, numbers of the true label and of the explained one;
-`probs`, (labels,); of texts `text` and human `spans` in characters; of images human `boxes` in
-pixels and `size`, width and height; `scores` of the words or, row by row, of a map of `shape`;
-`degrees`, probabilities of the explained label without the best words or cells and with only them,
-by how they are replaced: "cut" at ERASER's bins, "rationale" of the hard rationale, "blur", "mean",
-"neighbours" of images; `seconds` and `peak_mib` of the explanation.
+`row` of the split; `label` and `explained`, numbers of the true and the explained label; `probs`,
+(labels,); for texts `text` and human `spans` in characters; for images human `boxes` in pixels and
+`size`, width and height; `scores` of the words or, row by row, of a map of `shape`; `degrees`,
+probabilities of the explained label as in `ErasureProbs`, by what replaces words or cells: "cut" at
+ERASER's bins, "rationale" for the hard rationale, for images "blur", "mean" and "neighbours";
+`seconds` and `peak_mib` of the explanation.
 """
 
 
 @contextmanager
 def _replace_when_whole(path: Path) -> Iterator[Path]:
-    """A name beside `path` to write to; it becomes `path` if nothing fails."""
+    """Temporary path beside `path`, renamed to `path` if nothing fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial")
     try:
@@ -58,18 +61,18 @@ def _replace_when_whole(path: Path) -> Iterator[Path]:
 
 
 def write_records(
-    records: Iterable[dict[str, Any]], path: Path, settings: dict[str, Any]
-) -> Iterator[dict[str, Any]]:
-    """Pass the records on and write them; the file appears when all are written.
+    records: Iterable[Record], path: Path, settings: dict[str, Any]
+) -> Iterator[Record]:
+    """The same records, written to a file as they pass; it appears when all are written.
 
     Args:
-        records: Each has the fields of `SCHEMA`, or some: the others are null.
-        path: Where they go.
-        settings: What they were made with, plain values; kept in the file.
+        records: Fields that a record lacks become null.
+        path: Parquet file.
+        settings: Settings that the records were made with, plain values; stored in the file.
     """
     schema = SCHEMA.with_metadata({SETTINGS_KEY: json.dumps(settings).encode()})
     with _replace_when_whole(path) as partial, pq.ParquetWriter(partial, schema) as writer:
-        waiting: list[dict[str, Any]] = []
+        waiting: list[Record] = []
         for record in records:
             waiting.append(record)
             if len(waiting) == ROWS_AT_ONCE:
@@ -79,15 +82,15 @@ def write_records(
         writer.write_table(pa.Table.from_pylist(waiting, schema))
 
 
-def read_records(path: Path, settings: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The records of a file, a row group at a time.
+def read_records(path: Path, settings: dict[str, Any]) -> Iterator[Record]:
+    """The records of a file, read one row group at a time.
 
     Args:
-        path: A file that `write_records` wrote.
-        settings: What they must have been made with.
+        path: File written by `write_records`.
+        settings: Settings that the records must have been made with.
 
     Raises:
-        ValueError: if they were made with something else, such as another model.
+        ValueError: if they were made with other settings, such as another model.
     """
     with pq.ParquetFile(path) as file:
         stored = json.loads((file.schema_arrow.metadata or {}).get(SETTINGS_KEY, b"{}"))

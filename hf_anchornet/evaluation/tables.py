@@ -1,4 +1,4 @@
-"""What explainers are worth, as tables in Markdown."""
+"""Markdown tables of explainers."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ FILLS = {
     "mean": "mean colour",
     "neighbours": "from neighbours",
 }
-"""How words or cells are taken away, in words."""
+"""How words or cells are removed, in words."""
 
 PLAUSIBILITY = {
     "token_auprc": "token AUPRC",
@@ -24,50 +24,50 @@ PLAUSIBILITY = {
     "energy": "energy in boxes",
     "max_box_acc_v2": "MaxBoxAccV2",
 }
-"""Scores of agreement with people, in words."""
+"""Scores of plausibility, in words."""
 
 SIDES = ("comprehensiveness", "sufficiency")
-COSTS = {"milliseconds": "ms", "peak_mib": "MiB", "times_slower": "times slower"}
-"""What an explanation costs, in words; `times_slower` than the evidence of an AnchorNet."""
+COSTS = {
+    "milliseconds": ("ms", ",.1f"),
+    "peak_mib": ("MiB", ",.0f"),
+    "times_slower": ("times slower", ",.0f"),
+}
+"""Cost of an explanation, in words, and number formats; `times_slower` than "evidence"."""
 
 
 def make_explainer_table(report: Report) -> str:
-    """One row an explainer: agreement with people, faithfulness, cost.
+    """One row per explainer: plausibility, faithfulness, cost.
 
-    Of comprehensiveness higher is better, of sufficiency lower.
+    Higher comprehensiveness is better, lower sufficiency is better.
 
     Args:
         report: From `evaluate_explanations`.
     """
     explainers: Mapping[str, Report] = report["explainers"]
     first = next(iter(explainers.values()))
-    agreement = [key for key in PLAUSIBILITY if key in (first["plausibility"] or {})]
+    scores = [key for key in PLAUSIBILITY if key in (first["plausibility"] or {})]
     fills = [fill for fill in FILLS if fill in first["faithfulness"]]
     head = (
         "explainer",
-        *(PLAUSIBILITY[key] for key in agreement),
+        *(PLAUSIBILITY[key] for key in scores),
         *(f"comprehensiveness / sufficiency, {FILLS[fill]}" for fill in fills),
-        *COSTS.values(),
+        *(title for title, _ in COSTS.values()),
     )
     rows = []
     for name, row in explainers.items():
-        shares = [f"{row['plausibility'][key]:.3f}" for key in agreement]
-        falls = [
+        plausibility = [f"{row['plausibility'][key]:.3f}" for key in scores]
+        faithfulness = [
             " / ".join(f"{row['faithfulness'][fill][side]:.3f}" for side in SIDES) for fill in fills
         ]
-        rows.append((name.replace("_", " "), *shares, *falls, *format_costs(row)))
+        costs = [
+            "not measured" if row[cost] is None else format(row[cost], form)
+            for cost, (_, form) in COSTS.items()
+        ]
+        rows.append((name.replace("_", " "), *plausibility, *faithfulness, *costs))
     return format_table(head, rows)
 
 
-def format_costs(row: Report) -> list[str]:
-    """One cell for each of `COSTS`."""
-    forms = {"milliseconds": ",.1f", "peak_mib": ",.0f", "times_slower": ",.0f"}
-    return [
-        "not measured" if row[name] is None else format(row[name], forms[name]) for name in COSTS
-    ]
-
-
 def format_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown."""
+    """A Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -1,4 +1,4 @@
-"""What else could be read of a text: a crop, head, head and tail, or best ranked sentences."""
+"""Control selections of a text: a crop, its head, head and tail, or top-ranked sentences."""
 
 import re
 import zlib
@@ -11,13 +11,13 @@ from hf_anchornet.model.text_budget import merge_spans
 from hf_anchornet.model.text_words import Span, Words, encodable
 
 Control = Callable[[Words, NDArray[np.int64], int], list[Span]]
-"""From words, the classifier's tokens of each and a budget of tokens to the spans to read."""
+"""From words, their numbers of classifier tokens and a token budget to the spans to read."""
 
 
 def rank_by_tfidf(words: Words) -> list[Span]:
-    """Sentences as ranges of words, those most like the whole text first.
+    """Sentences as ranges of words, those most similar to the whole text first.
 
-    The likeness of a sentence is the cosine of its TF-IDF weights and their mean over the text
+    The similarity of a sentence is the cosine of its TF-IDF weights and their mean over the text
     (centroid method, Radev et al., 2004); a word's document frequency is the number of sentences
     that hold it.
     """
@@ -28,14 +28,14 @@ def rank_by_tfidf(words: Words) -> list[Span]:
     if not any(re.search(r"\w", sentence) for sentence in sentences):
         return spans
     weights = TfidfVectorizer(token_pattern=r"\w+").fit_transform(sentences)
-    likeness = (weights @ weights.sum(axis=0).A1).ravel()
-    return [spans[index] for index in np.argsort(-likeness, kind="stable")]
+    similarity = (weights @ weights.sum(axis=0).A1).ravel()
+    return [spans[index] for index in np.argsort(-similarity, kind="stable")]
 
 
 def rank_by_textrank(words: Words) -> list[Span]:
-    """Sentences as ranges of words, by TextRank (Mihalcea and Tarau, 2004), the best first.
+    """Sentences as ranges of words, by TextRank (Mihalcea and Tarau, 2004), best first.
 
-    Sentences are those of the package summa; words of those that it does not rank come last.
+    The package summa splits and ranks them; words of sentences that it does not rank come last.
     """
     from summa.summarizer import summarize
 
@@ -53,15 +53,15 @@ def rank_by_textrank(words: Words) -> list[Span]:
 
 
 def select_crop(words: Words, costs: NDArray[np.int64], budget: int) -> list[Span]:
-    """Words in a row that fit the budget, from a place that text and budget decide, as by chance.
+    """Control: a random run of words that fits the budget, seeded by the text and the budget.
 
     Args:
         words: The words of the text.
-        costs: (words,), int64, the classifier's tokens of each word.
+        costs: (words,), int64, the classifier's tokens per word.
         budget: The classifier's tokens to spend.
     """
-    behind = costs[::-1].cumsum()[::-1]  # (words,), tokens from each word to the end
-    places = max(1, int((behind >= budget).sum()))
+    remaining = costs[::-1].cumsum()[::-1]  # (words,), tokens from each word to the end
+    places = max(1, int((remaining >= budget).sum()))
     seed = zlib.crc32(encodable(words.text).encode(), budget)
     first = int(np.random.default_rng(seed).integers(places))
     return [(first + start, first + end) for start, end in select_head(costs[first:], budget)]
@@ -81,7 +81,7 @@ CONTROLS: dict[str, Control] = {
 def select_random_spans(
     spans: Sequence[Span], costs: NDArray[np.int64], budget: int, seed: int
 ) -> list[Span]:
-    """Control: spans drawn at random until none fits the budget any more."""
+    """Control: spans drawn at random until no other fits the budget."""
     left, chosen = budget, list[Span]()
     taken = np.zeros(len(costs), dtype=bool)
     for index in np.random.default_rng(seed).permutation(len(spans)):
@@ -101,7 +101,7 @@ def select_head(costs: NDArray[np.int64], budget: int) -> list[Span]:
 
 
 def select_head_and_tail(costs: NDArray[np.int64], budget: int) -> list[Span]:
-    """Control: the first words that fit half the budget, and the last ones that fit the rest."""
+    """Control: the first words that fit half the budget, and the last words that fit the rest."""
     head = select_head(costs, budget // 2)
     start = head[0][1] if head else 0
     tail = select_head(costs[start:][::-1], budget - int(costs[:start].sum()))
@@ -110,11 +110,11 @@ def select_head_and_tail(costs: NDArray[np.int64], budget: int) -> list[Span]:
 
 
 def select_ranked_spans(spans: Sequence[Span], costs: NDArray[np.int64], budget: int) -> list[Span]:
-    """Control: spans in the order given; the one that does not fit any more is cut.
+    """Control: spans in the order given; the first one that exceeds the budget is truncated.
 
     Args:
-        spans: Ranges of words that do not overlap, the best first.
-        costs: (words,), int64, tokens of each word.
+        spans: Disjoint ranges of words, best first.
+        costs: (words,), int64, tokens per word.
         budget: Tokens to spend.
     """
     left, chosen = budget, list[Span]()

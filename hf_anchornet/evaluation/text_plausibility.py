@@ -1,4 +1,4 @@
-"""How well word scores agree with the spans that people marked: all metrics of one split."""
+"""Plausibility of word scores: comparison with the spans that people marked."""
 
 import re
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_anchornet.metrics.character_f1 import CharacterF1
+from hf_anchornet.metrics.common import compute_in_memory
 from hf_anchornet.metrics.pointing_game import PointingGame
 from hf_anchornet.metrics.span_iou_f1 import SpanIoUF1
 from hf_anchornet.metrics.span_jaccard import SpanJaccard
@@ -20,17 +21,17 @@ from hf_anchornet.model.text_budget import merge_spans
 from hf_anchornet.model.text_words import Span, Words
 
 MASSES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-"""Shares of the positive scores at which all hard rationales are reported."""
+"""Shares of the positive scores at which hard rationales are reported."""
 
 
 @dataclass(frozen=True)
 class ScoredText:
-    """A text, how much each of its words speaks for a label, and what people marked.
+    """A text, a score per word for one label, and the spans that people marked.
 
     Attributes:
         words: The words of the text.
         scores: (words,), float64, finite.
-        spans: `[start, end)` in characters, in reading order, apart from each other.
+        spans: `[start, end)` in characters, in reading order, disjoint.
     """
 
     words: Words
@@ -47,12 +48,12 @@ class ScoredText:
 
 
 def check_spans(spans: Sequence[Sequence[int]], text: str, name: str) -> list[Span]:
-    """Human spans in reading order, joined where they touch or overlap.
+    """Human spans in reading order, merged where they touch or overlap.
 
     Args:
         spans: `[start, end)` in characters of the text.
         text: The text.
-        name: What to call them in an error: a column and a row.
+        name: Name of the spans in an error: a column and a row.
 
     Raises:
         ValueError: if a span is not two whole numbers with 0 <= start < end <= characters.
@@ -62,19 +63,19 @@ def check_spans(spans: Sequence[Sequence[int]], text: str, name: str) -> list[Sp
         if not whole or not 0 <= span[0] < span[1] <= len(text):
             raise ValueError(
                 f"{name} must hold spans [start, end) with 0 <= start < end <= {len(text)}, the "
-                f"characters of its text, got {list(span)}; mend or drop that row."
+                f"characters of its text, got {list(span)}; repair or drop that row."
             )
     return merge_spans([(int(start), int(end)) for start, end in spans])
 
 
 def smooth_scores(scores: NDArray[np.float64], width: float) -> NDArray[np.float64]:
-    """Scores averaged over neighbours: (words,), the same sum but for what leaves at the ends.
+    """Scores smoothed by a Gaussian over neighbouring words: (words,); zeros beyond the ends.
 
-    People mark phrases and sentences, models often one word of them.
+    People mark phrases and sentences, models often a single word of them.
 
     Args:
         scores: (words,).
-        width: Standard deviation of the Gaussian weights, in words; cut at four of them; 0: none.
+        width: Standard deviation of the Gaussian in words, truncated at four; 0: no smoothing.
 
     Raises:
         ImportError: SciPy is not installed.
@@ -92,9 +93,9 @@ def smooth_scores(scores: NDArray[np.float64], width: float) -> NDArray[np.float
 
 
 def choose_rationale(scores: NDArray[np.float64], mass: float) -> NDArray[np.bool_]:
-    """The fewest words that hold a share of all positive scores: (words,), a hard rationale.
+    """The fewest words that hold a share of the positive scores: (words,), a hard rationale.
 
-    A word without a positive score is never chosen; of equal words the first is.
+    A word without a positive score is never chosen; ties are broken in reading order.
 
     Args:
         scores: (words,).
@@ -105,22 +106,22 @@ def choose_rationale(scores: NDArray[np.float64], mass: float) -> NDArray[np.boo
     reached = positive[order].cumsum()
     chosen = np.zeros(len(scores), dtype=bool)
     if len(scores) and reached[-1] > 0:
-        # Not the exact share: sums of floats may stay a hair below it.
+        # Slightly less than the share: sums of floats may fall just short of it.
         count = int(np.searchsorted(reached, mass * reached[-1] * (1 - 1e-9))) + 1
         chosen[order[:count]] = True
     return chosen & (scores > 0)
 
 
 def list_runs(chosen: NDArray[np.bool_]) -> list[Span]:
-    """Ranges `[first, last)` of words in a row that are all chosen, in reading order."""
+    """Ranges `[first, last)` of consecutive chosen words, in reading order."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], chosen, [False]]).astype(np.int8)))
     return [(first, last) for first, last in edges.reshape(-1, 2).tolist()]
 
 
-def score_plausibility(
+def score_text_plausibility(
     texts: Sequence[ScoredText], smoothing: float, mass: float
 ) -> dict[str, Any]:
-    """Agreement of the scores with what people marked, over the texts in which they marked a word.
+    """Agreement of word scores with human spans, over the texts in which a word is marked.
 
     Args:
         texts: At least one has a marked word.
@@ -128,12 +129,12 @@ def score_plausibility(
         mass: See `choose_rationale`.
 
     Returns:
-        Of the scores, smoothed: `pointing` and `token_auprc`; `raw_pointing` and `raw_token_auprc`,
-        the same not smoothed. Of the hard rationale that is chosen from the smoothed scores:
-        `token_f1`, `token_precision`, `token_recall`, `span_iou_f1` (runs of words), `character_f1`
-        and `span_jaccard` (of what stands between blanks around them), and `by_mass`, the same at
-        each of `MASSES`. `marked_share` and `chosen_share` of the words. All in [0, 1], higher is
-        better but for the shares; `num_documents`.
+        For the smoothed scores `pointing` and `token_auprc`, for the raw ones `raw_pointing` and
+        `raw_token_auprc`. For the hard rationale of the smoothed scores `token_f1`,
+        `token_precision`, `token_recall`, `span_iou_f1` (runs of words), `character_f1` and
+        `span_jaccard` (widened to white space), and `by_mass`, the same at each of `MASSES`. All in
+        [0, 1], higher is better. Also the shares of words `marked_share` and `chosen_share`, and
+        `num_documents`.
 
     Raises:
         ImportError: scikit-learn or SciPy is not installed.
@@ -144,9 +145,10 @@ def score_plausibility(
     marks = [text.marks.astype(np.float64) for text in texts]
     scores: dict[str, Any] = {"num_documents": len(texts)}
     for prefix, values in (("", smooth), ("raw_", [text.scores for text in texts])):
-        known = {"predictions": values, "references": marks}
-        scores[f"{prefix}pointing"] = PointingGame(**_QUIET).compute(**known)["pointing_game"]
-        scores[f"{prefix}token_auprc"] = TokenAUPRC(**_QUIET).compute(**known)["token_auprc"]
+        pointing = compute_in_memory(PointingGame, values, marks)
+        auprc = compute_in_memory(TokenAUPRC, values, marks)
+        scores[f"{prefix}pointing"] = pointing["pointing_game"]
+        scores[f"{prefix}token_auprc"] = auprc["token_auprc"]
     chosen = [choose_rationale(values, mass) for values in smooth]
     return {
         **scores,
@@ -160,56 +162,38 @@ def score_plausibility(
     }
 
 
-_QUIET = {"keep_in_memory": True}
-
-
-def _score_words(
-    texts: Sequence[ScoredText], chosen: Sequence[NDArray[np.bool_]]
-) -> dict[str, float]:
-    """`token_f1` and `span_iou_f1` of hard rationales."""
-    marks = [text.marks.astype(np.float64) for text in texts]
-    words = TokenF1(**_QUIET).compute(
-        predictions=[each.astype(np.float64) for each in chosen], references=marks
-    )
-    spans = SpanIoUF1(**_QUIET).compute(
-        predictions=[list_runs(each) for each in chosen],
-        references=[list_runs(text.marks) for text in texts],
-    )
-    return {
-        "token_f1": words["token_f1"],
-        "token_precision": words["precision"],
-        "token_recall": words["recall"],
-        "span_iou_f1": spans["span_iou_f1"],
-    }
-
-
 def _score_rationales(
     texts: Sequence[ScoredText], chosen: Sequence[NDArray[np.bool_]]
 ) -> dict[str, float]:
-    """All scores of hard rationales."""
-    pairs = [
-        ([text.words.span(*run) for run in list_runs(each)], text.spans)
-        for text, each in zip(texts, chosen, strict=True)
+    """Scores of hard rationales, see `score_text_plausibility`."""
+    masks = [each.astype(np.float64) for each in chosen]
+    runs = [list_runs(each) for each in chosen]
+    spans = [
+        [text.words.span(*run) for run in each] for text, each in zip(texts, runs, strict=True)
     ]
-    characters = CharacterF1(**_QUIET).compute(
-        predictions=[found for found, _ in pairs], references=[marked for _, marked in pairs]
-    )
-    jaccard = SpanJaccard(**_QUIET).compute(
-        predictions=[
-            _cut_out(text.words.text, _widen(text.words.text, found))
-            for text, (found, _) in zip(texts, pairs, strict=True)
+    tokens = compute_in_memory(TokenF1, masks, [text.marks.astype(np.float64) for text in texts])
+    iou = compute_in_memory(SpanIoUF1, runs, [list_runs(text.marks) for text in texts])
+    characters = compute_in_memory(CharacterF1, spans, [text.spans for text in texts])
+    jaccard = compute_in_memory(
+        SpanJaccard,
+        [
+            _cut_out(text.words.text, _widen(text.words.text, each))
+            for text, each in zip(texts, spans, strict=True)
         ],
-        references=[_cut_out(text.words.text, text.spans) for text in texts],
+        [_cut_out(text.words.text, text.spans) for text in texts],
     )
     return {
-        **_score_words(texts, chosen),
+        "token_f1": tokens["token_f1"],
+        "token_precision": tokens["precision"],
+        "token_recall": tokens["recall"],
+        "span_iou_f1": iou["span_iou_f1"],
         "character_f1": characters["character_f1"],
         "span_jaccard": jaccard["span_jaccard"],
     }
 
 
 def _widen(text: str, spans: Sequence[Span]) -> list[Span]:
-    """Spans widened to the nearest blanks: the Jaccard index knows no other words."""
+    """Spans widened to white space, where the Jaccard index splits words."""
     whole = [match.span() for match in re.finditer(r"\S+", text)]
     return [
         (first, last)
@@ -219,5 +203,5 @@ def _widen(text: str, spans: Sequence[Span]) -> list[Span]:
 
 
 def _cut_out(text: str, spans: Sequence[Span]) -> str:
-    """What stands in the spans, as one string."""
+    """Text of the spans, joined by spaces."""
     return " ".join(text[start:end] for start, end in spans)

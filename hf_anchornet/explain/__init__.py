@@ -1,1 +1,1 @@
-"""Explainers and the models they explain."""
+"""Explainers, and the classifiers that they explain (subjects)."""

@@ -1,4 +1,4 @@
-"""Attention rollout: how much each token flows into the one that a transformer classifies."""
+"""Attention rollout: how much each token contributes to the classifying token."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,14 +13,14 @@ from .text_subject import ReadText, TextSubject
 
 
 def roll_out(attentions: Sequence[Tensor]) -> Tensor:
-    """How much of each input token is in each token of the last layer: (tokens, tokens).
+    """Share of each input token in each token of the last layer: (tokens, tokens).
 
-    Rows are tokens of the last layer and sum to 1. Each layer is the mean over its heads, mixed
-    half and half with the residual connection (Abnar and Zuidema 2020, arXiv 2005.00928, section 3
-    and appendix A.1); the layers' products follow their equation 1.
+    Rows are tokens of the last layer and sum to 1. The attention of a layer is averaged over heads
+    and mixed half and half with the residual connection (Abnar and Zuidema 2020, arXiv 2005.00928,
+    section 3 and appendix A.1); layers are multiplied as in their equation 1.
 
     Args:
-        attentions: Of each layer, the first one first: (heads, tokens, tokens), rows sum to 1.
+        attentions: One tensor per layer, first to last: (heads, tokens, tokens), rows sum to 1.
     """
     flow = torch.eye(attentions[0].shape[-1], dtype=torch.float64)
     for attention in attentions:
@@ -31,14 +31,14 @@ def roll_out(attentions: Sequence[Tensor]) -> Tensor:
 
 @torch.no_grad()
 def roll_out_tokens(subject: TextSubject, read: ReadText) -> NDArray[np.float64]:
-    """Share of each token in the classifying one, in [0, 1]: (tokens,), float64.
+    """Share of each token in the classifying token, in [0, 1]: (tokens,), float64.
 
     Args:
-        subject: An encoder that classifies by its first token, as BERT does. It knows no label.
-        read: A text and what the model reads of it.
+        subject: An encoder that classifies by its first token, as BERT does.
+        read: The text and its tokens.
 
     Raises:
-        ValueError: if the model does not put a classifying token first or shows no attention.
+        ValueError: if the model has no classifying token in front or returns no attention.
     """
     first = int(read.ids[0, 0]) if read.ids.numel() else None
     cls_token = subject.tokenizer.cls_token_id
@@ -61,7 +61,7 @@ def roll_out_tokens(subject: TextSubject, read: ReadText) -> NDArray[np.float64]
 
 @contextmanager
 def _eager_attention(model: PreTrainedModel) -> Iterator[None]:
-    """Only plain attention computes the weights that it shows."""
+    """Eager attention for a while: other implementations do not return their weights."""
     before = model.config._attn_implementation
     model.set_attn_implementation("eager")
     try:

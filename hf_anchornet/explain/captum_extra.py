@@ -1,4 +1,4 @@
-"""The library captum, which most explainers come from, imported only when one is used."""
+"""Import of captum, which implements most explainers, on first use."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ def import_captum() -> Any:
         import sklearn.linear_model  # noqa: F401 - captum fits LIME's linear model with it
     except ImportError as error:
         raise ImportError(
-            "explainers of other people need captum and scikit-learn: pip install "
-            f"'hf-anchornet[explain]' ({error})."
+            "this explainer needs captum and scikit-learn; run `pip install "
+            f"'hf-anchornet[explain]'` ({error})."
         ) from error
     return captum.attr

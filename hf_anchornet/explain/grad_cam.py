@@ -1,4 +1,4 @@
-"""Grad-CAM: a map of where a convolutional network's last features speak for a label."""
+"""Grad-CAM: where the last feature map of a convolutional network supports a label."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,21 +17,21 @@ from .image_subject import ImageSubject
 def compute_grad_cam(
     subject: ImageSubject, pixel_values: Tensor, label: int, layer: nn.Module | None = None
 ) -> NDArray[np.float64]:
-    """Grad-CAM over the whole image, at least 0: (rows, columns), float64.
+    """Grad-CAM over the whole image, non-negative: (rows, columns), float64.
 
-    Selvaraju et al. 2017, arXiv 1610.02391, equations 1 and 2, with the gradient of the logit. A
-    network that pads has a feature for each cell of the image. The windows of an AnchorNet do not
-    reach its border, so what each has is spread over its pixels, as its evidence is.
+    Selvaraju et al. 2017, arXiv 1610.02391, equations 1 and 2, with the gradient of the logit. In a
+    network with padding the feature map covers the image. An AnchorNet does not pad, so the value
+    of each window is spread over its pixels, as its evidence is.
 
     Args:
         subject: The model.
         pixel_values: One image: (1, channels, height, width).
         label: Number of the label.
-        layer: Whose output is the map of features, (batch, channels, rows, columns). Default: see
-            `find_last_map`; of an AnchorNet the branch of the largest windows.
+        layer: Layer whose output is the feature map, (batch, channels, rows, columns). Default:
+            see `find_last_map`; in an AnchorNet the branch of the largest windows.
 
     Raises:
-        ValueError: if no layer is given and there is no map.
+        ValueError: if no layer is given and the model has no feature map.
     """
     spread = layer is None and subject.is_anchornet
     if spread:
@@ -50,16 +50,16 @@ def compute_grad_cam(
 
 @torch.no_grad()
 def find_last_map(model: nn.Module, pixel_values: Tensor) -> nn.Module:
-    """The last module that returns a map of more than one place: what is pooled.
+    """The last module whose output is a map of more than one position: the input of pooling.
 
-    A vision transformer has but the map of its patches before the first layer, which says little.
+    In a vision transformer that is the patch embedding, a poor basis for Grad-CAM.
 
     Args:
         model: An image classifier.
         pixel_values: (batch, channels, height, width).
 
     Raises:
-        ValueError: if there is none.
+        ValueError: if no module returns such a map.
     """
     found: list[nn.Module] = []
 
@@ -77,6 +77,6 @@ def find_last_map(model: nn.Module, pixel_values: Tensor) -> nn.Module:
     if not found:
         raise ValueError(
             '`layer` must be given for "grad_cam": no layer of this model returns a map of (batch, '
-            "channels, rows, columns); name one or choose another explainer."
+            "channels, rows, columns); name a layer or choose another explainer."
         )
     return found[-1]

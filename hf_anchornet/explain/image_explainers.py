@@ -29,10 +29,10 @@ CELLS_PER_SIDE = 14
 def explain_image(
     subject: ImageSubject, image: Any, label: int, method: str = "evidence", **options: Any
 ) -> ScoreMap:
-    """How much each place of an image speaks for a label: (rows, columns), float64.
+    """Score of each place of an image for a label: (rows, columns), float64.
 
-    The map lies over the whole upright image, stretched; its resolution is the explainer's own.
-    What an explainer hides has the mean colour of the image. The same call gives the same answer.
+    The map covers the whole upright image, at a resolution that depends on the explainer. Hidden
+    pixels take the mean colour of the image. The result is deterministic.
 
     Args:
         subject: The model to explain.
@@ -44,7 +44,7 @@ def explain_image(
 
     Raises:
         ImportError: if the explainer needs the extra `explain` and that is not installed.
-        TypeError: if `image` is no picture or the explainer does not know an option.
+        TypeError: if `image` is not an image or the explainer has no such option.
         ValueError: if there is no such label or explainer, if an option is out of range, or if the
             explainer cannot explain this kind of model.
         OSError: if there is no such image.
@@ -84,56 +84,10 @@ def integrate_pixels(
     return scores
 
 
-def occlude_cells(
-    subject: ImageSubject,
-    image: Image.Image,
-    label: int,
-    *,
-    num_cells: int = CELLS_PER_SIDE,
-    batch_size: int = 32,
-) -> ScoreMap:
-    """What the probability of the label loses without each cell alone; see `occlude`."""
-    return _ask_about_cells(occlude, subject, image, label, num_cells, batch_size)
-
-
-def fit_lime_to_cells(
-    subject: ImageSubject,
-    image: Image.Image,
-    label: int,
-    *,
-    num_cells: int = CELLS_PER_SIDE,
-    num_samples: int = 500,
-    batch_size: int = 32,
-    seed: int = 0,
-) -> ScoreMap:
-    """LIME over cells that are there or hidden; see `fit_lime`.
-
-    Deviations from `lime`'s default: a grid of cells, not superpixels; one colour for all that are
-    hidden, not one a superpixel; 500 samples of its 1,000.
-    """
-    explain = partial(fit_lime, sampler=draw_by_coin, num_samples=num_samples, seed=seed)
-    return _ask_about_cells(explain, subject, image, label, num_cells, batch_size)
-
-
-def sample_shapley_of_cells(
-    subject: ImageSubject,
-    image: Image.Image,
-    label: int,
-    *,
-    num_cells: int = CELLS_PER_SIDE,
-    num_permutations: int = 5,
-    batch_size: int = 32,
-    seed: int = 0,
-) -> ScoreMap:
-    """Shapley values of cells that are there or hidden; see `sample_shapley`."""
-    explain = partial(sample_shapley, num_permutations=num_permutations, seed=seed)
-    return _ask_about_cells(explain, subject, image, label, num_cells, batch_size)
-
-
 def map_grad_cam(
     subject: ImageSubject, image: Image.Image, label: int, *, layer: nn.Module | None = None
 ) -> ScoreMap:
-    """Grad-CAM of the last map of features, or of that of `layer`; see `compute_grad_cam`."""
+    """Grad-CAM of the last feature map, or of that of `layer`; see `compute_grad_cam`."""
     return compute_grad_cam(subject, subject.pixel_values(image), label, layer)
 
 
@@ -145,46 +99,31 @@ def draw_cells(
     num_cells: int = CELLS_PER_SIDE,
     seed: int = 0,
 ) -> ScoreMap:
-    """Random scores in [0, 1), other ones for another image, label or seed: the control."""
+    """Control: random scores in [0, 1), different for each image, label and seed."""
     seeds = [seed, label, zlib.crc32(image.tobytes())]
     return np.random.default_rng(seeds).random((num_cells, num_cells))
 
 
-IMAGE_EXPLAINERS: dict[str, Callable[..., ScoreMap]] = {
-    "evidence": show_evidence_of_pixels,
-    "integrated_gradients": integrate_pixels,
-    "occlusion": occlude_cells,
-    "lime": fit_lime_to_cells,
-    "shapley": sample_shapley_of_cells,
-    "grad_cam": map_grad_cam,
-    "random": draw_cells,
-}
-"""Explainers by name, each called as `(subject, image, label, **options)`; see `explain_image`."""
-
-
-def _mean_colour(pixels: Tensor) -> Tensor:
-    """(batch, channels, height, width) -> (batch, channels, 1, 1)."""
-    return pixels.mean(dim=(2, 3), keepdim=True)
-
-
-def _ask_about_cells(
+def query_cells(
     explain: Callable[..., NDArray[np.float64]],
     subject: ImageSubject,
     image: Image.Image,
     label: int,
-    num_cells: int,
-    batch_size: int,
+    *,
+    num_cells: int = CELLS_PER_SIDE,
+    batch_size: int = 32,
+    **options: Any,
 ) -> ScoreMap:
-    """Scores of `num_cells` rows and columns of cells: (rows, columns).
+    """Scores by a black-box explainer whose parts are a grid of cells: (rows, columns).
 
-    Cells are hidden in the model's input: the image is resized but once.
+    Cells are hidden in the model's input, so the image is resized only once.
     """
     pixels = subject.pixel_values(image)
     colour, (height, width) = _mean_colour(pixels), pixels.shape[2:]
     row_of = torch.arange(height) * num_cells // height  # (height,)
     column_of = torch.arange(width) * num_cells // width  # (width,)
 
-    def ask(kept: NDArray[np.bool_]) -> NDArray[np.float64]:
+    def predict(kept: NDArray[np.bool_]) -> NDArray[np.float64]:
         probs = []
         cells = torch.from_numpy(kept).view(-1, 1, num_cells, num_cells)
         for some in torch.split(cells, batch_size):
@@ -192,4 +131,22 @@ def _ask_about_cells(
             probs.append(subject.predict_pixels(torch.where(shown, pixels, colour))[:, label])
         return np.concatenate(probs)
 
-    return explain(ask, num_cells**2).reshape(num_cells, num_cells)
+    return explain(predict, num_cells**2, **options).reshape(num_cells, num_cells)
+
+
+def _mean_colour(pixels: Tensor) -> Tensor:
+    """(batch, channels, height, width) -> (batch, channels, 1, 1)."""
+    return pixels.mean(dim=(2, 3), keepdim=True)
+
+
+IMAGE_EXPLAINERS: dict[str, Callable[..., ScoreMap]] = {
+    "evidence": show_evidence_of_pixels,
+    "integrated_gradients": integrate_pixels,
+    "occlusion": partial(query_cells, occlude),
+    # Unlike in the package `lime`, parts are cells, not superpixels, and share one hidden colour.
+    "lime": partial(query_cells, partial(fit_lime, sampler=draw_by_coin)),
+    "shapley": partial(query_cells, sample_shapley),
+    "grad_cam": map_grad_cam,
+    "random": draw_cells,
+}
+"""Explainers by name, each called as `(subject, image, label, **options)`; see `explain_image`."""

@@ -1,4 +1,4 @@
-"""Any transformers image classifier as explainers need it: probabilities and its input."""
+"""A transformers image classifier as explainers use it: input and probabilities."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,14 +17,14 @@ from .subject import Subject
 
 
 class ImageSubject(Subject):
-    """An image classifier to be explained: an AnchorNet or any other of transformers.
+    """An image classifier to explain: an AnchorNet or any other transformers model.
 
     Args:
         model: An image classification model.
-        processor: Its image processor; it must keep the whole image.
+        processor: Its image processor, which must not crop.
 
     Raises:
-        ValueError: if the processor cuts images.
+        ValueError: if the processor crops images.
     """
 
     kind = IMAGE_CLASSIFIER
@@ -49,7 +49,7 @@ class ImageSubject(Subject):
 
         Args:
             images: Upright, RGB, of any sizes.
-            batch_size: How many are read together.
+            batch_size: Images per forward pass.
         """
         probs = np.zeros((len(images), len(self.labels)))
         for start in range(0, len(images), batch_size):
@@ -59,16 +59,16 @@ class ImageSubject(Subject):
 
     @torch.no_grad()
     def predict_pixels(self, pixel_values: Tensor) -> NDArray[np.float64]:
-        """Probabilities of the labels of what `pixel_values` gave: (batch, labels)."""
+        """Probabilities of the labels of preprocessed images: (batch, labels)."""
         return self.to_probs(self.model(pixel_values=pixel_values).logits)
 
     def compute_logits(self, pixel_values: Tensor) -> Tensor:
-        """Logits of what `pixel_values` gave, with their gradient: (batch, labels)."""
+        """Logits of preprocessed images, differentiable: (batch, labels)."""
         logits: Tensor = self.model(pixel_values=pixel_values).logits
         return logits
 
     def _process(self, images: Sequence[Image.Image]) -> dict[str, Tensor]:
-        """The model's input; of an AnchorNet the mask of real pixels, too."""
+        """The model's input; for an AnchorNet including the mask of real pixels."""
         inputs = self.processor(images=list(images), return_tensors="pt")
         return {
             name: value.to(self.model.device, self.model.dtype) for name, value in inputs.items()

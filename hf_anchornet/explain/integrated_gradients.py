@@ -1,4 +1,4 @@
-"""Integrated gradients: a label's logit, shared out over what is fed to a model."""
+"""Integrated gradients: the logit of a label, attributed to the inputs of a model."""
 
 from collections.abc import Callable
 
@@ -16,18 +16,18 @@ def integrate(
     num_steps: int,
     batch_size: int,
 ) -> tuple[Tensor, ...]:
-    """What each number of the inputs adds to a label's logit on the way from the baselines.
+    """Attribution of a label's logit to each input value, relative to the baselines.
 
     Integrated gradients (Sundararajan et al. 2017, arXiv 1703.01365, equation 1), the integral by
-    Gauss-Legendre quadrature. All together add up to the logit less that of the baselines.
+    Gauss-Legendre quadrature. The attributions sum to the logit less that of the baselines.
 
     Args:
-        logits: From tensors like `inputs`, any number of rows, to (rows, labels).
+        logits: From tensors shaped like `inputs`, with any number of rows, to (rows, labels).
         inputs: Tensors of one row.
-        baselines: Of the same shapes.
+        baselines: Tensors of the same shapes.
         label: Number of the label.
-        num_steps: Places on the way where the gradient is taken.
-        batch_size: How many of them at a time: it bounds the memory.
+        num_steps: Number of quadrature points.
+        batch_size: Points per backward pass, which bounds the memory.
 
     Returns:
         Tensors of the shapes of the inputs.

@@ -1,4 +1,4 @@
-"""Evidence of windows, shared out to the tokens in them that matter; the sum stays exact."""
+"""Evidence of windows, shared among their tokens by importance; the sum stays exact."""
 
 import numpy as np
 import torch
@@ -12,18 +12,17 @@ from hf_anchornet.model.text_words import LocatedText, Words
 
 
 def refine_evidence(localizer: TextLocalizer, text: str, label: int) -> NDArray[np.float64]:
-    """Attribution of each word to a label, as `LocatedText` has it but not even: (words,), float64.
+    """Attribution of each word to a label, where windows share by importance: (words,), float64.
 
-    A token gets the mean share of its window and, on top, what the window loses without the token
-    less the mean of that over the window: `e / r + d_i - mean d`, with `d_i` the fall of the
-    window's evidence `e` if token `i` of its `r` is unknown (occlusion, Zeiler and Fergus 2014,
-    section 4.2, but within a window). The shares of a window add up to its evidence, so all words
-    and the bias add up to the logit as before. Windows see nothing else, so as many passes as the
-    largest window has tokens do for a text of any length: in each every r-th token is unknown.
-    Evidence of n-grams is shared evenly.
+    `LocatedText` shares the evidence of a window evenly. Here token `i` of the `r` tokens of a
+    window gets `e / r + d_i - mean d`, with `d_i` the drop of the window's evidence `e` if that
+    token is unknown (occlusion, Zeiler and Fergus 2014, section 4.2, but within a window). The
+    shares of a window sum to its evidence, so the words and the bias still sum to the logit.
+    Windows are local, so texts of any length need only one pass per token of the largest window,
+    each with every r-th token unknown. Evidence of n-grams is shared evenly.
 
     Args:
-        localizer: Who says what.
+        localizer: The localizer.
         text: The text.
         label: Number of the explained label.
     """
@@ -54,18 +53,18 @@ def refine_evidence(localizer: TextLocalizer, text: str, label: int) -> NDArray[
 
 
 def share_windows(evidence: Tensor, window: Window, count: int) -> Tensor:
-    """What each token of a text gets of one branch: (tokens,), float64.
+    """Attribution of one branch to each token of a text: (tokens,), float64.
 
     Args:
-        evidence: (1 + largest window, positions), of the text, then of the text without every r-th
-            token from token 0, 1, ... on.
+        evidence: (1 + largest window, positions), of the text, then of the text with every r-th
+            token unknown, starting from token 0, 1, ...
         window: The windows of the branch.
-        count: Tokens of the text.
+        count: Number of tokens of the text.
     """
     num_passes, positions = len(evidence) - 1, evidence.shape[1]
     starts = torch.arange(positions, device=evidence.device) * window.stride
     places = starts[:, None] + torch.arange(window.size, device=evidence.device)
-    inside = places < count  # (positions, size): the last windows may hang over the end
+    inside = places < count  # (positions, size): the last windows may exceed the text
     within = inside.sum(dim=1, keepdim=True).clamp(min=1)
     own = evidence[0, :, None]  # (positions, 1)
     hidden = evidence[1 + places % num_passes, torch.arange(positions)[:, None]]

@@ -1,4 +1,4 @@
-"""Any transformers classifier as explainers need it, whatever it reads."""
+"""A transformers classifier as explainers use it, of texts or images."""
 
 from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
@@ -23,16 +23,16 @@ Own = TypeVar("Own", bound="Subject")
 
 
 class Subject:
-    """A classifier to be explained: an AnchorNet or any other of transformers.
+    """A classifier to explain: an AnchorNet or any other transformers model.
 
     Args:
         model: A classifier.
-        processor: What makes its input.
+        processor: Its tokenizer or image processor.
     """
 
     kind: ClassVar[ClassifierKind]
     anchornet_type: ClassVar[str]
-    """Model type of the AnchorNets that read the same."""
+    """Model type of the AnchorNets of this modality."""
     localizer_class: ClassVar[Callable[..., Any]]
 
     def __init__(self, model: PreTrainedModel, processor: Any) -> None:
@@ -41,7 +41,7 @@ class Subject:
         self.labels = label_names(model)
         self.is_anchornet = model.config.model_type == self.anchornet_type
         self.temperature = 1.0
-        """What logits are divided by before they become probabilities; see `calibrate`."""
+        """Divisor of the logits before they become probabilities; see `scale_temperature`."""
 
     @classmethod
     def load(
@@ -51,17 +51,17 @@ class Subject:
         return cls(*load_classifier(source, cls.kind, device, **hub))
 
     def to_probs(self, logits: Tensor) -> NDArray[np.float64]:
-        """Probabilities of logits, at the temperature: (batch, labels), in [0, 1]."""
+        """Probabilities from logits at the temperature: (batch, labels), in [0, 1]."""
         tempered = logits.float() / self.temperature
         probs: NDArray[np.float64] = predict_probs(self.model, tempered).double().cpu().numpy()
         return probs
 
     @cached_property
     def localizer(self) -> Any:
-        """The model at work as a localizer.
+        """The model as a localizer.
 
         Raises:
-            ValueError: if it is no AnchorNet.
+            ValueError: if it is not an AnchorNet.
         """
         if not self.is_anchornet:
             raise ValueError(
@@ -78,17 +78,17 @@ def check_request(
     explainers: Collection[str],
     options: Mapping[str, Any],
 ) -> None:
-    """Check what an explainer is asked for; options that are no counts are left to it.
+    """Check the arguments of an explainer.
 
     Args:
         subject: The model to explain.
         label: Number of the label.
         method: Name of an explainer.
         explainers: All names.
-        options: Counts by name.
+        options: Options that must be counts, by name.
 
     Raises:
-        ValueError: if there is no such label or explainer, or a count is none.
+        ValueError: if there is no such label or explainer, or a count is below 1.
     """
     if method not in explainers:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Explainers of text classifiers by name: from a text and a label to a score of each word."""
+"""Explainers of text classifiers by name: from a text and a label to a score per word."""
 
 import zlib
 from collections.abc import Callable
@@ -16,16 +16,16 @@ from .text_gradients import integrate_tokens
 from .text_subject import TextSubject
 
 Scores = NDArray[np.float64]
-"""(words,), float64: higher speaks for the label; 0 where the model does not read."""
+"""(words,), float64: higher speaks for the label; 0 for words that the model does not read."""
 
 
 def explain_text(
     subject: TextSubject, text: str, label: int, method: str = "evidence", **options: Any
 ) -> Scores:
-    """How much each word of a text speaks for a label: (words,), float64, words of `Words.split`.
+    """Score of each word of a text for a label: (words,), float64, words of `Words.split`.
 
-    Words that the model does not read, because the text is too long for it, score 0, and no
-    explainer shows them to the model in place of others. The same call gives the same answer.
+    Words beyond the maximum length of the model score 0, and no explainer shows them to the model
+    in place of others. The result is deterministic.
 
     Args:
         subject: The model to explain.
@@ -37,7 +37,7 @@ def explain_text(
 
     Raises:
         ImportError: if the explainer needs the extra `explain` and that is not installed.
-        TypeError: if `text` is no string or the explainer does not know an option.
+        TypeError: if `text` is not a string or the explainer has no such option.
         ValueError: if there is no such label or explainer, if an option is out of range, or if the
             explainer cannot explain this kind of model.
     """
@@ -49,14 +49,14 @@ def explain_text(
 
 
 def show_evidence_of_words(subject: TextSubject, text: str, label: int) -> Scores:
-    """The attribution of an AnchorNet itself, exact, in one pass; see `LocatedText`."""
+    """Attribution by an AnchorNet itself, exact, in one pass; see `LocatedText`."""
     (located,) = subject.localizer.read([text]).locate()
     scores: Scores = located.attribution[:, label].copy()
     return scores
 
 
 def refine_evidence_of_words(subject: TextSubject, text: str, label: int) -> Scores:
-    """The same, but a window's share goes to the words in it that matter; see `refine_evidence`."""
+    """The same, with each window's evidence shared by importance; see `refine_evidence`."""
     return refine_evidence(subject.localizer, text, label)
 
 
@@ -72,46 +72,6 @@ def integrate_words(
     )
 
 
-def occlude_words(subject: TextSubject, text: str, label: int, *, batch_size: int = 32) -> Scores:
-    """What the probability of the label loses without each word alone; see `occlude`."""
-    return _ask_about_words(occlude, subject, text, label, batch_size)
-
-
-def fit_lime_to_words(
-    subject: TextSubject,
-    text: str,
-    label: int,
-    *,
-    num_samples: int = 500,
-    batch_size: int = 32,
-    seed: int = 0,
-) -> Scores:
-    """LIME over words that are there or cut; see `fit_lime`.
-
-    Deviations from `lime`'s default: a word that occurs twice is two parts; 500 samples of its
-    5,000.
-    """
-    explain = partial(fit_lime, sampler=draw_by_count, num_samples=num_samples, seed=seed)
-    return _ask_about_words(explain, subject, text, label, batch_size)
-
-
-def sample_shapley_of_words(
-    subject: TextSubject,
-    text: str,
-    label: int,
-    *,
-    num_permutations: int = 5,
-    batch_size: int = 32,
-    seed: int = 0,
-) -> Scores:
-    """Shapley values of words that are there or cut; see `sample_shapley`.
-
-    Five orders, where captum takes 25: of a text of 700 words they are 3,500 questions already.
-    """
-    explain = partial(sample_shapley, num_permutations=num_permutations, seed=seed)
-    return _ask_about_words(explain, subject, text, label, batch_size)
-
-
 def roll_out_words(subject: TextSubject, text: str, label: int) -> Scores:
     """Attention rollout, summed over words, the same for every label; see `roll_out_tokens`."""
     read = subject.read(text)
@@ -119,7 +79,7 @@ def roll_out_words(subject: TextSubject, text: str, label: int) -> Scores:
 
 
 def draw_words(subject: TextSubject, text: str, label: int, *, seed: int = 0) -> Scores:
-    """Random scores in [0, 1), other ones for another text, label or seed: the control."""
+    """Control: random scores in [0, 1), different for each text, label and seed."""
     read = subject.read(text)
     seeds = [seed, label, zlib.crc32(text.encode("utf-8", "surrogatepass"))]
     scores = np.zeros(len(read.words))
@@ -127,30 +87,37 @@ def draw_words(subject: TextSubject, text: str, label: int, *, seed: int = 0) ->
     return scores
 
 
-TEXT_EXPLAINERS: dict[str, Callable[..., Scores]] = {
-    "evidence": show_evidence_of_words,
-    "refined_evidence": refine_evidence_of_words,
-    "integrated_gradients": integrate_words,
-    "occlusion": occlude_words,
-    "lime": fit_lime_to_words,
-    "shapley": sample_shapley_of_words,
-    "attention_rollout": roll_out_words,
-    "random": draw_words,
-}
-"""Explainers by name, each called as `(subject, text, label, **options)`; see `explain_text`."""
-
-
-def _ask_about_words(
-    explain: Callable[..., Scores], subject: TextSubject, text: str, label: int, batch_size: int
+def query_words(
+    explain: Callable[..., Scores],
+    subject: TextSubject,
+    text: str,
+    label: int,
+    *,
+    batch_size: int = 32,
+    **options: Any,
 ) -> Scores:
-    """Scores of the words that the model reads, 0 for those behind them: (words,)."""
+    """Scores by a black-box explainer whose parts are the words that the model reads: (words,)."""
     read = subject.read(text)
 
-    def ask(kept: NDArray[np.bool_]) -> Scores:
+    def predict(kept: NDArray[np.bool_]) -> Scores:
         texts = [read.words.join(row) for row in kept]
         probs: Scores = subject.predict(texts, batch_size)[:, label]
         return probs
 
     scores = np.zeros(len(read.words))
-    scores[: read.num_read] = explain(ask, read.num_read)
+    scores[: read.num_read] = explain(predict, read.num_read, **options)
     return scores
+
+
+TEXT_EXPLAINERS: dict[str, Callable[..., Scores]] = {
+    "evidence": show_evidence_of_words,
+    "refined_evidence": refine_evidence_of_words,
+    "integrated_gradients": integrate_words,
+    "occlusion": partial(query_words, occlude),
+    # Unlike in the package `lime`, a word that occurs twice is two parts.
+    "lime": partial(query_words, partial(fit_lime, sampler=draw_by_count)),
+    "shapley": partial(query_words, sample_shapley),
+    "attention_rollout": roll_out_words,
+    "random": draw_words,
+}
+"""Explainers by name, each called as `(subject, text, label, **options)`; see `explain_text`."""

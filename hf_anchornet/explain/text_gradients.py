@@ -1,4 +1,4 @@
-"""Integrated gradients of a text's tokens, through all that a model looks up about them."""
+"""Integrated gradients of the tokens of a text, through the tables that a model looks up."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,27 +20,26 @@ def integrate_tokens(
 ) -> NDArray[np.float64]:
     """Integrated gradients of each token of a text: (tokens,), float64.
 
-    Over the embeddings of the tokens; of an AnchorNet also over the scores that it looks up for
-    n-grams, where the share of an n-gram is spread evenly over its tokens.
+    Over the token embeddings, and for an AnchorNet also over its n-gram scores, where the
+    attribution of an n-gram is spread evenly over its tokens.
 
-    The baseline has another token in place of each of the text's, special ones stay: the one for
-    padding, as in captum's tutorial on BERT; in an AnchorNet, which trains none for padding, the
-    unknown one if there is one, and no n-gram. Zeros would do for no AnchorNet: its normalisations
-    turn so sharply there that 50 steps miss a tenth of the logit.
+    The baseline keeps special tokens and replaces all others by the padding token, as in captum's
+    tutorial on BERT. An AnchorNet has no trained padding token: there the baseline is the unknown
+    token, if there is one, and no n-gram. Zero embeddings do not suit an AnchorNet: its
+    normalisations vary so sharply near zero that 50 steps miss a tenth of the logit.
 
     Args:
         subject: The model.
-        read: A text and what the model reads of it, at least one token.
+        read: The text and its tokens, at least one.
         label: Number of the label whose logit is explained.
         num_steps: See `integrate`.
         batch_size: See `integrate`.
     """
     tables = _list_tables(subject)
-    with torch.no_grad(), _in_one_piece(subject):
+    with _in_one_piece(subject):
         values = _record(subject, tables, read.ids)
         embedded, *scores = _record(subject, tables, _blank_out(subject, read))
         baselines = (embedded, *(torch.zeros_like(score) for score in scores))
-    with _in_one_piece(subject):
         shares = integrate(
             lambda *given: _compute_logits(subject, tables, read.ids, given),
             values,
@@ -62,7 +61,7 @@ def integrate_tokens(
 
 
 def _blank_out(subject: TextSubject, read: ReadText) -> Tensor:
-    """The model's input with a token that says nothing for each of the text: (1, tokens)."""
+    """The model's input with a neutral token in place of each text token: (1, tokens)."""
     blank = subject.tokenizer.pad_token_id
     if subject.is_anchornet:
         blank = subject.localizer.unknown_token_id
@@ -71,13 +70,14 @@ def _blank_out(subject: TextSubject, read: ReadText) -> Tensor:
 
 
 def _list_tables(subject: TextSubject) -> list[nn.Module]:
-    """What a model looks up about a text: embeddings of tokens, then scores of n-grams."""
+    """Lookup tables of a model: token embeddings, then n-gram scores."""
     tables: list[nn.Module] = [subject.model.get_input_embeddings()]
     return [*tables, *subject.model.ngrams.tables] if subject.is_anchornet else tables
 
 
+@torch.no_grad()
 def _record(subject: TextSubject, tables: Sequence[nn.Module], ids: Tensor) -> tuple[Tensor, ...]:
-    """What each table gives for a text: (1, positions, width)."""
+    """Output of each table for a text: (1, positions, width)."""
     found: dict[int, Tensor] = {}
 
     def record(index: int) -> Callable[..., None]:
@@ -91,7 +91,7 @@ def _record(subject: TextSubject, tables: Sequence[nn.Module], ids: Tensor) -> t
 def _compute_logits(
     subject: TextSubject, tables: Sequence[nn.Module], ids: Tensor, given: Sequence[Tensor]
 ) -> Tensor:
-    """Logits of a text with other values than those of its tables: (rows, labels)."""
+    """Logits of a text with the outputs of the tables replaced: (rows, labels)."""
 
     def replace(value: Tensor) -> Callable[..., Tensor]:
         return lambda module, inputs, output: value
@@ -103,7 +103,7 @@ def _compute_logits(
 
 @contextmanager
 def _hooked(modules: Sequence[nn.Module], hooks: Sequence[Callable[..., Any]]) -> Iterator[None]:
-    """Each module with one forward hook."""
+    """Register one forward hook per module for a while."""
     handles = [
         module.register_forward_hook(hook) for module, hook in zip(modules, hooks, strict=True)
     ]
@@ -116,7 +116,7 @@ def _hooked(modules: Sequence[nn.Module], hooks: Sequence[Callable[..., Any]]) -
 
 @contextmanager
 def _in_one_piece(subject: TextSubject) -> Iterator[None]:
-    """An AnchorNet that looks up each table once, however long the text is."""
+    """Turn off the chunks of an AnchorNet for a while, so that each table is looked up once."""
     config = subject.model.config
     chunk_size = getattr(config, "chunk_size", None)
     if subject.is_anchornet:

@@ -1,4 +1,4 @@
-"""Any transformers text classifier as explainers need it: probabilities, its tokens, words."""
+"""A transformers text classifier as explainers use it: tokens, words and probabilities."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,14 +20,14 @@ from .subject import Subject
 
 @dataclass(frozen=True)
 class ReadText:
-    """A text and what a model reads of it.
+    """A text, its words and the tokens that a model reads.
 
     Attributes:
         words: The words of the whole text.
-        num_read: How many of them, from the first on, the model reads.
+        num_read: Number of leading words that the model reads.
         ids: (1, tokens), int64, the model's input, special tokens included.
-        of_text: (tokens,), bool, which tokens stand for text; the others are special ones.
-        offsets: (text tokens, 2), int64, characters `[start, end)` of each of those.
+        of_text: (tokens,), bool, True = a token of the text, not a special one.
+        offsets: (text tokens, 2), int64, characters `[start, end)` of each text token.
     """
 
     words: Words
@@ -37,10 +37,10 @@ class ReadText:
     offsets: NDArray[np.int64]
 
     def score_words(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Scores of tokens summed over words, 0 for words that are not read: (words,).
+        """Token scores summed over words, 0 for words that are not read: (words,).
 
         Args:
-            scores: (tokens,); those of special tokens are left out.
+            scores: (tokens,); special tokens are ignored.
         """
         offsets = [(start, end) for start, end in self.offsets.tolist()]
         located = LocatedText.build(self.words.text, offsets, scores[self.of_text, None])
@@ -49,17 +49,16 @@ class ReadText:
 
 
 class TextSubject(Subject):
-    """A text classifier to be explained: an AnchorNet or any other of transformers.
+    """A text classifier to explain: an AnchorNet or any other transformers model.
 
-    An AnchorNet reads texts of any length; of another model's text only the tokens count that it
-    can read, from the first on.
+    An AnchorNet reads texts of any length; other models read a text up to their maximum length.
 
     Args:
         model: A sequence classification model.
         tokenizer: Its fast tokenizer.
 
     Raises:
-        ValueError: if the tokenizer is not a fast one or has no token for padding.
+        ValueError: if the tokenizer is not fast or has no padding token.
     """
 
     kind = TEXT_CLASSIFIER
@@ -81,7 +80,7 @@ class TextSubject(Subject):
         self.tokenizer = tokenizer
 
     def read(self, text: str) -> ReadText:
-        """The tokens that the model reads of a text, and its words."""
+        """A text with its words and the tokens that the model reads."""
         encoded = self._encode(
             [text],
             return_offsets_mapping=True,
@@ -90,7 +89,7 @@ class TextSubject(Subject):
         )
         words = Words.split(text)
         offsets = encoded["offset_mapping"][0].reshape(-1, 2).astype(np.int64)
-        # The token that stands for an empty text has characters, but none of the text.
+        # The placeholder token of an empty text has characters that are not in the text.
         of_text = (encoded["special_tokens_mask"][0] == 0) & (offsets[:, 1] <= len(text))
         offsets = offsets[of_text]
         num_read = int(np.searchsorted(words.starts, offsets[:, 1].max(initial=0)))
@@ -101,7 +100,7 @@ class TextSubject(Subject):
     def predict(self, texts: Sequence[str], batch_size: int = 32) -> NDArray[np.float64]:
         """Probabilities of the labels of texts, in [0, 1]: (texts, labels).
 
-        Texts of like length are read together, `batch_size` at a time; an empty one is a text, too.
+        Texts of similar length are read together, `batch_size` at a time; they may be empty.
         """
         probs = np.zeros((len(texts), len(self.labels)))
         order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
@@ -115,7 +114,7 @@ class TextSubject(Subject):
         inputs = self._encode(texts, padding=True, return_tensors="pt").to(self.model.device)
         if not self.is_anchornet:
             return dict(inputs)
-        # Texts without a token make tensors of floats.
+        # Texts without any token make float tensors.
         return {name: inputs[name].long() for name in ("input_ids", "attention_mask")}
 
     def _encode(self, texts: Sequence[str], **options: Any) -> Any:
@@ -127,7 +126,7 @@ class TextSubject(Subject):
         return self.tokenizer([self._fill(encodable(text)) for text in texts], **options)
 
     def _fill(self, text: str) -> str:
-        """The text; where no token at all would be left of a blank one, one for padding."""
+        """The text, or a padding token for a blank text that would have no token at all."""
         if text.strip() or self.is_anchornet or self.tokenizer.num_special_tokens_to_add():
             return text
         return str(self.tokenizer.pad_token)

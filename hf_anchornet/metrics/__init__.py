@@ -1,4 +1,4 @@
-"""Metrics of localization as `evaluate` modules.
+"""Localization and explanation metrics as `evaluate` modules.
 
-Every file stands alone: import its class, or give its path to `evaluate.load`, on- or offline.
+Import the class of a file, or pass the file's path to `evaluate.load`; both work offline.
 """

@@ -1,33 +1,22 @@
-"""Box recall: how often one of the best boxes fits an object."""
+"""Box recall: how often one of the best boxes overlaps enough with an object."""
 
-import math
-from collections.abc import Sequence
-
-import datasets
 import evaluate
+import numpy as np
 
-_CITATION = """\
-@inproceedings{choe-etal-2020-evaluating,
-    title = {Evaluating Weakly Supervised Object Localization Methods Right},
-    author = {Choe, Junsuk and Oh, Seong Joon and Lee, Seungho and Chun, Sanghyuk and
-              Akata, Zeynep and Shim, Hyunjung},
-    booktitle = {IEEE/CVF Conference on Computer Vision and Pattern Recognition},
-    year = {2020},
-}
-"""
+from .common import MAX_BOX_ACC, ROWS, average, check_boxes, describe, pair_ious
 
 _INPUTS = """\
 Args:
-    predictions: For every image its boxes, best first: `[x0, y0, x1, y1]` in pixels, half-open.
-    references: For every image the boxes that humans drew, in the same pixels.
+    predictions: For each image its boxes, best first: `[x0, y0, x1, y1]` in pixels, half-open.
+    references: For each image the boxes that humans drew, in the same pixels.
     top_k: Number of boxes of each image that count (default 3).
-    iou_threshold: Least intersection over union of a fit, in (0, 1] (default 0.5).
+    iou_threshold: Minimum intersection over union of a match, in (0, 1] (default 0.5).
 
 Returns:
-    `box_iou_recall`: Share of images in which one of the first `top_k` boxes fits a human box, in
-        [0, 1], higher is better; an image without a predicted box is a miss.
+    `box_iou_recall`: Share of images in which one of the first `top_k` boxes matches a human box,
+        in [0, 1], higher is better; an image without a predicted box is a miss.
     `num_images`: Number of images in the share.
-    `num_skipped`: Number of images left out, because they have no human box.
+    `num_skipped`: Number of images left out because they have no human box.
 
 Raises:
     ValueError: A box is not four finite numbers with x0 < x1 and y0 < y1, no image has a human
@@ -43,17 +32,7 @@ class BoxIoURecall(evaluate.Metric):
     """
 
     def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description=__doc__,
-            citation=_CITATION,
-            inputs_description=_INPUTS,
-            features=datasets.Features(
-                {
-                    "predictions": datasets.List(datasets.List(datasets.Value("float64"))),
-                    "references": datasets.List(datasets.List(datasets.Value("float64"))),
-                }
-            ),
-        )
+        return describe(__doc__, MAX_BOX_ACC, _INPUTS, ROWS, ROWS)
 
     def _compute(
         self,
@@ -68,37 +47,9 @@ class BoxIoURecall(evaluate.Metric):
             raise ValueError(f"`iou_threshold` must be in (0, 1], got {iou_threshold}; try 0.5.")
         hits = []
         for index, (boxes, objects) in enumerate(zip(predictions, references, strict=True)):
-            _check_boxes("predictions", index, boxes)
-            _check_boxes("references", index, objects)
+            check_boxes("predictions", index, boxes)
+            check_boxes("references", index, objects)
             if objects:
-                ious = [_iou(box, thing) for box in boxes[:top_k] for thing in objects]
-                hits.append(max(ious, default=0.0) >= iou_threshold)
-        if not hits:
-            raise ValueError(
-                "`references` must hold a box for at least one image, "
-                f"got {len(references)} images without any; check the boxes column."
-            )
-        return {
-            "box_iou_recall": sum(hits) / len(hits),
-            "num_images": len(hits),
-            "num_skipped": len(references) - len(hits),
-        }
-
-
-def _iou(one: Sequence[float], other: Sequence[float]) -> float:
-    """Intersection over union of two boxes, in [0, 1]."""
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    shared = max(0.0, width) * max(0.0, height)
-    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
-    return shared / (areas - shared)
-
-
-def _check_boxes(name: str, index: int, boxes: Sequence[Sequence[float]]) -> None:
-    for box in boxes:
-        finite = len(box) == 4 and all(x is not None and math.isfinite(x) for x in box)
-        if not finite or box[0] >= box[2] or box[1] >= box[3]:
-            raise ValueError(
-                f"`{name}` must hold boxes [x0, y0, x1, y1] with x0 < x1 and y0 < y1, got {box} "
-                f"for image {index}; give corners, not width and height."
-            )
+                best = np.array(boxes[:top_k]).reshape(-1, 4)
+                hits.append(bool((pair_ious(best, np.array(objects)) >= iou_threshold).any()))
+        return average("box_iou_recall", hits, references, "human box", "image")

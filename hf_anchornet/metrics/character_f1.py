@@ -1,10 +1,10 @@
-"""Character F1: how well chosen characters fit those that humans marked."""
+"""Character F1: how well selected characters match those that humans marked."""
 
 from collections.abc import Sequence
-from itertools import pairwise
 
-import datasets
 import evaluate
+
+from .common import ROWS, check_disjoint_spans, describe, require_examples
 
 _CITATION = """\
 @inproceedings{pavlopoulos-etal-2021-semeval,
@@ -18,14 +18,14 @@ _CITATION = """\
 
 _INPUTS = """\
 Args:
-    predictions: For every document its chosen spans `[start, end)` in characters, in any order:
+    predictions: For each document its selected spans `[start, end)` in characters, in any order:
         whole numbers from 0.
-    references: For every document the spans that humans marked, likewise.
+    references: For each document the spans that humans marked, likewise.
 
 Returns:
     `character_f1`: Mean over documents of the F1 of the characters in spans, in [0, 1], higher is
         better. A document without spans on both sides has F1 1, with spans on one side only 0.
-    `num_documents`: Number of documents in the mean: all.
+    `num_documents`: Number of documents.
     `num_without_spans`: Number of documents in which no character is marked.
 
 Raises:
@@ -35,38 +35,24 @@ Raises:
 
 
 class CharacterF1(evaluate.Metric):
-    """Mean F1 of the characters in chosen spans, documents counting alike.
+    """Mean F1 of the characters in selected spans; every document has the same weight.
 
     The F1 of SemEval-2021 task 5, toxic spans (Pavlopoulos et al. 2021), as in `f1` of the
     organizers' code, with spans in place of lists of offsets: `[2, 5)` is 2, 3, 4.
     """
 
     def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description=__doc__,
-            citation=_CITATION,
-            inputs_description=_INPUTS,
-            features=datasets.Features(
-                {
-                    # An integer type would silently cut an offset of 0.5 down to 0.
-                    "predictions": datasets.List(datasets.List(datasets.Value("float64"))),
-                    "references": datasets.List(datasets.List(datasets.Value("float64"))),
-                }
-            ),
-        )
+        return describe(__doc__, _CITATION, _INPUTS, ROWS, ROWS)
 
     def _compute(
         self, predictions: list[list[list[float]]], references: list[list[list[float]]]
     ) -> dict[str, float]:
-        if not references:
-            raise ValueError(
-                "`references` must hold at least one document, got none; check the spans column."
-            )
+        require_examples(references, "document")
         scores = []
-        for index, (chosen, marked) in enumerate(zip(predictions, references, strict=True)):
-            _check_spans("predictions", index, chosen)
-            _check_spans("references", index, marked)
-            scores.append(_f1(_characters(chosen), _characters(marked)))
+        for index, (selected, marked) in enumerate(zip(predictions, references, strict=True)):
+            check_disjoint_spans("predictions", index, selected)
+            check_disjoint_spans("references", index, marked)
+            scores.append(_f1(_characters(selected), _characters(marked)))
         return {
             "character_f1": sum(scores) / len(scores),
             "num_documents": len(scores),
@@ -74,26 +60,10 @@ class CharacterF1(evaluate.Metric):
         }
 
 
-def _f1(chosen: set[int], marked: set[int]) -> float:
-    total = len(chosen) + len(marked)
-    return 2 * len(chosen & marked) / total if total else 1.0
+def _f1(selected: set[int], marked: set[int]) -> float:
+    total = len(selected) + len(marked)
+    return 2 * len(selected & marked) / total if total else 1.0
 
 
 def _characters(spans: Sequence[Sequence[float]]) -> set[int]:
     return {place for start, end in spans for place in range(int(start), int(end))}
-
-
-def _check_spans(name: str, index: int, spans: Sequence[Sequence[float]]) -> None:
-    for span in spans:
-        whole = len(span) == 2 and all(x is not None and float(x).is_integer() for x in span)
-        if not whole or not 0 <= span[0] < span[1]:
-            raise ValueError(
-                f"`{name}` must hold spans [start, end) of whole numbers with 0 <= start < end, "
-                f"got {span} in document {index}; leave empty spans out."
-            )
-    for first, second in pairwise(sorted(spans, key=lambda span: span[0])):
-        if first[1] > second[0]:
-            raise ValueError(
-                f"`{name}` must not overlap within a document, got {first} and {second} in "
-                f"document {index}; merge them."
-            )

@@ -1,13 +1,13 @@
 """Energy pointing game: how much of the positive attribution of an image lies on an object."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
-import datasets
 import evaluate
 import numpy as np
 from numpy.typing import NDArray
+
+from .common import ROWS, check_boxes, check_map, describe, require_marked
 
 _CITATION = """\
 @inproceedings{wang-etal-2020-score-cam,
@@ -21,17 +21,17 @@ _CITATION = """\
 
 _INPUTS = """\
 Args:
-    predictions: For every image its map: rows of finite floats, one a pixel, higher = more
-        evidence for the explained class; what is below 0 counts as 0.
-    references: For every image the boxes that humans drew: `[x0, y0, x1, y1]`, half-open, in
+    predictions: For each image its map: rows of finite floats, one per pixel, higher = more
+        evidence for the explained class; negative values count as 0.
+    references: For each image the boxes that humans drew: `[x0, y0, x1, y1]`, half-open, in
         pixels of the map. A pixel is inside if its centre is in one of the boxes.
 
 Returns:
     `energy_pointing_game`: Mean over images of the share of the positive values inside the boxes,
         in [0, 1], higher is better; 0 for a map without a positive value.
-    `box_area`: Mean over images of the share of the pixels inside: what an even map would reach.
+    `box_area`: Mean over images of the share of the pixels inside: the score of a uniform map.
     `num_images`: Number of images in the means.
-    `num_skipped`: Number of images left out, because they have no human box.
+    `num_skipped`: Number of images left out because they have no human box.
 
 Raises:
     ValueError: A map is not rows of equal length with finite values, a box is not four finite
@@ -40,38 +40,24 @@ Raises:
 
 
 class EnergyPointingGame(evaluate.Metric):
-    """Positive attribution inside the human boxes over all of it, images counting alike.
+    """Share of the positive attribution inside the human boxes; images have equal weight.
 
-    Wang et al. (2020). Their maps are positive by construction; others are cut at 0.
+    Wang et al. (2020). Their maps are positive by construction; others are clipped at 0.
     """
 
     def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description=__doc__,
-            citation=_CITATION,
-            inputs_description=_INPUTS,
-            features=datasets.Features(
-                {
-                    "predictions": datasets.List(datasets.List(datasets.Value("float64"))),
-                    "references": datasets.List(datasets.List(datasets.Value("float64"))),
-                }
-            ),
-        )
+        return describe(__doc__, _CITATION, _INPUTS, ROWS, ROWS)
 
     def _compute(
         self, predictions: list[list[list[float]]], references: list[list[list[float]]]
     ) -> dict[str, float]:
         shares = []
         for index, (values, boxes) in enumerate(zip(predictions, references, strict=True)):
-            scores = _check_map(index, values)
-            _check_boxes("references", index, boxes)
+            scores = check_map(index, values)
+            check_boxes("references", index, boxes)
             if boxes:
                 shares.append(share_inside(scores, boxes))
-        if not shares:
-            raise ValueError(
-                "`references` must hold a box for at least one image, "
-                f"got {len(references)} images without any; check the boxes column."
-            )
+        require_marked(bool(shares), references, "human box", "image")
         energy, area = np.mean(shares, axis=0).tolist()
         return {
             "energy_pointing_game": energy,
@@ -97,29 +83,3 @@ def share_inside(
     positive = scores.clip(min=0)
     total = float(positive.sum())
     return float(positive[inside].sum()) / total if total else 0.0, float(inside.mean())
-
-
-def _check_map(index: int, values: Sequence[Sequence[float]]) -> NDArray[np.float64]:
-    if not values or not values[0] or len({len(row) for row in values}) > 1:
-        raise ValueError(
-            "`predictions` must hold rows of one length, got rows of "
-            f"{sorted({len(row) for row in values})} values for image {index}; give a value for "
-            "each pixel."
-        )
-    scores = np.array(values, dtype=np.float64)
-    if not np.isfinite(scores).all():
-        raise ValueError(
-            f"`predictions` must be finite, got {scores[~np.isfinite(scores)][0]} for image "
-            f"{index}; give pixels without a score a 0."
-        )
-    return scores
-
-
-def _check_boxes(name: str, index: int, boxes: Sequence[Sequence[float]]) -> None:
-    for box in boxes:
-        finite = len(box) == 4 and all(x is not None and math.isfinite(x) for x in box)
-        if not finite or box[0] >= box[2] or box[1] >= box[3]:
-            raise ValueError(
-                f"`{name}` must hold boxes [x0, y0, x1, y1] with x0 < x1 and y0 < y1, got {box} "
-                f"for image {index}; give corners, not width and height."
-            )

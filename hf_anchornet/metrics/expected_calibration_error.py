@@ -1,8 +1,9 @@
 """Expected calibration error: how far a classifier's confidence is from its accuracy."""
 
-import datasets
 import evaluate
 import numpy as np
+
+from .common import NUMBER, NUMBERS, describe, require_examples
 
 _CITATION = """\
 @inproceedings{guo-etal-2017-calibration,
@@ -15,44 +16,33 @@ _CITATION = """\
 
 _INPUTS = """\
 Args:
-    predictions: For every example the probabilities of all labels: numbers in [0, 1] with sum 1.
-    references: For every example the number of its true label, from 0.
+    predictions: For each example the probabilities of all labels: numbers in [0, 1] that sum to 1.
+    references: For each example the number of its true label, from 0.
     num_bins: Number of bins of equal width (default 15).
 
 Returns:
-    `expected_calibration_error`: Mean over examples of the distance between mean confidence and
+    `expected_calibration_error`: Mean over examples of the gap between mean confidence and
         accuracy of the example's bin, in [0, 1], lower is better.
     `accuracy`: Share of examples whose most probable label is the true one, in [0, 1].
     `confidence`: Mean probability of the most probable label, in (0, 1].
     `num_examples`: Number of examples.
 
 Raises:
-    ValueError: A row is not probabilities with sum 1 (within 0.001), rows differ in length, a
-        reference is not the number of a label, `num_bins` is below 1, or there are no examples.
+    ValueError: A row is not probabilities that sum to 1 (within 0.001), rows differ in length,
+        a reference is not the number of a label, `num_bins` is below 1, or there are no examples.
 """
 
 
 class ExpectedCalibrationError(evaluate.Metric):
-    """Mean distance between confidence and accuracy, over bins of like confidence.
+    """Mean gap between confidence and accuracy over bins of similar confidence.
 
     Guo et al. (2017), equation 3: confidence is the probability of the most probable label, bins
-    `((i - 1) / num_bins, i / num_bins]`, weighted by their number of examples. Of several most
+    `((i - 1) / num_bins, i / num_bins]`, weighted by their number of examples. Of equally
     probable labels the first one counts.
     """
 
     def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description=__doc__,
-            citation=_CITATION,
-            inputs_description=_INPUTS,
-            features=datasets.Features(
-                {
-                    "predictions": datasets.List(datasets.Value("float64")),
-                    # An integer type would silently cut a label of 0.5 down to 0.
-                    "references": datasets.Value("float64"),
-                }
-            ),
-        )
+        return describe(__doc__, _CITATION, _INPUTS, NUMBERS, NUMBER)
 
     def _compute(
         self, predictions: list[list[float]], references: list[float], num_bins: int = 15
@@ -75,10 +65,7 @@ class ExpectedCalibrationError(evaluate.Metric):
 
 
 def _check_examples(predictions: list[list[float]], references: list[float]) -> None:
-    if not references:
-        raise ValueError(
-            "`references` must hold at least one example, got none; check the label column."
-        )
+    require_examples(references, "example")
     for index, (probs, label) in enumerate(zip(predictions, references, strict=True)):
         valid = bool(probs) and all(prob is not None and 0 <= prob <= 1 for prob in probs)
         if not valid or abs(sum(probs) - 1) > 1e-3:
@@ -88,11 +75,11 @@ def _check_examples(predictions: list[list[float]], references: list[float]) -> 
             )
         if len(probs) != len(predictions[0]):
             raise ValueError(
-                f"`predictions` must hold one probability for every label, got {len(probs)} for "
+                f"`predictions` must hold one probability per label, got {len(probs)} for "
                 f"example {index} and {len(predictions[0])} for example 0; keep all labels."
             )
         if label not in range(len(probs)):
             raise ValueError(
                 f"`references` must be numbers of labels from 0 to {len(probs) - 1}, got {label} "
-                f"for example {index}; turn names into numbers."
+                f"for example {index}; convert names to numbers."
             )

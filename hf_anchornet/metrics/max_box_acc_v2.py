@@ -1,43 +1,34 @@
-"""MaxBoxAccV2: how well boxes around the bright parts of a map fit an object."""
+"""MaxBoxAccV2: how well boxes around the high-scoring regions of a map fit an object."""
 
-import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
-import datasets
 import evaluate
 import numpy as np
 from numpy.typing import NDArray
 
-_CITATION = """\
-@inproceedings{choe-etal-2020-evaluating,
-    title = {Evaluating Weakly Supervised Object Localization Methods Right},
-    author = {Choe, Junsuk and Oh, Seong Joon and Lee, Seungho and Chun, Sanghyuk and
-              Akata, Zeynep and Shim, Hyunjung},
-    booktitle = {IEEE/CVF Conference on Computer Vision and Pattern Recognition},
-    year = {2020},
-}
-"""
+from .common import MAX_BOX_ACC, ROWS, check_boxes, check_map, describe, pair_ious, require_marked
 
 _INPUTS = """\
 Args:
-    predictions: For every image its map: rows of finite floats, one a pixel, higher = more
-        evidence. Each map is brought to [0, 1] by its least and largest value.
-    references: For every image the boxes that humans drew: `[x0, y0, x1, y1]`, half-open, in
+    predictions: For each image its map: rows of finite floats, one per pixel, higher = more
+        evidence. Each map is scaled to [0, 1] by its minimum and maximum.
+    references: For each image the boxes that humans drew: `[x0, y0, x1, y1]`, half-open, in
         pixels of the map.
-    iou_thresholds: Intersections over union that make a fit, each in (0, 1] (default 0.3, 0.5 and
-        0.7).
-    num_thresholds: Number of levels at which the maps are cut, evenly in [0, 1) (default 100).
-    components: "all": the best of the boxes around all connected parts above the level, as
-        published for V2; "largest": the box around the largest part only, as in MaxBoxAcc.
+    iou_thresholds: Minimum intersections over union of a match, each in (0, 1] (default 0.3, 0.5
+        and 0.7).
+    num_thresholds: Number of thresholds applied to the maps, evenly in [0, 1) (default 100).
+    components: "all": the best of the boxes around all connected components above the
+        threshold, as published for V2; "largest": the box around the largest component only, as
+        in MaxBoxAcc.
 
 Returns:
     `max_box_acc_v2`: Mean of the following, in [0, 1], higher is better.
-    `max_box_acc`: For each of `iou_thresholds` the share of images with a fit, at the level that
-        is best for all images together.
-    `best_levels`: These levels, in [0, 1).
+    `max_box_acc`: For each of `iou_thresholds` the share of images with a match, at the threshold
+        that is best for all images together.
+    `best_levels`: These thresholds, in [0, 1).
     `num_images`: Number of images in the shares.
-    `num_skipped`: Number of images left out, because they have no human box.
+    `num_skipped`: Number of images left out because they have no human box.
 
 Raises:
     ImportError: SciPy is not installed.
@@ -49,24 +40,15 @@ Components = Literal["all", "largest"]
 
 
 class MaxBoxAccV2(evaluate.Metric):
-    """Box accuracy at the best level of the map, averaged over three degrees of overlap.
+    """Box accuracy at the best threshold of the map, averaged over three overlaps.
 
-    Choe et al. (2020) and the "V2" of the authors' code, except: 100 levels rather than 1,000, no
-    rounding of maps to 8 bits, and half-open boxes. A map of one value has no part above any level.
+    Choe et al. (2020) and the "V2" of the authors' code, except: 100 thresholds rather than 1,000,
+    no rounding of maps to 8 bits, and half-open boxes. A constant map has no component above any
+    threshold.
     """
 
     def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description=__doc__,
-            citation=_CITATION,
-            inputs_description=_INPUTS,
-            features=datasets.Features(
-                {
-                    "predictions": datasets.List(datasets.List(datasets.Value("float64"))),
-                    "references": datasets.List(datasets.List(datasets.Value("float64"))),
-                }
-            ),
-        )
+        return describe(__doc__, MAX_BOX_ACC, _INPUTS, ROWS, ROWS)
 
     def _compute(
         self,
@@ -79,15 +61,11 @@ class MaxBoxAccV2(evaluate.Metric):
         _check_options(iou_thresholds, num_thresholds, components)
         ious = []
         for index, (values, boxes) in enumerate(zip(predictions, references, strict=True)):
-            scores = _check_map(index, values)
-            _check_boxes("references", index, boxes)
+            scores = check_map(index, values)
+            check_boxes("references", index, boxes)
             if boxes:
                 ious.append(fit_levels(scores, boxes, num_thresholds, components))
-        if not ious:
-            raise ValueError(
-                "`references` must hold a box for at least one image, "
-                f"got {len(references)} images without any; check the boxes column."
-            )
+        require_marked(bool(ious), references, "human box", "image")
         return {
             **summarize_fits(np.stack(ious), iou_thresholds),
             "num_images": len(ious),
@@ -101,7 +79,7 @@ def fit_levels(
     num_thresholds: int = 100,
     components: Components = "all",
 ) -> NDArray[np.float64]:
-    """Best IoU of the boxes around what is above each level with a human box: (levels,).
+    """Best IoU of a box around a component above each threshold with a human box: (levels,).
 
     Args:
         scores: (rows, columns), finite.
@@ -123,20 +101,20 @@ def fit_levels(
     objects = np.array(boxes, dtype=np.float64)
     for index in range(num_thresholds if high > low else 0):
         level = low + (high - low) * index / num_thresholds
-        parts, _ = ndimage.label(scores > level, structure=np.ones((3, 3)))  # corners touch too
+        parts, _ = ndimage.label(scores > level, structure=np.ones((3, 3)))  # 8-connected
         places = ndimage.find_objects(parts)
         if components == "largest":
             sizes = np.bincount(parts.ravel())[1:]
             places = [places[int(sizes.argmax())]]
         found = np.array([[x.start, y.start, x.stop, y.stop] for y, x in places])
-        ious[index] = _pair_ious(found, objects).max()
+        ious[index] = pair_ious(found, objects).max()
     return ious
 
 
 def summarize_fits(
     ious: NDArray[np.float64], iou_thresholds: Sequence[float] = (0.3, 0.5, 0.7)
 ) -> dict[str, Any]:
-    """`max_box_acc_v2`, `max_box_acc` and `best_levels` of the fits, (images, levels)."""
+    """`max_box_acc_v2`, `max_box_acc` and `best_levels` from IoUs, (images, levels)."""
     shares = np.stack([(ious >= limit).mean(axis=0) for limit in iou_thresholds])
     return {  # shares: (limits, levels)
         "max_box_acc_v2": float(shares.max(axis=1).mean()),
@@ -145,51 +123,15 @@ def summarize_fits(
     }
 
 
-def _pair_ious(ones: NDArray[Any], others: NDArray[Any]) -> NDArray[np.float64]:
-    """IoU of each pair of boxes, (a, 4) and (b, 4): (a, b)."""
-    low = np.maximum(ones[:, None, :2], others[None, :, :2])
-    high = np.minimum(ones[:, None, 2:], others[None, :, 2:])
-    shared = (high - low).clip(min=0).prod(axis=-1)
-    sizes = [(boxes[:, 2:] - boxes[:, :2]).prod(axis=-1) for boxes in (ones, others)]
-    ious: NDArray[np.float64] = shared / (sizes[0][:, None] + sizes[1][None] - shared)
-    return ious
-
-
 def _check_options(
     iou_thresholds: Sequence[float], num_thresholds: int, components: Components
 ) -> None:
     if not iou_thresholds or not all(0 < limit <= 1 for limit in iou_thresholds):
         raise ValueError(
-            f"`iou_thresholds` must be one or more numbers in (0, 1], got {iou_thresholds}; the "
-            "published ones are 0.3, 0.5 and 0.7."
+            f"`iou_thresholds` must be one or more numbers in (0, 1], got {iou_thresholds}; try "
+            "the published ones, 0.3, 0.5 and 0.7."
         )
     if num_thresholds < 1:
         raise ValueError(f"`num_thresholds` must be at least 1, got {num_thresholds}; try 100.")
     if components not in ("all", "largest"):
         raise ValueError(f'`components` must be "all" or "largest", got {components!r}.')
-
-
-def _check_map(index: int, values: Sequence[Sequence[float]]) -> NDArray[np.float64]:
-    if not values or not values[0] or len({len(row) for row in values}) > 1:
-        raise ValueError(
-            "`predictions` must hold rows of one length, got rows of "
-            f"{sorted({len(row) for row in values})} values for image {index}; give a value for "
-            "each pixel."
-        )
-    scores = np.array(values, dtype=np.float64)
-    if not np.isfinite(scores).all():
-        raise ValueError(
-            f"`predictions` must be finite, got {scores[~np.isfinite(scores)][0]} for image "
-            f"{index}; give pixels without a score a 0."
-        )
-    return scores
-
-
-def _check_boxes(name: str, index: int, boxes: Sequence[Sequence[float]]) -> None:
-    for box in boxes:
-        finite = len(box) == 4 and all(x is not None and math.isfinite(x) for x in box)
-        if not finite or box[0] >= box[2] or box[1] >= box[3]:
-            raise ValueError(
-                f"`{name}` must hold boxes [x0, y0, x1, y1] with x0 < x1 and y0 < y1, got {box} "
-                f"for image {index}; give corners, not width and height."
-            )

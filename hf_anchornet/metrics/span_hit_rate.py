@@ -1,10 +1,10 @@
-"""Span hit rate: how often one of the best spans meets a span that humans marked."""
+"""Span hit rate: how often one of the best spans overlaps a span that humans marked."""
 
-import math
 from collections.abc import Sequence
 
-import datasets
 import evaluate
+
+from .common import ROWS, average, check_spans, describe
 
 _CITATION = """\
 @book{manning-etal-2008-introduction,
@@ -17,18 +17,18 @@ _CITATION = """\
 
 _INPUTS = """\
 Args:
-    predictions: For every document its spans `[start, end)`, best first, in characters or another
+    predictions: For each document its spans `[start, end)`, best first, in characters or another
         unit: whole numbers from 0.
-    references: For every document the spans that humans marked, in the same unit.
+    references: For each document the spans that humans marked, in the same unit.
     top_k: Number of spans of each document that count (default 3).
-    min_share: Least share of a human span that one predicted span holds to meet it, in [0, 1]
+    min_share: Minimum share of a human span that one predicted span must cover, in [0, 1]
         (default 0: one character is enough).
 
 Returns:
-    `span_hit_rate`: Share of documents in which one of the first `top_k` spans meets a human span,
+    `span_hit_rate`: Share of documents in which one of the first `top_k` spans hits a human span,
         in [0, 1], higher is better; a document without a predicted span is a miss.
     `num_documents`: Number of documents in the share.
-    `num_skipped`: Number of documents left out, because they have no human span.
+    `num_skipped`: Number of documents left out because they have no human span.
 
 Raises:
     ValueError: A span is not two whole numbers with 0 <= start < end, no document has a human span,
@@ -37,24 +37,14 @@ Raises:
 
 
 class SpanHitRate(evaluate.Metric):
-    """Share of documents in which one of the best spans meets a human span.
+    """Share of documents in which one of the best spans overlaps a human span: success at k.
 
-    Precision at k (Manning et al. 2008, section 8.4) asks how many of k results are relevant; this
-    asks whether any is: success at k.
+    Precision at k (Manning et al. 2008, section 8.4) is the share of k results that are relevant;
+    success at k asks whether any of them is.
     """
 
     def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description=__doc__,
-            citation=_CITATION,
-            inputs_description=_INPUTS,
-            features=datasets.Features(
-                {
-                    "predictions": datasets.List(datasets.List(datasets.Value("float64"))),
-                    "references": datasets.List(datasets.List(datasets.Value("float64"))),
-                }
-            ),
-        )
+        return describe(__doc__, _CITATION, _INPUTS, ROWS, ROWS)
 
     def _compute(
         self,
@@ -69,38 +59,16 @@ class SpanHitRate(evaluate.Metric):
             raise ValueError(f"`min_share` must be in [0, 1], got {min_share}; try 0.")
         hits = []
         for index, (spans, marked) in enumerate(zip(predictions, references, strict=True)):
-            _check_spans("predictions", index, spans)
-            _check_spans("references", index, marked)
+            check_spans("predictions", index, spans)
+            check_spans("references", index, marked)
             if marked:
-                pairs = [(span, human) for span in spans[:top_k] for human in marked]
-                shares = [_share(span, human) for span, human in pairs]
+                shares = [_share(span, human) for span in spans[:top_k] for human in marked]
                 best = max(shares, default=0.0)
                 hits.append(best > 0 and best >= min_share)
-        if not hits:
-            raise ValueError(
-                "`references` must hold a span for at least one document, "
-                f"got {len(references)} documents without any; check the spans column."
-            )
-        return {
-            "span_hit_rate": sum(hits) / len(hits),
-            "num_documents": len(hits),
-            "num_skipped": len(references) - len(hits),
-        }
+        return average("span_hit_rate", hits, references, "human span", "document")
 
 
 def _share(span: Sequence[float], human: Sequence[float]) -> float:
-    """Share of a human span that lies in `span`, in [0, 1]."""
+    """Share of a human span that `span` covers, in [0, 1]."""
     shared = max(0.0, min(span[1], human[1]) - max(span[0], human[0]))
     return shared / (human[1] - human[0])
-
-
-def _check_spans(name: str, index: int, spans: Sequence[Sequence[float]]) -> None:
-    for span in spans:
-        whole = len(span) == 2 and all(
-            edge is not None and math.isfinite(edge) and edge == int(edge) for edge in span
-        )
-        if not whole or not 0 <= span[0] < span[1]:
-            raise ValueError(
-                f"`{name}` must hold spans [start, end) of whole numbers with 0 <= start < end, "
-                f"got {span} for document {index}; give starts and ends, not lengths."
-            )

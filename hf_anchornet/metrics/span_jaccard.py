@@ -1,7 +1,9 @@
-"""Span Jaccard: how many words a chosen part of a text shares with the part that a human chose."""
+"""Span Jaccard: word overlap of a selected part of a text with the part that a human selected."""
 
 import datasets
 import evaluate
+
+from .common import describe, require_examples
 
 _CITATION = """\
 @misc{maggie-etal-2020-tweet,
@@ -14,13 +16,13 @@ _CITATION = """\
 
 _INPUTS = """\
 Args:
-    predictions: For every text the part that was chosen, a string.
-    references: For every text the part that a human chose, a string.
+    predictions: For each text the part that was selected, a string.
+    references: For each text the part that a human selected, a string.
 
 Returns:
     `span_jaccard`: Mean over texts of the words in both parts / the words in either part, in
         [0, 1], higher is better; 1 where both parts are blank, 0 where one is.
-    `num_documents`: Number of texts in the mean: all.
+    `num_documents`: Number of texts.
 
 Raises:
     ValueError: A part is not a string, or there are no texts.
@@ -28,7 +30,7 @@ Raises:
 
 
 class SpanJaccard(evaluate.Metric):
-    """Mean Jaccard index of the sets of words of two parts of a text, texts counting alike.
+    """Mean Jaccard index of the word sets of two parts of a text; texts have equal weight.
 
     The score of the Kaggle competition "Tweet Sentiment Extraction" (2020), page "Evaluation":
     words are lower-cased and split at white space only, so that "good!" and "good" differ; a word
@@ -36,29 +38,20 @@ class SpanJaccard(evaluate.Metric):
     """
 
     def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description=__doc__,
-            citation=_CITATION,
-            inputs_description=_INPUTS,
-            features=datasets.Features(
-                {"predictions": datasets.Value("string"), "references": datasets.Value("string")}
-            ),
-        )
+        text = datasets.Value("string")
+        return describe(__doc__, _CITATION, _INPUTS, text, text)
 
     def _compute(self, predictions: list[str], references: list[str]) -> dict[str, float]:
-        if not references:
-            raise ValueError(
-                "`references` must hold at least one text, got none; check the column of parts."
-            )
+        require_examples(references, "text")
         scores = []
-        for index, (chosen, marked) in enumerate(zip(predictions, references, strict=True)):
-            for name, part in (("predictions", chosen), ("references", marked)):
+        for index, (selected, marked) in enumerate(zip(predictions, references, strict=True)):
+            for name, part in (("predictions", selected), ("references", marked)):
                 if not isinstance(part, str):
                     raise ValueError(
                         f"`{name}` must be strings, got {part!r} for text {index}; give an empty "
-                        "string where nothing is chosen."
+                        "string where nothing is selected."
                     )
-            scores.append(_jaccard(set(chosen.lower().split()), set(marked.lower().split())))
+            scores.append(_jaccard(set(selected.lower().split()), set(marked.lower().split())))
         return {"span_jaccard": sum(scores) / len(scores), "num_documents": len(scores)}
 
 

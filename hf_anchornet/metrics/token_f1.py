@@ -1,82 +1,58 @@
-"""Token F1: how well chosen words fit the words that humans marked as evidence."""
+"""Token F1: how well selected words match the words that humans marked as evidence."""
 
-import datasets
 import evaluate
 import numpy as np
 from numpy.typing import NDArray
 
-_CITATION = """\
-@inproceedings{deyoung-etal-2020-eraser,
-    title = {{ERASER}: A Benchmark to Evaluate Rationalized {NLP} Models},
-    author = {DeYoung, Jay and Jain, Sarthak and Rajani, Nazneen Fatema and Lehman, Eric and
-              Xiong, Caiming and Socher, Richard and Wallace, Byron C.},
-    booktitle = {Proceedings of the 58th Annual Meeting of the Association for Computational
-                 Linguistics},
-    year = {2020},
-}
-"""
+from .common import ERASER, NUMBERS, check_binary, check_words, describe, require_marked
 
 _INPUTS = """\
 Args:
-    predictions: For every document its words: 1 = chosen as evidence, 0 = not.
-    references: For every document the labels of its words: 1 = marked by a human, 0 = not.
+    predictions: For each document its words: 1 = selected as evidence, 0 = not.
+    references: For each document the labels of its words: 1 = marked by a human, 0 = not.
 
 Returns:
-    `token_f1`: Mean over documents of the F1 of each, in [0, 1], higher is better. A document with
-        words on one side only has F1 0.
-    `precision`: Mean over the same documents of the share of chosen words that are marked, in
-        [0, 1], 0 where none is chosen.
-    `recall`: Mean over the same documents of the share of marked words that are chosen, in [0, 1],
-        0 where none is marked.
-    `micro_f1`, `micro_precision`, `micro_recall`: The same of all words of all documents together.
+    `token_f1`: Mean F1 over documents, in [0, 1], higher is better. A document with words on one
+        side only has F1 0.
+    `precision`: Mean over the same documents of the share of selected words that are marked, in
+        [0, 1]; 0 where no word is selected.
+    `recall`: Mean over the same documents of the share of marked words that are selected, in
+        [0, 1]; 0 where no word is marked.
+    `micro_f1`, `micro_precision`, `micro_recall`: The same over the pooled words of all documents.
     `num_documents`: Number of documents in the means.
-    `num_skipped`: Number of documents left out, because no word is chosen and none marked.
+    `num_skipped`: Number of documents left out because no word is selected or marked.
 
 Raises:
-    ValueError: A document's two sides differ in number, a value is neither 0 nor 1, or no document
-        has a marked word.
+    ValueError: A document's two sides differ in length, a value is not 0 or 1, or no document has
+        a marked word.
 """
 
 
 class TokenF1(evaluate.Metric):
-    """Mean F1 of chosen words, documents counting alike.
+    """Mean F1 of selected words; every document has the same weight.
 
     The token F1 of ERASER (DeYoung et al. 2020, section 4.1) for hard rationales, as in
     `score_hard_rationale_predictions` of the authors' code on single tokens: `token_f1` is its
-    "instance_macro", which papers that use the benchmark print as token F1, `micro_f1` its
-    "instance_micro". Documents without a word on either side do not exist for that code, either.
-    It divides by zero where no document has a chosen word; here all is 0 then.
+    "instance_macro", which papers that use the benchmark report as token F1, `micro_f1` its
+    "instance_micro". That code also ignores documents without a word on either side. It divides
+    by zero where no document has a selected word; here all scores are 0 then.
     """
 
     def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description=__doc__,
-            citation=_CITATION,
-            inputs_description=_INPUTS,
-            features=datasets.Features(
-                {
-                    # An integer type would silently cut a value of 0.5 down to 0.
-                    "predictions": datasets.List(datasets.Value("float64")),
-                    "references": datasets.List(datasets.Value("float64")),
-                }
-            ),
-        )
+        return describe(__doc__, ERASER, _INPUTS, NUMBERS, NUMBERS)
 
     def _compute(
         self, predictions: list[list[float]], references: list[list[float]]
     ) -> dict[str, float]:
         counts = []
-        for index, (chosen, marked) in enumerate(zip(predictions, references, strict=True)):
-            _check_document(index, chosen, marked)
-            if any(chosen) or any(marked):
-                both = sum(a * b for a, b in zip(chosen, marked, strict=True))
-                counts.append([both, sum(chosen), sum(marked)])
+        for index, (selected, marked) in enumerate(zip(predictions, references, strict=True)):
+            check_words(index, selected, marked)
+            check_binary("predictions", index, selected)
+            if any(selected) or any(marked):
+                both = sum(a * b for a, b in zip(selected, marked, strict=True))
+                counts.append([both, sum(selected), sum(marked)])
         table = np.array(counts, dtype=np.float64).reshape(-1, 3)
-        if not table[:, 2].any():
-            raise ValueError(
-                "`references` must mark a word in at least one document, "
-                f"got {len(references)} documents without any; check the label column."
-            )
+        require_marked(bool(table[:, 2].any()), references, "marked word", "document")
         precision, recall, f1 = _scores(table).mean(axis=1).tolist()
         micro_precision, micro_recall, micro_f1 = _scores(table.sum(axis=0)).tolist()
         return {
@@ -91,24 +67,13 @@ class TokenF1(evaluate.Metric):
         }
 
 
-def _scores(table: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Precision, recall and F1, (3, ...), of words on both sides, chosen, marked: (..., 3)."""
-    both, chosen, marked = np.moveaxis(table, -1, 0)
+def _scores(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Precision, recall and F1, (3, ...), from words on both sides, selected, marked: (..., 3)."""
+    both, selected, marked = np.moveaxis(counts, -1, 0)
     return np.stack(
-        [both / np.maximum(chosen, 1), both / np.maximum(marked, 1), 2 * both / (chosen + marked)]
+        [
+            both / np.maximum(selected, 1),
+            both / np.maximum(marked, 1),
+            2 * both / (selected + marked),
+        ]
     )
-
-
-def _check_document(index: int, chosen: list[float], marked: list[float]) -> None:
-    if len(chosen) != len(marked):
-        raise ValueError(
-            "`predictions` and `references` must hold one value for every word, got "
-            f"{len(chosen)} and {len(marked)} in document {index}; split both into the same words."
-        )
-    for name, values in (("predictions", chosen), ("references", marked)):
-        for value in values:
-            if value not in (0, 1):
-                raise ValueError(
-                    f"`{name}` must be 0 or 1, got {value} in document {index}; "
-                    "apply a threshold to graded values."
-                )

@@ -22,8 +22,7 @@ from transformers.utils import (
     SAFE_WEIGHTS_NAME,
 )
 
-from hf_anchornet.model.cascade import CASCADE_FILE, CLASSIFIER_FOLDER
-from hf_anchornet.model.cascade_file import read_cascade_file
+from hf_anchornet.model.cascade_file import CASCADE_FILE, CLASSIFIER_FOLDER, read_cascade_file
 from hf_anchornet.model.export_onnx import GRAPH_FILE
 
 from .card import MARK, TRAINING_FILE

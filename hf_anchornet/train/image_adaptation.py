@@ -26,7 +26,7 @@ from hf_anchornet.data.images import LabelledImages, load_labelled_images, make_
 from hf_anchornet.data.splits import DataOptions, label_fields
 from hf_anchornet.evaluation.image_controls import select_centre_box, select_random_boxes
 from hf_anchornet.evaluation.localization import localize_images
-from hf_anchornet.model.image_localizer import LocalizedImages
+from hf_anchornet.model.image_localizer import ImageLocalizer, LocalizedImages
 from hf_anchornet.model.image_processing_anchornet import Box
 from hf_anchornet.model.image_reader import cut_square
 from hf_anchornet.publish.training_card import document_training
@@ -110,7 +110,7 @@ def choose_boxes(
     processor = AutoImageProcessor.from_pretrained(options.localizer)
     chosen: list[list[Box | None]] = []
     with tqdm(total=len(pictures), desc="selecting", mininterval=5) as progress:
-        for view in localize_images(localizer, processor, pictures):
+        for view in localize_images(ImageLocalizer(localizer, processor), pictures):
             chosen.extend(choose_from_view(options, view, first_row=len(chosen)))
             progress.update(len(view.images))
     return chosen

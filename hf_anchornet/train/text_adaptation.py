@@ -18,12 +18,12 @@ from transformers import (
 
 from hf_anchornet.data.splits import DataOptions, label_fields, number_labels
 from hf_anchornet.data.texts import check_texts, load_labelled_texts
-from hf_anchornet.evaluation.localization import Localization, localize
+from hf_anchornet.evaluation.localization import localize_texts
 from hf_anchornet.evaluation.text_controls import CONTROLS, select_random_spans
 from hf_anchornet.model.classifier import count_readable_tokens
 from hf_anchornet.model.text_localizer import TextLocalizer
 from hf_anchornet.model.text_reader import SpanReader, join_spans
-from hf_anchornet.model.text_words import Span, Words, encodable
+from hf_anchornet.model.text_words import LocatedText, Span, Words, encodable
 from hf_anchornet.publish.training_card import document_training
 
 from .options import TrainingOptions
@@ -103,15 +103,17 @@ def choose_texts(
     for reading in readings:
         if reading.reading != "full":
             reader.check_budget(reading.max_tokens)
-    views: Iterable[Localization | None] = [None] * len(texts)
+    views: Iterable[LocatedText | None] = [None] * len(texts)
+    scales: Sequence[int] = []
     if any(reading.reading in ("spans", "random") for reading in readings):
         assert options.localizer is not None
         localizer = TextLocalizer.load(options.localizer)
-        views = localize(localizer.model, localizer.tokenizer, texts)
+        scales = localizer.reading_scales
+        views = (view for batch in localize_texts(localizer, texts) for view in batch.locate())
     progress = tqdm(zip(texts, views, strict=True), "selecting", len(texts), mininterval=5)
     chosen: list[list[str]] = [[] for _ in readings]
     for row, (text, view) in enumerate(progress):
-        parts = choose_parts(readings, reader, text, view, row)
+        parts = choose_parts(readings, reader, text, view, scales, row)
         for part, kept in zip(parts, chosen, strict=True):
             kept.append(part)
     return chosen
@@ -121,7 +123,8 @@ def choose_parts(
     readings: Sequence[ClassifierOptions],
     reader: SpanReader,
     text: str,
-    view: Localization | None,
+    view: LocatedText | None,
+    scales: Sequence[int],
     seed: int,
 ) -> list[str]:
     """What the classifier reads of one text, by each reading.
@@ -130,12 +133,13 @@ def choose_parts(
         readings: Neither a mix nor crops.
         reader: The classifier.
         text: The text.
-        view: What the localizer says about it, for spans and random spans.
+        view: Its words and their attribution, for spans and random spans.
+        scales: Sizes of the spans, in tokens of the localizer.
         seed: Decides random spans.
     """
     if all(reading.reading == "full" for reading in readings):
         return [text] * len(readings)
-    words = Words.split(text) if view is None else view.located.words
+    words = Words.split(text) if view is None else view.words
     costs = reader.count(words)
 
     def select(options: ClassifierOptions) -> list[Span]:
@@ -144,8 +148,8 @@ def choose_parts(
             return CONTROLS[options.reading](words, costs, budget)
         assert view is not None
         if options.reading == "spans":
-            return reader.select(view.located, costs, options.max_tokens, view.scales)
-        return select_random_spans(view.located.spans(view.scales), costs, budget, seed)
+            return reader.select(view, costs, options.max_tokens, scales)
+        return select_random_spans(view.spans(scales), costs, budget, seed)
 
     return [
         text if reading.reading == "full" else join_spans(words, select(reading))

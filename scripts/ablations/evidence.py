@@ -148,7 +148,7 @@ def compare_evidence(
 
     Returns:
         `settings`, and `ideas`: for each `accuracy` and, by set in `sets`, the result of
-        `score_plausibility` for evidence and refined evidence.
+        `score_text_plausibility` for evidence and refined evidence.
 
     Raises:
         ValueError: If an idea needs a teacher and none is given.

@@ -18,13 +18,13 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel
 from hf_anchornet.calibration.temperature import fit_temperature
 from hf_anchornet.data.splits import DataOptions, number_labels
 from hf_anchornet.data.texts import load_labelled_texts, make_collator
-from hf_anchornet.evaluation.localization import Localization, localize
+from hf_anchornet.evaluation.localization import localize_texts
 from hf_anchornet.files import write_json
 from hf_anchornet.model.classifier import label_names
 from hf_anchornet.model.text_budget import select_best_spans
 from hf_anchornet.model.text_localizer import TextLocalizer
 from hf_anchornet.model.text_reader import SpanReader, join_spans
-from hf_anchornet.model.text_words import Span, encodable
+from hf_anchornet.model.text_words import LocatedText, Span, encodable
 from hf_anchornet.train.batches import make_loader
 from hf_anchornet.train.options import TrainingOptions
 from hf_anchornet.train.text_adaptation import ClassifierOptions, make_classifier
@@ -34,17 +34,40 @@ from scripts.options import parse_options
 _CLAUSE_END = re.compile(r"[.!?,;:]+[\"')\]]*\s+|\n")
 
 
-def split_windows(view: Localization) -> Sequence[Span]:
-    """Windows of the localizer's reading scales."""
+class TextView(NamedTuple):
+    """A text as the localizer sees it.
+
+    Attributes:
+        located: Its words and their attribution.
+        logits: (labels,), float32.
+        scales: Sizes of the spans that a classifier should read, in tokens of the localizer.
+    """
+
+    located: LocatedText
+    logits: NDArray[np.float32]
+    scales: Sequence[int]
+
+
+def view_texts(localizer: TextLocalizer, texts: Sequence[str]) -> list[TextView]:
+    """Each text as the localizer sees it."""
+    return [
+        TextView(located, logits, localizer.reading_scales)
+        for batch in localize_texts(localizer, texts)
+        for located, logits in zip(batch.locate(), batch.logits.cpu().numpy(), strict=True)
+    ]
+
+
+def split_windows(view: TextView) -> Sequence[Span]:
+    """Windows of the size that the localizer wants read."""
     return view.located.spans(view.scales)
 
 
-def split_clauses(view: Localization) -> Sequence[Span]:
+def split_clauses(view: TextView) -> Sequence[Span]:
     """Parts of the text between punctuation marks."""
     return view.located.words.cut(_CLAUSE_END)
 
 
-def split_sentences(view: Localization) -> Sequence[Span]:
+def split_sentences(view: TextView) -> Sequence[Span]:
     """Whole sentences."""
     return view.located.words.sentences()
 
@@ -59,7 +82,7 @@ class Idea(NamedTuple):
         keeps_positions: Whether each token keeps its position in the full text.
     """
 
-    split: Callable[[Localization], Sequence[Span]] = split_windows
+    split: Callable[[TextView], Sequence[Span]] = split_windows
     neutral: bool = True
     separated: bool = False
     keeps_positions: bool = False
@@ -102,10 +125,8 @@ class AblationOptions:
             raise ValueError(f"`ideas` must be among {sorted(IDEAS)}, got {self.ideas}.")
 
 
-def select_spans(
-    idea: Idea, view: Localization, costs: NDArray[np.int64], budget: int
-) -> list[Span]:
-    """The spans that an idea selects within a budget, in reading order.
+def select_spans(idea: Idea, view: TextView, costs: NDArray[np.int64], budget: int) -> list[Span]:
+    """What an idea takes of a text under a budget, in reading order.
 
     Windows are chosen where no part fits.
 
@@ -125,10 +146,8 @@ def select_spans(
     return []
 
 
-def encode(
-    idea: Idea, reader: SpanReader, view: Localization, max_tokens: int
-) -> dict[str, list[int]]:
-    """`input_ids` and `position_ids` of a shortened text, at most `max_tokens` each."""
+def encode(idea: Idea, reader: SpanReader, view: TextView, max_tokens: int) -> dict[str, list[int]]:
+    """`input_ids` and `position_ids` of what an idea takes of a text, at most `max_tokens` each."""
     words, costs = view.located.words, reader.count(view.located.words)
     between = f" {reader.tokenizer.sep_token} " if idea.separated else " "
     budget = max_tokens - reader.num_special_tokens
@@ -191,7 +210,7 @@ def judge(localizer: Tensor, classifier: Tensor, targets: Tensor) -> dict[str, f
 class Split:
     """Localized texts, and the index of the right label of each."""
 
-    views: Sequence[Localization]
+    views: Sequence[TextView]
     targets: Sequence[int]
 
     def encode(self, idea: Idea, reader: SpanReader, max_tokens: int) -> Dataset:
@@ -216,7 +235,7 @@ def compare_readings(
     labels = label_names(localizer.model)
     splits = [
         Split(
-            list(localize(localizer.model, localizer.tokenizer, rows[data.text_column])),
+            view_texts(localizer, rows[data.text_column]),
             number_labels(rows, data.label_column, labels),
         )
         for rows in (train_rows, validation_rows)

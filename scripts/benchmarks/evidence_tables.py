@@ -1,11 +1,8 @@
 """Results on explanations, ideas and retrieval as tables in Markdown."""
 
 from collections.abc import Mapping
-from typing import Any
 
-from hf_anchornet.evaluation.tables import SIDES, format_table, make_explainer_table
-
-Report = Mapping[str, Any]
+from hf_anchornet.evaluation.tables import SIDES, Report, format_table, make_explainer_table
 
 OURS = ("evidence", "refined_evidence", "random")
 """Explainers that are no alternative to an AnchorNet's evidence."""

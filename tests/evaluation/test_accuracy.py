@@ -1,13 +1,15 @@
-"""How good a localizer is: sums that a reader can check by hand."""
+"""Accuracy and localization of a split: sums that a reader can check by hand."""
 
 import numpy as np
+import pytest
 import torch
 from accelerate import Accelerator
 from torch import nn
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from hf_anchornet.evaluation.accuracy import evaluate_accuracy
-from hf_anchornet.evaluation.localization import localize
+from hf_anchornet.evaluation.localization import localize_texts
+from hf_anchornet.model.text_localizer import TextLocalizer
 
 
 class Echo(nn.Module):
@@ -32,35 +34,44 @@ def test_a_multi_label_row_is_right_if_each_label_is():
     assert evaluate_accuracy(Echo(), loader, Accelerator(cpu=True))["accuracy"] == 2 / 3
 
 
+def locate(model, tokenizer, texts, batch_size=32):
+    """The located text and the logits of each text."""
+    batches = localize_texts(TextLocalizer(model, tokenizer), texts, batch_size)
+    return [
+        each for batch in batches for each in zip(batch.locate(), batch.logits.numpy(), strict=True)
+    ]
+
+
 def test_a_text_is_located_the_same_alone_and_in_a_batch(model, tokenizer):
     texts = ["good film", "", "the café was not bad. " * 20, "bad"]
-    together = list(localize(model, tokenizer, texts, batch_size=4))
-    alone = list(localize(model, tokenizer, texts, batch_size=1))
+    together = locate(model, tokenizer, texts, batch_size=4)
+    alone = locate(model, tokenizer, texts, batch_size=1)
     assert len(together) == len(alone) == 4
-    for one, other in zip(together, alone, strict=True):
-        assert one.located.tokens.shape == other.located.tokens.shape
-        np.testing.assert_allclose(one.located.tokens, other.located.tokens, atol=1e-6)
-        np.testing.assert_allclose(one.logits, other.logits, atol=1e-5)
+    for (one, logits), (other, other_logits) in zip(together, alone, strict=True):
+        assert one.tokens.shape == other.tokens.shape
+        np.testing.assert_allclose(one.tokens, other.tokens, atol=1e-6)
+        np.testing.assert_allclose(logits, other_logits, atol=1e-5)
 
 
 def test_token_attribution_adds_up_to_the_centred_logits(model, tokenizer):
-    for view in localize(model, tokenizer, ["good film, not bad", "the"]):
-        logits = view.logits - model.aggregation.bias.detach().numpy()
-        np.testing.assert_allclose(
-            view.located.tokens.sum(axis=0), logits - logits.mean(), atol=1e-5
-        )
-        np.testing.assert_allclose(
-            view.located.attribution.sum(axis=0), view.located.tokens.sum(axis=0)
-        )
+    for located, logits in locate(model, tokenizer, ["good film, not bad", "the"]):
+        total = logits - model.aggregation.bias.detach().numpy()
+        np.testing.assert_allclose(located.tokens.sum(axis=0), total - total.mean(), atol=1e-5)
+        np.testing.assert_allclose(located.attribution.sum(axis=0), located.tokens.sum(axis=0))
 
 
 def test_a_multi_label_localizer_keeps_raw_attribution(model, tokenizer):
     model.config.problem_type = "multi_label_classification"
-    (view,) = localize(model, tokenizer, ["good film, not bad"])
-    logits = view.logits - model.aggregation.bias.detach().numpy()
-    np.testing.assert_allclose(view.located.tokens.sum(axis=0), logits, atol=1e-5)
+    ((located, logits),) = locate(model, tokenizer, ["good film, not bad"])
+    total = logits - model.aggregation.bias.detach().numpy()
+    np.testing.assert_allclose(located.tokens.sum(axis=0), total, atol=1e-5)
 
 
 def test_texts_without_a_token_have_no_attribution(planted, tokenizer):
-    views = list(localize(planted, tokenizer, ["", " \t"]))
-    assert [view.located.tokens.shape for view in views] == [(0, 2), (0, 2)]
+    found = locate(planted, tokenizer, ["", " \t"])
+    assert [located.tokens.shape for located, _ in found] == [(0, 2), (0, 2)]
+
+
+def test_a_text_that_is_no_string_is_named_with_its_row(model, tokenizer):
+    with pytest.raises(TypeError, match="row 1 must be a string, got NoneType"):
+        locate(model, tokenizer, ["good", None])

@@ -89,7 +89,7 @@ def test_a_plain_classifier_is_explained_but_no_localizer(classifier, reviews):
     assert set(report["explanations"]["explainers"]) == {"random"}
     with pytest.raises(ValueError, match=r'must be an AnchorNet for "evidence"'):
         evaluate_models(reviews, options, ExplanationOptions())
-    with pytest.raises(ValueError, match="`classifier` must be left out behind a model that is no"):
+    with pytest.raises(ValueError, match="`classifier` must be left out if `model` is not"):
         evaluate_models(reviews, EvaluationOptions(classifier, classifier), NO_EXPLAINERS)
 
 

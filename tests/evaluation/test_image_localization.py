@@ -11,12 +11,13 @@ from PIL import Image as Pillow
 from hf_anchornet import PatchLocalizationPipeline
 from hf_anchornet.data.images import read_boxes
 from hf_anchornet.data.splits import DataOptions
+from hf_anchornet.evaluation.accuracy import score_labels
 from hf_anchornet.evaluation.image_localization import (
     evaluate_image_localizer,
     measure_pointing,
-    score_labels,
 )
 from hf_anchornet.evaluation.localization import localize_images
+from hf_anchornet.model.image_localizer import ImageLocalizer
 
 COLUMNS = DataOptions("unused")
 RED, BLUE, GREY, BLACK = (255, 0, 0), (0, 0, 255), (128, 128, 128), (0, 0, 0)
@@ -121,7 +122,7 @@ def test_the_size_of_the_batch_changes_nothing(planted_image_model, image_proces
 
 def test_boxes_come_back_in_pixels_of_the_original(planted_image_model, image_processor):
     picture = paint((RED, 48, 72, 96, 120), size=(192, 288))
-    (view,) = localize_images(planted_image_model, image_processor, [picture])
+    (view,) = localize_images(ImageLocalizer(planted_image_model, image_processor), [picture])
     ranked = view.select(1)
     assert view.restore(ranked.boxes, ranked.filled) == [[(48, 72, 96, 120)]]
     assert [scores.shape for scores in view.maps()] == [(48, 32)]
@@ -132,7 +133,7 @@ def test_the_pipeline_shows_the_boxes_that_are_judged(image_model, image_process
     pictures = [Pillow.fromarray(x) for x in rng.integers(0, 256, (4, 40, 56, 3), dtype=np.uint8)]
     localize = PatchLocalizationPipeline(model=image_model, image_processor=image_processor)
     shown = localize(pictures, top_k=3, batch_size=4)
-    (view,) = localize_images(image_model, image_processor, pictures)
+    (view,) = localize_images(ImageLocalizer(image_model, image_processor), pictures)
     ranked = view.select(3)
     judged = view.restore(ranked.boxes, ranked.filled)
     assert judged == [[tuple(x["box"].values()) for x in answer["patches"]] for answer in shown]
@@ -200,7 +201,7 @@ def test_a_row_without_boxes_may_hold_none():
 def test_an_image_that_cannot_be_read_is_named(planted_image_model, image_processor):
     sources = [paint(), b"no picture"]
     with pytest.raises(ValueError, match="row 1: an image must be a whole picture file"):
-        list(localize_images(planted_image_model, image_processor, sources))
+        list(localize_images(ImageLocalizer(planted_image_model, image_processor), sources))
 
 
 def test_a_label_that_the_model_does_not_know_is_refused(planted_image_model, image_processor):

@@ -1,11 +1,8 @@
 import sys
-from pathlib import Path
 
-import evaluate
 import numpy as np
 import pytest
 
-from hf_anchornet import metrics
 from hf_anchornet.metrics.box_iou_recall import BoxIoURecall
 from hf_anchornet.metrics.box_pointing import BoxPointing
 from hf_anchornet.metrics.energy_pointing_game import EnergyPointingGame
@@ -58,7 +55,7 @@ def test_box_pointing_equals_the_hand_count():
 
 
 def test_box_iou_recall_equals_the_hand_count():
-    # IoU 8/16 = 0.5 is a fit, 7/17 none; the third box of the last image comes too late.
+    # IoU 8/16 = 0.5 is a match, 7/17 is not; the third box of the last image comes too late.
     images = {
         "predictions": [
             [[0, 0, 4, 3]],
@@ -80,7 +77,7 @@ def test_box_iou_recall_equals_the_hand_count():
 
 
 def test_the_energy_is_the_share_of_the_positive_values_inside():
-    # 6 of 8 inside, values below 0 being none; all inside; nothing anywhere.
+    # 6 of 8 inside, values below 0 do not count; all inside; nothing anywhere.
     maps = [draw(4, (2, 0, 0, 3, 1), (1, 2, 2, 4, 3), (-9, 0, 3, 4, 4)), draw(2, (2, 1, 1, 2, 2))]
     result = EnergyPointingGame().compute(
         predictions=[*maps, draw(2)],
@@ -167,31 +164,13 @@ def test_images_without_a_human_box_are_left_out_and_counted(name, metric):
 
 
 @each
-def test_loading_by_path_equals_the_class(name, metric):
-    boxes = [[2, 2, 6, 6], [0, 1, 9, 8]]
-    images = {"predictions": predict(name, boxes), "references": [[[2, 2, 5, 6]], [[5, 1, 9, 8]]]}
-    loaded = evaluate.load(str(Path(metrics.__file__).with_name(f"{name}.py")))
-    assert loaded.compute(**images) == metric().compute(**images)
-
-
-@each
-def test_batches_added_one_by_one_equal_one_call(name, metric):
-    boxes = predict(name, [[2, 2, 6, 6], [0, 1, 9, 8]])
-    objects = [[[2, 2, 5, 6]], [[5, 1, 9, 8]]]
-    streamed = metric()
-    for box, thing in zip(boxes, objects, strict=True):
-        streamed.add_batch(predictions=[box], references=[thing])
-    assert streamed.compute() == metric().compute(predictions=boxes, references=objects)
-
-
-@each
 @pytest.mark.parametrize(
     ("references", "message"),
     [
         ([[[3, 0, 3, 4]]], r"`references` must hold boxes .* got \[3.0, 0.0, 3.0, 4.0\] for image"),
         ([[[0, 0, 4]]], r"`references` must hold boxes .* for image 0; give corners"),
         ([[[0, 0, 4, float("nan")]]], "`references` must hold boxes .*nan"),
-        ([[]], "got 1 images without any; check the boxes column"),
+        ([[]], "got 1 images without any; check the column of references"),
         ([[[0, 0, 1, 1]]] * 2, r"number of predictions \(1\) and references \(2\)"),
     ],
 )

@@ -1,29 +1,17 @@
 """Metrics of hard rationales: words, spans, characters and parts of a text."""
 
-from pathlib import Path
-
-import evaluate
 import numpy as np
 import pytest
 from sklearn.metrics import f1_score, jaccard_score, precision_score, recall_score
 
-from hf_anchornet import metrics
 from hf_anchornet.metrics.character_f1 import CharacterF1
+from hf_anchornet.metrics.span_hit_rate import SpanHitRate
 from hf_anchornet.metrics.span_iou_f1 import SpanIoUF1
 from hf_anchornet.metrics.span_jaccard import SpanJaccard
 from hf_anchornet.metrics.token_f1 import TokenF1
 
 OF_SPANS = {"span_iou_f1": SpanIoUF1, "character_f1": CharacterF1}
-METRICS = OF_SPANS | {"token_f1": TokenF1, "span_jaccard": SpanJaccard}
-EXAMPLES = {
-    "token_f1": {"predictions": [[1, 0, 1], [0]], "references": [[1, 1, 0], [1]]},
-    "span_jaccard": {"predictions": ["so good", "bad"], "references": ["good", "BAD"]},
-} | {
-    name: {"predictions": [[[0, 2], [3, 5]], []], "references": [[[0, 3]], [[1, 2]]]}
-    for name in OF_SPANS
-}
 
-each = pytest.mark.parametrize(("name", "metric"), METRICS.items())
 of_spans = pytest.mark.parametrize(("name", "metric"), OF_SPANS.items())
 
 
@@ -91,7 +79,7 @@ def test_token_f1_is_zero_where_nothing_is_chosen():
         ([[1], [1, 0]], [[1], [1]], "got 2 and 1 in document 1"),
         ([[0.5, 1]], [[1, 0]], "`predictions` must be 0 or 1, got 0.5 in document 0"),
         ([[1]], [[None]], "`references` must be 0 or 1, got None in document 0"),
-        ([[1, 0]], [[0, 0]], "got 1 documents without any; check the label column"),
+        ([[1, 0]], [[0, 0]], "got 1 documents without any; check the column of references"),
         ([], [], "got 0 documents without any"),
     ],
 )
@@ -103,7 +91,8 @@ def test_token_f1_says_what_is_wrong_and_where(predictions, references, message)
 def test_span_iou_f1_equals_the_hand_sum():
     # Document 0: [0, 4) on [0, 6) has IoU 4/6, a match; [8, 9) on [8, 12) has 1/4: 1 of 2 chosen,
     # 1 of 2 human spans. Document 1: [5, 9) on [3, 9), 4/6: 1 of 1 and 1 of 1.
-    # Document 2: none chosen, in the recall only. Document 3: none marked, in the precision only.
+    # Document 2: nothing chosen, counts for recall only. Document 3: nothing marked,
+    # counts for precision only.
     result = SpanIoUF1().compute(
         predictions=[[[8, 9], [0, 4]], [[5, 9]], [], [[0, 1]], []],
         references=[[[0, 6], [8, 12]], [[3, 9]], [[0, 2]], [], []],
@@ -174,7 +163,7 @@ def test_span_iou_f1_refuses_a_threshold_out_of_range(threshold):
 
 
 def test_span_iou_f1_needs_a_human_span():
-    with pytest.raises(ValueError, match="got 1 documents without any; check the spans column"):
+    with pytest.raises(ValueError, match="got 1 documents without any; check the column"):
         SpanIoUF1(keep_in_memory=True).compute(predictions=[[[0, 1]]], references=[[]])
 
 
@@ -269,15 +258,36 @@ def test_no_documents_are_refused(metric):
         metric(keep_in_memory=True).compute(predictions=[], references=[])
 
 
-@each
-def test_loading_by_path_equals_the_class(name, metric):
-    loaded = evaluate.load(str(Path(metrics.__file__).with_name(f"{name}.py")))
-    assert loaded.compute(**EXAMPLES[name]) == metric().compute(**EXAMPLES[name])
+def test_span_hits_equal_the_hand_count():
+    metric = SpanHitRate(keep_in_memory=True)
+    known = {
+        # One unit shared; half of it; beyond the first two; nothing; not marked.
+        "predictions": [[[0, 5]], [[10, 15]], [[0, 1], [1, 2], [5, 6]], [], [[0, 1]]],
+        "references": [[[4, 8]], [[10, 20]], [[5, 6]], [[0, 2]], []],
+    }
+    found = metric.compute(**known, top_k=2)
+    assert found == {"span_hit_rate": 2 / 4, "num_documents": 4, "num_skipped": 1}
+    assert metric.compute(**known, top_k=3)["span_hit_rate"] == 3 / 4
+    assert metric.compute(**known, top_k=2, min_share=0.5)["span_hit_rate"] == 1 / 4
+    assert metric.compute(**known, top_k=2, min_share=0.51)["span_hit_rate"] == 0
 
 
-@each
-def test_batches_added_one_by_one_equal_one_call(name, metric):
-    streamed = metric()
-    for one, other in zip(*EXAMPLES[name].values(), strict=True):
-        streamed.add_batch(predictions=[one], references=[other])
-    assert streamed.compute() == metric().compute(**EXAMPLES[name])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"top_k": 0}, "`top_k` must be at least 1, got 0"),
+        ({"min_share": 1.5}, r"`min_share` must be in \[0, 1\], got 1.5"),
+    ],
+)
+def test_span_hit_rate_refuses_options_out_of_range(options, message):
+    with pytest.raises(ValueError, match=message):
+        SpanHitRate(keep_in_memory=True).compute(
+            predictions=[[[0, 1]]], references=[[[0, 1]]], **options
+        )
+
+
+@pytest.mark.parametrize("span", [[3, 3], [4, 2], [-1, 2], [0.5, 2], [1]])
+def test_span_hit_rate_refuses_invalid_spans(span):
+    metric = SpanHitRate(keep_in_memory=True)
+    with pytest.raises(ValueError, match=r"`predictions` must hold spans .* in document 0"):
+        metric.compute(predictions=[[span]], references=[[[0, 1]]])

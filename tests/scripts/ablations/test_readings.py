@@ -5,11 +5,11 @@ import pytest
 import torch
 from datasets import Dataset
 from torch.testing import assert_close
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoTokenizer
 
 from hf_anchornet import DEFAULT_TEXT_CLASSIFIER, DEFAULT_TEXT_LOCALIZER, SpanReader
 from hf_anchornet.data.splits import DataOptions
-from hf_anchornet.evaluation.localization import localize
+from hf_anchornet.model.text_localizer import TextLocalizer
 from hf_anchornet.train.options import TrainingOptions
 from scripts.ablations.readings import (
     IDEAS,
@@ -19,6 +19,7 @@ from scripts.ablations.readings import (
     compute_logits,
     encode,
     judge,
+    view_texts,
 )
 
 TEXT = (
@@ -29,9 +30,7 @@ TEXT = (
 
 @pytest.fixture(scope="module")
 def view():
-    localizer = AutoModelForSequenceClassification.from_pretrained(DEFAULT_TEXT_LOCALIZER)
-    tokenizer = AutoTokenizer.from_pretrained(DEFAULT_TEXT_LOCALIZER)
-    return next(localize(localizer, tokenizer, [TEXT]))
+    return view_texts(TextLocalizer.load(DEFAULT_TEXT_LOCALIZER), [TEXT])[0]
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Temperature of a model before it is explained."""
+"""Temperature scaling of a model before it is explained."""
 
 import pytest
 import torch
@@ -6,9 +6,8 @@ from datasets import Dataset
 from PIL import Image
 
 from hf_anchornet.data.splits import DataOptions
-from hf_anchornet.evaluation.calibrated_subject import calibrate
 from hf_anchornet.evaluation.explain_split import ExplanationOptions
-from hf_anchornet.evaluation.explanations import evaluate_explanations
+from hf_anchornet.evaluation.explanations import evaluate_explanations, scale_temperature
 from hf_anchornet.explain.image_subject import ImageSubject
 from hf_anchornet.explain.text_subject import TextSubject
 
@@ -21,24 +20,24 @@ def subject(planted, tokenizer):
 
 
 def make_rows(*right):
-    """Texts that say good; as many of them are positive as told."""
+    """Texts with the word good, each labelled positive if `right`."""
     labels = ["positive" if each else "negative" for each in right]
     return Dataset.from_dict({"text": ["a good film"] * len(right), "label": labels})
 
 
-def test_a_calibrated_model_is_as_sure_as_it_is_often_right(subject):
-    calibrate(subject, make_rows(True, True, True, False), DATA)
+def test_the_confidence_becomes_the_accuracy(subject):
+    scale_temperature(subject, make_rows(True, True, True, False), DATA)
     sure = subject.predict(["a good film"])[0, 1]
     assert sure == pytest.approx(0.75, abs=1e-3)
-    # A second time nothing is left of the first.
-    calibrate(subject, make_rows(True, True, False, True, True), DATA)
+    # A second call ignores the first.
+    scale_temperature(subject, make_rows(True, True, False, True, True), DATA)
     assert subject.predict(["a good film"])[0, 1] == pytest.approx(0.8, abs=1e-3)
 
 
 def test_calibration_changes_no_answer(subject):
     texts = ["a good film", "a bad film", "a film"]
     before = subject.predict(texts).argmax(axis=1)
-    calibrate(subject, make_rows(True, False, True), DATA)
+    scale_temperature(subject, make_rows(True, False, True), DATA)
     assert subject.temperature != 1
     assert (subject.predict(texts).argmax(axis=1) == before).all()
 
@@ -48,14 +47,14 @@ def test_a_model_of_images_is_calibrated_too(planted_image_model, image_processo
     picture = Image.new("RGB", (40, 40), (0, 0, 0))
     picture.paste((255, 0, 0), (8, 8, 16, 16))
     rows = Dataset.from_dict({"image": [picture] * 3, "label": ["warm", "warm", "cold"]})
-    calibrate(subject, rows, DATA)
+    scale_temperature(subject, rows, DATA)
     assert subject.predict([picture])[0, 1] == pytest.approx(2 / 3, abs=1e-3)
 
 
 def test_several_labels_are_refused(subject):
     rows = Dataset.from_dict({"text": ["a good film"], "label": [["positive", "negative"]]})
     with pytest.raises(ValueError, match="for examples with several labels"):
-        calibrate(subject, rows, DATA)
+        scale_temperature(subject, rows, DATA)
 
 
 @pytest.mark.usefixtures("cache_nothing_at_home")
@@ -69,6 +68,6 @@ def test_the_report_names_the_temperature(localizer_folder, tmp_path):
         localizer_folder, "test", splits["test"], data, chosen, torch.device("cpu")
     )
     subject = TextSubject.load(localizer_folder)
-    calibrate(subject, splits["validation"], data)
+    scale_temperature(subject, splits["validation"], data)
     assert report["settings"]["temperature"] == pytest.approx(subject.temperature)
     assert report["settings"]["calibration_split"] == "validation"

@@ -3,10 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hf_anchornet.evaluation.faithfulness import BINS, count_best
-from hf_anchornet.evaluation.text_faithfulness import measure_rationale, measure_words
-from hf_anchornet.metrics.comprehensiveness import Comprehensiveness
-from hf_anchornet.metrics.sufficiency import Sufficiency
+from hf_anchornet.evaluation.erasure import BINS, count_best
+from hf_anchornet.evaluation.text_erasure import erase_rationale, erase_words
+from hf_anchornet.metrics.faithfulness import Faithfulness
 from hf_anchornet.model.text_words import Words
 
 TEXT = "This film is good, really good.\n\nNot bad!"
@@ -61,7 +60,7 @@ def test_the_probabilities_equal_those_by_hand():
     words, predict = words_of(10, good=(3, 7)), ShareOfGood()
     scores = np.zeros(10)
     scores[[3, 7]] = 2.0, 1.0
-    found = measure_words(words, scores, 1, predict)
+    found = erase_words(words, scores, 1, predict)
     assert found.whole == pytest.approx(2 / 10, abs=1e-12)
     assert found.without == pytest.approx([1 / 9, 1 / 9, 1 / 9, 0, 0], abs=1e-12)
     assert found.only == pytest.approx([1, 1, 1, 1, 2 / 5], abs=1e-12)
@@ -69,8 +68,8 @@ def test_the_probabilities_equal_those_by_hand():
 
 def test_the_other_label_has_the_rest():
     words, scores = words_of(10, good=(3,)), np.arange(10)
-    one = measure_words(words, scores, 1, ShareOfGood())
-    other = measure_words(words, scores, 0, ShareOfGood())
+    one = erase_words(words, scores, 1, ShareOfGood())
+    other = erase_words(words, scores, 0, ShareOfGood())
     assert other.whole == pytest.approx(1 - one.whole, abs=1e-12)
     assert other.without == pytest.approx(1 - one.without, abs=1e-12)
     assert other.only == pytest.approx(1 - one.only, abs=1e-12)
@@ -80,37 +79,34 @@ def test_the_metrics_take_the_probabilities():
     words = words_of(10, good=(3, 7))
     scores = np.zeros(10)
     scores[[3, 7]] = 2.0, 1.0
-    found = measure_words(words, scores, 1, ShareOfGood())
-    comprehensiveness = Comprehensiveness().compute(
-        predictions=[found.without], references=[found.whole]
-    )
-    assert comprehensiveness["comprehensiveness"] == pytest.approx(0.2 - 3 / 9 / 5, abs=1e-12)
-    sufficiency = Sufficiency().compute(predictions=[found.only], references=[found.whole])
-    assert sufficiency["sufficiency"] == pytest.approx(0.2 - 4.4 / 5, abs=1e-12)
+    found = erase_words(words, scores, 1, ShareOfGood())
+    scores = Faithfulness().compute(predictions=[found.to_record()], references=[found.whole])
+    assert scores["comprehensiveness"] == pytest.approx(0.2 - 3 / 9 / 5, abs=1e-12)
+    assert scores["sufficiency"] == pytest.approx(0.2 - 4.4 / 5, abs=1e-12)
 
 
 def test_equal_words_are_cut_in_reading_order():
     predict = ShareOfGood()
-    measure_words(words_of(10), np.zeros(10), 1, predict)
+    erase_words(words_of(10), np.zeros(10), 1, predict)
     assert predict.calls[0][-3:] == ["w0", "w0 w1", "w0 w1 w2 w3 w4"]
 
 
 def test_all_texts_are_predicted_in_one_call_and_equal_ones_once():
     predict = ShareOfGood()
-    measure_words(words_of(10), np.arange(10), 1, predict)
+    erase_words(words_of(10), np.arange(10), 1, predict)
     assert [len(call) for call in predict.calls] == [1 + 2 * 3]  # bins of 1, 2 and 5 words
     assert len(set(predict.calls[0])) == 7
 
 
 def test_the_whole_text_is_read_as_it_is():
     predict = ShareOfGood()
-    measure_words(Words.split(f"  {TEXT} "), np.arange(11), 1, predict)
+    erase_words(Words.split(f"  {TEXT} "), np.arange(11), 1, predict)
     assert predict.calls[0][0] == f"  {TEXT} "
 
 
 def test_a_text_of_one_word_is_empty_without_it():
     predict = ShareOfGood()
-    found = measure_words(Words.split("good"), np.array([1.0]), 1, predict)
+    found = erase_words(Words.split("good"), np.array([1.0]), 1, predict)
     assert predict.calls == [["good", "", "good"]]
     assert (found.whole, found.without.tolist(), found.only.tolist()) == (1, [0.5] * 5, [1] * 5)
 
@@ -155,7 +151,7 @@ def test_kept_and_cut_words_are_all_words_of_the_text(text, data):
 @given(st.lists(st.floats(-5, 5), min_size=1, max_size=60))
 def test_every_bin_parts_the_words_by_their_scores(scores):
     predict, words = ShareOfGood(), words_of(len(scores))
-    measure_words(words, np.array(scores), 0, predict)
+    erase_words(words, np.array(scores), 0, predict)
     (texts,) = predict.calls
     without, only = np.array(texts[1:], dtype=object).reshape(2, -1)
     sizes = np.unique(count_best(len(scores)))
@@ -171,58 +167,57 @@ def test_a_mask_gives_the_probabilities_by_hand():
     words, predict = words_of(10, good=(3, 7)), ShareOfGood()
     mask = np.zeros(10, dtype=bool)
     mask[[3, 4]] = True
-    found = measure_rationale(words, mask, 1, predict)
+    found = erase_rationale(words, mask, 1, predict)
     assert predict.calls[0][1:] == ["w0 w1 w2 w5 w6 good w8 w9", "good w4"]
-    assert (found.whole, found.without, found.only) == pytest.approx((0.2, 1 / 8, 1 / 2))
+    assert found.whole == pytest.approx(0.2)
+    assert found.to_record() == {"without": [pytest.approx(1 / 8)], "only": [pytest.approx(1 / 2)]}
 
 
 @pytest.mark.parametrize(("chosen", "without", "only"), [(False, 0.1, 0.5), (True, 0.5, 0.1)])
 def test_a_mask_of_none_or_all_words_reads_an_empty_text(chosen, without, only):
-    found = measure_rationale(words_of(10, good=(1,)), np.full(10, chosen), 1, ShareOfGood())
-    assert (found.without, found.only) == pytest.approx((without, only))
+    found = erase_rationale(words_of(10, good=(1,)), np.full(10, chosen), 1, ShareOfGood())
+    assert found.to_record() == {"without": [pytest.approx(without)], "only": [pytest.approx(only)]}
 
 
-@pytest.mark.parametrize("measure", [measure_words, measure_rationale])
-def test_a_text_without_words_is_refused(measure):
+@pytest.mark.parametrize("erase", [erase_words, erase_rationale])
+def test_a_text_without_words_is_refused(erase):
     with pytest.raises(ValueError, match="`words` must hold at least one word, got none in a text"):
-        measure(Words.split(" \n "), np.zeros(0, dtype=bool), 0, ShareOfGood())
+        erase(Words.split(" \n "), np.zeros(0, dtype=bool), 0, ShareOfGood())
 
 
-@pytest.mark.parametrize(
-    ("measure", "name"), [(measure_words, "scores"), (measure_rationale, "mask")]
-)
+@pytest.mark.parametrize(("erase", "name"), [(erase_words, "scores"), (erase_rationale, "mask")])
 @pytest.mark.parametrize("shape", [(9,), (10, 1), ()])
-def test_one_value_is_needed_for_every_word(measure, name, shape):
+def test_one_value_is_needed_for_every_word(erase, name, shape):
     with pytest.raises(ValueError, match=rf"`{name}` must hold one value .*\(10,\), got"):
-        measure(words_of(10), np.zeros(shape, dtype=bool), 0, ShareOfGood())
+        erase(words_of(10), np.zeros(shape, dtype=bool), 0, ShareOfGood())
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
 def test_scores_must_be_finite(bad):
     with pytest.raises(ValueError, match=f"`scores` must be finite, got {bad} for word 1"):
-        measure_words(words_of(3), np.array([0.0, bad, 1.0]), 0, ShareOfGood())
+        erase_words(words_of(3), np.array([0.0, bad, 1.0]), 0, ShareOfGood())
 
 
 def test_a_mask_of_scores_is_refused():
     with pytest.raises(TypeError, match="`mask` must be bool, got float64; apply a threshold"):
-        measure_rationale(words_of(3), np.array([0.0, 0.5, 1.0]), 0, ShareOfGood())
+        erase_rationale(words_of(3), np.array([0.0, 0.5, 1.0]), 0, ShareOfGood())
 
 
 @pytest.mark.parametrize("label", [-1, 2])
 def test_the_label_must_be_one_of_the_classifier(label):
     with pytest.raises(ValueError, match=f"`label` must be between 0 and 1, got {label}"):
-        measure_words(words_of(3), np.zeros(3), label, ShareOfGood())
+        erase_words(words_of(3), np.zeros(3), label, ShareOfGood())
 
 
 @pytest.mark.parametrize("shape", [(7,), (6, 2), (7, 2, 1)])
 def test_predict_must_give_one_row_for_every_text(shape):
     with pytest.raises(ValueError, match=r"`predict` must return .* \(inputs, labels\), got .* 7 "):
-        measure_words(words_of(10), np.zeros(10), 0, lambda texts: np.zeros(shape))
+        erase_words(words_of(10), np.zeros(10), 0, lambda texts: np.zeros(shape))
 
 
 def test_predict_must_give_finite_numbers():
     with pytest.raises(ValueError, match="`predict` must return finite numbers"):
-        measure_words(words_of(3), np.zeros(3), 0, lambda texts: np.full((len(texts), 2), np.nan))
+        erase_words(words_of(3), np.zeros(3), 0, lambda texts: np.full((len(texts), 2), np.nan))
 
 
 def test_the_bins_are_those_of_eraser():

@@ -1,4 +1,4 @@
-"""What one explanation costs: seconds and peak memory of a call."""
+"""Seconds and peak memory of a function call."""
 
 import ctypes
 import re
@@ -15,16 +15,16 @@ _STATUS = Path("/proc/self/status")
 _CLEAR_REFS = Path("/proc/self/clear_refs")
 
 
-class Cost(NamedTuple, Generic[Result]):
-    """A call's result and what it cost.
+class CallCost(NamedTuple, Generic[Result]):
+    """Result and cost of a call.
 
     Attributes:
-        result: What the call returned.
-        seconds: On a processor those of this process, all threads together, which leave out the
-            turns of other processes; on a GPU those of the clock.
-        peak_mib: The most memory in use at a time, in MiB (2^20 bytes), above what was in use
-            before the call: of the GPU what torch has allocated there; else of the process, its
-            resident set. `None` where the system does not tell (other than Linux).
+        result: Return value of the call.
+        seconds: On a CPU, processor time of this process, summed over threads, so that other
+            processes do not count; on a GPU, wall time.
+        peak_mib: Peak memory above that in use before the call, in MiB (2^20 bytes): on a GPU,
+            memory allocated by torch; else the resident set of the process. `None` where the
+            system does not report it (other than Linux).
     """
 
     result: Result
@@ -34,16 +34,16 @@ class Cost(NamedTuple, Generic[Result]):
 
 def measure_call(
     function: Callable[[], Result], device: torch.device | str = "cpu"
-) -> Cost[Result]:
-    """Call a function once and measure what it costs.
+) -> CallCost[Result]:
+    """Result and cost of one call of a function.
 
-    Before, memory that was freed is handed back to the system where the C library can do so (GNU):
-    else a call that uses it again would seem to need none. Call the function once unmeasured where
-    the first call does what later ones need not, such as to import a library.
+    Freed memory is first returned to the system where the C library supports it (GNU): otherwise
+    a call that reuses it would seem to need no memory. If the first call does extra work, such as
+    importing a library, call the function once before measuring.
 
     Args:
-        function: What to call.
-        device: Where it computes.
+        function: Function to call.
+        device: Device that it computes on.
     """
     if torch.device(device).type == "cuda":
         return _measure_on_gpu(function, torch.device(device))
@@ -52,10 +52,10 @@ def measure_call(
     result = function()
     seconds = time.process_time() - start
     peak = None if before is None else (_read_kib("VmHWM") - before) / 1024
-    return Cost(result, seconds, peak)
+    return CallCost(result, seconds, peak)
 
 
-def _measure_on_gpu(function: Callable[[], Result], device: torch.device) -> Cost[Result]:
+def _measure_on_gpu(function: Callable[[], Result], device: torch.device) -> CallCost[Result]:
     torch.cuda.synchronize(device)
     torch.cuda.reset_peak_memory_stats(device)
     before = torch.cuda.memory_allocated(device)
@@ -64,11 +64,11 @@ def _measure_on_gpu(function: Callable[[], Result], device: torch.device) -> Cos
     torch.cuda.synchronize(device)
     seconds = time.perf_counter() - start
     peak = (torch.cuda.max_memory_allocated(device) - before) / 2**20
-    return Cost(result, seconds, peak)
+    return CallCost(result, seconds, peak)
 
 
 def _reset_peak() -> int | None:
-    """Forget the peak of the resident set and return its size now, in KiB; `None`: not known."""
+    """Current resident set in KiB, its peak reset to that; `None` if the system has no peak."""
     if not (_CLEAR_REFS.exists() and "VmHWM" in _STATUS.read_text("ascii", "replace")):
         return None
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
@@ -81,5 +81,5 @@ def _reset_peak() -> int | None:
 def _read_kib(name: str) -> int:
     found = re.search(rf"^{name}:\s+(\d+) kB$", _STATUS.read_text("ascii", "replace"), re.M)
     if found is None:
-        raise OSError(f"{_STATUS} must tell {name}, but it does not; file a bug.")
+        raise OSError(f"{_STATUS} must contain {name}, but does not; file a bug.")
     return int(found[1])

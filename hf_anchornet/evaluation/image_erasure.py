@@ -1,4 +1,4 @@
-"""What a classifier says of an image without its best cells, and of these cells alone."""
+"""Probabilities of a label as the best cells of an image are removed or kept alone."""
 
 from collections.abc import Callable
 from typing import Any, Literal
@@ -7,44 +7,43 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from .faithfulness import Faithfulness, Predict, predict_degrees, rank_scores
+from .erasure import ErasureProbs, Predict, predict_bins, rank_scores
 
 Fill = Literal["blur", "mean", "neighbours"]
 FILLS: tuple[Fill, ...] = ("blur", "mean", "neighbours")
 MAX_CELLS = 32
-"""A map with more rows or columns is averaged to `POOLED_CELLS` of them."""
+"""Maps with more rows or columns are averaged to `POOLED_CELLS` of them."""
 POOLED_CELLS = 28
 BLUR_SHARE = 10 / 224
-"""Radius of the blur / shorter side: 10 px at 224 px, as Fong and Vedaldi (2017)."""
+"""Blur radius as a share of the shorter side: 10 px at 224 px, as Fong and Vedaldi (2017)."""
 NOISE = 0.01
-"""Standard deviation of the noise on values from neighbours; 1 = the range of a colour."""
+"""Standard deviation of the noise on imputed values; 1 = the full range of a colour."""
 SOLVED_PX = 112
-"""Longest side of the grid on which values from neighbours are computed."""
+"""Longest side of the grid on which values are imputed."""
 
 
-def measure_map(
+def erase_cells(
     image: Image.Image,
     scores: NDArray[Any],
     label: int,
     predict: Predict[Image.Image],
     fill: Fill = "blur",
-) -> Faithfulness:
-    """Probabilities of a label as the cells of highest score are replaced or kept by degrees.
+) -> ErasureProbs:
+    """Probabilities of a label as the highest-scoring cells are replaced or kept, bin by bin.
 
-    The image form of ERASER's bins (DeYoung et al. 2020, section 4.2): cells in place of words, all
-    changed images in one call of `predict`. A picture cannot lose pixels as a text loses words, so
-    `fill` says what stands in their place:
+    ERASER's bins (DeYoung et al. 2020, section 4.2) with cells in place of words, all changed
+    images in one call of `predict`. Pixels cannot be removed as words can, so `fill` chooses what
+    replaces them:
 
     - "blur": the image under Pillow's Gaussian blur, radius `BLUR_SHARE` of the shorter side;
     - "mean": the mean colour of the image, rounded;
-    - "neighbours": values from what is kept (`impute_neighbours`), so that the outline of what was
-      cut tells a classifier least.
+    - "neighbours": values imputed from the kept pixels (`impute_neighbours`), so that the outline
+      of the removed cells tells a classifier least.
 
     Args:
         image: RGB.
-        scores: (rows, columns), finite, higher = more evidence for the label. The cells are equal
-            parts of the image. More than `MAX_CELLS` rows are averaged to `POOLED_CELLS`, more rows
-            than the image has to the image's, columns likewise.
+        scores: (rows, columns), finite, higher = more evidence for the label. The cells divide the
+            image evenly; finer maps are averaged, see `pool_map`.
         label: Number of the explained label.
         predict: From images of the same size to the probabilities of their labels,
             (images, labels).
@@ -71,16 +70,16 @@ def measure_map(
         )
         return without, only
 
-    return predict_degrees(image, cells.size, change, label, predict)
+    return predict_bins(image, cells.size, change, label, predict)
 
 
 def pool_map(scores: NDArray[np.float64], height: int, width: int) -> NDArray[np.float64]:
-    """The map, its sides averaged where they are finer than `MAX_CELLS` or than the pixels.
+    """Map with its sides averaged where they exceed `MAX_CELLS` or the pixels: (rows, columns).
 
     Args:
         scores: (rows, columns).
-        height: Of the image, in pixels.
-        width: Likewise.
+        height: Height of the image, in pixels.
+        width: Width of the image, in pixels.
     """
     sides = [
         min(POOLED_CELLS if cells > MAX_CELLS else cells, pixels)
@@ -90,7 +89,7 @@ def pool_map(scores: NDArray[np.float64], height: int, width: int) -> NDArray[np
 
 
 def spread_cells(cells: NDArray[np.bool_], height: int, width: int) -> NDArray[np.bool_]:
-    """The value of the cell under the centre of each pixel: (height, width)."""
+    """Value of the cell at the centre of each pixel: (height, width)."""
     rows, columns = (
         ((np.arange(pixels) + 0.5) * size / pixels).astype(np.int64)
         for size, pixels in zip(cells.shape, (height, width), strict=True)
@@ -100,15 +99,15 @@ def spread_cells(cells: NDArray[np.bool_], height: int, width: int) -> NDArray[n
 
 
 def impute_neighbours(pixels: NDArray[np.uint8], known: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """The image with each unknown pixel the weighted mean of its eight neighbours, plus noise.
+    """Image whose unknown pixels are the weighted mean of their eight neighbours, plus noise.
 
     Noisy linear imputation (Rong et al. 2022, "A Consistent and Efficient Evaluation Strategy for
-    Attribution Methods", ROAD): direct neighbours weigh 1/6, diagonal ones 1/12, beyond the border
-    none; unknown neighbours are unknowns of the same sparse system of equations. It differs from
-    the authors' code in three ways: images with a side above `SOLVED_PX` are solved on a smaller
-    grid, whose values are means of known pixels only, and brought back by bilinear interpolation;
-    the noise, of deviation `NOISE`, is on colours from 0 to 1, not on standardized ones, and the
-    same in each call; values are rounded to 8 bits.
+    Attribution Methods", ROAD): direct neighbours weigh 1/6, diagonal ones 1/12, those beyond the
+    border 0; unknown neighbours are unknowns of the same sparse linear system. Deviations from the
+    authors' code: images with a side above `SOLVED_PX` are solved on a smaller grid, whose values
+    are means of known pixels only, and upsampled by bilinear interpolation; the noise, of
+    deviation `NOISE`, is on colours in [0, 1], not on standardized ones, and the same in each
+    call; values are rounded to 8 bits.
 
     Args:
         pixels: (height, width, 3), uint8.
@@ -122,7 +121,7 @@ def impute_neighbours(pixels: NDArray[np.uint8], known: NDArray[np.bool_]) -> ND
     rows, columns = (max(1, round(side * shrink)) for side in (height, width))
     weights = _average(known.astype(np.float64), rows, columns)
     sums = _average(np.where(known[..., None], pixels / 255, 0.0), rows, columns)
-    covered = weights > 1e-9  # a pixel of the smaller grid with something known under it
+    covered = weights > 1e-9  # grid cells that contain a known pixel
     small = sums / np.where(covered, weights, 1.0)[..., None]
     small[~covered] = _solve_neighbours(small, covered)
     channels = [
@@ -138,7 +137,7 @@ def impute_neighbours(pixels: NDArray[np.uint8], known: NDArray[np.bool_]) -> ND
 
 
 def _solve_neighbours(values: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """The unknown values in reading order, (unknown, channels), of (rows, columns, channels)."""
+    """Unknown values of (rows, columns, channels), in reading order: (unknown, channels)."""
     try:
         from scipy.sparse import csc_matrix
         from scipy.sparse.linalg import splu
@@ -168,7 +167,7 @@ def _solve_neighbours(values: NDArray[np.float64], known: NDArray[np.bool_]) -> 
     index = np.arange(size)
     data = np.concatenate([diagonal, *entries])
     matrix = csc_matrix((data, (np.concatenate([index, *ones]), np.concatenate([index, *others]))))
-    # The matrix is symmetric and its diagonal dominates: no pivots are needed.
+    # The matrix is symmetric and diagonally dominant: no pivoting is needed.
     factors = splu(matrix, "MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
     solution: NDArray[np.float64] = factors.solve(right)
     return solution
@@ -181,7 +180,7 @@ def _average(values: NDArray[np.float64], rows: int, columns: int) -> NDArray[np
         if size != old:
             edges = np.arange(size + 1)[:, None] * old / size
             places = np.arange(old)
-            # How much of each old part lies in each new one.
+            # Overlap of each old part with each new one.
             shared = np.minimum(edges[1:], places + 1) - np.maximum(edges[:-1], places)
             weights = shared.clip(min=0) * size / old  # (size, old)
             values = np.moveaxis(np.tensordot(weights, values, axes=(1, axis)), 0, axis)
@@ -191,7 +190,7 @@ def _average(values: NDArray[np.float64], rows: int, columns: int) -> NDArray[np
 def _choose_fill(
     image: Image.Image, fill: Fill
 ) -> Callable[[NDArray[np.bool_]], NDArray[np.uint8]]:
-    """From the pixels that are kept, (height, width), to an image that fills the others."""
+    """Function from the mask of kept pixels, (height, width), to an image that fills the others."""
     pixels = np.asarray(image)
     if fill == "neighbours":
         return lambda known: impute_neighbours(pixels, known)
@@ -209,8 +208,8 @@ def _check_input(image: Image.Image, scores: NDArray[Any], fill: Fill) -> None:
     pixels = image.height, image.width
     if np.ndim(scores) != 2 or np.minimum(np.shape(scores), pixels).prod() < 2:
         raise ValueError(
-            "`scores` must be a map (rows, columns) of two or more cells that the image has pixels "
-            f"for, got shape {np.shape(scores)} for {pixels} pixels; sum over channels, take one "
+            "`scores` must be a map (rows, columns) of two or more cells, each at least a pixel, "
+            f"got shape {np.shape(scores)} for {pixels} pixels; sum over channels and pass one "
             "image at a time."
         )
     if not np.isfinite(scores).all():
@@ -218,4 +217,6 @@ def _check_input(image: Image.Image, scores: NDArray[Any], fill: Fill) -> None:
             "`scores` must be finite, got NaN or infinity; give cells without a score the lowest."
         )
     if fill not in FILLS:
-        raise ValueError(f'`fill` must be "blur", "mean" or "neighbours", got {fill!r}.')
+        raise ValueError(
+            f'`fill` must be "blur", "mean" or "neighbours", got {fill!r}; choose one.'
+        )

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from hf_anchornet.evaluation import cost as explaining_cost
-from hf_anchornet.evaluation.cost import measure_call
+from hf_anchornet.evaluation import call_cost
+from hf_anchornet.evaluation.call_cost import measure_call
 
 MIB = 2**20
 on_linux = pytest.mark.skipif(
-    not explaining_cost._CLEAR_REFS.exists(), reason="only Linux tells the peak"
+    not call_cost._CLEAR_REFS.exists(), reason="only Linux reports the peak"
 )
 
 
@@ -59,7 +59,7 @@ def test_a_call_that_uses_freed_memory_again_needs_it_all_the_same():
 
 
 def test_a_system_that_does_not_tell_gives_no_peak(monkeypatch, tmp_path):
-    monkeypatch.setattr(explaining_cost, "_CLEAR_REFS", tmp_path / "missing")
+    monkeypatch.setattr(call_cost, "_CLEAR_REFS", tmp_path / "missing")
     cost = measure_call(lambda: fill(1))
     assert cost.peak_mib is None
     assert cost.seconds >= 0
@@ -69,10 +69,10 @@ def test_a_system_that_does_not_tell_gives_no_peak(monkeypatch, tmp_path):
 def test_a_status_without_what_it_should_tell_is_reported(monkeypatch, tmp_path):
     status = tmp_path / "status"
     status.write_text("VmHWM: 10 kB\n", "ascii")
-    monkeypatch.setattr(explaining_cost, "_STATUS", status)
-    monkeypatch.setattr(explaining_cost, "_CLEAR_REFS", tmp_path / "status_2")
+    monkeypatch.setattr(call_cost, "_STATUS", status)
+    monkeypatch.setattr(call_cost, "_CLEAR_REFS", tmp_path / "status_2")
     (tmp_path / "status_2").touch()
-    with pytest.raises(OSError, match="must tell VmRSS"):
+    with pytest.raises(OSError, match="must contain VmRSS"):
         measure_call(lambda: None)
 
 

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from hf_anchornet.evaluation.image_faithfulness import (
+from hf_anchornet.evaluation.image_erasure import (
     BLUR_SHARE,
     MAX_CELLS,
     NOISE,
     POOLED_CELLS,
     SOLVED_PX,
+    erase_cells,
     impute_neighbours,
-    measure_map,
     pool_map,
     spread_cells,
 )
@@ -51,7 +51,7 @@ def test_the_probabilities_equal_those_by_hand(fill):
     scores = np.zeros((4, 2))
     scores[0, 0], scores[3, 1] = 2.0, 1.0
     image, predict = paint(red_cells=((0, 0), (3, 1))), ShareOfRed()
-    found = measure_map(image, scores, 0, predict, fill=fill)
+    found = erase_cells(image, scores, 0, predict, fill=fill)
     assert found.whole == 2 / 8
     if fill == "mean":  # the other fills may leave a pixel as it was
         assert found.without.tolist() == [1 / 8, 1 / 8, 1 / 8, 0, 0]
@@ -73,14 +73,14 @@ def test_the_probabilities_equal_those_by_hand(fill):
 
 def test_mean_fills_with_the_mean_colour():
     predict = ShareOfRed()
-    measure_map(paint(), np.arange(8)[::-1].reshape(4, 2), 0, predict, fill="mean")
+    erase_cells(paint(), np.arange(8)[::-1].reshape(4, 2), 0, predict, fill="mean")
     # One cell in eight is red: (200, 0, 0) / 8 + (0, 0, 100) * 7 / 8 = (25, 0, 87.5).
     assert (predict.calls[0][1][:10, :10] == (25, 0, 88)).all()
 
 
 def test_blur_fills_with_the_blurred_image():
     image, predict = paint(), ShareOfRed()
-    measure_map(image, np.arange(8)[::-1].reshape(4, 2), 0, predict, fill="blur")
+    erase_cells(image, np.arange(8)[::-1].reshape(4, 2), 0, predict, fill="blur")
     blurred = np.asarray(image.filter(ImageFilter.GaussianBlur(BLUR_SHARE * 20)))
     assert (predict.calls[0][1][:10, :10] == blurred[:10, :10]).all()
     assert (predict.calls[0][4][10:] == blurred[10:]).all()
@@ -88,7 +88,7 @@ def test_blur_fills_with_the_blurred_image():
 
 def test_neighbours_fill_with_what_is_around():
     predict = ShareOfRed()
-    measure_map(paint(), np.arange(8)[::-1].reshape(4, 2), 0, predict, fill="neighbours")
+    erase_cells(paint(), np.arange(8)[::-1].reshape(4, 2), 0, predict, fill="neighbours")
     without = predict.calls[0][1][:10, :10].astype(float)  # the red cell, only blue is left
     assert np.abs(without - BLUE).max() <= 255 * NOISE * 5
     assert without[..., 2].std() == pytest.approx(255 * NOISE, rel=0.3)
@@ -105,7 +105,7 @@ def test_one_unknown_pixel_is_the_weighted_mean_of_its_neighbours():
 
 
 def test_values_from_neighbours_solve_the_equations_of_every_pixel(monkeypatch):
-    monkeypatch.setattr("hf_anchornet.evaluation.image_faithfulness.NOISE", 0.0)
+    monkeypatch.setattr("hf_anchornet.evaluation.image_erasure.NOISE", 0.0)
     pixels = np.random.default_rng(0).integers(0, 256, (9, 12, 3), dtype=np.uint8)
     known = np.random.default_rng(1).random((9, 12)) > 0.6
     # Independent solution: repeat the weighted mean over a border of zeros until it stands still.
@@ -125,7 +125,7 @@ def test_values_from_neighbours_solve_the_equations_of_every_pixel(monkeypatch):
 
 
 def test_a_plane_of_colour_is_restored_inside(monkeypatch):
-    monkeypatch.setattr("hf_anchornet.evaluation.image_faithfulness.NOISE", 0.0)
+    monkeypatch.setattr("hf_anchornet.evaluation.image_erasure.NOISE", 0.0)
     pixels = smooth_image()
     known = np.ones((30, 40), dtype=bool)
     known[8:20, 10:30] = False
@@ -133,7 +133,7 @@ def test_a_plane_of_colour_is_restored_inside(monkeypatch):
 
 
 def test_large_images_are_solved_on_a_smaller_grid_that_sees_known_pixels_only(monkeypatch):
-    monkeypatch.setattr("hf_anchornet.evaluation.image_faithfulness.NOISE", 0.0)
+    monkeypatch.setattr("hf_anchornet.evaluation.image_erasure.NOISE", 0.0)
     size = 3 * SOLVED_PX + 10
     known = np.ones((size, size // 2), dtype=bool)
     known[100:201, 33:90] = False
@@ -153,7 +153,7 @@ def test_known_pixels_stay_and_the_noise_is_the_same_in_each_call():
 def test_neighbours_without_scipy_name_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "scipy.sparse", None)
     with pytest.raises(ImportError, match=r"pip install 'hf-anchornet\[eval\]'"):
-        measure_map(paint(), np.arange(8).reshape(4, 2), 0, ShareOfRed(), fill="neighbours")
+        erase_cells(paint(), np.arange(8).reshape(4, 2), 0, ShareOfRed(), fill="neighbours")
 
 
 def test_a_fine_map_is_averaged():
@@ -193,7 +193,7 @@ def test_any_size_of_image_and_map_works(fill, height, width):
     rng = np.random.default_rng(0)
     image = Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8))
     predict = ShareOfRed()
-    found = measure_map(image, rng.random((40, 5)), 1, predict, fill=fill)
+    found = erase_cells(image, rng.random((40, 5)), 1, predict, fill=fill)
     assert all(pixels.shape == (height, width, 3) for pixels in predict.calls[0])
     assert found.without.shape == found.only.shape == (5,)
 
@@ -204,7 +204,7 @@ def test_any_size_of_image_and_map_works(fill, height, width):
         (paint().convert("L"), np.zeros((2, 2)), {}, "`image` must be RGB, got L"),
         (paint(), np.zeros(4), {}, r"`scores` must be a map .* got shape \(4,\)"),
         (paint(), np.zeros((1, 2, 2)), {}, r"got shape \(1, 2, 2\) .*one image at a time"),
-        (paint(), np.zeros((1, 1)), {}, r"two or more cells .* got shape \(1, 1\)"),
+        (paint(), np.zeros((1, 1)), {}, r"two or more cells, .* got shape \(1, 1\)"),
         (paint(1, 1), np.zeros((4, 4)), {}, r"got shape \(4, 4\) for \(1, 1\) pixels"),
         (paint(), np.array([[0, np.nan]]), {}, "`scores` must be finite, got NaN or infinity"),
         (paint(), np.array([[0, -np.inf]]), {}, "`scores` must be finite"),
@@ -213,9 +213,9 @@ def test_any_size_of_image_and_map_works(fill, height, width):
 )
 def test_bad_input_says_what_is_wrong(image, scores, options, message):
     with pytest.raises(ValueError, match=message):
-        measure_map(image, scores, 0, ShareOfRed(), **options)
+        erase_cells(image, scores, 0, ShareOfRed(), **options)
 
 
 def test_the_label_must_be_one_of_the_classifier():
     with pytest.raises(ValueError, match="`label` must be between 0 and 1, got 2"):
-        measure_map(paint(), np.zeros((2, 2)), 2, ShareOfRed())
+        erase_cells(paint(), np.zeros((2, 2)), 2, ShareOfRed())
