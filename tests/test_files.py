@@ -29,7 +29,7 @@ def test_one_changed_bit_is_found(whole):
     content = bytearray((whole / "inner" / "a.bin").read_bytes())
     content[123_456] ^= 1
     (whole / "inner" / "a.bin").write_bytes(content)
-    assert find_damage(whole) == "inner/a.bin is not what was written"
+    assert find_damage(whole) == "inner/a.bin differs from what was written"
 
 
 def test_a_missing_file_is_found(whole):

@@ -1,4 +1,4 @@
-"""Train an image localizer: from a data source and options to a folder that pipelines load."""
+"""Training of an image localizer, from a data source and options to a folder pipelines load."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -13,45 +13,53 @@ from transformers import PreTrainedModel
 
 from hf_anchornet.data.augmentation import AugmentationOptions
 from hf_anchornet.data.images import (
-    LabelledImages,
     collate_images,
-    load_labelled_images,
     make_training_images,
     make_whole_images,
     read_boxes,
 )
-from hf_anchornet.data.splits import DataOptions, label_fields
+from hf_anchornet.data.splits import DataOptions, label_fields, load_labelled_rows
 from hf_anchornet.evaluation.image_localization import measure_pointing
 from hf_anchornet.model.configuration_anchornet import AnchorNetImageConfig
 from hf_anchornet.model.image_processing_anchornet import AnchorNetImageProcessor
 from hf_anchornet.model.modeling_anchornet_image import AnchorNetForImageClassification
 from hf_anchornet.publish.training_card import document_training
 
-from .batches import EpochOrder, make_batches
-from .image_streams import find_image_labels, make_image_batch
+from .batches import make_image_loader
+from .fit import fit_model, make_accelerator
 from .options import TrainingOptions
-from .stream_sources import load_validation, make_stream_loader, open_training_stream
+from .stream_sources import (
+    find_image_labels,
+    load_validation,
+    make_image_batch,
+    make_stream_loader,
+    open_training_stream,
+)
 from .streams import StreamLoader
-from .training import make_accelerator, train_on_batches
 
 DEFAULT = AnchorNetImageConfig()
 
 
 @dataclass
 class ImageLocalizerOptions:
-    """What an image localizer looks like and how it sees whole images.
+    """Architecture of an image localizer, and the size of the images it reads.
 
     Attributes:
-        image_size: Pixels of the shorter side of whole images, after training.
-        hidden_size: See `AnchorNetImageConfig`, also for the following.
-        channels: Channels after each layer.
-        expand_ratios: Expansion of each layer.
-        kernel_sizes: Kernel size of each layer.
-        strides: Stride of each layer.
-        branch_depths: Depth in the trunk of each branch.
-        hidden_dropout_prob: Dropout before each branch's linear map.
-        auxiliary_loss_weight: Weight of the branches' own losses.
-        evidence_penalty: Weight of the total absolute evidence.
+        image_size: Shorter side, in pixels, to which whole images are resized after training.
+            Larger finds smaller objects and is slower.
+        hidden_size: Width of the features from which each branch scores its windows. Larger is
+            more accurate and slower.
+        channels: Channels after each layer of the trunk.
+        expand_ratios: Channels inside each layer, an inverted residual block, as a multiple of
+            those before it; the first layer does not use it.
+        kernel_sizes: Kernel size of each layer, in pixels of the map that it reads.
+        strides: Stride of each layer. A stride of 2 doubles the step of all windows after it.
+        branch_depths: Number of layers below each branch; more layers give larger windows. The
+            default layers give windows of 31, 63 and 95 px after 4, 6 and 8 layers.
+        hidden_dropout_prob: Dropout, in [0, 1), before each branch's linear layer.
+        auxiliary_loss_weight: Weight of the loss of each branch on its own. Larger makes every
+            window size predictive by itself.
+        evidence_penalty: Weight of the total absolute evidence. Larger gives sparser evidence.
     """
 
     image_size: int = 224
@@ -72,50 +80,64 @@ def train_image_localizer(
     augmentation: AugmentationOptions,
     options: TrainingOptions,
 ) -> dict[str, Any]:
-    """Train a localizer and save the best checkpoint with its image processor in `output_dir`.
+    """The report of a training that saves the best image localizer in `output_dir`.
+
+    Args:
+        data: Source of images and labels.
+        localizer: Architecture and image size.
+        augmentation: Random changes of training images.
+        options: Options of the training loop.
 
     Returns:
-        The report of `training.train`, also written to `training.json`.
+        The report of `run_training` with a description of the data, as in `training.json`.
 
     Raises:
-        ValueError: if a step would see less than the largest window, or boxes are to decide and
-            there is none.
+        ValueError: if crops or images are smaller than the largest window, or the best epoch is to
+            be chosen by boxes and there are none.
     """
     accelerator = make_accelerator(options)
     processor = AnchorNetImageProcessor(size={"shortest_edge": localizer.image_size})
     with accelerator.main_process_first():
         open_images = _open_stream if data.streaming else _open_rows
-        learned = open_images(data, processor, augmentation, options, accelerator)
-    validation_rows, labels = learned.validation_rows, learned.labels
-    validation_set = make_whole_images(validation_rows, processor, data, labels)
-    model = make_image_localizer(localizer, labels, learned.multi_label)
+        opened = open_images(data, processor, augmentation, options, accelerator)
+    validation_set = make_whole_images(opened.validation_rows, processor, data, opened.labels)
+    model = make_image_localizer(localizer, opened.labels, opened.multi_label)
     _check_sides(
         model.windows[-1].size, crop_size=augmentation.crop_size, image_size=localizer.image_size
     )
 
     def point(trained: PreTrainedModel) -> dict[str, float]:
-        """Every process alike: what it takes is little next to an epoch."""
-        return {"pointing": measure_pointing(trained, processor, validation_rows, data)}
+        # Every process measures the same: it is quick next to an epoch.
+        return {"pointing": measure_pointing(trained, processor, opened.validation_rows, data)}
 
     pointing = options.metric_for_best_model == "pointing"
     if pointing:
-        read_boxes(validation_rows, data.boxes_column)
-    report = train_on_batches(
+        read_boxes(opened.validation_rows, data.boxes_column)
+    collate, workers = partial(collate_images, processor), options.num_workers
+    report = fit_model(
         model,
         processor,
-        learned.loader,
-        make_image_loader(validation_set, processor, options),
+        opened.loader,
+        make_image_loader(validation_set, collate, options.batch_size, num_workers=workers),
         options,
         accelerator,
         point if pointing else None,
         asdict(data) | asdict(localizer) | asdict(augmentation),
     )
-    return document_training(report, data, learned.rows, accelerator)
+    return document_training(report, data, opened.rows, accelerator)
 
 
 @dataclass
-class _Learned:
-    """What is learned from, and what the best epoch is chosen on."""
+class _OpenedData:
+    """Training and validation images.
+
+    Attributes:
+        rows: Training images, for the model's card.
+        loader: Training batches.
+        validation_rows: The validation split.
+        labels: Names of the labels, in the order of their numbers.
+        multi_label: Whether an image can have several labels.
+    """
 
     rows: Dataset | StreamLoader
     loader: DataLoader[Any] | StreamLoader
@@ -130,11 +152,14 @@ def _open_rows(
     augmentation: AugmentationOptions,
     options: TrainingOptions,
     accelerator: Accelerator,
-) -> _Learned:
-    rows, validation_rows, labels = load_labelled_images(data)
+) -> _OpenedData:
+    rows, validation_rows, labels = load_labelled_rows(data, data.image_column)
     images = make_training_images(rows, processor, data, labels, augmentation)
-    loader = make_image_loader(images, processor, options, shuffle=True)
-    return _Learned(rows, loader, validation_rows, labels, isinstance(images.targets[0], list))
+    collate = partial(collate_images, processor)
+    loader = make_image_loader(
+        images, collate, options.batch_size, options.seed, options.num_workers
+    )
+    return _OpenedData(rows, loader, validation_rows, labels, isinstance(images.targets[0], list))
 
 
 def _open_stream(
@@ -143,12 +168,13 @@ def _open_stream(
     augmentation: AugmentationOptions,
     options: TrainingOptions,
     accelerator: Accelerator,
-) -> _Learned:
+) -> _OpenedData:
     rows = open_training_stream(data, data.image_column)
     labels, multi_label = find_image_labels(rows, data, options.seed)
     make_batch = make_image_batch(rows, processor, data, labels, augmentation)
     loader = make_stream_loader(data, rows, make_batch, options, accelerator)
-    return _Learned(loader, loader, load_validation(data, data.image_column), labels, multi_label)
+    validation_rows = load_validation(data, data.image_column)
+    return _OpenedData(loader, loader, validation_rows, labels, multi_label)
 
 
 def _check_sides(largest: int, **sides: int) -> None:
@@ -163,7 +189,7 @@ def _check_sides(largest: int, **sides: int) -> None:
 def make_image_localizer(
     localizer: ImageLocalizerOptions, labels: Sequence[str], multi_label: bool
 ) -> AnchorNetForImageClassification:
-    """A fresh localizer, its weights with the channels last in memory."""
+    """A new localizer whose weights have the channels last in memory."""
     problem_type: Literal["single_label_classification", "multi_label_classification"]
     problem_type = "multi_label_classification" if multi_label else "single_label_classification"
     config = AnchorNetImageConfig(
@@ -182,24 +208,3 @@ def make_image_localizer(
     model: Any = AnchorNetForImageClassification(config)
     model.to(memory_format=torch.channels_last)
     return cast(AnchorNetForImageClassification, model)
-
-
-def make_image_loader(
-    images: LabelledImages,
-    processor: AnchorNetImageProcessor,
-    options: TrainingOptions,
-    shuffle: bool = False,
-) -> DataLoader[Any]:
-    """Batches of images, decoded and prepared by `options.num_workers` processes."""
-    collate = partial(collate_images, processor)
-    if shuffle:
-        order = EpochOrder(len(images), options.seed)
-        return make_batches(images, collate, options.batch_size, order, options.num_workers)
-    return DataLoader(
-        images,
-        batch_size=options.batch_size,
-        collate_fn=collate,
-        num_workers=options.num_workers,
-        persistent_workers=options.num_workers > 0,
-        generator=torch.Generator().manual_seed(options.seed),
-    )

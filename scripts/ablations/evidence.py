@@ -17,7 +17,7 @@ from hf_anchornet.explain.text_subject import TextSubject
 from hf_anchornet.model.geometry import center_evidence
 from hf_anchornet.model.modeling_anchornet_text import AnchorNetTextForSequenceClassification
 from hf_anchornet.train.options import TrainingOptions
-from hf_anchornet.train.text_training import LocalizerOptions, train_localizer
+from hf_anchornet.train.text_training import TextLocalizerOptions, train_text_localizer
 
 ENTROPY, CONTINUITY = 0.02, 0.01
 """Weights of two penalties that lost: no more than these leave the accuracy as it is."""
@@ -68,7 +68,7 @@ class Idea(NamedTuple):
     """One way to train.
 
     Attributes:
-        changes: To the `LocalizerOptions`.
+        changes: To the `TextLocalizerOptions`.
         model_class: Class of the model.
         taught: Whether a teacher teaches pieces of the texts.
     """
@@ -125,7 +125,7 @@ class EvidenceAblationOptions:
 def compare_evidence(
     data: DataOptions,
     options: EvidenceAblationOptions,
-    localizer: LocalizerOptions,
+    localizer: TextLocalizerOptions,
     training: TrainingOptions,
     progress: Callable[[dict[str, Any]], None] = lambda report: None,
 ) -> dict[str, Any]:
@@ -176,12 +176,12 @@ def _train_and_judge(
     idea: Idea,
     data: DataOptions,
     options: EvidenceAblationOptions,
-    localizer: LocalizerOptions,
+    localizer: TextLocalizerOptions,
     training: TrainingOptions,
 ) -> dict[str, Any]:
     teacher = localizer.teacher if idea.taught else None
     chosen = replace(localizer, teacher=teacher, **idea.changes)
-    trained = train_localizer(data, chosen, training, idea.model_class)
+    trained = train_text_localizer(data, chosen, training, idea.model_class)
     model = idea.model_class.from_pretrained(training.output_dir)
     subject = TextSubject(model, AutoTokenizer.from_pretrained(training.output_dir))
     judging = ExplanationOptions(list(JUDGED), faithfulness=False)

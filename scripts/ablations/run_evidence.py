@@ -13,7 +13,7 @@ from hf_anchornet.data.splits import DataOptions
 from hf_anchornet.evaluation.tables import compare_ideas
 from hf_anchornet.files import write_json
 from hf_anchornet.train.options import TrainingOptions
-from hf_anchornet.train.text_training import LocalizerOptions
+from hf_anchornet.train.text_training import TextLocalizerOptions
 from scripts.ablations.evidence import EvidenceAblationOptions, compare_evidence, merge_reports
 
 
@@ -33,7 +33,7 @@ def main() -> None:
     """Parse the options, train, judge, write, print."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     parser = HfArgumentParser(
-        (DataOptions, EvidenceAblationOptions, LocalizerOptions, TrainingOptions, Output),
+        (DataOptions, EvidenceAblationOptions, TextLocalizerOptions, TrainingOptions, Output),
         allow_abbrev=False,
     )
     data, options, localizer, training, output = parser.parse_args_into_dataclasses()

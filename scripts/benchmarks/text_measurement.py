@@ -21,8 +21,8 @@ from hf_anchornet.evaluation.accuracy import evaluate_accuracy
 from hf_anchornet.model.classifier import label_names
 from hf_anchornet.model.costs import count_multiply_adds
 from hf_anchornet.model.modeling_anchornet import sum_evidence
-from hf_anchornet.train.batches import make_loader
-from hf_anchornet.train.text_adaptation import ClassifierOptions, encode_readings
+from hf_anchornet.train.batches import make_text_loader
+from hf_anchornet.train.text_adaptation import TextClassifierOptions, encode_readings
 
 
 @dataclass
@@ -65,7 +65,7 @@ def measure_text(options: TextMeasurement) -> dict[str, Any]:
     for item in options.classifiers:
         name, folder = item.split("=", 1)
         report["classifiers"][name] = measure_classifier(
-            ClassifierOptions(
+            TextClassifierOptions(
                 options.localizer,
                 reading=name,
                 max_tokens=options.max_tokens,
@@ -78,7 +78,7 @@ def measure_text(options: TextMeasurement) -> dict[str, Any]:
 
 
 def measure_classifier(
-    options: ClassifierOptions,
+    options: TextClassifierOptions,
     folder: str,
     rows: Dataset,
     data: DataOptions,
@@ -98,7 +98,7 @@ def measure_classifier(
 def _accuracy(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, encoded: Dataset
 ) -> float:
-    loader = make_loader(encoded, make_collator(tokenizer.pad_token_id), 32)
+    loader = make_text_loader(encoded, make_collator(tokenizer.pad_token_id), 32)
     return evaluate_accuracy(model, loader, Accelerator(cpu=True))["accuracy"]
 
 

@@ -14,15 +14,17 @@ from hf_anchornet.data.images import collate_images, make_training_images
 from hf_anchornet.data.splits import DataOptions, find_labels
 from hf_anchornet.data.texts import make_collator, tokenize
 from hf_anchornet.train.batches import seeded
-from hf_anchornet.train.image_streams import find_image_labels, make_image_batch
 from hf_anchornet.train.options import TrainingOptions
 from hf_anchornet.train.stream_sources import (
+    find_image_labels,
+    load_first_texts,
     load_validation,
+    make_image_batch,
     make_stream_loader,
+    make_text_batch,
     open_training_stream,
     take_first,
 )
-from hf_anchornet.train.text_streams import load_first_texts, make_text_batch
 
 pytestmark = pytest.mark.usefixtures("cache_nothing_at_home", "short_passes")
 
