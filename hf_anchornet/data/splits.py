@@ -177,6 +177,11 @@ def class_names(rows: Any, column: str) -> list[str] | None:
     return list(feature.names) if isinstance(feature, ClassLabel) else None
 
 
+def is_multi_label(rows: Any, column: str) -> bool:
+    """Whether an input can have several labels."""
+    return hasattr(rows.features[column], "feature")
+
+
 def number_labels(rows: Dataset, column: str, labels: Sequence[str]) -> list[Any]:
     """Targets of the rows of a split; see `number_values`."""
     return number_values(rows[column], class_names(rows, column), column, labels)
@@ -218,9 +223,13 @@ def number_values(
     return targets
 
 
-def label_fields(labels: Sequence[str]) -> dict[str, Any]:
-    """`id2label` and `label2id` of a model's config, the labels numbered in order."""
-    return {
+def label_fields(labels: Sequence[str], multi_label: bool | None = None) -> dict[str, Any]:
+    """`id2label`, `label2id` and, if `multi_label` is given, `problem_type` of a model's config."""
+    fields: dict[str, Any] = {
         "id2label": dict(enumerate(labels)),
         "label2id": {label: index for index, label in enumerate(labels)},
     }
+    if multi_label is not None:
+        kind = "multi" if multi_label else "single"
+        fields["problem_type"] = f"{kind}_label_classification"
+    return fields

@@ -117,16 +117,3 @@ class StreamEpochs:
     def place(self) -> dict[str, Any]:
         """The position in the stream."""
         return self.loader.state_dict()
-
-
-def make_epochs(
-    loader: DataLoader[Any] | StreamLoader, options: TrainingOptions
-) -> RowEpochs | StreamEpochs:
-    """The epochs of a training over a loader.
-
-    Raises:
-        ValueError: if `options.max_steps` does not suit the loader.
-    """
-    if isinstance(loader, StreamLoader):
-        return StreamEpochs(loader, options)
-    return RowEpochs(loader, options)

@@ -239,11 +239,6 @@ def adapt_image_classifier(
 ) -> dict[str, Any]:
     """The report of a training that saves the best image classifier in `output_dir`.
 
-    Args:
-        data: Source of images and labels.
-        classifier: The classifier and its reading.
-        options: Options of the training loop.
-
     Returns:
         The report of `run_training` with a description of the data, as in `training.json`.
     """

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
-from accelerate import Accelerator
-from datasets import Dataset
+from datasets import Dataset, IterableDataset
 from torch.utils.data import DataLoader
 from transformers import PreTrainedModel
 
@@ -18,7 +17,12 @@ from hf_anchornet.data.images import (
     make_whole_images,
     read_boxes,
 )
-from hf_anchornet.data.splits import DataOptions, label_fields, load_labelled_rows
+from hf_anchornet.data.splits import (
+    DataOptions,
+    is_multi_label,
+    label_fields,
+    load_labelled_rows,
+)
 from hf_anchornet.evaluation.image_localization import measure_pointing
 from hf_anchornet.model.configuration_anchornet import AnchorNetImageConfig
 from hf_anchornet.model.image_processing_anchornet import AnchorNetImageProcessor
@@ -82,12 +86,6 @@ def train_image_localizer(
 ) -> dict[str, Any]:
     """The report of a training that saves the best image localizer in `output_dir`.
 
-    Args:
-        data: Source of images and labels.
-        localizer: Architecture and image size.
-        augmentation: Random changes of training images.
-        options: Options of the training loop.
-
     Returns:
         The report of `run_training` with a description of the data, as in `training.json`.
 
@@ -97,84 +95,51 @@ def train_image_localizer(
     """
     accelerator = make_accelerator(options)
     processor = AnchorNetImageProcessor(size={"shortest_edge": localizer.image_size})
+    collate, workers = partial(collate_images, processor), options.num_workers
+    loader: DataLoader[Any] | StreamLoader
     with accelerator.main_process_first():
-        open_images = _open_stream if data.streaming else _open_rows
-        opened = open_images(data, processor, augmentation, options, accelerator)
-    validation_set = make_whole_images(opened.validation_rows, processor, data, opened.labels)
-    model = make_image_localizer(localizer, opened.labels, opened.multi_label)
+        rows, validation_rows, labels = _open_rows(data, options.seed)
+        if isinstance(rows, Dataset):
+            images = make_training_images(rows, processor, data, labels, augmentation)
+            loader = make_image_loader(images, collate, options.batch_size, options.seed, workers)
+        else:
+            make_batch = make_image_batch(rows, processor, data, labels, augmentation)
+            loader = make_stream_loader(data, rows, make_batch, options, accelerator)
+    validation_set = make_whole_images(validation_rows, processor, data, labels)
+    model = make_image_localizer(localizer, labels, is_multi_label(rows, data.label_column))
     _check_sides(
         model.windows[-1].size, crop_size=augmentation.crop_size, image_size=localizer.image_size
     )
 
     def point(trained: PreTrainedModel) -> dict[str, float]:
         # Every process measures the same: it is quick next to an epoch.
-        return {"pointing": measure_pointing(trained, processor, opened.validation_rows, data)}
+        return {"pointing": measure_pointing(trained, processor, validation_rows, data)}
 
     pointing = options.metric_for_best_model == "pointing"
     if pointing:
-        read_boxes(opened.validation_rows, data.boxes_column)
-    collate, workers = partial(collate_images, processor), options.num_workers
+        read_boxes(validation_rows, data.boxes_column)
     report = fit_model(
         model,
         processor,
-        opened.loader,
+        loader,
         make_image_loader(validation_set, collate, options.batch_size, num_workers=workers),
         options,
         accelerator,
         point if pointing else None,
         asdict(data) | asdict(localizer) | asdict(augmentation),
     )
-    return document_training(report, data, opened.rows, accelerator)
-
-
-@dataclass
-class _OpenedData:
-    """Training and validation images.
-
-    Attributes:
-        rows: Training images, for the model's card.
-        loader: Training batches.
-        validation_rows: The validation split.
-        labels: Names of the labels, in the order of their numbers.
-        multi_label: Whether an image can have several labels.
-    """
-
-    rows: Dataset | StreamLoader
-    loader: DataLoader[Any] | StreamLoader
-    validation_rows: Dataset
-    labels: list[str]
-    multi_label: bool
+    learned = loader if isinstance(loader, StreamLoader) else rows
+    return document_training(report, data, learned, accelerator)
 
 
 def _open_rows(
-    data: DataOptions,
-    processor: AnchorNetImageProcessor,
-    augmentation: AugmentationOptions,
-    options: TrainingOptions,
-    accelerator: Accelerator,
-) -> _OpenedData:
-    rows, validation_rows, labels = load_labelled_rows(data, data.image_column)
-    images = make_training_images(rows, processor, data, labels, augmentation)
-    collate = partial(collate_images, processor)
-    loader = make_image_loader(
-        images, collate, options.batch_size, options.seed, options.num_workers
-    )
-    return _OpenedData(rows, loader, validation_rows, labels, isinstance(images.targets[0], list))
-
-
-def _open_stream(
-    data: DataOptions,
-    processor: AnchorNetImageProcessor,
-    augmentation: AugmentationOptions,
-    options: TrainingOptions,
-    accelerator: Accelerator,
-) -> _OpenedData:
+    data: DataOptions, seed: int
+) -> tuple[Dataset | IterableDataset, Dataset, list[str]]:
+    """Training rows, the validation split, and the labels of the former."""
+    if not data.streaming:
+        return load_labelled_rows(data, data.image_column)
     rows = open_training_stream(data, data.image_column)
-    labels, multi_label = find_image_labels(rows, data, options.seed)
-    make_batch = make_image_batch(rows, processor, data, labels, augmentation)
-    loader = make_stream_loader(data, rows, make_batch, options, accelerator)
-    validation_rows = load_validation(data, data.image_column)
-    return _OpenedData(loader, loader, validation_rows, labels, multi_label)
+    return rows, load_validation(data, data.image_column), find_image_labels(rows, data, seed)
 
 
 def _check_sides(largest: int, **sides: int) -> None:
@@ -190,8 +155,6 @@ def make_image_localizer(
     localizer: ImageLocalizerOptions, labels: Sequence[str], multi_label: bool
 ) -> AnchorNetForImageClassification:
     """A new localizer whose weights have the channels last in memory."""
-    problem_type: Literal["single_label_classification", "multi_label_classification"]
-    problem_type = "multi_label_classification" if multi_label else "single_label_classification"
     config = AnchorNetImageConfig(
         hidden_size=localizer.hidden_size,
         channels=localizer.channels,
@@ -202,8 +165,7 @@ def make_image_localizer(
         hidden_dropout_prob=localizer.hidden_dropout_prob,
         auxiliary_loss_weight=localizer.auxiliary_loss_weight,
         evidence_penalty=localizer.evidence_penalty,
-        problem_type=problem_type,
-        **label_fields(labels),
+        **label_fields(labels, multi_label),
     )
     model: Any = AnchorNetForImageClassification(config)
     model.to(memory_format=torch.channels_last)

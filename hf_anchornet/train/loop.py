@@ -20,7 +20,7 @@ from hf_anchornet.files import write_json
 from hf_anchornet.publish.card import TRAINING_FILE
 
 from .checkpoints import Checkpoints, Progress, describe_model
-from .epochs import RowEpochs, StreamEpochs, make_epochs
+from .epochs import RowEpochs, StreamEpochs
 from .options import TrainingOptions
 from .streams import StreamLoader
 
@@ -109,7 +109,11 @@ def _prepare(
     settings: Mapping[str, Any],
 ) -> _Run:
     """A training that is ready to run, from the last checkpoint if it is to be resumed."""
-    epochs = make_epochs(loader, options)
+    epochs: RowEpochs | StreamEpochs
+    if isinstance(loader, StreamLoader):
+        epochs = StreamEpochs(loader, options)
+    else:
+        epochs = RowEpochs(loader, options)
     settings = {**options.decisive(), "num_processes": accelerator.num_processes, **settings}
     if options.checkpoint_steps or options.resume:
         # An error names the first that differs: options come before what follows from them.

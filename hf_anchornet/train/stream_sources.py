@@ -82,21 +82,17 @@ def load_first_texts(
     return first, load_validation(data, data.text_column), labels
 
 
-def find_image_labels(
-    rows: IterableDataset, data: DataOptions, seed: int
-) -> tuple[list[str], bool]:
-    """The labels of a stream of images, and whether an image can have several.
-
-    They are read from a `ClassLabel` column, otherwise from the first rows.
+def find_image_labels(rows: IterableDataset, data: DataOptions, seed: int) -> list[str]:
+    """The labels of a stream of images, from a `ClassLabel` column or else from the first rows.
 
     Raises:
         ValueError: see `find_labels`.
     """
     names = class_names(rows, data.label_column)
-    if names is None or len(names) < 2:
-        first = take_first(rows.select_columns(data.label_column), data, seed)
-        names = find_labels(first, data.label_column)
-    return names, hasattr(rows.features[data.label_column], "feature")
+    if names is not None and len(names) > 1:
+        return names
+    first = take_first(rows.select_columns(data.label_column), data, seed)
+    return find_labels(first, data.label_column)
 
 
 def make_text_batch(

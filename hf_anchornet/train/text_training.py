@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from datasets import Dataset, IterableDataset
@@ -189,9 +189,6 @@ def make_text_localizer(
         for size in localizer.ngram_sizes
     }
     ngrams = {size: codes for size, codes in counted.items() if len(codes)}
-    problem_type: Literal["single_label_classification", "multi_label_classification"]
-    multi_label = isinstance(train_set[0]["labels"], list)
-    problem_type = "multi_label_classification" if multi_label else "single_label_classification"
     config = AnchorNetTextConfig(
         vocab_size=vocab_size,
         embedding_size=localizer.hidden_size,
@@ -208,8 +205,7 @@ def make_text_localizer(
         evidence_penalty=localizer.evidence_penalty,
         ngram_penalty=localizer.ngram_penalty,
         pad_token_id=tokenizer.pad_token_id,
-        problem_type=problem_type,
-        **label_fields(labels),
+        **label_fields(labels, multi_label=isinstance(train_set[0]["labels"], list)),
     )
     model = model_class(config)
     for size, codes in ngrams.items():

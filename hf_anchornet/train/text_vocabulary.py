@@ -36,20 +36,14 @@ def train_tokenizer(
     letters = _learn_pieces(texts, 1, special)
     inside = sorted(piece for piece in letters if piece.startswith("##"))
     pieces = _learn_pieces(texts, vocab_size, special + inside)
-    inner = _make_wordpiece(pieces)
+    inner, names = _make_wordpiece(pieces), {"pad_token": "[PAD]", "unk_token": "[UNK]"}
     if not classifies:
-        return PreTrainedTokenizerFast(tokenizer_object=inner, pad_token="[PAD]", unk_token="[UNK]")
-    inner.post_processor = processors.BertProcessing(
-        ("[SEP]", pieces["[SEP]"]), ("[CLS]", pieces["[CLS]"])
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=inner,
-        pad_token="[PAD]",
-        unk_token="[UNK]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        model_input_names=["input_ids", "attention_mask"],
-    )
+        return PreTrainedTokenizerFast(tokenizer_object=inner, **names)
+    names |= {"cls_token": "[CLS]", "sep_token": "[SEP]"}
+    sep, cls = (("[SEP]", pieces["[SEP]"]), ("[CLS]", pieces["[CLS]"]))
+    inner.post_processor = processors.BertProcessing(sep, cls)
+    inputs = ["input_ids", "attention_mask"]
+    return PreTrainedTokenizerFast(tokenizer_object=inner, model_input_names=inputs, **names)
 
 
 def _learn_pieces(texts: Sequence[str], vocab_size: int, special: list[str]) -> dict[str, int]:

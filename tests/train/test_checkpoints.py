@@ -241,7 +241,7 @@ def test_without_a_checkpoint_training_starts_anew_and_says_so(run, tmp_path, ca
     run("whole", num_epochs=1)
     with caplog.at_level(logging.INFO):
         run(num_epochs=1, resume=True)
-    assert re.search("no checkpoint in .*checkpoints to resume from: training anew", caplog.text)
+    assert re.search("no checkpoint in .*checkpoints to resume from: starting anew", caplog.text)
     assert_same_training(tmp_path / "run", tmp_path / "whole")
 
 
