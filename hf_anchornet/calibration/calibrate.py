@@ -67,7 +67,11 @@ def calibrate(
         [temperatures[stage] for stage in kept],
     )
     record = {
-        "split": describe_split(rows),
+        "split": {
+            "fingerprint": rows._fingerprint,
+            "name": str(rows.split),
+            "num_rows": len(rows),
+        },
         "options": asdict(options),
         "calibration_error": compare_calibration(traces, targets, rule),
         **describe_choice(seen, choice),
@@ -91,11 +95,6 @@ def check_split(rows: Any, input_column: str, label_column: str) -> None:
     for column in (input_column, label_column):
         check_column(rows.column_names, column)
     find_labels(rows, label_column)
-
-
-def describe_split(rows: Dataset) -> dict[str, Any]:
-    """Fingerprint, name and number of rows of a split."""
-    return {"fingerprint": rows._fingerprint, "name": str(rows.split), "num_rows": len(rows)}
 
 
 def describe_choice(seen: Observations, choice: Choice) -> dict[str, Any]:

@@ -16,8 +16,8 @@ class AugmentationOptions:
     """Random changes of training images, drawn anew each time an image is read.
 
     Attributes:
-        crop_size: Side in pixels of the square crops trained on. Larger shows more of an image
-            and takes more memory; at least the largest window of the localizer.
+        crop_size: Side in pixels to which square crops are resized; at least the largest window of
+            the localizer. Larger keeps more detail and takes more memory.
         min_crop: Side of the smallest crop as a share, in (0, 1], of the image's shorter side.
             Smaller zooms in further; 1 always takes the whole shorter side.
         turn: Also rotate by a random multiple of 90 degrees. Switch it off for images with an up

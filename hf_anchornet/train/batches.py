@@ -22,8 +22,8 @@ Collator = Callable[[list[dict[str, Any]]], dict[str, Tensor]]
 class EpochOrder(Sampler[int]):
     """Keys of all rows in an order that follows from the seed and the epoch.
 
-    A key is `epoch * num_rows + row`, which tells worker processes the epoch; `SeededRows` decodes
-    it. Each pass is the next epoch; set `epoch` to choose one.
+    A key is `epoch * num_rows + row`, from which worker processes learn the epoch; `SeededRows`
+    decodes it. Each pass is the next epoch; set `epoch` to choose one.
 
     Args:
         num_rows: Number of rows.

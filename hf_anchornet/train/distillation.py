@@ -54,7 +54,7 @@ def add_taught_pieces(
     """Whole texts with their labels, and pieces of them with a teacher's probabilities mixed in.
 
     Knowledge distillation at temperature 1 (Hinton et al., 2015, equation 1), but of pieces: for a
-    whole text the teacher adds little to the label, for a piece it tells whether there is any
+    whole text the teacher adds little to the label, for a piece it shows whether there is any
     evidence at all.
 
     Args:

@@ -49,17 +49,10 @@ def fit_text_model(
     crop_tokens: int | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The report of `fit_model` on tokenized texts.
+    """The report of `fit_model` on texts that are tokenized, or a stream of their batches.
 
-    Args:
-        model: The model, on any device.
-        tokenizer: The tokenizer of both sets.
-        train_set: Columns `input_ids`, `length` and `labels`; or batches of a stream.
-        validation_set: The same columns.
-        options: Options of the training.
-        accelerator: From `make_accelerator`.
-        crop_tokens: See `make_collator`; validation texts stay whole.
-        settings: See `run_training`.
+    Tokenized texts have columns `input_ids`, `length` and `labels`. Only training texts are cropped
+    to `crop_tokens`, as `make_collator` crops them.
     """
     crop, whole = (make_collator(tokenizer.pad_token_id, size) for size in (crop_tokens, None))
     loader: DataLoader[Any] | StreamLoader

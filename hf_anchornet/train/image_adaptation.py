@@ -50,15 +50,15 @@ class ImageClassifierOptions:
     Attributes:
         localizer: Folder or Hub id of the localizer that selects the patches.
         classifier: Checkpoint to start from; by default a new small ResNet.
-        reading: What the classifier reads: "patches" (the localizer's best one, cut from the
-            original) or "mix" (the best `num_patches` and the small image, each once per epoch).
+        reading: Part of an image that the classifier reads: "patches" (the localizer's best one,
+            cut from the original) or "mix" (the best `num_patches` and "small", once per epoch).
             For comparison: "full" (the whole image); "small" (the whole image at the resolution of
             a patch); "centre" or "random" (a box of the patch's size).
         num_patches: Number of patches of each image in "mix".
-        patch_size: Side in pixels to which patches and small images are resized. Larger is more
-            accurate and slower; by default as in the classifier's processor, or 96 for a new one.
-        full_size: Side in pixels to which full images are resized; by default as in the
-            classifier's processor, or 224 for a new one.
+        patch_size: Side in pixels to which patches and small images are resized. Larger is slower.
+            The default is that of the classifier's processor, or 96 for a new classifier.
+        full_size: Side in pixels to which full images are resized. Larger is slower. The default is
+            that of the classifier's processor, or 224 for a new classifier.
         hidden_sizes: Channels of each stage of a new classifier.
         depths: Blocks of each stage of a new classifier.
         turn: Also rotate training images by a random multiple of 90 degrees. Switch it off for
@@ -96,7 +96,7 @@ class ImageClassifierOptions:
 def choose_boxes(
     options: ImageClassifierOptions, pictures: Sequence[Any], device: torch.device | str = "cpu"
 ) -> list[list[Box | None]]:
-    """What the classifier reads of each picture: boxes of the original, `None` for the whole.
+    """The boxes that the classifier reads of each picture; `None` stands for the whole picture.
 
     Controls have the size of the localizer's patch. A picture without a patch is read whole.
 
@@ -220,7 +220,7 @@ def make_readings(
     read: Reader = cut,
     device: torch.device | str = "cpu",
 ) -> Readings:
-    """What the classifier reads of a split."""
+    """The classifier's readings of a split."""
     images = make_pictures(rows, data, labels)
     files = images.files[data.image_column]
     return Readings(images, choose_boxes(options, files, device), read)

@@ -49,8 +49,8 @@ class ImageLocalizerOptions:
     """Architecture of an image localizer, and the size of the images it reads.
 
     Attributes:
-        image_size: Shorter side, in pixels, to which whole images are resized after training.
-            Larger finds smaller objects and is slower.
+        image_size: Shorter side, in pixels, to which whole images are resized for validation and
+            use. Larger finds smaller objects and is slower.
         hidden_size: Width of the features from which each branch scores its windows. Larger is
             more accurate and slower.
         channels: Channels after each layer of the trunk.
@@ -155,18 +155,9 @@ def make_image_localizer(
     localizer: ImageLocalizerOptions, labels: Sequence[str], multi_label: bool
 ) -> AnchorNetForImageClassification:
     """A new localizer whose weights have the channels last in memory."""
-    config = AnchorNetImageConfig(
-        hidden_size=localizer.hidden_size,
-        channels=localizer.channels,
-        expand_ratios=list(localizer.expand_ratios),
-        kernel_sizes=localizer.kernel_sizes,
-        strides=localizer.strides,
-        branch_depths=localizer.branch_depths,
-        hidden_dropout_prob=localizer.hidden_dropout_prob,
-        auxiliary_loss_weight=localizer.auxiliary_loss_weight,
-        evidence_penalty=localizer.evidence_penalty,
-        **label_fields(labels, multi_label),
-    )
+    fields = asdict(localizer)
+    del fields["image_size"]  # all others are fields of the configuration
+    config = AnchorNetImageConfig(**fields, **label_fields(labels, multi_label))
     model: Any = AnchorNetForImageClassification(config)
     model.to(memory_format=torch.channels_last)
     return cast(AnchorNetForImageClassification, model)

@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class _Run:
-    """A running training: what Accelerate prepared, and the progress."""
+    """A running training: the parts that Accelerate prepared, and the progress."""
 
     model: Any
     epochs: RowEpochs | StreamEpochs
@@ -108,7 +108,7 @@ def _prepare(
     accelerator: Accelerator,
     settings: Mapping[str, Any],
 ) -> _Run:
-    """A training that is ready to run, from the last checkpoint if it is to be resumed."""
+    """A training that is ready to run, resumed from its last checkpoint if wanted."""
     epochs: RowEpochs | StreamEpochs
     if isinstance(loader, StreamLoader):
         epochs = StreamEpochs(loader, options)

@@ -21,12 +21,13 @@ class TrainingOptions:
             if the dataset states how many rows it has.
         batch_size: Inputs per forward pass and process. Larger takes more memory; a step sees
             `batch_size` x `gradient_accumulation_steps` x processes of them.
-        learning_rate: Peak learning rate of all weights except the tables below; it falls
+        learning_rate: Peak learning rate of all weights except embeddings and n-grams; it falls
             linearly to 0. Larger learns faster but may diverge.
         embedding_learning_rate: Peak learning rate of the embedding table.
         ngram_learning_rate: Peak learning rate of the n-gram tables. It is large because their
             entries are scores on the scale of logits times the number of branches.
-        weight_decay: AdamW's decay of weight matrices, tables excepted. Larger regularises more.
+        weight_decay: AdamW's decay of weight matrices, embeddings and n-grams excepted. Larger
+            regularises more.
         warmup_ratio: Share of the steps, in [0, 1], over which learning rates rise from 0.
         max_grad_norm: Largest norm of the gradient; longer gradients are scaled down to it.
         gradient_accumulation_steps: Batches per optimizer step. Larger imitates a larger batch in

@@ -71,12 +71,8 @@ def order_rows(rows: IterableDataset, settings: StreamSettings, number: int) -> 
 class StreamReader(TorchIterableDataset[Any]):
     """An endless iterator, in one worker, of `(worker, position after the batch, batch)`.
 
-    Args:
-        rows: All rows, in their original order.
-        make_batch: Makes a batch of rows, possibly at random: its seed follows from the position.
-        settings: How to read.
-        places: Position at which each worker starts.
-        turn: Worker of the first batch; those before it start with `None`.
+    The arguments are those of `StreamLoader`. Workers before `turn` start with `None`, so that the
+    first batch is that of `turn`.
     """
 
     def __init__(
@@ -127,8 +123,8 @@ class StreamLoader:
 
     Attributes:
         rows: All rows, in their original order.
-        make_batch: Makes a batch of rows.
-        settings: How to read.
+        make_batch: Makes a batch of rows, possibly at random: its seed follows from the position.
+        settings: Order and division of the rows.
         max_steps: Steps of the whole training.
         num_rows: Number of rows; `None` if unknown.
         device: Device of the batches.

@@ -44,20 +44,20 @@ class TextClassifierOptions:
         localizer: Folder or Hub id of the localizer that selects the spans. Needed for the readings
             "spans", "mix" and "random".
         classifier: Checkpoint to start from; by default a new small BERT.
-        reading: What the classifier reads: "spans" (selected by the localizer) or "mix" (the spans
-            under each of `budgets`). For comparison: "full" (the whole text); under the same
-            `max_tokens` "random" (random spans of the same sizes), "head", "head_and_tail",
-            "textrank" or "tfidf" (the best ranked sentences), "crop" (consecutive words from
-            anywhere); "crops" (a crop under each of `budgets`).
+        reading: Part of a text that the classifier reads: "spans" (selected by the localizer) or
+            "mix" (the spans under each of `budgets`). For comparison: "full" (the whole text);
+            under the same `max_tokens` "random" (random spans of the same sizes), "head",
+            "head_and_tail", "textrank" or "tfidf" (the best ranked sentences), "crop" (consecutive
+            words from anywhere); "crops" (a crop under each of `budgets`).
         max_tokens: Most tokens that the classifier reads of a text, special tokens included.
-            Larger is more accurate and slower. A full text is cut to 512 tokens instead.
+            Larger is usually more accurate, and slower. A full text is cut to 512 tokens instead.
         budgets: Values of `max_tokens` under which "mix" and "crops" read every text once per
             epoch; 512 or more stands for the full text.
         embeddings: Encoder checkpoint from which a new classifier's embeddings are computed;
             random by default.
         vocab_size: Largest number of tokens of a new classifier's tokenizer.
-        hidden_size: Width of a new classifier. Larger is more accurate and slower.
-        num_layers: Number of layers of a new classifier. More is more accurate and slower.
+        hidden_size: Width of a new classifier. Larger is usually more accurate, and slower.
+        num_layers: Number of layers of a new classifier. More is usually more accurate, and slower.
     """
 
     localizer: str | None = None
@@ -95,7 +95,7 @@ class TextClassifierOptions:
 def choose_texts(
     options: TextClassifierOptions, reader: SpanReader, texts: Sequence[str]
 ) -> list[list[str]]:
-    """What the classifier reads of each text, one list for each of `options.split_mix()`.
+    """The texts that the classifier reads, one list for each of `options.split_mix()`.
 
     Each text is localized once, however many readings there are.
 
@@ -127,7 +127,7 @@ def choose_parts(
     view: Localization | None,
     seed: int,
 ) -> list[str]:
-    """What the classifier reads of one text under each reading.
+    """The parts of one text that the classifier reads, one for each reading.
 
     Args:
         readings: From `TextClassifierOptions.split_mix`.
@@ -195,7 +195,7 @@ def encode_readings(
     data: DataOptions,
     labels: Sequence[str],
 ) -> Dataset:
-    """What the classifier reads of a split: columns `input_ids`, `length` and `labels`.
+    """The tokenized readings of a split: columns `input_ids`, `length` and `labels`.
 
     A mix has a row for each text and each of its readings.
     """

@@ -43,7 +43,7 @@ class TextLocalizerOptions:
         distillation_weight: Share of the teacher, in [0, 1], in the targets of these pieces; the
             rest is the label of the text.
         piece_words: Fewest and most words of a piece; pieces end at a sentence where possible.
-        hidden_size: Width of embeddings and trunk. Larger is more accurate and slower.
+        hidden_size: Width of embeddings and trunk. Larger is usually more accurate, and slower.
         kernel_sizes: Kernel size of each convolution, in tokens. Every layer adds a branch with
             larger windows: 3 3 gives windows of 1, 3 and 5 tokens.
         dilations: Dilation of each convolution; all 1 by default. 1 1 2 4 with kernel sizes

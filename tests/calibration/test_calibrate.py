@@ -1,4 +1,4 @@
-"""Calibrating a cascade on one split: what is chosen, recorded and refused."""
+"""Calibration of a cascade on one split: choice, record and refusals."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Choosing stages and thresholds: small sums that a reader can check by hand."""
+"""Search for stages and thresholds, on small sums that can be checked by hand."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Sources of rows: files by patterns, streams, one split alone, tar shards, counted rows."""
+"""Sources of rows: patterns of files, streams, held-out splits, tar shards, row counts."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""Checkpoints: a training that was interrupted ends as if it had not been."""
+"""Checkpoints: an interrupted training ends as an uninterrupted one."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""Teachers: the pieces they read, in whose order they answer, what is made of it."""
+"""Distillation: pieces of texts, the teacher's probabilities for them, the targets made of both."""
 
 import pytest
 import torch

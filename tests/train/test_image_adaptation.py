@@ -1,4 +1,4 @@
-"""An image classifier behind a localizer: what it reads of each image, and that it learns it."""
+"""Image classifiers behind a localizer: their readings, and training on them."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What the training loop passes on to Accelerate: clipping, precision, trackers."""
+"""Options that the training loop passes to Accelerate: clipping, precision, trackers."""
 
 import sqlite3
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""From options to batches of a stream: the same that map-style training makes of its rows."""
+"""Batches and vocabulary of streams, against those of rows on the disk."""
 
 from types import SimpleNamespace
 

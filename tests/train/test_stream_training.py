@@ -1,4 +1,4 @@
-"""Training on a stream: what it learns, how long, and that a killed one ends as an undisturbed."""
+"""Training on a stream: learning, number of steps, and exact resumption after a kill."""
 
 import gc
 import random

@@ -1,4 +1,4 @@
-"""A classifier behind a localizer: what it reads of each text, and that it learns from that."""
+"""Text classifiers behind a localizer: their readings, and training on them."""
 
 import json
 

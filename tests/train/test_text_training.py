@@ -1,4 +1,4 @@
-"""The training loop: what it learns, what it writes, one process and two."""
+"""Text localizers: the loop that trains them, what they learn and what is saved."""
 
 import json
 import re
