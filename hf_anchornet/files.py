@@ -1,21 +1,33 @@
-"""JSON files and folders written whole or not at all; folders show whether they were damaged."""
+"""JSON files, and folders that are written whole or not at all and can be checked for damage."""
 
 import hashlib
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 CHECKPOINTS_FOLDER = "checkpoints"
-"""In the folder of a training: its checkpoints. They hold pickled files and are never published."""
+"""Folder of checkpoints inside a training's folder. It holds pickled files: never publish it."""
 
 SUMS_FILE = "sha256.json"
-"""In each folder: the SHA-256 of each other file."""
+"""File in each finished folder with the SHA-256 of every other file."""
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file."""
+    return json.loads(path.read_text("utf-8"))
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write `content` to `path`, creating its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def start_folder(target: Path) -> Path:
-    """A new, empty folder beside `target`, to be filled and finished; an older one is dropped."""
+    """A new, empty folder beside `target`, to be filled and finished; replaces an older one."""
     partial = target.with_name(f"{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -23,14 +35,14 @@ def start_folder(target: Path) -> Path:
 
 
 def finish_folder(partial: Path, target: Path) -> None:
-    """Write what was filled to the disk, then give it its name: from then on it exists.
+    """Flush a filled folder to disk and rename it to `target` in one step.
 
     Args:
         partial: From `start_folder`, filled.
-        target: Its name; what is there is replaced.
+        target: Final name; replaces what is there.
     """
     sums = {_name(path, partial): _digest(path) for path in _files(partial)}
-    (partial / SUMS_FILE).write_text(json.dumps(sums, indent=2) + "\n", encoding="utf-8")
+    write_json(partial / SUMS_FILE, sums)
     for path in [*_files(partial), *filter(Path.is_dir, partial.rglob("*")), partial]:
         _flush(path)
     shutil.rmtree(target, ignore_errors=True)
@@ -39,18 +51,18 @@ def finish_folder(partial: Path, target: Path) -> None:
 
 
 def find_damage(folder: Path) -> str | None:
-    """What is wrong with a folder from `finish_folder`; `None`: nothing."""
+    """A description of the damage to a folder from `finish_folder`; `None` if it is sound."""
     try:
         links = [path for path in folder.rglob("*") if path.is_symlink()]
-        if links:  # none is ever written: it may lead anywhere
+        if links:  # `finish_folder` writes none: a link may lead anywhere
             return f"{_name(links[0], folder)} is a link"
-        sums = json.loads((folder / SUMS_FILE).read_text("utf-8"))
+        sums = read_json(folder / SUMS_FILE)
         found = {_name(path, folder): path for path in _files(folder)}
         for name, digest in sums.items():
             if name not in found:
                 return f"{name} is missing"
             if _digest(found[name]) != digest:
-                return f"{name} is not what was written"
+                return f"{name} differs from what was written"
     except (OSError, ValueError, AttributeError) as error:
         return f"{SUMS_FILE} cannot be read: {error}"
     return None
@@ -73,17 +85,11 @@ def _digest(path: Path) -> str:
 
 
 def _flush(path: Path) -> None:
-    """Wait until the disk has a file's content or a folder's entries."""
-    if path.is_dir() and os.name == "nt":  # Windows has no such call for folders
+    """Wait until a file's content or a folder's entries are on the disk."""
+    if path.is_dir() and os.name == "nt":  # Windows cannot flush folders
         return
     handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write `content` to `path`, making its folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -1,8 +1,15 @@
-"""Folders that exist whole or not at all."""
+"""Folders that are written whole or not at all, and JSON files."""
 
 import pytest
 
-from hf_anchornet.files import SUMS_FILE, find_damage, finish_folder, start_folder
+from hf_anchornet.files import (
+    SUMS_FILE,
+    find_damage,
+    finish_folder,
+    read_json,
+    start_folder,
+    write_json,
+)
 
 
 @pytest.fixture
@@ -29,7 +36,7 @@ def test_one_changed_bit_is_found(whole):
     content = bytearray((whole / "inner" / "a.bin").read_bytes())
     content[123_456] ^= 1
     (whole / "inner" / "a.bin").write_bytes(content)
-    assert find_damage(whole) == "inner/a.bin is not what was written"
+    assert find_damage(whole) == "inner/a.bin differs from what was written"
 
 
 def test_a_missing_file_is_found(whole):
@@ -68,3 +75,9 @@ def test_a_link_is_damage_whatever_it_leads_to(tmp_path):
     (tmp_path / "whole" / "a.txt").unlink()
     (tmp_path / "whole" / "a.txt").symlink_to(tmp_path / "elsewhere")
     assert find_damage(tmp_path / "whole") == "a.txt is a link"
+
+
+def test_json_is_read_as_it_was_written_in_a_new_folder(tmp_path):
+    path = tmp_path / "new" / "scores.json"
+    write_json(path, {"café": [0.5, None, "a"]})
+    assert read_json(path) == {"café": [0.5, None, "a"]}

@@ -1,1 +1,1 @@
-"""Stages, thresholds and temperatures of a cascade, from a validation split."""
+"""Calibration of a cascade on a validation split: temperatures, stages and thresholds."""

@@ -1,4 +1,4 @@
-"""Temperature scaling: how sure a model may be, from how often it is right."""
+"""Calibrate a classifier by temperature scaling (Guo et al. 2017)."""
 
 from collections.abc import Sequence
 
@@ -11,11 +11,11 @@ from hf_anchornet.model.cascade_rule import ExitRule
 from hf_anchornet.model.cascade_trace import Trace
 
 TEMPERATURES = (0.05, 20.0)
-"""Bounds of a temperature: of answers that are all right it would be 0."""
+"""Bounds of a temperature; it would be 0 for answers that are all right."""
 
 
 def fit_temperatures(traces: Sequence[Trace], targets: Tensor) -> list[float]:
-    """The temperature of the localizer, then that of the classifier at each stage."""
+    """The temperature of the localizer, followed by that of the classifier at each stage."""
     temperatures = [fit_temperature(torch.stack([trace.logits for trace in traces]), targets)]
     for stage in range(len(traces[0].readings)):
         logits, wanted = _gather_readings(traces, targets, stage)
@@ -24,7 +24,7 @@ def fit_temperatures(traces: Sequence[Trace], targets: Tensor) -> list[float]:
 
 
 def fit_temperature(logits: Tensor, targets: Tensor) -> float:
-    """What to divide logits by so that their softmax is likeliest (Guo et al. 2017, section 4.2).
+    """The divisor of logits that maximises the likelihood of the targets (section 4.2).
 
     Args:
         logits: (inputs, labels).
@@ -47,7 +47,12 @@ def fit_temperature(logits: Tensor, targets: Tensor) -> float:
 
 
 def measure_calibration_error(probs: Tensor, targets: Tensor) -> float:
-    """Expected calibration error, see the metric: (inputs, labels) and (inputs,), int64."""
+    """Expected calibration error, in [0, 1].
+
+    Args:
+        probs: (inputs, labels).
+        targets: (inputs,), int64.
+    """
     found = ExpectedCalibrationError(keep_in_memory=True).compute(
         predictions=probs.double().numpy(), references=targets.numpy()
     )
@@ -57,7 +62,7 @@ def measure_calibration_error(probs: Tensor, targets: Tensor) -> float:
 def compare_calibration(
     traces: Sequence[Trace], targets: Tensor, rule: ExitRule
 ) -> dict[str, dict[str, float]]:
-    """Calibration error of each model alone at its stages, before and after the temperature."""
+    """Calibration error of each model at its stages, before and after temperature scaling."""
     logits = torch.stack([trace.logits for trace in traces])
     models = {"localizer": (logits, targets)}
     for stage, what in enumerate(rule.stages):
@@ -76,7 +81,7 @@ def compare_calibration(
 
 
 def _gather_readings(traces: Sequence[Trace], targets: Tensor, stage: int) -> tuple[Tensor, Tensor]:
-    """Logits, (inputs, labels), and targets of the inputs with something to read at a stage."""
+    """Logits, (inputs, labels), and targets of the inputs that have a reading at a stage."""
     rows = [row for row, trace in enumerate(traces) if trace.readings[stage]]
     if not rows:
         return torch.zeros(0, len(traces[0].logits)), targets[:0]

@@ -8,7 +8,7 @@ from typing import Any
 
 from transformers import HfArgumentParser
 
-from hf_anchornet.data.splits import DataOptions, find_modality
+from hf_anchornet.data.splits import DataOptions, detect_modality
 
 from .shared import EXIT_CODES
 
@@ -91,5 +91,6 @@ def parse_for_data(
     data, _ = only_data.parse_args_into_dataclasses(
         list(argv), return_remaining_strings=True, look_for_args_file=False
     )
-    modality = find_modality(data)
-    return modality, parsers[modality].parse(argv)
+    modality = detect_modality(data)
+    _, *options = parsers[modality].parse(argv)
+    return modality, [data, *options]  # the options that have opened their source

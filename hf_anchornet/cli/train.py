@@ -8,26 +8,27 @@ from typing import Any
 
 from accelerate import PartialState
 
-from hf_anchornet.calibration.calibrate import CalibrationOptions, calibrate
+from hf_anchornet.calibration.calibrate import calibrate
+from hf_anchornet.calibration.options import CalibrationOptions
 from hf_anchornet.data.augmentation import AugmentationOptions
-from hf_anchornet.data.splits import DataOptions, find_modality, load_split
+from hf_anchornet.data.splits import DataOptions, detect_modality, load_split
 from hf_anchornet.files import write_json
 from hf_anchornet.model.cascade import Cascade
-from hf_anchornet.train.image_adaptation import PatchClassifierOptions, adapt_patch_classifier
+from hf_anchornet.train.image_adaptation import ImageClassifierOptions, adapt_image_classifier
 from hf_anchornet.train.image_training import ImageLocalizerOptions, train_image_localizer
 from hf_anchornet.train.options import TrainingOptions
-from hf_anchornet.train.text_adaptation import ClassifierOptions, adapt_classifier
-from hf_anchornet.train.text_training import LocalizerOptions, train_localizer
+from hf_anchornet.train.text_adaptation import TextClassifierOptions, adapt_text_classifier
+from hf_anchornet.train.text_training import TextLocalizerOptions, train_text_localizer
 
 from .options import OptionParser, parse_for_data
 
 TRAIN: dict[str, tuple[list[type], Callable[..., Any]]] = {
-    "text": ([LocalizerOptions], train_localizer),
+    "text": ([TextLocalizerOptions], train_text_localizer),
     "image": ([ImageLocalizerOptions, AugmentationOptions], train_image_localizer),
 }
 ADAPT: dict[str, tuple[list[type], Callable[..., Any]]] = {
-    "text": ([ClassifierOptions], adapt_classifier),
-    "image": ([PatchClassifierOptions], adapt_patch_classifier),
+    "text": ([TextClassifierOptions], adapt_text_classifier),
+    "image": ([ImageClassifierOptions], adapt_image_classifier),
 }
 
 TRAIN_EXAMPLE = """  anchornet train --dataset my_data --output_dir runs/localizer
@@ -83,7 +84,7 @@ def run_calibrate(argv: Sequence[str]) -> None:
         CALIBRATE_EXAMPLE,
     )
     data, models, options = parser.parse(argv)
-    column = data.text_column if find_modality(data) == "text" else data.image_column
+    column = data.text_column if detect_modality(data) == "text" else data.image_column
     rows = load_split(data, data.validation_split, column)
     cascade = Cascade.load(models.localizer, models.classifier, [], full_size=models.full_size)
     calibrated = calibrate(cascade, rows, column, data.label_column, options)

@@ -1,1 +1,1 @@
-"""Rows of any `datasets` source: columns, labels, texts and images."""
+"""Data sources, their columns and labels, and the texts and images in them."""

@@ -1,4 +1,4 @@
-"""Random changes of training images that their label survives: Pillow and torch, on any worker."""
+"""Random changes of training images that keep their label, with Pillow and torch."""
 
 from dataclasses import dataclass
 
@@ -8,21 +8,22 @@ from PIL import Image
 from torch import Tensor
 
 GREY = (0.299, 0.587, 0.114)
-"""What red, green and blue add to the brightness that people see (ITU-R BT.601)."""
+"""Shares of red, green and blue in perceived brightness (ITU-R BT.601)."""
 
 
 @dataclass
 class AugmentationOptions:
-    """How training images are changed, anew each time they are seen.
+    """Random changes of training images, drawn anew each time an image is read.
 
     Attributes:
-        crop_size: Side, in pixels, of the squares that a step sees.
-        min_crop: Smallest crop, its side as a share of the image's shorter side; the largest is
-            the whole of that side.
-        turn: Whether to mirror and to turn by a random number of quarters. What has an up and a
-            down is mirrored left to right only.
-        color_strength: How far brightness, contrast, saturation and tint vary and how much noise
-            is added: 0 not at all, 1 strongly.
+        crop_size: Side in pixels to which square crops are resized; at least the largest window of
+            the localizer. Larger keeps more detail and takes more memory.
+        min_crop: Side of the smallest crop as a share, in (0, 1], of the image's shorter side.
+            Smaller zooms in further; 1 always takes the whole shorter side.
+        turn: Also rotate by a random multiple of 90 degrees. Switch it off for images with an up
+            and a down; mirroring left to right stays on.
+        color_strength: Strength of changes of brightness, contrast, saturation and tint, and of
+            added noise; 0: off, 1: strong.
     """
 
     crop_size: int = 192
@@ -55,12 +56,12 @@ def augment(image: Image.Image, options: AugmentationOptions) -> Tensor:
 
 
 def random_crop(image: Image.Image, size: int, smallest: float) -> Image.Image:
-    """A random square of an image, resized to `size` pixels with antialiasing.
+    """A random square crop of an image, resized with antialiasing.
 
     Args:
         image: Any image.
         size: Side of the result, in pixels.
-        smallest: Side of the smallest square, as a share of the image's shorter side.
+        smallest: Side of the smallest crop, as a share of the image's shorter side.
     """
     side = min(image.size) * _draw(smallest, 1.0)
     left, top = (_draw(0.0, length - side) for length in image.size)
@@ -69,7 +70,7 @@ def random_crop(image: Image.Image, size: int, smallest: float) -> Image.Image:
 
 
 def change_colors(pixels: Tensor, strength: float) -> Tensor:
-    """Other light, another camera: saturation, contrast, brightness, tint and noise.
+    """Pixels with random saturation, contrast, brightness, tint and noise.
 
     Args:
         pixels: (3, height, width), float32, in [0, 1].

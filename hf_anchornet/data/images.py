@@ -1,4 +1,4 @@
-"""From rows of any `datasets` source to batches of images, decoded only when they are asked for."""
+"""Images of a split: decoded on access, prepared and collated; boxes drawn by people."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -15,20 +15,20 @@ from torch.utils.data import Dataset as TorchDataset
 from hf_anchornet.model.image_processing_anchornet import AnchorNetImageProcessor, open_image
 
 from .augmentation import AugmentationOptions, augment
-from .splits import DataOptions, check_column, find_labels, load_split, number_labels
+from .splits import DataOptions, check_column, number_labels
 
 Item = dict[str, Any]
 """One image: `pixel_values`, (channels, height, width), and `labels`, a number or a list."""
 
 
 class LabelledImages(TorchDataset[Item]):
-    """The images of a split with their targets, decoded anew each time: memory stays constant.
+    """The images of a split with their targets, decoded on each access: memory stays constant.
 
     Args:
         rows: The split.
-        column: Column of images: a `datasets` image feature, files' bytes or paths.
-        targets: Of each row, from `number_labels`.
-        prepare: From an RGB picture to `pixel_values`.
+        column: Column of images: a `datasets` image feature, file contents or paths.
+        targets: One per row, from `number_labels`.
+        prepare: Makes `pixel_values` of an upright RGB picture; the default keeps the picture.
 
     Raises:
         TypeError: if the column holds no images.
@@ -39,13 +39,13 @@ class LabelledImages(TorchDataset[Item]):
         rows: Dataset,
         column: str,
         targets: Sequence[Any],
-        prepare: Callable[[Image.Image], Any],
+        prepare: Callable[[Image.Image], Any] | None = None,
     ) -> None:
         try:
             self.files = rows.select_columns(column).cast_column(column, ImageFeature(decode=False))
         except (TypeError, ArrowNotImplementedError) as error:
             raise TypeError(
-                f"`{column}` must hold images, files' bytes or paths, got "
+                f"`{column}` must hold images, file contents or paths, got "
                 f"{rows.features[column]}; name the right `image_column`."
             ) from error
         self.column, self.targets, self.prepare = column, targets, prepare
@@ -54,13 +54,14 @@ class LabelledImages(TorchDataset[Item]):
         return len(self.targets)
 
     def __getitem__(self, row: int) -> Item:
-        """Decode and prepare one image.
+        """The image of a row, decoded and prepared.
 
         Raises:
             ValueError: if it cannot be decoded, naming its row.
         """
         picture = open_row_image(self.files[row][self.column], self.column, row)
-        return {"pixel_values": self.prepare(picture), "labels": self.targets[row]}
+        prepared = picture if self.prepare is None else self.prepare(picture)
+        return {"pixel_values": prepared, "labels": self.targets[row]}
 
 
 def open_row_image(file: Any, column: str, row: int) -> Image.Image:
@@ -77,19 +78,6 @@ def open_row_image(file: Any, column: str, row: int) -> Image.Image:
         ) from error
 
 
-def load_labelled_images(options: DataOptions) -> tuple[Dataset, Dataset, list[str]]:
-    """Rows to learn from, rows to choose the best epoch on, and the labels of the former.
-
-    Raises:
-        ValueError: see `load_split` and `find_labels`.
-    """
-    train_rows, validation_rows = (
-        load_split(options, split, options.image_column)
-        for split in (options.train_split, options.validation_split)
-    )
-    return train_rows, validation_rows, find_labels(train_rows, options.label_column)
-
-
 def make_training_images(
     rows: Dataset,
     processor: AnchorNetImageProcessor,
@@ -97,10 +85,10 @@ def make_training_images(
     labels: Sequence[str],
     augmentation: AugmentationOptions,
 ) -> LabelledImages:
-    """Random views of each image, normalised as the processor does it."""
+    """Random views of the images of a split, normalised as the processor normalises."""
     targets = number_labels(rows, options.label_column, labels)
-    prepare = make_random_view(processor, augmentation)
-    return LabelledImages(rows, options.image_column, targets, prepare)
+    view = make_random_view(processor, augmentation)
+    return LabelledImages(rows, options.image_column, targets, view)
 
 
 def make_random_view(
@@ -120,7 +108,7 @@ def make_random_view(
 def make_whole_images(
     rows: Dataset, processor: AnchorNetImageProcessor, options: DataOptions, labels: Sequence[str]
 ) -> LabelledImages:
-    """Each image as the processor makes it."""
+    """The whole images of a split, as the processor prepares them."""
 
     def prepare(picture: Image.Image) -> Any:
         return processor(picture)["pixel_values"][0]
@@ -130,25 +118,21 @@ def make_whole_images(
 
 
 def make_pictures(rows: Dataset, options: DataOptions, labels: Sequence[str]) -> LabelledImages:
-    """Each image as a picture, upright and RGB."""
+    """The pictures of a split, upright and RGB, with their targets."""
     targets = number_labels(rows, options.label_column, labels)
-    return LabelledImages(rows, options.image_column, targets, prepare=_keep)
+    return LabelledImages(rows, options.image_column, targets)
 
 
 def open_pictures(rows: Dataset, column: str) -> LabelledImages:
-    """Each image as a picture, upright and RGB; whatever their labels are."""
-    return LabelledImages(rows, column, [None] * len(rows), prepare=_keep)
-
-
-def _keep(picture: Image.Image) -> Image.Image:
-    return picture
+    """The pictures of a split, upright and RGB, without targets."""
+    return LabelledImages(rows, column, [None] * len(rows))
 
 
 def collate_images(processor: AnchorNetImageProcessor, items: Sequence[Item]) -> dict[str, Tensor]:
-    """A batch, padded to the largest image, with the channels last in memory.
+    """A batch padded to the largest image, with the channels last in memory.
 
     Args:
-        processor: What pads.
+        processor: Image processor that pads.
         items: From `LabelledImages`.
     """
     batch = processor.collate([item["pixel_values"] for item in items])
@@ -158,11 +142,10 @@ def collate_images(processor: AnchorNetImageProcessor, items: Sequence[Item]) ->
 
 
 def read_boxes(rows: Dataset, column: str) -> list[list[list[float]]]:
-    """The human boxes of each row.
+    """The boxes that people drew in each image of a split.
 
     Raises:
-        ValueError: if the column is missing, a box is not four numbers with x0 < x1 and y0 < y1,
-            or no row has one.
+        ValueError: if the column is missing, a box is malformed or no row has a box.
     """
     check_column(rows.column_names, column)
     boxes = [
@@ -171,18 +154,17 @@ def read_boxes(rows: Dataset, column: str) -> list[list[list[float]]]:
     ]
     if not any(boxes):
         raise ValueError(
-            f"`{column}` must hold a box in at least one row, got none; choose a split that people "
-            "have boxed."
+            f"`{column}` must hold a box in at least one row, got none; choose a split with boxes."
         )
     return boxes
 
 
 def check_boxes(boxes: Sequence[Sequence[float]], name: str) -> list[list[float]]:
-    """The human boxes of one image.
+    """The boxes of one image, checked.
 
     Args:
         boxes: Each `[x0, y0, x1, y1]`.
-        name: What to call them in an error: a column and a row.
+        name: Column and row, for errors.
 
     Raises:
         ValueError: if a box is not four numbers with x0 < x1 and y0 < y1.

@@ -1,38 +1,41 @@
-"""From any `datasets` source to batches: columns checked, labels numbered, texts tokenized."""
+"""Splits of a data source: options, checked columns, numbered labels."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cached_property
 from typing import Any, Literal
 
 from datasets import ClassLabel, Dataset
 
-from .sources import name_tar_columns, open_rows, open_stream
+from .sources import Source, name_tar_columns
 
 
 @dataclass
 class DataOptions:
-    """Where the texts or images and their labels are.
+    """A data source and its columns.
 
     Attributes:
-        dataset: Hub id, folder of data files or of one folder of pictures a label, or one .parquet,
-            .csv, .json, .jsonl or .tar (WebDataset) file, or a pattern of such files, with
-            "{split}" where the name of the split stands: "s3://bucket/{split}-*.parquet".
-        subset: Configuration of the dataset, where it has several.
-        train_split: Split to learn from.
-        validation_split: Split to choose the best epoch on.
+        dataset: Hub id; folder of data files, or of images in one folder per label; a .parquet,
+            .csv, .json, .jsonl or .tar (WebDataset) file; or a pattern of such files in which
+            "{split}" stands for the name of the split: "s3://bucket/{split}-*.parquet".
+        subset: Configuration to load from a dataset that has several.
+        train_split: Split to train on.
+        validation_split: Split on which the best epoch, or a cascade's thresholds, are chosen.
         text_column: Column of texts.
-        image_column: Column of images: files' bytes or paths.
-        label_column: Column of labels: names or numbers; lists of them for multi-label sets.
-        boxes_column: Column of human boxes, `[x0, y0, x1, y1]`, in pixels of the upright image;
-            never learned from.
-        max_rows: Draw at most this many rows of each split (0: all), always the same ones.
-        streaming: Whether `anchornet train` reads the rows to learn from as a stream: they need fit
-            neither in memory nor on the disk. The validation split must.
-        shuffle_buffer: Rows of a stream that are shuffled among each other, in the memory of each
-            process or worker; 0: rows and shards keep their order.
-        vocabulary_rows: Rows of a stream, drawn from its shuffled start, in which tokenizer,
-            n-grams and labels are found.
+        image_column: Column of images: image features, file contents or paths.
+        label_column: Column of labels: names or numbers, or lists of them if an input can have
+            several.
+        boxes_column: Column of boxes drawn by people, [x0, y0, x1, y1] in pixels of the upright
+            image. Used for scores only, never for training.
+        max_rows: Number of rows to sample from each split, the same ones each time; 0: all rows.
+        streaming: Read the training split as a stream, so that it need not fit in memory or on
+            disk (`anchornet train` only). The validation split is still downloaded.
+        shuffle_buffer: Number of streamed rows held in memory, by each process or worker, and
+            shuffled among each other. Larger shuffles better and takes more memory; 0 keeps the
+            order of rows and files.
+        vocabulary_rows: Number of streamed rows read before training to find the labels, the
+            tokenizer's vocabulary and the n-grams. Larger misses fewer and takes more memory.
     """
 
     dataset: str
@@ -58,59 +61,89 @@ class DataOptions:
             if getattr(self, name) < least:
                 raise ValueError(f"`{name}` must be at least {least}, got {getattr(self, name)}.")
 
+    @cached_property
+    def source(self) -> Source:
+        """The data source, which these options open once."""
+        return Source(self.dataset, self.subset)
+
 
 def load_split(options: DataOptions, split: str, inputs: str | None = None) -> Dataset:
     """One split of a source, with its columns checked.
 
     Args:
-        options: Where it is.
-        split: Its name.
-        inputs: Column of the inputs; default: that of texts.
+        options: The source.
+        split: Name of the split.
+        inputs: Column of inputs; the default is that of texts.
 
     Raises:
-        ValueError: if the split or a column is missing; says what there is instead. Also if the
-            rows are to be a stream: what needs the whole split cannot read one.
+        ValueError: if the split or a column is missing, or with `streaming`.
         FileNotFoundError: if the source is a path that does not exist.
     """
     if options.streaming:
         raise ValueError(
-            "`streaming` must be False but for `anchornet train`, got True: this reads the whole "
-            "split more than once; leave it out."
+            "`streaming` must be False except for `anchornet train`, got True: the whole split is "
+            "read more than once; leave it out."
         )
-    rows = name_tar_columns(
-        open_rows(options.dataset, options.subset, split),
-        options.image_column,
-        options.label_column,
-    )
-    for column in (inputs or options.text_column, options.label_column):
-        check_column(rows.column_names, column)
+    rows = options.source.open_rows(split)
+    rows = check_input_columns(rows, options, inputs or options.text_column)
     if options.max_rows and options.max_rows < len(rows):
         rows = rows.shuffle(seed=0).select(range(options.max_rows))
     return rows
 
 
-def find_modality(options: DataOptions, split: str | None = None) -> Literal["text", "image"]:
-    """Whether a source holds texts or images, by the columns of a split, default that of training.
+def load_labelled_rows(options: DataOptions, inputs: str) -> tuple[Dataset, Dataset, list[str]]:
+    """The training split, the validation split, and the labels of the former.
+
+    Args:
+        options: The source.
+        inputs: Column of texts or images.
 
     Raises:
-        ValueError: if it has both columns or none; see also `load_split`.
+        ValueError: see `load_split` and `find_labels`.
     """
-    opened = open_stream if options.streaming else open_rows
-    rows = opened(options.dataset, options.subset, split or options.train_split)
+    train_rows = load_split(options, options.train_split, inputs)
+    validation_rows = load_split(options, options.validation_split, inputs)
+    return train_rows, validation_rows, find_labels(train_rows, options.label_column)
+
+
+def detect_modality(options: DataOptions, split: str | None = None) -> Literal["text", "image"]:
+    """Whether a source holds texts or images, by the columns of a split.
+
+    Args:
+        options: The source.
+        split: Name of the split; the default is that of training.
+
+    Raises:
+        ValueError: if it has both columns or neither; see also `load_split`.
+    """
+    opened = options.source.open_stream if options.streaming else options.source.open_rows
+    rows = opened(split or options.train_split)
     columns = name_tar_columns(rows, options.image_column, options.label_column).column_names
     is_text, is_image = options.text_column in columns, options.image_column in columns
     if is_text and is_image:
         raise ValueError(
             f"the dataset has texts in `{options.text_column}` and images in "
-            f'`{options.image_column}`; set `text_column` or `image_column` to "" to leave it out.'
+            f'`{options.image_column}`; set `text_column` or `image_column` to "" to ignore one.'
         )
     if not is_image:
         check_column(columns, options.text_column or options.image_column)
     return "image" if is_image else "text"
 
 
+def check_input_columns(rows: Any, options: DataOptions, inputs: str) -> Any:
+    """Rows with the columns of tar shards renamed, once inputs and labels are there.
+
+    Raises:
+        ValueError: if a column is missing.
+    """
+    rows = name_tar_columns(rows, options.image_column, options.label_column)
+    for column in (inputs, options.label_column):
+        check_column(rows.column_names, column)
+    return rows
+
+
 def check_column(found: Sequence[str], column: str) -> None:
-    """Raise a `ValueError` that lists the columns and guesses the slip if `column` is missing."""
+    """Raise a `ValueError` that lists the columns, and suggests one, if `column` is missing."""
     if column in found:
         return
     close = get_close_matches(column, found, n=1, cutoff=0.4)
@@ -122,7 +155,7 @@ def check_column(found: Sequence[str], column: str) -> None:
 
 
 def find_labels(rows: Dataset, column: str) -> list[str]:
-    """Names of the labels of a split, in the order of their numbers.
+    """Names of a split's labels, in the order of their numbers.
 
     Raises:
         ValueError: if fewer than two occur.
@@ -132,42 +165,46 @@ def find_labels(rows: Dataset, column: str) -> list[str]:
     values = sorted(found - {None}, key=lambda v: (isinstance(v, str), v))
     if len(values) < 2:
         raise ValueError(
-            f"`{column}` must hold at least two labels, got {values}; a classifier has nothing to "
-            "tell apart: add rows of another label."
+            f"`{column}` must hold at least two labels, got {values}; add rows of another label."
         )
     return names or [str(value) for value in values]
 
 
 def class_names(rows: Any, column: str) -> list[str] | None:
-    """Names of a `ClassLabel` column or a column of lists of them, `None` for plain values."""
+    """Names of a `ClassLabel` column or of a column of lists of them; `None` for plain values."""
     feature = rows.features[column]
     feature = getattr(feature, "feature", feature)  # of a list
     return list(feature.names) if isinstance(feature, ClassLabel) else None
 
 
+def is_multi_label(rows: Any, column: str) -> bool:
+    """Whether an input can have several labels."""
+    return hasattr(rows.features[column], "feature")
+
+
 def number_labels(rows: Dataset, column: str, labels: Sequence[str]) -> list[Any]:
-    """Targets of each row: see `number_values`."""
+    """Targets of the rows of a split; see `number_values`."""
     return number_values(rows[column], class_names(rows, column), column, labels)
 
 
 def number_values(
     values: Iterable[Any], names: Sequence[str] | None, column: str, labels: Sequence[str]
 ) -> list[Any]:
-    """Targets of values: the label's number, or for lists a 0.0 / 1.0 vector over `labels`.
+    """Targets of label values: the label's number, or for lists a 0.0 / 1.0 vector over `labels`.
 
     Args:
-        values: Of each row.
-        names: Of the numbers in them, if the column is a `ClassLabel`.
-        column: What to call them in an error.
-        labels: In the order of their numbers.
+        values: One value per row.
+        names: Class names, if the column is a `ClassLabel`.
+        column: Name of the column, for errors.
+        labels: Names of the labels, in the order of their numbers.
 
     Raises:
-        ValueError: for a label that is not among `labels`, naming the row.
+        ValueError: if a label is not among `labels`, naming the row.
     """
     numbers = {label: number for number, label in enumerate(labels)}
 
     def number(value: Any, row: int) -> int:
-        # An unlabelled row of a `ClassLabel` column has the number -1 or none at all.
+        # An unlabelled row of a `ClassLabel` column has the number -1 or `None`.
         name = str(value) if names is None or value not in range(len(names)) else names[value]
         if name not in numbers:
             raise ValueError(
@@ -186,9 +223,13 @@ def number_values(
     return targets
 
 
-def label_fields(labels: Sequence[str]) -> dict[str, Any]:
-    """`id2label` and `label2id` of a model's config, the labels numbered in their order."""
-    return {
+def label_fields(labels: Sequence[str], multi_label: bool | None = None) -> dict[str, Any]:
+    """`id2label`, `label2id` and, if `multi_label` is given, `problem_type` of a model's config."""
+    fields: dict[str, Any] = {
         "id2label": dict(enumerate(labels)),
         "label2id": {label: index for index, label in enumerate(labels)},
     }
+    if multi_label is not None:
+        kind = "multi" if multi_label else "single"
+        fields["problem_type"] = f"{kind}_label_classification"
+    return fields

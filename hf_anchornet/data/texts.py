@@ -10,7 +10,29 @@ from transformers import PreTrainedTokenizerBase
 
 from hf_anchornet.model.text_words import encodable
 
-from .splits import DataOptions, find_labels, load_split, number_labels
+from .splits import DataOptions, load_labelled_rows, number_labels
+
+
+def load_labelled_texts(options: DataOptions) -> tuple[Dataset, Dataset, list[str]]:
+    """The training split, the validation split, and the labels of the former.
+
+    Raises:
+        TypeError: if a training text is not a string, naming its row.
+        ValueError: see `load_labelled_rows`.
+    """
+    loaded = load_labelled_rows(options, options.text_column)
+    check_texts(loaded[0], options.text_column)
+    return loaded
+
+
+def check_texts(rows: Any, column: str) -> None:
+    """Raise a `TypeError` naming the first row whose text is not a string."""
+    for row, text in enumerate(rows[column]):
+        if not isinstance(text, str):
+            raise TypeError(
+                f"`{column}` must hold strings, got {type(text).__name__} in row {row}; drop or "
+                "fill that row."
+            )
 
 
 def tokenize(
@@ -29,7 +51,7 @@ def tokenize(
 
 
 def encode_texts(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
-    """Tokens of whole texts, without special ones."""
+    """Token ids of whole texts, without special tokens."""
     found: list[list[int]] = tokenizer(
         [encodable(text) for text in texts],
         add_special_tokens=False,
@@ -39,25 +61,15 @@ def encode_texts(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> li
     return found
 
 
-def check_texts(rows: Dataset, column: str) -> None:
-    """Raise a `TypeError` naming the first row whose text is not a string."""
-    for row, text in enumerate(rows[column]):
-        if not isinstance(text, str):
-            raise TypeError(
-                f"`{column}` must hold strings, got {type(text).__name__} in row {row}; drop or "
-                "fill that row."
-            )
-
-
 def make_collator(
     pad_token_id: int, crop_tokens: int | None = None
 ) -> Callable[[list[dict[str, Any]]], dict[str, Tensor]]:
-    """A function from rows to a padded batch.
+    """A function from tokenized rows to a padded batch.
 
     Args:
-        pad_token_id: Token to pad with, on the right.
-        crop_tokens: In training: a random piece of each text, at most this long, drawn anew each
-            time. `None`: whole texts.
+        pad_token_id: Id of the padding token; padding is added on the right.
+        crop_tokens: Length of the random crop taken from each longer text, anew each time;
+            `None`: whole texts.
     """
 
     def crop(ids: list[int]) -> list[int]:
@@ -76,16 +88,3 @@ def make_collator(
         }
 
     return collate
-
-
-def load_labelled_texts(options: DataOptions) -> tuple[Dataset, Dataset, list[str]]:
-    """Rows to learn from, rows to choose the best epoch on, and the labels of the former.
-
-    Raises:
-        TypeError: if a text to learn from is not a string, naming its row.
-        ValueError: see `load_split` and `find_labels`.
-    """
-    train_rows = load_split(options, options.train_split)
-    validation_rows = load_split(options, options.validation_split)
-    check_texts(train_rows, options.text_column)
-    return train_rows, validation_rows, find_labels(train_rows, options.label_column)

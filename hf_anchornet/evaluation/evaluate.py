@@ -11,7 +11,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from hf_anchornet.data.images import open_pictures
-from hf_anchornet.data.splits import DataOptions, find_modality, load_split, number_labels
+from hf_anchornet.data.splits import DataOptions, detect_modality, load_split, number_labels
 from hf_anchornet.model.backend import EAGER
 from hf_anchornet.model.cascade import Cascade, attach_cascade
 from hf_anchornet.model.cascade_rule import ExitRule
@@ -115,7 +115,7 @@ def evaluate_models(
     Raises:
         ValueError: if a column or split is missing, a label unknown or a model unsuitable.
     """
-    is_text = find_modality(data, options.split) == "text"
+    is_text = detect_modality(data, options.split) == "text"
     rows = load_split(data, options.split, data.text_column if is_text else data.image_column)
     report: dict[str, Any] = {"split": options.split, "num_rows": len(rows)}
     if is_localizer(options.model):

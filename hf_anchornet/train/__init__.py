@@ -1,1 +1,1 @@
-"""Training of localizers and downstream classifiers."""
+"""Training of localizers, and of classifiers on what a localizer selects."""

@@ -1,10 +1,10 @@
-"""Training batches whose order and randomness follow from the seed and the place in training alone.
+"""Training batches whose order and randomness follow from the seed and the position alone.
 
-So a training that was interrupted sees, from the batch on where it stopped, what it would have
-seen: nothing hangs on the state of a generator, on prefetched batches or on worker processes.
+An interrupted training therefore sees the same batches once it is resumed: nothing depends on the
+state of a generator, on prefetched batches or on worker processes.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,14 +22,14 @@ Collator = Callable[[list[dict[str, Any]]], dict[str, Tensor]]
 class EpochOrder(Sampler[int]):
     """Keys of all rows in an order that follows from the seed and the epoch.
 
-    A key is `epoch * num_rows + row`, so that a worker process knows the epoch, too; `SeededRows`
-    reads it. Each pass is the next epoch; `epoch` sets which.
+    A key is `epoch * num_rows + row`, from which worker processes learn the epoch; `SeededRows`
+    decodes it. Each pass is the next epoch; set `epoch` to choose one.
 
     Args:
-        num_rows: How many rows there are.
+        num_rows: Number of rows.
         seed: At least 0.
-        lengths: Of each row: rows of similar length stand together. `None`: any order.
-        batch_size: Rows of a step, of all processes together, that should be of similar length.
+        lengths: Length of each row, to put rows of similar length together; `None`: any order.
+        batch_size: Rows per step, of all processes together, that should be of similar length.
     """
 
     def __init__(
@@ -52,11 +52,11 @@ class EpochOrder(Sampler[int]):
 
 
 class SeededRows(TorchDataset[Any]):
-    """Rows by the keys of `EpochOrder`; what is random about one follows from the seed and its key.
+    """Batches by the keys of `EpochOrder`; their randomness follows from the seed and the keys.
 
     Args:
-        rows: A `datasets` data set, or one whose items are drawn at random.
-        collate: From rows to a batch, at random, too.
+        rows: A `datasets` data set, or a torch data set with random items.
+        collate: Makes a batch of rows, possibly at random.
         seed: At least 0.
     """
 
@@ -67,7 +67,7 @@ class SeededRows(TorchDataset[Any]):
         return len(self.rows)
 
     def __getitems__(self, keys: Sequence[int]) -> Any:
-        """The batch of these keys: PyTorch asks for all of them at once."""
+        """The batch of these keys; PyTorch asks for all of them at once."""
         with seeded(mix_seed(self.seed, keys[0], 1)):
             return self.collate(self._draw_rows(keys))
 
@@ -84,13 +84,13 @@ class SeededRows(TorchDataset[Any]):
 
 
 def mix_seed(*parts: int) -> int:
-    """A seed of 64 bits from numbers of at least 0; other numbers give unrelated seeds."""
+    """A 64-bit seed from non-negative numbers; other numbers give unrelated seeds."""
     return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0])
 
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """PyTorch's random numbers on the processor start from `seed` and go on after it as before."""
+    """A context in which PyTorch's CPU generator starts from `seed`; its state is restored."""
     state = torch.get_rng_state()
     torch.default_generator.manual_seed(seed)
     try:
@@ -99,54 +99,74 @@ def seeded(seed: int) -> Iterator[None]:
         torch.set_rng_state(state)
 
 
-def make_batches(
-    rows: Any, collate: Collator, batch_size: int, order: EpochOrder, num_workers: int = 0
-) -> DataLoader[Any]:
-    """Training batches in an order, with the randomness that belongs to it.
-
-    Args:
-        rows: See `SeededRows`.
-        collate: From rows to a batch.
-        batch_size: Rows a batch, of one process.
-        order: Of all rows.
-        num_workers: Processes that draw rows; 0: the training process does.
-    """
-    return DataLoader(
-        SeededRows(rows, collate, order.seed),
-        batch_size=batch_size,
-        sampler=order,
-        collate_fn=_keep,
-        num_workers=num_workers,
-        persistent_workers=num_workers > 0,
-        # Else each pass would take the seed of its workers from what dropout draws from, too.
-        generator=torch.Generator().manual_seed(order.seed),
-    )
-
-
-def _keep(batch: Any) -> Any:
-    return batch
-
-
-def make_loader(
+def make_text_loader(
     rows: Dataset,
     collate: Collator,
     batch_size: int,
     seed: int | None = None,
     batches_per_step: int = 1,
-) -> DataLoader[dict[str, Tensor]]:
-    """Batches of texts of similar length; `seed`: shuffled, `None`: from short to long.
+) -> DataLoader[Any]:
+    """Batches of texts of similar length: shuffled by `seed`, without it from short to long.
 
     Args:
-        rows: Has a column `length`.
-        collate: From rows to a batch.
-        batch_size: Rows a batch, of one process.
+        rows: Tokenized texts with a column `length`.
+        collate: Makes a batch of rows.
+        batch_size: Rows per batch and process.
         seed: At least 0.
-        batches_per_step: Of all processes, accumulated ones included. They are of similar length,
-            too: together what one batch of `batches_per_step * batch_size` rows would be.
+        batches_per_step: Batches of all processes in a step, accumulated ones included. All of
+            them are of similar length, as one batch of `batches_per_step * batch_size` rows is.
     """
     lengths = list(rows["length"])
     if seed is not None:
         order = EpochOrder(len(lengths), seed, lengths, batch_size * batches_per_step)
-        return make_batches(rows, collate, batch_size, order)
-    sampler: Iterable[int] = sorted(range(len(lengths)), key=lengths.__getitem__)
+        return _make_shuffled_loader(rows, collate, batch_size, order)
+    sampler = sorted(range(len(lengths)), key=lengths.__getitem__)
     return DataLoader(rows, batch_size=batch_size, sampler=sampler, collate_fn=collate)
+
+
+def make_image_loader(
+    images: TorchDataset[Any],
+    collate: Collator,
+    batch_size: int,
+    seed: int | None = None,
+    num_workers: int = 0,
+) -> DataLoader[Any]:
+    """Batches of images: shuffled and augmented by `seed`, without it in order.
+
+    Args:
+        images: Images that are decoded on access.
+        collate: Makes a batch of images.
+        batch_size: Images per batch and process.
+        seed: At least 0.
+        num_workers: Processes that decode images; 0: the training process does.
+    """
+    if seed is not None:
+        order = EpochOrder(len(images), seed)  # type: ignore[arg-type]
+        return _make_shuffled_loader(images, collate, batch_size, order, num_workers)
+    return DataLoader(
+        images,
+        batch_size=batch_size,
+        collate_fn=collate,
+        num_workers=num_workers,
+        persistent_workers=num_workers > 0,
+        generator=torch.Generator(),  # otherwise each pass advances the generator of dropout
+    )
+
+
+def _make_shuffled_loader(
+    rows: Any, collate: Collator, batch_size: int, order: EpochOrder, num_workers: int = 0
+) -> DataLoader[Any]:
+    return DataLoader(
+        SeededRows(rows, collate, order.seed),
+        batch_size=batch_size,
+        sampler=order,
+        collate_fn=keep_batch,
+        num_workers=num_workers,
+        persistent_workers=num_workers > 0,
+        generator=torch.Generator().manual_seed(order.seed),  # not that of dropout, see above
+    )
+
+
+def keep_batch(batch: Any) -> Any:
+    """The batch itself, for loaders whose rows are batches already."""
+    return batch

@@ -1,9 +1,8 @@
-"""Checkpoints of a whole training state, from which it goes on as if it had never stopped.
+"""Checkpoints of the whole training state, from which a training resumes bit for bit.
 
-Weights are in safetensors files. Optimizer, schedule and random generators are in files that
-Accelerate pickles and reads with `torch.load(weights_only=True)`, which runs no code. The folder is
-removed when training ends well; `folder_check` does not look into one that is left, and
-`build_folder` never copies it.
+Weights are stored as safetensors. Accelerate pickles the state of optimizer, schedule and random
+generators and reads it with `torch.load(weights_only=True)`, which runs no code. The folder is
+removed when training ends and is never published.
 """
 
 import json
@@ -19,17 +18,16 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, gather_object
 from torch import nn
-from torch.utils.data import DataLoader
 
 from hf_anchornet.files import (
     CHECKPOINTS_FOLDER,
     SUMS_FILE,
     find_damage,
     finish_folder,
+    read_json,
     start_folder,
+    write_json,
 )
-
-from .batches import EpochOrder
 
 logger = logging.getLogger(__name__)
 
@@ -39,17 +37,17 @@ _ROWS = ("num_rows", "rows", "num_shards")
 
 @dataclass
 class Progress:
-    """How far a training is.
+    """Progress of a training.
 
     Attributes:
-        step: Steps of the optimizer that are done.
-        epoch: The one under way, from 1.
-        batches: Batches of this epoch that are done, of each process.
-        losses: Sum of their losses, of each process.
-        history: Scores of each epoch that is done.
-        best_epoch: Whose model is the best so far; `None`: no epoch is done.
-        random: Check value of each process's random generator.
-        places: Where each process is in a stream; else `None` of each.
+        step: Finished steps of the optimizer.
+        epoch: Current epoch, from 1.
+        batches: Finished batches of this epoch in each process.
+        losses: Sum of their losses, one per process.
+        history: Scores of each finished epoch.
+        best_epoch: Epoch of the best model so far; `None` before the first has ended.
+        random: Checksum of each process's random generator.
+        places: Position of each process in a stream; `None` without a stream.
     """
 
     step: int = 0
@@ -59,19 +57,19 @@ class Progress:
     history: list[dict[str, float]] = field(default_factory=list)
     best_epoch: int | None = None
     random: list[int] = field(default_factory=list)
-    places: list[dict[str, Any] | None] = field(default_factory=list)
+    places: list[Any] = field(default_factory=list)
 
 
 class Checkpoints:
-    """The checkpoints of one training: `step_N`, and `best_N`, the best model of N epochs.
+    """The checkpoints of a training: `step_N`, and `best_N`, the best model, of epoch N.
 
-    All processes call each method, and all see the same folder.
+    All processes must call each method and share the folder.
 
     Args:
-        accelerator: That has prepared all that is saved.
+        accelerator: Has prepared everything to be saved.
         folder: The training's `output_dir`.
-        keep: How many to keep, the last ones.
-        settings: What the weights depend on, by the names of options.
+        keep: Number of latest checkpoints to keep.
+        settings: Options that decide the weights, by name.
     """
 
     def __init__(
@@ -82,17 +80,17 @@ class Checkpoints:
         self.settings = json.loads(json.dumps(dict(settings), default=str))
 
     def refuse_leftovers(self) -> None:
-        """Raise a `ValueError` if there are checkpoints already: of which training they are?"""
+        """Raise a `ValueError` if there are checkpoints of an earlier training."""
         found = self._steps()
         self.accelerator.wait_for_everyone()
         if found:
             raise ValueError(
                 f"`output_dir` must hold no checkpoint of an earlier training, got {found[-1]}; "
-                f"set `resume` to go on from it, or delete {self.folder}."
+                f"set `resume` to continue from it, or delete {self.folder}."
             )
 
     def write(self, progress: Progress) -> None:
-        """Save the state as `step_N`; then drop what is no longer kept."""
+        """Save the state as `step_N` and delete checkpoints that are no longer kept."""
         target = self.folder / f"step_{progress.step}"
         progress.random = gather_object([_check_random()])
         if self.accelerator.is_main_process:
@@ -103,13 +101,13 @@ class Checkpoints:
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
             content = {"progress": asdict(progress), "settings": self.settings}
-            (partial / PROGRESS_FILE).write_text(json.dumps(content, indent=2), encoding="utf-8")
+            write_json(partial / PROGRESS_FILE, content)
             finish_folder(partial, target)
             self._prune(progress.step)
         self.accelerator.wait_for_everyone()
 
     def write_best(self, epoch: int, save: Callable[[str], None]) -> None:
-        """Keep the best model so far, too: a checkpoint from before a better one needs it."""
+        """Save the best model so far, which `restore` needs if a later epoch was better."""
         if self.accelerator.is_main_process:
             target = self.folder / f"best_{epoch}"
             partial = start_folder(target)
@@ -118,16 +116,16 @@ class Checkpoints:
         self.accelerator.wait_for_everyone()
 
     def restore(self) -> Progress | None:
-        """Go back to the last checkpoint that is sound; `None`: there is none.
+        """The progress at the last undamaged checkpoint, whose state is loaded; `None` without one.
 
         Raises:
-            ValueError: if it is of a training with other settings, naming the first of them.
+            ValueError: if its training had other settings, naming the first that differs.
             RuntimeError: if the random generators could not be restored.
         """
         chosen = [self._choose() if self.accelerator.is_main_process else None]
         broadcast_object_list(chosen)
         if chosen[0] is None:
-            logger.warning("no checkpoint in %s to resume from: training anew", self.folder)
+            logger.warning("no checkpoint in %s to resume from: starting anew", self.folder)
             return None
         content = _read(Path(chosen[0]))
         self._check_settings(content["settings"])
@@ -135,8 +133,8 @@ class Checkpoints:
         self.accelerator.load_state(chosen[0])
         if _check_random() != progress.random[self.accelerator.process_index]:
             raise RuntimeError(
-                f"the random generators of {chosen[0]} could not be restored, with these versions "
-                "of accelerate and torch; resume with those that wrote it."
+                f"the random generators of {chosen[0]} could not be restored with these versions "
+                "of accelerate and torch; resume with the versions that wrote it."
             )
         if progress.best_epoch is not None and self.accelerator.is_main_process:
             best = self.folder / f"best_{progress.best_epoch}"
@@ -148,13 +146,13 @@ class Checkpoints:
         return progress
 
     def remove(self) -> None:
-        """Delete them all: the training has ended well."""
+        """Delete all checkpoints once the training has ended."""
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def _steps(self) -> list[Path]:
-        """Folders of checkpoints from the first to the last."""
+        """Folders of checkpoints, from first to last."""
         found = [
             path for path in self.folder.glob("step_*") if path.name.removeprefix("step_").isdigit()
         ]
@@ -179,17 +177,17 @@ class Checkpoints:
             if before != now and name in _ROWS:
                 raise ValueError(
                     f"`dataset` must hold the rows of the checkpoint to resume from it, got others "
-                    f"({name}: {before} and {now}); restore them, or train anew with another "
+                    f"({name}: {before} and {now}); restore them, or start anew with another "
                     "`output_dir`."
                 )
             if before != now:
                 raise ValueError(
                     f"`{name}` must be as in the checkpoint, {before!r}, to resume from it, got "
-                    f"{now!r}; set it so, or train anew with another `output_dir`."
+                    f"{now!r}; restore it, or start anew with another `output_dir`."
                 )
 
     def _prune(self, step: int) -> None:
-        """Keep the last ones up to `step`; those after it are left from before a resume."""
+        """Keep the last ones up to `step`; later ones are left over from before a resume."""
         kept = [path for path in self._steps() if _number(path) <= step][-self.keep :]
         kept += [self.folder / f"best_{_find_best(path)}" for path in kept]
         for path in [*self.folder.glob("step_*"), *self.folder.glob("best_*")]:
@@ -197,28 +195,8 @@ class Checkpoints:
                 shutil.rmtree(path)
 
 
-def describe_rows(loader: DataLoader[Any]) -> dict[str, Any]:
-    """How many rows a loader has, and a check value of what some of them become."""
-    rows: Any = loader.dataset
-    batch = rows.__getitems__(range(0, len(rows), max(1, len(rows) // 16)))
-    check = 0
-    for name in sorted(set(batch) - {"labels"}):  # a teacher's may differ in the last bit
-        check = zlib.crc32(batch[name].contiguous().numpy().tobytes(), check)
-    return {"num_rows": len(rows), "rows": check}
-
-
-def check_order(loader: DataLoader[Any]) -> None:
-    """Raise a `ValueError` if a loader's order cannot be found again in the middle of an epoch."""
-    if not isinstance(loader.sampler, EpochOrder):
-        raise ValueError(
-            "`loader` must have the order `EpochOrder` of `make_batches` to write checkpoints or "
-            f"to resume, got {type(loader.sampler).__name__}; make it so, or set "
-            "`checkpoint_steps=0` and `resume=False`."
-        )
-
-
 def describe_model(model: nn.Module) -> dict[str, Any]:
-    """What a model's config says of it, by names of fields."""
+    """The fields of a model's config, which a resumed training must repeat."""
     config = getattr(model, "config", None)
     if config is None:
         return {}
@@ -227,14 +205,14 @@ def describe_model(model: nn.Module) -> dict[str, Any]:
 
 
 def _read(folder: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((folder / PROGRESS_FILE).read_text("utf-8"))
+    content: dict[str, Any] = read_json(folder / PROGRESS_FILE)
     return content
 
 
 def _find_best(folder: Path) -> int | None:
     try:
         best: int | None = _read(folder)["progress"]["best_epoch"]
-    except (OSError, ValueError, KeyError):  # damaged: nobody resumes from it
+    except (OSError, ValueError, KeyError):  # damaged: never resumed from
         return None
     return best
 

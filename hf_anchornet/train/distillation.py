@@ -1,4 +1,4 @@
-"""A teacher's answers to the pieces of a text: which of them speak for the text's label at all."""
+"""Distillation: training data from a teacher's probabilities for pieces of texts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,17 +23,18 @@ from hf_anchornet.model.loading import load_whole
 from hf_anchornet.model.text_words import Words, encodable
 
 PIECE_WORDS = (16, 48)
-"""A piece ends with the first sentence that ends between these, or at the latter."""
+"""Fewest and most words of a piece of text, see `cut_into_pieces`."""
 
 
 @dataclass(frozen=True)
 class Teaching:
-    """Who teaches what.
+    """Settings of the distillation.
 
     Attributes:
-        teacher: Folder or Hub id of a text classifier that knows the same labels.
-        weight: Share of the teacher in the targets of pieces, in [0, 1]; the rest is the text's.
-        piece_words: Fewest and most words of a piece, see `cut_into_pieces`.
+        teacher: Folder or Hub id of a text classifier with the same labels.
+        weight: Share of the teacher in the targets of pieces, in [0, 1]; the rest is the label of
+            the text.
+        piece_words: See `cut_into_pieces`.
     """
 
     teacher: str
@@ -50,26 +51,26 @@ def add_taught_pieces(
     teaching: Teaching,
     accelerator: Accelerator,
 ) -> Dataset:
-    """Whole texts with their own labels, and their pieces with what a teacher makes of them.
+    """Whole texts with their labels, and pieces of them with a teacher's probabilities mixed in.
 
-    Knowledge distillation at temperature 1 (Hinton et al., 2015, equation 1), but of pieces: in a
-    whole text the teacher says little that the label does not, in a piece it says whether there
-    is any evidence. Targets become probabilities.
+    Knowledge distillation at temperature 1 (Hinton et al., 2015, equation 1), but of pieces: for a
+    whole text the teacher adds little to the label, for a piece it shows whether there is any
+    evidence at all.
 
     Args:
         train_set: `rows`, encoded by `tokenize`.
         rows: The training split.
-        tokenizer: The student's.
+        tokenizer: The student's tokenizer.
         data: Columns of `rows`.
         labels: The labels, in the order of the student's logits.
-        teaching: Who teaches what.
-        accelerator: Where and in which precision the teacher runs.
+        teaching: Settings of the distillation.
+        accelerator: Device and precision of the teacher.
 
     Returns:
-        Columns `input_ids`, `length` and `labels`, each a list of floats.
+        Columns `input_ids`, `length` and `labels`, a list of probabilities.
 
     Raises:
-        ValueError: if the teacher does not know the same labels.
+        ValueError: if the teacher has other labels.
     """
     pieces = rows.select_columns([data.text_column, data.label_column]).map(
         _cut_rows,
@@ -89,12 +90,12 @@ def add_taught_pieces(
 
 
 def cut_into_pieces(text: str, piece_words: Sequence[int] = PIECE_WORDS) -> list[str]:
-    """A text in pieces of a few whole sentences, or of parts of one that is long.
+    """A text in pieces of a few whole sentences, or of parts of a long one.
 
     Args:
         text: The text.
-        piece_words: A piece ends with the first sentence that ends between these numbers of words,
-            or at the latter.
+        piece_words: Fewest and most words. A piece ends with the first sentence that ends between
+            the two, otherwise at the latter.
     """
     fewest, most = piece_words
     words, pieces, first = Words.split(text), [], 0
@@ -113,16 +114,16 @@ def cut_into_pieces(text: str, piece_words: Sequence[int] = PIECE_WORDS) -> list
 def ask_teacher(
     teacher: str, texts: Sequence[str], labels: Sequence[str], accelerator: Accelerator
 ) -> Tensor:
-    """A teacher's probabilities for each text, cut to what it can read: (texts, labels).
+    """A teacher's probabilities for each text, truncated to its limit: (texts, labels).
 
     Raises:
-        ValueError: if the teacher does not know the same labels.
+        ValueError: if the teacher has other labels.
     """
     model, _ = load_whole(AutoModelForSequenceClassification.from_pretrained, teacher)
     known = model.config.label2id
     if set(known) != set(labels):
         raise ValueError(
-            f"`teacher` must know the labels {sorted(labels)}, {teacher} knows {sorted(known)}; "
+            f"`teacher` must know the labels {sorted(labels)}, got {teacher} with {sorted(known)}; "
             "train it on the same labels."
         )
     tokenizer = AutoTokenizer.from_pretrained(teacher)
@@ -130,7 +131,7 @@ def ask_teacher(
     ask = pipeline(
         "text-classification", model=model, tokenizer=tokenizer, device=accelerator.device
     )
-    # From short to long: little padding.
+    # From short to long, to pad little.
     order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
     ordered = [encodable(texts[row]) for row in order]
     with accelerator.autocast():
@@ -147,7 +148,7 @@ def ask_teacher(
 def _cut_rows(
     batch: dict[str, list[Any]], text: str, piece_words: Sequence[int]
 ) -> dict[str, list[Any]]:
-    """A batch of rows as the rows of their pieces; other columns are repeated."""
+    """A batch with one row for each piece of a text; other columns are repeated."""
     pieces = [cut_into_pieces(whole, piece_words) for whole in batch[text]]
     repeated = {
         name: [value for value, cut in zip(values, pieces, strict=True) for _ in cut]

@@ -1,6 +1,7 @@
-"""Epochs of a training, over rows that can be drawn in any order or over a stream of them."""
+"""Epochs of a training: passes over all rows, or equal parts of a stream."""
 
 import math
+import zlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -8,17 +9,16 @@ from accelerate import Accelerator, skip_first_batches
 from torch.utils.data import DataLoader
 
 from .batches import EpochOrder
-from .checkpoints import check_order, describe_rows
 from .options import TrainingOptions
-from .streams import StreamLoader
+from .streams import CHECKED_ROWS, StreamLoader
 
 
 class RowEpochs:
-    """Each epoch is a pass over all rows.
+    """Epochs that are passes over all rows.
 
     Args:
         loader: Not yet prepared.
-        options: How to train.
+        options: Options of the training.
     """
 
     def __init__(self, loader: DataLoader[Any], options: TrainingOptions) -> None:
@@ -30,12 +30,26 @@ class RowEpochs:
         self.loader, self.order, self.options = loader, loader.sampler, options
 
     def describe(self) -> dict[str, Any]:
-        """What a checkpoint hangs on, by name; see `check_order` for errors."""
-        check_order(self.loader)
-        return describe_rows(self.loader)
+        """The number of rows and a checksum of some, by which a resumed training recognises them.
+
+        Raises:
+            ValueError: if the order of the loader cannot be restored within an epoch.
+        """
+        if not isinstance(self.order, EpochOrder):
+            raise ValueError(
+                "`loader` must have the order `EpochOrder` to write checkpoints or to resume, got "
+                f"{type(self.order).__name__}; make it with `make_text_loader` and a seed, or set "
+                "`checkpoint_steps=0` and `resume=False`."
+            )
+        rows: Any = self.loader.dataset
+        batch = rows.__getitems__(range(0, len(rows), max(1, len(rows) // CHECKED_ROWS)))
+        check = 0
+        for name in sorted(set(batch) - {"labels"}):  # a teacher's may differ in the last bit
+            check = zlib.crc32(batch[name].contiguous().numpy().tobytes(), check)
+        return {"num_rows": len(rows), "rows": check}
 
     def prepare(self, accelerator: Accelerator, *parts: Any) -> Any:
-        """`parts` as Accelerate prepares them, together with the batches."""
+        """`parts` as Accelerate prepares them, together with the loader."""
         *prepared, self.loader = accelerator.prepare(*parts, self.loader)
         return prepared
 
@@ -45,29 +59,26 @@ class RowEpochs:
         return steps * self.options.num_epochs
 
     def count_batches(self, epoch: int) -> int:
-        """Batches of an epoch, from 1, and process."""
+        """Batches of an epoch, counted from 1, in each process."""
         return len(self.loader)
 
     def rest(self, epoch: int, done: int) -> Iterable[Any]:
-        """The batches of an epoch, from 1, after the first `done`."""
+        """The batches of an epoch, counted from 1, after the first `done`."""
         if isinstance(self.order, EpochOrder):
             self.order.epoch = epoch - 1
         rest: Iterable[Any] = skip_first_batches(self.loader, done) if done else self.loader
         return rest
 
     def place(self) -> None:
-        """Nothing: the epoch and the number of batches that are done say where it is."""
-
-    def go_back(self, place: Any) -> None:
-        """Nothing, too."""
+        """Nothing: the epoch and its number of finished batches identify the position."""
 
 
 class StreamEpochs:
-    """Each epoch is an equal part of all steps, and the next one goes on where it ended.
+    """Epochs that are equal parts of all steps; each starts where the previous one ended.
 
     Args:
-        loader: Of this process.
-        options: How to train.
+        loader: Batches of this process.
+        options: Options of the training.
     """
 
     def __init__(self, loader: StreamLoader, options: TrainingOptions) -> None:
@@ -79,11 +90,11 @@ class StreamEpochs:
         self.loader, self.options = loader, options
 
     def describe(self) -> dict[str, Any]:
-        """What a checkpoint hangs on, by name."""
+        """See `StreamLoader.describe`."""
         return self.loader.describe()
 
     def prepare(self, accelerator: Accelerator, *parts: Any) -> Any:
-        """`parts` as Accelerate prepares them; the batches are of this process already."""
+        """`parts` as Accelerate prepares them; the stream is that of this process already."""
         self.loader.device = accelerator.device
         return accelerator.prepare(*parts)
 
@@ -92,7 +103,7 @@ class StreamEpochs:
         return self.loader.max_steps
 
     def count_batches(self, epoch: int) -> int:
-        """Batches of an epoch, from 1, and process."""
+        """Batches of an epoch, counted from 1, in each process."""
         before, after = (
             self.loader.max_steps * number // self.options.num_epochs
             for number in (epoch - 1, epoch)
@@ -100,26 +111,9 @@ class StreamEpochs:
         return (after - before) * self.options.gradient_accumulation_steps
 
     def rest(self, epoch: int, done: int) -> Iterable[Any]:
-        """The batches of an epoch, from 1, after the first `done`, which the stream has given."""
+        """The batches of an epoch, counted from 1, after the first `done`, already read."""
         return self.loader.take(self.count_batches(epoch) - done)
 
     def place(self) -> dict[str, Any]:
-        """Where the stream is."""
+        """The position in the stream."""
         return self.loader.state_dict()
-
-    def go_back(self, place: Any) -> None:
-        """Go on from a place."""
-        self.loader.load_state_dict(place)
-
-
-def make_epochs(
-    loader: DataLoader[Any] | StreamLoader, options: TrainingOptions
-) -> RowEpochs | StreamEpochs:
-    """The epochs of a training over a loader.
-
-    Raises:
-        ValueError: if `options.max_steps` does not suit it.
-    """
-    if isinstance(loader, StreamLoader):
-        return StreamEpochs(loader, options)
-    return RowEpochs(loader, options)

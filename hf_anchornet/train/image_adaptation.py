@@ -1,4 +1,4 @@
-"""Train an image classifier on what it will read: the best patch, a control, or the whole image."""
+"""Training of an image classifier on what it will read: patches, a control, or the full image."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -9,7 +9,6 @@ import torch
 from datasets import Dataset
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 from tqdm.auto import tqdm
 from transformers import (
@@ -22,8 +21,8 @@ from transformers import (
 )
 
 from hf_anchornet.data.augmentation import AugmentationOptions, augment
-from hf_anchornet.data.images import LabelledImages, load_labelled_images, make_pictures
-from hf_anchornet.data.splits import DataOptions, label_fields
+from hf_anchornet.data.images import LabelledImages, make_pictures
+from hf_anchornet.data.splits import DataOptions, label_fields, load_labelled_rows
 from hf_anchornet.evaluation.image_controls import select_centre_box, select_random_boxes
 from hf_anchornet.evaluation.localization import localize_images
 from hf_anchornet.model.image_localizer import ImageLocalizer, LocalizedImages
@@ -31,39 +30,41 @@ from hf_anchornet.model.image_processing_anchornet import Box
 from hf_anchornet.model.image_reader import cut_square
 from hf_anchornet.publish.training_card import document_training
 
-from .batches import EpochOrder, make_batches
+from .batches import make_image_loader
+from .fit import fit_model, make_accelerator
 from .options import TrainingOptions
-from .training import make_accelerator, train_on_batches
 
 READINGS = ("patches", "mix", "full", "small", "centre", "random")
 
 MARGIN = 0.125
-"""In training a crop may reach beyond its box by this part of the box's sides."""
+"""Share of a box's sides by which training crops may reach beyond the box."""
 
 Reader = Callable[[Image.Image, Box | None], Image.Image]
-"""From a picture and a box of it (`None`: the whole) to what the classifier's processor gets."""
+"""From a picture and a box in it (`None`: the whole) to the classifier's input picture."""
 
 
 @dataclass
-class PatchClassifierOptions:
-    """Which image classifier reads what.
+class ImageClassifierOptions:
+    """An image classifier, and what it reads of each image.
 
     Attributes:
-        localizer: Folder or Hub id of the localizer that selects the patch.
-        classifier: Checkpoint to start from, read as its own processor says; `None`: a new small
-            ResNet.
-        reading: "patches" (the localizer's best one, cut from the original) or a control of the
-            same size: "centre" or "random"; "full" image; "small", the whole image at the
-            resolution of a patch; or "mix", the best `num_patches` and the small image, each once
-            an epoch.
-        num_patches: Patches of an image in a mix.
-        patch_size: Side in pixels of what the classifier reads, but for the full image. `None`: as
-            its own processor says; 96 for a new one.
-        full_size: Side in pixels of the full image. `None`: likewise; 224 for a new one.
+        localizer: Folder or Hub id of the localizer that selects the patches.
+        classifier: Checkpoint to start from; by default a new small ResNet.
+        reading: Part of an image that the classifier reads: "patches" (the localizer's best one,
+            cut from the original) or "mix" (the best `num_patches` and "small", once per epoch).
+            For comparison: "full" (the whole image); "small" (the whole image at the resolution of
+            a patch); "centre" or "random" (a box of the patch's size).
+        num_patches: Number of patches of each image in "mix".
+        patch_size: Side in pixels to which patches and small images are resized. Larger is slower.
+            The default is that of the classifier's processor, or 96 for a new classifier.
+        full_size: Side in pixels to which full images are resized. Larger is slower. The default is
+            that of the classifier's processor, or 224 for a new classifier.
         hidden_sizes: Channels of each stage of a new classifier.
         depths: Blocks of each stage of a new classifier.
-        turn: Whether training images are turned by quarters, see `AugmentationOptions`.
-        color_strength: How far their colours vary, see `AugmentationOptions`.
+        turn: Also rotate training images by a random multiple of 90 degrees. Switch it off for
+            images with an up and a down.
+        color_strength: Strength of random changes of colour and of added noise in training images;
+            0: off, 1: strong.
     """
 
     localizer: str
@@ -93,16 +94,16 @@ class PatchClassifierOptions:
 
 
 def choose_boxes(
-    options: PatchClassifierOptions, pictures: Sequence[Any], device: torch.device | str = "cpu"
+    options: ImageClassifierOptions, pictures: Sequence[Any], device: torch.device | str = "cpu"
 ) -> list[list[Box | None]]:
-    """What the classifier reads of each picture: boxes of the original, `None` for the whole.
+    """The boxes that the classifier reads of each picture; `None` stands for the whole picture.
 
-    The controls have the size of the localizer's patch. A picture without a patch is read whole.
+    Controls have the size of the localizer's patch. A picture without a patch is read whole.
 
     Args:
-        options: Who reads what.
-        pictures: As `open_image` takes them.
-        device: Where the localizer runs.
+        options: The localizer and the reading.
+        pictures: Anything that `open_image` takes.
+        device: Device of the localizer.
     """
     if options.reading in ("full", "small"):
         return [[None] for _ in pictures]
@@ -117,9 +118,9 @@ def choose_boxes(
 
 
 def choose_from_view(
-    options: PatchClassifierOptions, view: LocalizedImages, first_row: int = 0
+    options: ImageClassifierOptions, view: LocalizedImages, first_row: int = 0
 ) -> list[list[Box | None]]:
-    """`choose_boxes` for one batch; random boxes are those of its rows from `first_row` on."""
+    """`choose_boxes` for a localized batch whose first image is number `first_row` of all."""
     ranked = view.select(options.num_patches if options.reading == "mix" else 1)
     boxes, filled = ranked.boxes, ranked.filled
     if options.reading in ("centre", "random"):
@@ -137,10 +138,10 @@ def choose_from_view(
     return [[*found, *whole] or [None] for found in view.restore(boxes, filled)]
 
 
-def make_patch_classifier(
-    options: PatchClassifierOptions, labels: Sequence[str]
+def make_image_classifier(
+    options: ImageClassifierOptions, labels: Sequence[str]
 ) -> tuple[PreTrainedModel, Any]:
-    """The classifier to train and its processor: an existing checkpoint, or a new small ResNet."""
+    """The classifier to train, an existing checkpoint or a new small ResNet, and its processor."""
     side = options.full_size if options.reading == "full" else options.patch_size
     if options.classifier is not None:
         model = AutoModelForImageClassification.from_pretrained(
@@ -168,14 +169,14 @@ def make_patch_classifier(
 
 
 def cut(picture: Image.Image, box: Box | None) -> Image.Image:
-    """What lies in the box, as `PatchReader` cuts it."""
+    """The part of a picture in a box, as `PatchReader` cuts it."""
     return picture if box is None else cut_square(picture, box)
 
 
 def cut_loosely(
     picture: Image.Image, box: Box | None, augmentation: AugmentationOptions
 ) -> Image.Image:
-    """A random view of what lies in the box and around it."""
+    """A random view of the part of a picture in and around a box."""
     if box is not None:
         width, height = ((box[axis + 2] - box[axis]) * MARGIN for axis in (0, 1))
         left, top = max(0, round(box[0] - width)), max(0, round(box[1] - height))
@@ -187,12 +188,12 @@ def cut_loosely(
 
 
 class Readings(TorchDataset[dict[str, Any]]):
-    """What a classifier reads of each labelled image, as a picture.
+    """The pictures that a classifier reads, with their labels.
 
     Args:
         images: Whole pictures with their labels.
-        boxes: Of each picture, from `choose_boxes`; each is a reading of its own.
-        read: What to make of picture and box.
+        boxes: Boxes of each picture, from `choose_boxes`; each gives one item.
+        read: Makes the classifier's input of picture and box.
     """
 
     def __init__(
@@ -212,65 +213,53 @@ class Readings(TorchDataset[dict[str, Any]]):
 
 
 def make_readings(
-    options: PatchClassifierOptions,
+    options: ImageClassifierOptions,
     rows: Dataset,
     data: DataOptions,
     labels: Sequence[str],
     read: Reader = cut,
     device: torch.device | str = "cpu",
 ) -> Readings:
-    """What the classifier reads of each row of a split."""
+    """The classifier's readings of a split."""
     images = make_pictures(rows, data, labels)
     files = images.files[data.image_column]
     return Readings(images, choose_boxes(options, files, device), read)
 
 
 def collate_readings(processor: Any, items: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
-    """A batch of an image classifier: `pixel_values`, channels last in memory, and `labels`."""
+    """A batch of `pixel_values`, with the channels last in memory, and `labels`."""
     inputs = processor(images=[item["picture"] for item in items], return_tensors="pt")
     pixel_values = inputs["pixel_values"].contiguous(memory_format=torch.channels_last)
     labels = torch.tensor([item["labels"] for item in items])
     return {"pixel_values": pixel_values, "labels": labels}
 
 
-def adapt_patch_classifier(
-    data: DataOptions, classifier: PatchClassifierOptions, options: TrainingOptions
+def adapt_image_classifier(
+    data: DataOptions, classifier: ImageClassifierOptions, options: TrainingOptions
 ) -> dict[str, Any]:
-    """Train an image classifier on its reading and save the best checkpoint in `output_dir`.
+    """The report of a training that saves the best image classifier in `output_dir`.
 
     Returns:
-        The report of `training.train`, also written to `training.json`.
+        The report of `run_training` with a description of the data, as in `training.json`.
     """
     accelerator = make_accelerator(options)
     with accelerator.main_process_first():
-        train_rows, validation_rows, labels = load_labelled_images(data)
-        model, processor = make_patch_classifier(classifier, labels)
-        side = find_side(processor)
+        train_rows, validation_rows, labels = load_labelled_rows(data, data.image_column)
+        model, processor = make_image_classifier(classifier, labels)
         augmentation = AugmentationOptions(
-            crop_size=side,
-            min_crop=0.7,
+            crop_size=find_side(processor),
             turn=classifier.turn,
             color_strength=classifier.color_strength,
         )
-        train_set, validation_set = (
-            make_readings(classifier, rows, data, labels, read, accelerator.device)
-            for rows, read in (
-                (train_rows, partial(cut_loosely, augmentation=augmentation)),
-                (validation_rows, cut),
-            )
-        )
-    collate, order = partial(collate_readings, processor), EpochOrder(len(train_set), options.seed)
-    report = train_on_batches(
+        view, device = partial(cut_loosely, augmentation=augmentation), accelerator.device
+        train_set = make_readings(classifier, train_rows, data, labels, view, device)
+        validation_set = make_readings(classifier, validation_rows, data, labels, cut, device)
+    collate, workers = partial(collate_readings, processor), options.num_workers
+    report = fit_model(
         model,
         processor,
-        make_batches(train_set, collate, options.batch_size, order, options.num_workers),
-        DataLoader(
-            validation_set,
-            batch_size=options.batch_size,
-            collate_fn=collate,
-            num_workers=options.num_workers,
-            persistent_workers=options.num_workers > 0,
-        ),
+        make_image_loader(train_set, collate, options.batch_size, options.seed, workers),
+        make_image_loader(validation_set, collate, options.batch_size, num_workers=workers),
         options,
         accelerator,
         settings=asdict(data) | asdict(classifier),
@@ -279,6 +268,6 @@ def adapt_patch_classifier(
 
 
 def find_side(processor: Any) -> int:
-    """The shorter side, in pixels, of what an image processor makes of a square picture."""
+    """The shorter side, in pixels, of the images that a processor makes of square pictures."""
     inputs = processor(images=Image.new("RGB", (256, 256)), return_tensors="pt")
     return int(min(inputs["pixel_values"].shape[-2:]))

@@ -1,4 +1,4 @@
-"""The training loop: Accelerate, in small functions. The same loop trains every model here."""
+"""The training loop, on Accelerate, shared by all models of the package."""
 
 import logging
 import math
@@ -20,7 +20,7 @@ from hf_anchornet.files import write_json
 from hf_anchornet.publish.card import TRAINING_FILE
 
 from .checkpoints import Checkpoints, Progress, describe_model
-from .epochs import RowEpochs, StreamEpochs, make_epochs
+from .epochs import RowEpochs, StreamEpochs
 from .options import TrainingOptions
 from .streams import StreamLoader
 
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class _Run:
-    """A training under way: what Accelerate prepared, and how far it is."""
+    """A running training: the parts that Accelerate prepared, and the progress."""
 
     model: Any
     epochs: RowEpochs | StreamEpochs
@@ -41,7 +41,7 @@ class _Run:
     progress: Progress = field(default_factory=Progress)
 
 
-def train(
+def run_training(
     model: PreTrainedModel,
     loader: DataLoader[Any] | StreamLoader,
     evaluate: Callable[[nn.Module], dict[str, float]],
@@ -50,28 +50,27 @@ def train(
     save: Callable[[PreTrainedModel, str], None],
     settings: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Train, evaluate after each epoch, keep the best checkpoint.
+    """The report of a training, which scores the model after each epoch and keeps the best one.
 
     Args:
         model: The model, on any device.
-        loader: Training batches, not yet prepared, or those of this process of a stream.
-        evaluate: Scores of the prepared model on the validation split, with
+        loader: Training batches, not yet prepared, or this process's batches of a stream.
+        evaluate: Scores the prepared model on the validation split; the scores include
             `options.metric_for_best_model`.
-        options: How to train.
+        options: Options of the training.
         accelerator: From `make_accelerator`.
         save: Writes the model, and what belongs to it, to a folder.
-        settings: Further options by name, of data and model: a checkpoint that was made with
-            others is refused.
+        settings: Options of data and model, by name; a checkpoint made with others is refused.
 
     Returns:
-        What was done: the options, the history of every epoch and the best one; also written to
-        `training.json` in `options.output_dir`.
+        The options, the history of all epochs and the best one; also written to `training.json`
+        in `options.output_dir`.
 
     Raises:
         FloatingPointError: if the loss is not finite.
-        ValueError: if there are checkpoints of an earlier training and `options.resume` is not set,
-            or it is set and they were made with other options, or if the order of `loader` cannot
-            be resumed; if `options.max_steps` does not suit `loader`.
+        ValueError: if there are checkpoints of an earlier training without `options.resume`, or
+            with it they were made with other options; if the order of `loader` cannot be resumed
+            or `options.max_steps` does not suit it.
     """
     run = _prepare(model, loader, options, accelerator, settings or {})
     progress, metric = run.progress, options.metric_for_best_model
@@ -80,8 +79,8 @@ def train(
         scores = evaluate(run.model)
         progress.history.append({"epoch": epoch, "train_loss": loss, **scores})
         logger.info("epoch %d: %s", epoch, progress.history[-1])
-        told = {f"validation/{name}": score for name, score in scores.items()}
-        accelerator.log({"train/epoch_loss": loss, **told}, step=progress.step)
+        logged = {f"validation/{name}": score for name, score in scores.items()}
+        accelerator.log({"train/epoch_loss": loss, **logged}, step=progress.step)
         best = int(max(progress.history, key=lambda scores: scores[metric])["epoch"])
         if best != progress.best_epoch:
             progress.best_epoch = best
@@ -109,25 +108,29 @@ def _prepare(
     accelerator: Accelerator,
     settings: Mapping[str, Any],
 ) -> _Run:
-    """Optimizer and schedule, and the state of the last checkpoint if there is to be one."""
-    epochs = make_epochs(loader, options)
+    """A training that is ready to run, resumed from its last checkpoint if wanted."""
+    epochs: RowEpochs | StreamEpochs
+    if isinstance(loader, StreamLoader):
+        epochs = StreamEpochs(loader, options)
+    else:
+        epochs = RowEpochs(loader, options)
     settings = {**options.decisive(), "num_processes": accelerator.num_processes, **settings}
     if options.checkpoint_steps or options.resume:
-        # The first that differs is named: an option rather than what follows from it.
+        # An error names the first that differs: options come before what follows from them.
         settings = {**settings, **epochs.describe(), **describe_model(model), **settings}
     optimizer = torch.optim.AdamW(group_parameters(model, options), betas=(0.9, 0.98))
     model, optimizer = epochs.prepare(accelerator, model, optimizer)
     steps = epochs.count_steps()
     warmup = int(options.warmup_ratio * steps)
-    # Accelerate steps the schedule once a process: count the steps of all of them.
+    # Accelerate steps the schedule once per process: count the steps of all of them.
     steps, warmup = (count * accelerator.num_processes for count in (steps, warmup))
     schedule = accelerator.prepare(get_linear_schedule_with_warmup(optimizer, warmup, steps))
     checkpoints = Checkpoints(accelerator, options.output_dir, options.keep_checkpoints, settings)
     run = _Run(model, epochs, optimizer, schedule, options, accelerator, checkpoints)
     if options.resume:
         run.progress = checkpoints.restore() or run.progress
-        if run.progress.places:
-            epochs.go_back(run.progress.places[accelerator.process_index])
+        if isinstance(epochs, StreamEpochs) and run.progress.places:
+            epochs.loader.load_state_dict(run.progress.places[accelerator.process_index])
     elif options.checkpoint_steps:
         checkpoints.refuse_leftovers()
     if options.log_with:
@@ -138,7 +141,7 @@ def _prepare(
 def _save_best(run: _Run, save: Callable[[PreTrainedModel, str], None]) -> None:
     accelerator, best = run.accelerator, run.accelerator.unwrap_model(run.model)
     sharded = accelerator.distributed_type in (DistributedType.FSDP, DistributedType.DEEPSPEED)
-    if sharded:  # each process may hold a part only: all of them give theirs
+    if sharded:  # each process may hold a part only: gather them
         weights = accelerator.get_state_dict(run.model)
         best.save_pretrained = partial(best.save_pretrained, state_dict=weights)
     if accelerator.is_main_process:
@@ -150,7 +153,7 @@ def _save_best(run: _Run, save: Callable[[PreTrainedModel, str], None]) -> None:
 
 
 def _train_epoch(run: _Run) -> float:
-    """One epoch, or its rest; its mean loss over all processes."""
+    """The mean loss, over all processes, of an epoch or of the rest of a resumed one."""
     options, accelerator, progress = run.options, run.accelerator, run.progress
     run.model.train()
     total = progress.losses[accelerator.process_index] if progress.losses else 0.0
@@ -176,7 +179,7 @@ def _train_epoch(run: _Run) -> float:
 
 
 def _train_batch(run: _Run, batch: Mapping[str, Any]) -> float:
-    """Learn from one batch; its loss."""
+    """The loss of one batch, which the model is trained on."""
     options, accelerator, progress = run.options, run.accelerator, run.progress
     with accelerator.accumulate(run.model):
         output = run.model(**batch).loss
@@ -196,17 +199,17 @@ def _train_batch(run: _Run, batch: Mapping[str, Any]) -> float:
     if accelerator.sync_gradients:
         progress.step += 1
         if accelerator.trackers:
-            told = {"train/loss": loss, "train/learning_rate": rate}
-            accelerator.log(told, step=progress.step)
+            logged = {"train/loss": loss, "train/learning_rate": rate}
+            accelerator.log(logged, step=progress.step)
     return float(loss)
 
 
 def group_parameters(model: nn.Module, options: TrainingOptions) -> list[dict[str, Any]]:
-    """Parameter groups with their own learning rate and decay."""
+    """Parameter groups with a learning rate and a weight decay each."""
     rates = {
         "embeddings": (options.embedding_learning_rate, 0.0),
         "ngrams": (options.ngram_learning_rate, 0.0),
-        "vectors": (options.learning_rate, 0.0),  # biases and normalisations
+        "vectors": (options.learning_rate, 0.0),  # biases and normalisation
         "matrices": (options.learning_rate, options.weight_decay),
     }
     groups: dict[str, list[nn.Parameter]] = {name: [] for name in rates}

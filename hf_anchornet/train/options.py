@@ -1,4 +1,4 @@
-"""How models are trained: one dataclass, which is also the command line's options."""
+"""Options of the training loop, which are also options of the command line."""
 
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
@@ -11,35 +11,40 @@ _FREE = ("output_dir", "num_workers", "checkpoint_steps", "keep_checkpoints", "r
 
 @dataclass
 class TrainingOptions:
-    """How to train.
+    """Options of the training loop.
 
     Attributes:
-        output_dir: Folder for the best checkpoint and `training.json`.
-        num_epochs: Passes over the training split; of a stream: how often scores are taken, after
-            equal parts of `max_steps`.
-        max_steps: Steps of the whole training on a stream; 0: `num_epochs` times as many as its
-            rows need, if what is written about it tells how many rows it has.
-        batch_size: Texts or images a step and process.
-        learning_rate: Peak rate of everything that is not a table; falls linearly to 0.
-        embedding_learning_rate: Peak rate of the embedding table.
-        ngram_learning_rate: Peak rate of the n-gram tables, whose entries are scores, of the size
-            of logits times the number of branches.
-        weight_decay: Decoupled decay of the matrices that are not tables.
-        warmup_ratio: Share of the steps in which the rates rise from 0.
-        max_grad_norm: Gradients are clipped to this norm.
-        gradient_accumulation_steps: Batches a step.
-        mixed_precision: "no", "bf16" or "fp16".
-        metric_for_best_model: What decides between epochs, on the validation split: "accuracy", or
-            of image localizers "pointing", see `measure_pointing`.
-        num_workers: Processes that decode and augment images, or read a stream and make batches of
-            it, each from its own shards; 0: the training process does.
+        output_dir: Folder for the best model, its card and the report `training.json`.
+        num_epochs: Number of passes over the training split; the model is scored after each and
+            the best one is kept. On a stream: number of equal parts of `max_steps`.
+        max_steps: Number of optimizer steps on a stream; 0: as many as `num_epochs` passes take,
+            if the dataset states how many rows it has.
+        batch_size: Inputs per forward pass and process. Larger takes more memory; a step sees
+            `batch_size` x `gradient_accumulation_steps` x processes of them.
+        learning_rate: Peak learning rate of all weights except embeddings and n-grams; it falls
+            linearly to 0. Larger learns faster but may diverge.
+        embedding_learning_rate: Peak learning rate of the embedding table.
+        ngram_learning_rate: Peak learning rate of the n-gram tables. It is large because their
+            entries are scores on the scale of logits times the number of branches.
+        weight_decay: AdamW's decay of weight matrices, embeddings and n-grams excepted. Larger
+            regularises more.
+        warmup_ratio: Share of the steps, in [0, 1], over which learning rates rise from 0.
+        max_grad_norm: Largest norm of the gradient; longer gradients are scaled down to it.
+        gradient_accumulation_steps: Batches per optimizer step. Larger imitates a larger batch in
+            the same memory.
+        mixed_precision: Precision of the forward pass: "no" (float32), "bf16" or "fp16".
+        metric_for_best_model: Validation score that selects the best epoch: "accuracy", or
+            "pointing" for image localizers: the share of images whose best patch has its centre in
+            a box of `boxes_column`.
+        num_workers: Worker processes that decode images or read a stream, at most one per shard
+            of it; 0: the training process does it. More helps if the accelerator waits for data.
         seed: Seed of weights, order, crops, augmentation and dropout.
-        checkpoint_steps: Steps between two checkpoints of the whole training state, in
-            `checkpoints` in `output_dir`; 0: none. The folder is removed when training ends well.
-        keep_checkpoints: How many of them are kept, the last ones.
-        resume: Whether to go on from the last checkpoint; without one, training starts anew.
-        log_with: Tracker of loss, learning rate and scores: "tensorboard" or "trackio"; `None`:
-            none. TensorBoard's files are in `logs` in `output_dir`.
+        checkpoint_steps: Steps between checkpoints of the whole training state, from which
+            `resume` continues; 0: no checkpoints. They are deleted when training ends.
+        keep_checkpoints: Number of latest checkpoints to keep.
+        resume: Continue from the last checkpoint in `output_dir`; without one, start anew.
+        log_with: Tracker of loss, learning rate and scores: "tensorboard" (files in `logs` in
+            `output_dir`) or "trackio".
     """
 
     output_dir: str
@@ -79,12 +84,12 @@ class TrainingOptions:
             _check_tracker(self.log_with)
 
     def decisive(self) -> dict[str, Any]:
-        """The options, by name, that the weights depend on: a resumed training keeps them."""
+        """The options that decide the weights, by name; a resumed training must repeat them."""
         return {name: value for name, value in asdict(self).items() if name not in _FREE}
 
 
 def _check_tracker(name: str) -> None:
-    """Accelerate would only warn that a tracker is missing."""
+    """Raise if a tracker is unknown or not installed; Accelerate would only warn."""
     if name not in TRACKERS:
         raise ValueError(f"`log_with` must be one of {list(TRACKERS)} or None, got {name!r}.")
     if find_spec(name) is None:

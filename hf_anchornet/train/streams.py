@@ -1,9 +1,9 @@
-"""Endless batches of a stream of rows, which go on after a stop exactly where they were.
+"""Endless batches of a stream of rows, which can be resumed at any batch.
 
 Each process, and each of its workers, reads its own shards, pass after pass. The order of a pass
-follows from the seed and its number alone, so a place is two numbers: the pass, and how many of its
-batches are done. To get back to one, the rows of the pass so far are read once more, but neither
-tokenized nor decoded: a shuffle buffer of `datasets` is lost when its `state_dict` is loaded, and
+follows from the seed and its number alone, so a position is two numbers: the pass, and how many of
+its batches are done. To resume, the rows of the pass so far are read again but neither tokenized
+nor decoded: loading a `state_dict` of `datasets` loses the shuffle buffer, and
 `IterableDataset.skip` would fix the order of the shards.
 """
 
@@ -22,27 +22,27 @@ from torch import Tensor
 from torch.utils.data import DataLoader, get_worker_info
 from torch.utils.data import IterableDataset as TorchIterableDataset
 
-from .batches import mix_seed, seeded
+from .batches import keep_batch, mix_seed, seeded
 
 Row = dict[str, Any]
 Place = tuple[int, int]
-"""A pass, from 0, and how many of its batches are done."""
+"""A pass, from 0, and the number of its finished batches."""
 
 CHECKED_ROWS = 16
-"""Rows at the start of a stream by which a resumed training knows it again."""
+"""Rows by which a resumed training recognises its data."""
 
 
 @dataclass
 class StreamSettings:
-    """How a stream is read.
+    """Order and division of a stream.
 
     Attributes:
-        batch_size: Rows a batch.
+        batch_size: Rows per batch.
         seed: At least 0.
-        shuffle_buffer: Rows that are shuffled among each other; 0: all stay in order.
-        num_processes: That share the shards, or the rows if there are fewer shards.
-        process: Which of them this is, from 0.
-        num_workers: That share the shards of a process; 0: the process reads them itself.
+        shuffle_buffer: Rows that are shuffled among each other; 0: rows keep their order.
+        num_processes: Processes that share the shards, or the rows if there are fewer shards.
+        process: Index of this process.
+        num_workers: Workers that share the shards of a process; 0: the process reads them itself.
     """
 
     batch_size: int
@@ -56,11 +56,9 @@ class StreamSettings:
 def order_rows(rows: IterableDataset, settings: StreamSettings, number: int) -> IterableDataset:
     """The rows of one process in the order of a pass.
 
-    Each process has shards of its own, some one more than others; if there are fewer shards than
-    processes, all read all of them and each keeps rows of its own.
-
-    The number of the pass is in the seed: `set_epoch` would set that of all workers at once, which
-    share it, and each is in a pass of its own.
+    Each process has its own shards; with fewer shards than processes, each reads all shards and
+    keeps its own rows. The pass is part of the seed because `set_epoch` would change it for all
+    workers at once, and each can be in another pass.
     """
     if settings.shuffle_buffer:
         seed = mix_seed(settings.seed, number)
@@ -71,14 +69,10 @@ def order_rows(rows: IterableDataset, settings: StreamSettings, number: int) -> 
 
 
 class StreamReader(TorchIterableDataset[Any]):
-    """What one worker reads: `(worker, place after it, batch)`, without end.
+    """An endless iterator, in one worker, of `(worker, position after the batch, batch)`.
 
-    Args:
-        rows: All rows, in their order.
-        make_batch: From rows to a batch, which may be random: its seed follows from its place.
-        settings: How to read.
-        places: Where each worker begins.
-        turn: The worker whose batch is the first one; those before it begin with `None`.
+    The arguments are those of `StreamLoader`. Workers before `turn` start with `None`, so that the
+    first batch is that of `turn`.
     """
 
     def __init__(
@@ -108,7 +102,7 @@ class StreamReader(TorchIterableDataset[Any]):
             if not index:
                 raise ValueError(
                     f"each process and worker must have rows of `dataset`, got none for worker "
-                    f"{worker} of process {self.settings.process}; leave empty shards out or use "
+                    f"{worker} of process {self.settings.process}; remove empty shards or use "
                     "fewer processes."
                 )
             number, done = number + 1, 0
@@ -125,17 +119,17 @@ class StreamReader(TorchIterableDataset[Any]):
 
 @dataclass
 class StreamLoader:
-    """The batches of one process, for as many steps as a training has.
+    """The batches of one process in a training.
 
     Attributes:
-        rows: See `StreamReader`, also for the following.
-        make_batch: From rows to a batch.
-        settings: How to read.
+        rows: All rows, in their original order.
+        make_batch: Makes a batch of rows, possibly at random: its seed follows from the position.
+        settings: Order and division of the rows.
         max_steps: Steps of the whole training.
-        num_rows: How many rows there are, `None` if nobody knows.
-        device: Where batches go.
-        places: Where each worker is.
-        turn: The worker whose batch is the next one.
+        num_rows: Number of rows; `None` if unknown.
+        device: Device of the batches.
+        places: Position of each worker.
+        turn: Worker of the next batch.
 
     Raises:
         ValueError: if there are more workers than shards.
@@ -151,7 +145,7 @@ class StreamLoader:
     turn: int = 0
 
     def __post_init__(self) -> None:
-        """Begin at the beginning, with enough shards for the workers."""
+        """Check that there are enough shards for the workers."""
         workers = self.settings.num_workers
         shards = order_rows(self.rows, self.settings, 0).num_shards
         if workers > shards:
@@ -164,7 +158,7 @@ class StreamLoader:
 
     @property
     def info(self) -> Any:
-        """What `datasets` knows about the rows."""
+        """The `DatasetInfo` of the rows."""
         return self.rows.info
 
     def take(self, count: int) -> Iterator[dict[str, Tensor]]:
@@ -182,23 +176,23 @@ class StreamLoader:
         loader: DataLoader[Any] = DataLoader(
             reader,
             batch_size=None,
-            collate_fn=_keep,
+            collate_fn=keep_batch,
             num_workers=self.settings.num_workers,
             generator=torch.Generator().manual_seed(self.settings.seed),
         )
         return (found for found in loader if found is not None)
 
     def state_dict(self) -> dict[str, Any]:
-        """Where it is: `places` and `turn`, JSON-ready."""
+        """The position of the stream, JSON-ready: `places` and `turn`."""
         return {"places": [list(place) for place in self.places], "turn": self.turn}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from there, with the next batch that is taken."""
+        """Continue from a position of `state_dict`."""
         self.places = [(number, done) for number, done in state["places"]]
         self.turn, self._batches = state["turn"], None
 
     def describe(self) -> dict[str, Any]:
-        """What a checkpoint hangs on, by name: rows, and what else decides on their order."""
+        """A checksum of the first rows, and what decides on their order, for a resumed training."""
         first = repr(list(self.rows.take(CHECKED_ROWS)))
         return {
             "num_rows": self.num_rows,
@@ -207,7 +201,3 @@ class StreamLoader:
             "num_workers": self.settings.num_workers,
             "datasets": datasets.__version__,
         }
-
-
-def _keep(found: Any) -> Any:
-    return found

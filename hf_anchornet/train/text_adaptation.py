@@ -1,4 +1,4 @@
-"""Train a classifier on what it will read: selected spans, a control, or the full text."""
+"""Training of a text classifier on what it will read: spans, a control, or the full text."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -26,35 +26,38 @@ from hf_anchornet.model.text_reader import SpanReader, join_spans
 from hf_anchornet.model.text_words import LocatedText, Span, Words, encodable
 from hf_anchornet.publish.training_card import document_training
 
+from .fit import fit_text_model, make_accelerator
 from .options import TrainingOptions
 from .text_vocabulary import embed_vocabulary, train_tokenizer
-from .training import make_accelerator, train_classifier
 
 FULL_TOKENS = 512
-"""What a full text is cut to, special tokens included; less if the classifier reads less."""
+"""Longest full text in tokens, special ones included; less if the classifier reads less."""
 
 READINGS = ("spans", "mix", "full", "random", "crops", *CONTROLS)
 
 
 @dataclass
-class ClassifierOptions:
-    """Which classifier reads what.
+class TextClassifierOptions:
+    """A text classifier, and what it reads of each text.
 
     Attributes:
-        localizer: Folder or Hub id of the localizer that selects the spans, where some are read.
-        classifier: Checkpoint to start from; `None`: a new small BERT.
-        reading: "spans" (of the localizer) or a control of the same budget: "random" (spans of
-            the same sizes), "head" or "head_and_tail" (of the text), "textrank" or "tfidf" (its
-            best ranked sentences), "crop" (words in a row from anywhere); "full" text; "mix" or
-            "crops", the spans or a crop under each of `budgets`.
-        max_tokens: The most tokens that the classifier reads, special tokens included; of the
-            full text it is `FULL_TOKENS`.
-        budgets: In a mix and of crops the classifier reads each text once an epoch under each of
-            these limits; one of at least `FULL_TOKENS` stands for the full text.
-        embeddings: Encoder checkpoint for the first embeddings of a new classifier.
-        vocab_size: Vocabulary of a new classifier.
-        hidden_size: Width of a new classifier.
-        num_layers: Depth of a new classifier.
+        localizer: Folder or Hub id of the localizer that selects the spans. Needed for the readings
+            "spans", "mix" and "random".
+        classifier: Checkpoint to start from; by default a new small BERT.
+        reading: Part of a text that the classifier reads: "spans" (selected by the localizer) or
+            "mix" (the spans under each of `budgets`). For comparison: "full" (the whole text);
+            under the same `max_tokens` "random" (random spans of the same sizes), "head",
+            "head_and_tail", "textrank" or "tfidf" (the best ranked sentences), "crop" (consecutive
+            words from anywhere); "crops" (a crop under each of `budgets`).
+        max_tokens: Most tokens that the classifier reads of a text, special tokens included.
+            Larger is usually more accurate, and slower. A full text is cut to 512 tokens instead.
+        budgets: Values of `max_tokens` under which "mix" and "crops" read every text once per
+            epoch; 512 or more stands for the full text.
+        embeddings: Encoder checkpoint from which a new classifier's embeddings are computed;
+            random by default.
+        vocab_size: Largest number of tokens of a new classifier's tokenizer.
+        hidden_size: Width of a new classifier. Larger is usually more accurate, and slower.
+        num_layers: Number of layers of a new classifier. More is usually more accurate, and slower.
     """
 
     localizer: str | None = None
@@ -68,7 +71,7 @@ class ClassifierOptions:
     num_layers: int = 2
 
     def __post_init__(self) -> None:
-        """Check the reading."""
+        """Check the reading and what it needs."""
         if self.reading not in READINGS:
             raise ValueError(f"`reading` must be one of {READINGS}, got {self.reading!r}.")
         if self.localizer is None and self.reading in ("spans", "mix", "random"):
@@ -78,8 +81,8 @@ class ClassifierOptions:
         if not self.budgets:
             raise ValueError("`budgets` must hold at least one number of tokens, got [].")
 
-    def split_mix(self) -> "list[ClassifierOptions]":
-        """The readings that a mix or crops are made of; of any other reading, itself."""
+    def split_mix(self) -> "list[TextClassifierOptions]":
+        """The readings of which "mix" or "crops" consists; any other reading alone."""
         if self.reading not in ("mix", "crops"):
             return [self]
         part = "spans" if self.reading == "mix" else "crop"
@@ -90,14 +93,14 @@ class ClassifierOptions:
 
 
 def choose_texts(
-    options: ClassifierOptions, reader: SpanReader, texts: Sequence[str]
+    options: TextClassifierOptions, reader: SpanReader, texts: Sequence[str]
 ) -> list[list[str]]:
-    """What the classifier reads of all texts, a list for each of `options.split_mix()`.
+    """The texts that the classifier reads, one list for each of `options.split_mix()`.
 
-    Each text is localized once, whatever is read of it.
+    Each text is localized once, however many readings there are.
 
     Raises:
-        ValueError: if a reading's `max_tokens` leaves no room for text.
+        ValueError: if `max_tokens` of a reading leaves no room for text.
     """
     readings = options.split_mix()
     for reading in readings:
@@ -120,29 +123,29 @@ def choose_texts(
 
 
 def choose_parts(
-    readings: Sequence[ClassifierOptions],
+    readings: Sequence[TextClassifierOptions],
     reader: SpanReader,
     text: str,
     view: LocatedText | None,
     scales: Sequence[int],
     seed: int,
 ) -> list[str]:
-    """What the classifier reads of one text, by each reading.
+    """The parts of one text that the classifier reads, one for each reading.
 
     Args:
-        readings: Neither a mix nor crops.
+        readings: From `TextClassifierOptions.split_mix`.
         reader: The classifier.
         text: The text.
-        view: Its words and their attribution, for spans and random spans.
+        view: Words and their attribution, for "spans" and "random".
         scales: Sizes of the spans, in tokens of the localizer.
-        seed: Decides random spans.
+        seed: Seed of random spans.
     """
     if all(reading.reading == "full" for reading in readings):
         return [text] * len(readings)
     words = Words.split(text) if view is None else view.words
     costs = reader.count(words)
 
-    def select(options: ClassifierOptions) -> list[Span]:
+    def select(options: TextClassifierOptions) -> list[Span]:
         budget = options.max_tokens - reader.num_special_tokens
         if options.reading in CONTROLS:
             return CONTROLS[options.reading](words, costs, budget)
@@ -157,10 +160,10 @@ def choose_parts(
     ]
 
 
-def make_classifier(
-    options: ClassifierOptions, texts: Sequence[str], labels: Sequence[str]
+def make_text_classifier(
+    options: TextClassifierOptions, texts: Sequence[str], labels: Sequence[str]
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The classifier to train and its tokenizer: an existing checkpoint, or a new small BERT."""
+    """The classifier to train, an existing checkpoint or a new small BERT, and its tokenizer."""
     if options.classifier is not None:
         model = AutoModelForSequenceClassification.from_pretrained(
             options.classifier,
@@ -189,16 +192,16 @@ def make_classifier(
 
 
 def encode_readings(
-    options: ClassifierOptions,
+    options: TextClassifierOptions,
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     rows: Dataset,
     data: DataOptions,
     labels: Sequence[str],
 ) -> Dataset:
-    """What the classifier reads of each row: columns `input_ids`, `length` and `labels`.
+    """The tokenized readings of a split: columns `input_ids`, `length` and `labels`.
 
-    Of a mix there is a row for each of its readings.
+    A mix has a row for each text and each of its readings.
     """
     check_texts(rows, data.text_column)
     reader, targets = SpanReader(model, tokenizer), number_labels(rows, data.label_column, labels)
@@ -214,24 +217,24 @@ def encode_readings(
     return Dataset.from_dict({"input_ids": ids, "length": lengths, "labels": targets})
 
 
-def adapt_classifier(
-    data: DataOptions, classifier: ClassifierOptions, options: TrainingOptions
+def adapt_text_classifier(
+    data: DataOptions, classifier: TextClassifierOptions, options: TrainingOptions
 ) -> dict[str, Any]:
-    """Train a classifier on its reading and save the best checkpoint in `output_dir`.
+    """The report of a training that saves the best text classifier in `output_dir`.
 
     Returns:
-        The report of `training.train`, also written to `training.json`.
+        The report of `run_training` with a description of the data, as in `training.json`.
     """
     accelerator = make_accelerator(options)
     with accelerator.main_process_first():
         train_rows, validation_rows, labels = load_labelled_texts(data)
-        model, tokenizer = make_classifier(classifier, train_rows[data.text_column], labels)
+        model, tokenizer = make_text_classifier(classifier, train_rows[data.text_column], labels)
         train_set = encode_readings(classifier, model, tokenizer, train_rows, data, labels)
         validation_set = encode_readings(
             classifier, model, tokenizer, validation_rows, data, labels
         )
     settings = asdict(data) | asdict(classifier)
-    report = train_classifier(
+    report = fit_text_model(
         model, tokenizer, train_set, validation_set, options, accelerator, settings=settings
     )
     return document_training(report, data, train_rows, accelerator, classifier.reading)

@@ -1,14 +1,12 @@
-"""Train a text localizer: from a data source and options to a folder that pipelines load."""
+"""Training of a text localizer, from a data source and options to a folder that pipelines load."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from datasets import Dataset, IterableDataset
-from transformers import (
-    PreTrainedTokenizerBase,
-)
+from transformers import PreTrainedTokenizerBase
 
 from hf_anchornet.data.splits import DataOptions, label_fields
 from hf_anchornet.data.texts import load_labelled_texts, tokenize
@@ -17,38 +15,54 @@ from hf_anchornet.model.modeling_anchornet_text import AnchorNetTextForSequenceC
 from hf_anchornet.publish.training_card import document_training
 
 from .distillation import PIECE_WORDS, Teaching, add_taught_pieces
+from .fit import fit_text_model, make_accelerator
 from .options import TrainingOptions
-from .stream_sources import make_stream_loader, open_training_stream
+from .stream_sources import (
+    load_first_texts,
+    make_stream_loader,
+    make_text_batch,
+    open_training_stream,
+)
 from .streams import StreamLoader
-from .text_streams import load_first_texts, make_text_batch
 from .text_vocabulary import count_ngrams, embed_vocabulary, load_tokenizer, train_tokenizer
-from .training import make_accelerator, train_classifier
 
 
 @dataclass
-class LocalizerOptions:
-    """What a text localizer looks like and where it starts.
+class TextLocalizerOptions:
+    """Architecture and starting point of a text localizer.
 
     Attributes:
-        tokenizer: Checkpoint whose tokenizer to take; `None`: train one on the training split.
-        vocab_size: Largest vocabulary of a tokenizer trained here.
-        embeddings: Encoder checkpoint to take the first embeddings from; `None`: random.
-        teacher: Classifier checkpoint to learn from, next to the labels; see `add_taught_pieces`.
-        distillation_weight: Share of the teacher in what pieces of texts teach, in [0, 1].
-        piece_words: Fewest and most words of these pieces; see `cut_into_pieces`.
-        hidden_size: Width of embeddings and trunk.
-        kernel_sizes: Kernel size of each layer.
-        dilations: Dilation of each layer; empty: all 1.
-        ngram_sizes: Sizes of the n-grams with a score of their own.
-        ngram_min_count: Occurrences that make an n-gram known.
-        gated: See `AnchorNetTextConfig`.
-        hidden_dropout_prob: See `AnchorNetTextConfig`, also for the following.
-        token_dropout_prob: Chance to blank a token.
-        ngram_dropout_prob: Chance to drop an n-gram.
-        auxiliary_loss_weight: Weight of the branches' own losses.
-        evidence_penalty: Weight of the total absolute evidence of the trunk.
-        ngram_penalty: The same of the n-grams.
-        crop_tokens: Tokens of the random piece of each text that a step sees.
+        tokenizer: Checkpoint whose tokenizer is used; by default one is trained on the training
+            split.
+        vocab_size: Largest number of tokens of a tokenizer trained here. Larger keeps more words
+            whole and makes the model bigger.
+        embeddings: Encoder checkpoint from which the first embeddings are computed; random by
+            default.
+        teacher: Text classifier checkpoint of the same labels. The localizer also learns its
+            probabilities for short pieces of the training texts.
+        distillation_weight: Share of the teacher, in [0, 1], in the targets of these pieces; the
+            rest is the label of the text.
+        piece_words: Fewest and most words of a piece; pieces end at a sentence where possible.
+        hidden_size: Width of embeddings and trunk. Larger is usually more accurate, and slower.
+        kernel_sizes: Kernel size of each convolution, in tokens. Every layer adds a branch with
+            larger windows: 3 3 gives windows of 1, 3 and 5 tokens.
+        dilations: Dilation of each convolution; all 1 by default. 1 1 2 4 with kernel sizes
+            3 3 3 3 gives windows of 1, 3, 5, 9 and 17 tokens.
+        ngram_sizes: Lengths, in tokens, of n-grams that have a learned score of their own.
+        ngram_min_count: Occurrences in the training split that make an n-gram known. Larger gives
+            a smaller model and less overfitting.
+        gated: Let each window scale its evidence by a learned factor in (0, 1), which concentrates
+            evidence on fewer windows.
+        hidden_dropout_prob: Dropout, in [0, 1), before each branch's linear layer.
+        token_dropout_prob: Probability, in [0, 1), of blanking a token in training.
+        ngram_dropout_prob: Probability, in [0, 1), of dropping an n-gram's score in training.
+        auxiliary_loss_weight: Weight of the loss of each branch on its own. Larger makes every
+            window size predictive by itself.
+        evidence_penalty: Weight of the total absolute evidence of the convolutions. Larger gives
+            sparser evidence.
+        ngram_penalty: Weight of the total absolute evidence of the n-grams.
+        crop_tokens: Length in tokens of the random crop of each text that a step trains on.
+            Larger sees more of a text and takes more memory.
     """
 
     tokenizer: str | None = None
@@ -72,7 +86,7 @@ class LocalizerOptions:
     crop_tokens: int = 250
 
     def __post_init__(self) -> None:
-        """Check what the configuration does not."""
+        """Check what the model's configuration does not."""
         if not 0 <= self.distillation_weight <= 1:
             raise ValueError(
                 f"`distillation_weight` must be in [0, 1], got {self.distillation_weight}."
@@ -84,24 +98,24 @@ class LocalizerOptions:
             )
 
 
-def train_localizer(
+def train_text_localizer(
     data: DataOptions,
-    localizer: LocalizerOptions,
+    localizer: TextLocalizerOptions,
     options: TrainingOptions,
     model_class: type[
         AnchorNetTextForSequenceClassification
     ] = AnchorNetTextForSequenceClassification,
 ) -> dict[str, Any]:
-    """Train a localizer and save the best checkpoint with its tokenizer in `output_dir`.
+    """The report of a training that saves the best text localizer in `output_dir`.
 
     Args:
-        data: Texts and labels.
-        localizer: What it looks like and where it starts.
-        options: How to train.
-        model_class: Class of the model, which may regularise in its own way.
+        data: Source of texts and labels.
+        localizer: Architecture and starting point.
+        options: Options of the training loop.
+        model_class: Class of the model; a subclass may add its own regularisation.
 
     Returns:
-        The report of `training.train`, also written to `training.json`.
+        The report of `run_training` with a description of the data, as in `training.json`.
     """
     accelerator = make_accelerator(options)
     with accelerator.main_process_first():
@@ -114,22 +128,18 @@ def train_localizer(
         tokenizer = make_tokenizer(localizer, train_rows[data.text_column])
         train_set = tokenize(train_rows, tokenizer, data, labels)
         validation_set = tokenize(validation_rows, tokenizer, data, labels)
-        model = make_localizer(localizer, tokenizer, train_set, labels, model_class)
+        model = make_text_localizer(localizer, tokenizer, train_set, labels, model_class)
         if localizer.teacher is not None:
+            weight, piece_words = localizer.distillation_weight, localizer.piece_words
+            teaching = Teaching(localizer.teacher, weight, piece_words)
             train_set = add_taught_pieces(
-                train_set,
-                train_rows,
-                tokenizer,
-                data,
-                labels,
-                Teaching(localizer.teacher, localizer.distillation_weight, localizer.piece_words),
-                accelerator,
+                train_set, train_rows, tokenizer, data, labels, teaching, accelerator
             )
         learned: Dataset | StreamLoader = train_set
         if stream is not None:
             make_batch = make_text_batch(stream, tokenizer, data, labels, localizer.crop_tokens)
             learned = make_stream_loader(data, stream, make_batch, options, accelerator)
-    report = train_classifier(
+    report = fit_text_model(
         model,
         tokenizer,
         learned,
@@ -142,24 +152,26 @@ def train_localizer(
     return document_training(report, data, train_rows if stream is None else learned, accelerator)
 
 
-def _open_stream(data: DataOptions, localizer: LocalizerOptions) -> IterableDataset:
+def _open_stream(data: DataOptions, localizer: TextLocalizerOptions) -> IterableDataset:
     if localizer.teacher is not None:
         raise ValueError(
             f"`teacher` must be None with `streaming`, got {localizer.teacher}: it reads all texts "
-            "before the training; leave one of them out."
+            "before training; leave out one of them."
         )
     return open_training_stream(data, data.text_column)
 
 
-def make_tokenizer(localizer: LocalizerOptions, texts: Sequence[str]) -> PreTrainedTokenizerBase:
+def make_tokenizer(
+    localizer: TextLocalizerOptions, texts: Sequence[str]
+) -> PreTrainedTokenizerBase:
     """The tokenizer of an existing checkpoint, or one trained on `texts`."""
     if localizer.tokenizer is not None:
         return load_tokenizer(localizer.tokenizer)
     return train_tokenizer(texts, localizer.vocab_size)
 
 
-def make_localizer(
-    localizer: LocalizerOptions,
+def make_text_localizer(
+    localizer: TextLocalizerOptions,
     tokenizer: PreTrainedTokenizerBase,
     train_set: Dataset,
     labels: list[str],
@@ -167,9 +179,9 @@ def make_localizer(
         AnchorNetTextForSequenceClassification
     ] = AnchorNetTextForSequenceClassification,
 ) -> AnchorNetTextForSequenceClassification:
-    """A fresh localizer with the n-grams of `train_set` and, if asked, pretrained embeddings.
+    """A new localizer with the n-grams of `train_set` and, if wanted, pretrained embeddings.
 
-    A size of n-grams of which none occurs often enough is left out.
+    Sizes without a frequent n-gram are left out.
     """
     vocab_size = len(tokenizer)
     counted = {
@@ -177,9 +189,6 @@ def make_localizer(
         for size in localizer.ngram_sizes
     }
     ngrams = {size: codes for size, codes in counted.items() if len(codes)}
-    problem_type: Literal["single_label_classification", "multi_label_classification"]
-    multi_label = isinstance(train_set[0]["labels"], list)
-    problem_type = "multi_label_classification" if multi_label else "single_label_classification"
     config = AnchorNetTextConfig(
         vocab_size=vocab_size,
         embedding_size=localizer.hidden_size,
@@ -196,8 +205,7 @@ def make_localizer(
         evidence_penalty=localizer.evidence_penalty,
         ngram_penalty=localizer.ngram_penalty,
         pad_token_id=tokenizer.pad_token_id,
-        problem_type=problem_type,
-        **label_fields(labels),
+        **label_fields(labels, multi_label=isinstance(train_set[0]["labels"], list)),
     )
     model = model_class(config)
     for size, codes in ngrams.items():

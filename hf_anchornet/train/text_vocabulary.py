@@ -1,4 +1,4 @@
-"""A localizer's vocabulary: its tokenizer, its known n-grams, its first embeddings."""
+"""The vocabulary of a text model: tokenizer, known n-grams and initial embeddings."""
 
 from collections.abc import Sequence
 
@@ -22,38 +22,32 @@ from hf_anchornet.model.text_words import encodable
 def train_tokenizer(
     texts: Sequence[str], vocab_size: int, classifies: bool = False
 ) -> PreTrainedTokenizerFast:
-    """A lower-casing WordPiece tokenizer, trained on `texts`; the same one in every process.
+    """A lower-casing WordPiece tokenizer trained on `texts`, identical in every process.
 
     Args:
-        texts: Texts to learn from.
-        vocab_size: The most tokens to learn.
-        classifies: `True`: for a BERT, which reads "[CLS] text [SEP]"; `False`: for a localizer,
-            whose windows should hold nothing but text.
+        texts: Training texts.
+        vocab_size: Largest number of tokens.
+        classifies: `True` for a BERT, which reads "[CLS] text [SEP]"; `False` for a localizer,
+            whose windows hold text only.
     """
     special = ["[PAD]", "[UNK]", *(["[CLS]", "[SEP]"] if classifies else [])]
     # The trainer numbers inner letters ("##a") in an order that changes from run to run, and
-    # breaks ties by number: find these letters first and give them numbers of their own.
+    # breaks ties by number: find these letters first and fix their numbers.
     letters = _learn_pieces(texts, 1, special)
     inside = sorted(piece for piece in letters if piece.startswith("##"))
     pieces = _learn_pieces(texts, vocab_size, special + inside)
-    inner = _make_wordpiece(pieces)
+    inner, names = _make_wordpiece(pieces), {"pad_token": "[PAD]", "unk_token": "[UNK]"}
     if not classifies:
-        return PreTrainedTokenizerFast(tokenizer_object=inner, pad_token="[PAD]", unk_token="[UNK]")
-    inner.post_processor = processors.BertProcessing(
-        ("[SEP]", pieces["[SEP]"]), ("[CLS]", pieces["[CLS]"])
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=inner,
-        pad_token="[PAD]",
-        unk_token="[UNK]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        model_input_names=["input_ids", "attention_mask"],
-    )
+        return PreTrainedTokenizerFast(tokenizer_object=inner, **names)
+    names |= {"cls_token": "[CLS]", "sep_token": "[SEP]"}
+    sep, cls = (("[SEP]", pieces["[SEP]"]), ("[CLS]", pieces["[CLS]"]))
+    inner.post_processor = processors.BertProcessing(sep, cls)
+    inputs = ["input_ids", "attention_mask"]
+    return PreTrainedTokenizerFast(tokenizer_object=inner, model_input_names=inputs, **names)
 
 
 def _learn_pieces(texts: Sequence[str], vocab_size: int, special: list[str]) -> dict[str, int]:
-    """Pieces of words and their numbers; `special` come first, single letters are always in."""
+    """Pieces of words and their ids; `special` come first, single letters are always included."""
     inner = _make_wordpiece({})
     trainer = trainers.WordPieceTrainer(
         vocab_size=vocab_size, special_tokens=special, show_progress=False
@@ -63,7 +57,7 @@ def _learn_pieces(texts: Sequence[str], vocab_size: int, special: list[str]) -> 
 
 
 def _make_wordpiece(pieces: dict[str, int]) -> Tokenizer:
-    """A tokenizer that lower-cases, splits at blanks and punctuation, then into pieces."""
+    """A tokenizer that lower-cases and splits at white space and punctuation, then into pieces."""
     inner = Tokenizer(models.WordPiece(pieces, unk_token="[UNK]", max_input_chars_per_word=100))
     inner.normalizer = normalizers.BertNormalizer(lowercase=True)
     inner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -71,7 +65,7 @@ def _make_wordpiece(pieces: dict[str, int]) -> Tokenizer:
 
 
 def load_tokenizer(checkpoint: str) -> PreTrainedTokenizerBase:
-    """The fast tokenizer of a checkpoint, made to add no special tokens.
+    """The fast tokenizer of a checkpoint, changed to add no special tokens.
 
     Raises:
         ValueError: if it has no fast tokenizer or no padding token.
@@ -80,7 +74,7 @@ def load_tokenizer(checkpoint: str) -> PreTrainedTokenizerBase:
     if not tokenizer.is_fast or tokenizer.pad_token_id is None:
         raise ValueError(
             f"`tokenizer` must be a fast tokenizer with a padding token, got {checkpoint}; choose "
-            "another or train one by leaving `tokenizer` out."
+            "another one, or leave out `tokenizer` to train one."
         )
     inner = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
     inner.post_processor = None
@@ -95,9 +89,9 @@ def count_ngrams(rows: Dataset, size: int, min_count: int, vocab_size: int) -> T
     """Codes of the n-grams that occur at least `min_count` times: (count,), int64, sorted.
 
     Args:
-        rows: With column `input_ids`.
-        size: Tokens of an n-gram.
-        min_count: Fewer occurrences teach more noise than they help.
+        rows: Tokenized texts with a column `input_ids`.
+        size: Tokens per n-gram.
+        min_count: Fewest occurrences.
         vocab_size: Number of tokens of the tokenizer.
     """
     codes = [torch.empty(0, dtype=torch.long)]
@@ -113,20 +107,20 @@ def count_ngrams(rows: Dataset, size: int, min_count: int, vocab_size: int) -> T
 def embed_vocabulary(
     tokenizer: PreTrainedTokenizerBase, checkpoint: str, size: int, batch_size: int = 1024
 ) -> Tensor:
-    """First embeddings of a vocabulary from a pretrained encoder: (vocabulary, size).
+    """Initial embeddings of a vocabulary from a pretrained encoder: (vocabulary, size).
 
-    Each token is read alone by the encoder; its mean input embedding and its mean output are
-    centred, scaled to unit mean norm, put side by side and reduced to `size` by principal
-    components. (Reading tokens alone: Tulkens and van Dongen, Model2Vec, 2024.)
+    The encoder reads each token alone (Tulkens and van Dongen, Model2Vec, 2024). Its mean input
+    embedding and mean outputs are centred, scaled to unit mean norm, concatenated and reduced to
+    `size` by principal components.
 
     Args:
         tokenizer: The localizer's tokenizer.
         checkpoint: Hub id or folder of an encoder with a fast tokenizer.
         size: Width of the table.
-        batch_size: Tokens read at a time.
+        batch_size: Tokens per forward pass.
 
     Raises:
-        ValueError: if `size` is larger than the encoder's views of a token are wide.
+        ValueError: if `size` is larger than the concatenated vectors are wide.
     """
     encoder: PreTrainedModel = AutoModel.from_pretrained(checkpoint, use_safetensors=True).eval()
     reader = AutoTokenizer.from_pretrained(checkpoint)
@@ -134,7 +128,7 @@ def embed_vocabulary(
     surfaces = [
         tokenizer.convert_tokens_to_string([token]).removeprefix("##").strip() for token in tokens
     ]
-    order = sorted(range(len(surfaces)), key=lambda index: len(surfaces[index]))  # little padding
+    order = sorted(range(len(surfaces)), key=lambda index: len(surfaces[index]))  # pads little
     views: list[list[Tensor]] = [[], [], []]
     for start in range(0, len(surfaces), batch_size):
         inputs = reader(
@@ -161,7 +155,7 @@ def embed_vocabulary(
 
 
 def _mean(hidden: Tensor, mask: Tensor) -> Tensor:
-    """Mean over the tokens that count: (batch, hidden); 0 if none does."""
+    """Mean over the masked tokens: (batch, hidden); 0 without any."""
     weights = mask[..., None].to(hidden.dtype)
     return (hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
 
@@ -171,8 +165,8 @@ def _principal_components(points: Tensor, size: int) -> Tensor:
     directions = torch.linalg.eigh(covariance).eigenvectors.flip(1)[:, :size]
     if directions.shape[1] < size:
         raise ValueError(
-            f"`size` must be at most {directions.shape[1]}, the width of what this encoder says "
-            f"about a token, got {size}; lower `hidden_size` or choose a wider encoder."
+            f"`size` must be at most {directions.shape[1]}, the width of this encoder's vectors, "
+            f"got {size}; lower `hidden_size` or choose a wider encoder."
         )
     reduced: Tensor = (points.double() @ directions).to(points.dtype)
     return reduced

@@ -21,7 +21,7 @@ from hf_anchornet.files import write_json
 from hf_anchornet.model.geometry import center_evidence
 from hf_anchornet.model.modeling_anchornet_text import AnchorNetTextForSequenceClassification
 from hf_anchornet.train.options import TrainingOptions
-from hf_anchornet.train.text_training import LocalizerOptions, train_localizer
+from hf_anchornet.train.text_training import TextLocalizerOptions, train_text_localizer
 from scripts.benchmarks.evidence_tables import make_idea_table
 from scripts.options import parse_options
 
@@ -74,7 +74,7 @@ class Idea(NamedTuple):
     """One way to train.
 
     Attributes:
-        changes: Changes to the `LocalizerOptions`.
+        changes: Changes to the `TextLocalizerOptions`.
         model_class: Class of the model.
         taught: Whether a teacher labels pieces of the texts.
     """
@@ -133,7 +133,7 @@ class EvidenceAblationOptions:
 def compare_evidence(
     data: DataOptions,
     options: EvidenceAblationOptions,
-    localizer: LocalizerOptions,
+    localizer: TextLocalizerOptions,
     training: TrainingOptions,
     progress: Callable[[dict[str, Any]], None] = lambda report: None,
 ) -> dict[str, Any]:
@@ -184,12 +184,12 @@ def _train_and_judge(
     idea: Idea,
     data: DataOptions,
     options: EvidenceAblationOptions,
-    localizer: LocalizerOptions,
+    localizer: TextLocalizerOptions,
     training: TrainingOptions,
 ) -> dict[str, Any]:
     teacher = localizer.teacher if idea.taught else None
     chosen = replace(localizer, teacher=teacher, **idea.changes)
-    trained = train_localizer(data, chosen, training, idea.model_class)
+    trained = train_text_localizer(data, chosen, training, idea.model_class)
     model = idea.model_class.from_pretrained(training.output_dir)
     subject = TextSubject(model, AutoTokenizer.from_pretrained(training.output_dir))
     judging = ExplanationOptions(list(JUDGED), faithfulness=False)
@@ -242,7 +242,11 @@ def main() -> None:
     """Parse the options, train, evaluate, write, print."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     data, options, localizer, training = parse_options(
-        DataOptions, EvidenceAblationOptions, LocalizerOptions, TrainingOptions, description=__doc__
+        DataOptions,
+        EvidenceAblationOptions,
+        TextLocalizerOptions,
+        TrainingOptions,
+        description=__doc__,
     )
     path = Path(options.output)
 

@@ -25,10 +25,10 @@ from hf_anchornet.model.text_budget import select_best_spans
 from hf_anchornet.model.text_localizer import TextLocalizer
 from hf_anchornet.model.text_reader import SpanReader, join_spans
 from hf_anchornet.model.text_words import LocatedText, Span, encodable
-from hf_anchornet.train.batches import make_loader
+from hf_anchornet.train.batches import make_text_loader
+from hf_anchornet.train.fit import fit_model, make_accelerator
 from hf_anchornet.train.options import TrainingOptions
-from hf_anchornet.train.text_adaptation import ClassifierOptions, make_classifier
-from hf_anchornet.train.training import make_accelerator, train_on_batches
+from hf_anchornet.train.text_adaptation import TextClassifierOptions, make_text_classifier
 from scripts.options import parse_options
 
 _CLAUSE_END = re.compile(r"[.!?,;:]+[\"')\]]*\s+|\n")
@@ -273,8 +273,8 @@ def train_and_judge(
     Raises:
         ValueError: If the idea needs a separator that the tokenizer does not have.
     """
-    start = ClassifierOptions(localizer=options.localizer, classifier=options.classifier)
-    model, tokenizer = make_classifier(start, [], labels)
+    start = TextClassifierOptions(localizer=options.localizer, classifier=options.classifier)
+    model, tokenizer = make_text_classifier(start, [], labels)
     if idea.separated and tokenizer.sep_token is None:
         raise ValueError(
             '`ideas` must leave out "separated" for a classifier whose tokenizer has no separator, '
@@ -284,11 +284,11 @@ def train_and_judge(
     train_set, validation_set = (split.encode(idea, reader, options.max_tokens) for split in splits)
     accelerator = make_accelerator(training)
     batches = accelerator.num_processes * training.gradient_accumulation_steps
-    train_on_batches(
+    fit_model(
         model,
         tokenizer,
-        make_loader(train_set, collate, training.batch_size, training.seed, batches),
-        make_loader(validation_set, collate, training.batch_size),
+        make_text_loader(train_set, collate, training.batch_size, training.seed, batches),
+        make_text_loader(validation_set, collate, training.batch_size),
         training,
         accelerator,
         settings={"classifier": options.classifier, "max_tokens": options.max_tokens},

@@ -26,7 +26,7 @@ from hf_anchornet.model.costs import count_multiply_adds
 from hf_anchornet.model.image_processing_anchornet import open_image
 from hf_anchornet.model.modeling_anchornet import sum_evidence
 from hf_anchornet.train.image_adaptation import (
-    PatchClassifierOptions,
+    ImageClassifierOptions,
     collate_readings,
     make_readings,
 )
@@ -99,7 +99,7 @@ def measure_images(options: ImageMeasurement) -> dict[str, Any]:
     for item in options.classifiers:
         reading, folder = item.split("=", 1)
         report["classifiers"][reading] = measure_patch_classifier(
-            PatchClassifierOptions(options.localizer, reading=reading),
+            ImageClassifierOptions(options.localizer, reading=reading),
             folder,
             rows,
             options.locate(options.dataset),
@@ -120,7 +120,7 @@ def measure_set(options: ImageMeasurement, localizer: str, source: str) -> dict[
 
 
 def measure_patch_classifier(
-    options: PatchClassifierOptions, folder: str, rows: Dataset, data: DataOptions
+    options: ImageClassifierOptions, folder: str, rows: Dataset, data: DataOptions
 ) -> dict[str, Any]:
     """Accuracy, parameters, pixels read and multiply-adds of one classifier on its reading."""
     model = AutoModelForImageClassification.from_pretrained(folder)

@@ -15,7 +15,7 @@ from hf_anchornet.evaluation.image_controls import select_centre_box, select_ran
 from hf_anchornet.model.backend import EAGER, make_network
 from hf_anchornet.model.image_localizer import ImageLocalizer, LocalizedImages
 from hf_anchornet.model.image_processing_anchornet import Box
-from hf_anchornet.train.image_adaptation import PatchClassifierOptions, choose_from_view, cut
+from hf_anchornet.train.image_adaptation import ImageClassifierOptions, choose_from_view, cut
 from scripts.benchmarks.methods import (
     Method,
     Models,
@@ -82,7 +82,7 @@ class Localize:
     def __init__(self, folder: str, labels: Sequence[str], backend: str) -> None:
         self.localizer = ImageLocalizer.load(folder, backend=backend)
         self.order = order_labels(self.localizer.model, labels)
-        self.options = PatchClassifierOptions(folder)
+        self.options = ImageClassifierOptions(folder)
         side = max(window.size for window in self.localizer.windows)
         self.patch_scale = side / self.localizer.processor.size["shortest_edge"]
 

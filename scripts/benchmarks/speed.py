@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from transformers import HfArgumentParser
 
-from hf_anchornet.data.splits import DataOptions, find_labels, find_modality, load_split
+from hf_anchornet.data.splits import DataOptions, detect_modality, find_labels, load_split
 from hf_anchornet.files import write_json
 from hf_anchornet.model.backend import EAGER, ONNX
 from hf_anchornet.model.costs import count_work
@@ -265,7 +265,7 @@ def main() -> None:
         sys.exit(0)
     only_data = make_parser([DataOptions])
     data, _ = only_data.parse_args_into_dataclasses(return_remaining_strings=True)
-    modality = find_modality(data)
+    modality = detect_modality(data)
     _, load, make_methods = KINDS[modality]
     data, chosen, options, output = make_speed_parser(modality).parse_args_into_dataclasses()
     inputs_column = data.text_column if modality == "text" else data.image_column

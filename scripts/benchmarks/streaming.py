@@ -18,9 +18,8 @@ from pyarrow import parquet
 
 from hf_anchornet.data.splits import DataOptions
 from hf_anchornet.files import write_json
-from hf_anchornet.train.stream_sources import open_training_stream, take_first
+from hf_anchornet.train.stream_sources import make_text_batch, open_training_stream, take_first
 from hf_anchornet.train.streams import StreamLoader, StreamSettings
-from hf_anchornet.train.text_streams import make_text_batch
 from hf_anchornet.train.text_vocabulary import train_tokenizer
 from scripts.benchmarks.machine import describe_hardware
 from scripts.options import parse_options

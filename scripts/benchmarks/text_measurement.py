@@ -23,8 +23,8 @@ from hf_anchornet.files import write_json
 from hf_anchornet.model.classifier import label_names
 from hf_anchornet.model.costs import count_multiply_adds
 from hf_anchornet.model.modeling_anchornet import sum_evidence
-from hf_anchornet.train.batches import make_loader
-from hf_anchornet.train.text_adaptation import ClassifierOptions, encode_readings
+from hf_anchornet.train.batches import make_text_loader
+from hf_anchornet.train.text_adaptation import TextClassifierOptions, encode_readings
 from scripts.options import parse_options
 
 
@@ -70,7 +70,7 @@ def measure_text(options: TextMeasurement) -> dict[str, Any]:
     for item in options.classifiers:
         name, folder = item.split("=", 1)
         report["classifiers"][name] = measure_classifier(
-            ClassifierOptions(options.localizer, reading=name, max_tokens=options.max_tokens),
+            TextClassifierOptions(options.localizer, reading=name, max_tokens=options.max_tokens),
             folder,
             rows,
             data,
@@ -79,7 +79,7 @@ def measure_text(options: TextMeasurement) -> dict[str, Any]:
 
 
 def measure_classifier(
-    options: ClassifierOptions, folder: str, rows: Dataset, data: DataOptions
+    options: TextClassifierOptions, folder: str, rows: Dataset, data: DataOptions
 ) -> dict[str, Any]:
     """Accuracy, mean tokens read and multiply-adds per text of one classifier on its reading."""
     model = AutoModelForSequenceClassification.from_pretrained(folder)
@@ -96,7 +96,7 @@ def measure_classifier(
 def _accuracy(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, encoded: Dataset
 ) -> float:
-    loader = make_loader(encoded, make_collator(tokenizer.pad_token_id), 32)
+    loader = make_text_loader(encoded, make_collator(tokenizer.pad_token_id), 32)
     return evaluate_accuracy(model, loader, Accelerator(cpu=True))["accuracy"]
 
 

@@ -26,10 +26,10 @@ from hf_anchornet.evaluation.accuracy import evaluate_accuracy
 from hf_anchornet.files import write_json
 from hf_anchornet.model.configuration_anchornet import AnchorNetTextConfig
 from hf_anchornet.model.modeling_anchornet_text import AnchorNetTextForSequenceClassification
-from hf_anchornet.train.batches import make_loader
-from hf_anchornet.train.loop import train
+from hf_anchornet.train.batches import make_text_loader
+from hf_anchornet.train.fit import make_accelerator
+from hf_anchornet.train.loop import run_training
 from hf_anchornet.train.options import TrainingOptions
-from hf_anchornet.train.training import make_accelerator
 from scripts.benchmarks.machine import describe_hardware, find_free_port
 from scripts.options import parse_options
 
@@ -77,17 +77,17 @@ def train_on_random_texts(options: ScalingOptions, output_dir: str) -> dict[str,
     batch_size = options.global_batch_size // batches
     rows = make_random_texts(options.num_rows, options.num_tokens)
     collate = make_collator(pad_token_id=0)
-    judged = make_loader(rows.select(range(options.global_batch_size)), collate, batch_size)
+    judged = make_text_loader(rows.select(range(options.global_batch_size)), collate, batch_size)
     validation, times = accelerator.prepare(judged), [0.0]
 
     def evaluate(model: nn.Module) -> dict[str, float]:
         times.append(time.perf_counter())
         return evaluate_accuracy(model, validation, accelerator)
 
-    loader = make_loader(rows, collate, batch_size, settings.seed, batches)
+    loader = make_text_loader(rows, collate, batch_size, settings.seed, batches)
     model = _make_model(options)
     times[0] = time.perf_counter()
-    report = train(model, loader, evaluate, settings, accelerator, lambda *_: None)
+    report = run_training(model, loader, evaluate, settings, accelerator, lambda *_: None)
     seconds = [after - before for before, after in pairwise(times)]
     return {
         "num_processes": accelerator.num_processes,

@@ -1,4 +1,4 @@
-"""Calibrating a cascade on one split: what is chosen, recorded and refused."""
+"""Calibration of a cascade on one split: choice, record and refusals."""
 
 import json
 
@@ -6,7 +6,8 @@ import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, NamedSplit, Value
 
 from hf_anchornet import Cascade
-from hf_anchornet.calibration.calibrate import CalibrationOptions, calibrate
+from hf_anchornet.calibration.calibrate import calibrate
+from hf_anchornet.calibration.options import CalibrationOptions
 
 TEXTS = ["good film", "bad film", "good, good", "a bad café", "the film", "bad", "good bad", ""]
 LABELS = ["positive", "negative", "positive", "negative", "positive", "negative", "negative"]

@@ -1,10 +1,11 @@
-"""Choosing stages and thresholds: small sums that a reader can check by hand."""
+"""Search for stages and thresholds, on small sums that can be checked by hand."""
 
 import numpy as np
 import pytest
 import torch
 
-from hf_anchornet.calibration.search import Goal, Observations, observe, search
+from hf_anchornet.calibration.options import CalibrationOptions
+from hf_anchornet.calibration.search import Observations, observe, search
 from hf_anchornet.model.cascade_rule import ExitRule
 from hf_anchornet.model.cascade_trace import Piece, Trace
 
@@ -71,9 +72,9 @@ def test_with_nothing_new_to_read_the_answer_stays(seen):
 
 
 def test_inputs_leave_where_they_pass_a_threshold(seen):
-    assert seen.replay((0,), "multiply_adds").leave([0.9]).tolist() == [0, 1, 1, 1]
-    assert seen.replay((0,), "multiply_adds").leave([0.0]).tolist() == [0] * 4
-    assert seen.replay((0, 2), "multiply_adds").leave([1.0, 1.0]).tolist() == [2] * 4
+    assert seen.replay((0,), "multiply_adds").find_exits([0.9]).tolist() == [0, 1, 1, 1]
+    assert seen.replay((0,), "multiply_adds").find_exits([0.0]).tolist() == [0] * 4
+    assert seen.replay((0, 2), "multiply_adds").find_exits([1.0, 1.0]).tolist() == [2] * 4
 
 
 def test_tried_thresholds_tell_the_accuracy_and_cost_of_a_replay(seen):
@@ -82,14 +83,14 @@ def test_tried_thresholds_tell_the_accuracy_and_cost_of_a_replay(seen):
     tried = list(path.try_thresholds(4))
     assert len(tried) > 4
     for thresholds, accuracy, cost in tried:
-        leaving = path.leave(thresholds)
+        leaving = path.find_exits(thresholds)
         assert accuracy == path.right[rows, leaving].mean()
         assert cost == path.cost[rows, leaving].mean()
 
 
 def test_the_cheapest_that_is_good_enough_is_chosen(seen):
     # The localizer alone is as right as the full input.
-    choice = search(seen, range(3), Goal(max_loss=0.0))
+    choice = search(seen, range(3), CalibrationOptions(max_loss=0.0))
     assert choice.stages == ()
 
 
@@ -101,9 +102,9 @@ def test_a_reading_is_paid_only_for_those_in_doubt():
         trace.readings = [["a"]]
     rule = ExitRule.make(["full"], 1.0)
     seen = observe(traces, rule, torch.zeros(3, dtype=torch.long))
-    choice = search(seen, [0], Goal(max_loss=0.0))
+    choice = search(seen, [0], CalibrationOptions(max_loss=0.0))
     path = seen.replay(choice.stages, "multiply_adds")
-    assert path.leave(choice.thresholds).tolist() == [0, 1, 0]
+    assert path.find_exits(choice.thresholds).tolist() == [0, 1, 0]
 
 
 def test_the_best_under_a_cost_is_chosen(seen):
@@ -114,18 +115,18 @@ def test_the_best_under_a_cost_is_chosen(seen):
     rows = np.arange(4)
     accuracies = []
     for max_cost in (1, 6, 11, 112):
-        choice = search(seen, range(3), Goal(max_cost=max_cost))
+        choice = search(seen, range(3), CalibrationOptions(max_cost=max_cost))
         path = seen.replay(choice.stages, "multiply_adds")
-        leaving = path.leave(choice.thresholds)
+        leaving = path.find_exits(choice.thresholds)
         assert path.cost[rows, leaving].mean() <= max_cost
         accuracies.append(path.right[rows, leaving].mean())
     assert accuracies == [0.25, 0.5, 0.75, 0.75]
 
 
 def test_another_accuracy_than_that_on_the_full_input_may_be_wanted(seen):
-    assert search(seen, range(3), Goal(min_accuracy=0.75)).stages == ()
-    assert search(seen, range(3), Goal(min_accuracy=0.76)) is None
+    assert search(seen, range(3), CalibrationOptions(min_accuracy=0.75)).stages == ()
+    assert search(seen, range(3), CalibrationOptions(min_accuracy=0.76)) is None
 
 
 def test_a_goal_out_of_reach_has_no_choice(seen):
-    assert search(seen, range(3), Goal(max_cost=0.5)) is None
+    assert search(seen, range(3), CalibrationOptions(max_cost=0.5)) is None

@@ -1,4 +1,4 @@
-"""Temperatures and calibration errors that a reader can check by hand."""
+"""Temperatures and calibration errors that can be checked by hand."""
 
 import pytest
 import torch

@@ -1,7 +1,8 @@
-"""Sources of rows: files by patterns, streams, one split alone, tar shards, counted rows."""
+"""Sources of rows: patterns of files, streams, held-out splits, tar shards, row counts."""
 
 import io
 
+import datasets
 import fsspec
 import pyarrow as pa
 import pytest
@@ -10,14 +11,8 @@ from PIL import Image
 from pyarrow import parquet
 from tar_shards import describe, number, write_tar
 
-from hf_anchornet.data.sources import (
-    count_rows,
-    name_tar_columns,
-    open_held_out,
-    open_rows,
-    open_stream,
-)
-from hf_anchornet.data.splits import DataOptions, find_modality, load_split
+from hf_anchornet.data.sources import Source, name_tar_columns
+from hf_anchornet.data.splits import DataOptions, detect_modality, load_split
 
 pytestmark = pytest.mark.usefixtures("cache_nothing_at_home", "short_passes")
 
@@ -36,19 +31,19 @@ def shards(tmp_path):
 
 
 @pytest.mark.parametrize("pattern", ["", "/{split}-*.parquet", "/*{split}*.parquet"])
-@pytest.mark.parametrize("open_split", [open_rows, open_stream, open_held_out])
+@pytest.mark.parametrize("open_split", [Source.open_rows, Source.open_stream, Source.open_held_out])
 def test_a_folder_or_a_pattern_holds_splits_in_shards(shards, pattern, open_split):
     source = f"{shards}{pattern}"
-    texts = [row["text"] for row in open_split(source, None, "train")]
+    texts = [row["text"] for row in open_split(Source(source), "train")]
     assert texts == [f"text {number}" for number in range(9)]
-    assert len(list(open_split(source, None, "validation"))) == 2
+    assert len(list(open_split(Source(source), "validation"))) == 2
 
 
 def test_a_file_without_a_split_in_its_name_is_to_learn_from(shards):
     source = f"{shards}/train-1.parquet"
-    assert [row["text"] for row in open_stream(source, None, "train")] == ["text 3", "text 4"]
+    assert [row["text"] for row in Source(source).open_stream("train")] == ["text 3", "text 4"]
     with pytest.raises(ValueError, match=r"`validation` is not in .* which has \['train'\]"):
-        open_stream(source, None, "validation")
+        Source(source).open_stream("validation")
 
 
 def test_a_stream_comes_from_any_file_system():
@@ -57,16 +52,38 @@ def test_a_stream_comes_from_any_file_system():
         with fsspec.open(f"memory://reviews/train-{shard}.parquet", "wb") as file:
             parquet.write_table(table, file)
     source = "memory://reviews/{split}-*.parquet"
-    assert [row["text"] for row in open_stream(source, None, "train")] == ["a", "b"] * 2
-    assert count_rows(source, None, "train") == 4
+    assert [row["text"] for row in Source(source).open_stream("train")] == ["a", "b"] * 2
+    assert Source(source).count_rows("train") == 4
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """Builders of `datasets` that are made; each resolves the files of a source anew."""
+    opened, init = [], datasets.DatasetBuilder.__init__
+
+    def count(self, *args, **kwargs):
+        opened.append(type(self))
+        init(self, *args, **kwargs)
+
+    monkeypatch.setattr(datasets.DatasetBuilder, "__init__", count)
+    return opened
+
+
+@pytest.mark.parametrize(("pattern", "builders"), [("", 1), ("/{split}-*.parquet", 2)])
+def test_options_open_their_source_once(shards, opened, pattern, builders):
+    options = DataOptions(f"{shards}{pattern}")
+    assert detect_modality(options) == "text"
+    assert len(load_split(options, "train")) == 9
+    assert len(load_split(options, "validation")) == 2
+    assert len(opened) == builders
 
 
 @pytest.mark.parametrize("name", ["gone.parquet", "gone-*.parquet", "{split}.tar"])
 def test_files_that_are_not_there_are_named(tmp_path, name):
     source = f"{tmp_path}/{name}"
-    for open_split in (open_rows, open_stream, open_held_out):
+    for open_split in (Source.open_rows, Source.open_stream, Source.open_held_out):
         with pytest.raises(FileNotFoundError, match=r"`dataset` must be an existing file, got .*"):
-            open_split(source, None, "train")
+            open_split(Source(source), "train")
 
 
 @pytest.mark.parametrize("extension", ["csv", "jsonl"])
@@ -74,29 +91,29 @@ def test_columns_of_files_that_do_not_name_them_are_found_in_the_first_rows(tmp_
     rows = Dataset.from_dict({"text": ["good", "bad"], "label": [1, 0]})
     path = tmp_path / f"reviews.{extension}"
     (rows.to_csv if extension == "csv" else rows.to_json)(path)
-    stream = open_stream(str(path), None, "train")
+    stream = Source(str(path)).open_stream("train")
     assert {"text", "label"} <= set(stream.column_names)
     assert [row["label"] for row in stream] == [1, 0]
-    assert count_rows(str(path), None, "train") is None
+    assert Source(str(path)).count_rows("train") is None
 
 
 def test_rows_are_counted_without_being_read(shards):
-    assert count_rows(str(shards), None, "train") == 9
-    assert count_rows(f"{shards}/{{split}}-*.parquet", None, "validation") == 2
+    assert Source(str(shards)).count_rows("train") == 9
+    assert Source(f"{shards}/{{split}}-*.parquet").count_rows("validation") == 2
 
 
 def test_the_modality_of_a_stream_is_that_of_its_columns(shards, tmp_path):
-    assert find_modality(DataOptions(str(shards), streaming=True)) == "text"
+    assert detect_modality(DataOptions(str(shards), streaming=True)) == "text"
     write_tar(tmp_path / "a.tar", range(2), number)
-    assert find_modality(DataOptions(str(tmp_path / "a.tar"), streaming=True)) == "image"
+    assert detect_modality(DataOptions(str(tmp_path / "a.tar"), streaming=True)) == "image"
 
 
-@pytest.mark.parametrize("open_split", [open_rows, open_stream])
+@pytest.mark.parametrize("open_split", [Source.open_rows, Source.open_stream])
 @pytest.mark.parametrize(("content", "labels"), [(number, [0, 1]), (describe, ["r", "b"])])
 def test_columns_of_tar_shards_get_the_names_of_the_options(tmp_path, open_split, content, labels):
     for shard in range(2):
         write_tar(tmp_path / f"train-{shard}.tar", range(3 * shard, 3 * shard + 3), content)
-    rows = open_split(f"{tmp_path}/{{split}}-*.tar", None, "train")
+    rows = open_split(Source(f"{tmp_path}/{{split}}-*.tar"), "train")
     named = list(name_tar_columns(rows, "photo", "label"))
     assert [row["label"] for row in named] == labels * 3
     assert named[4]["photo"]["path"] == "00004.png"
@@ -112,12 +129,12 @@ def test_tar_shards_without_labels_say_what_they_hold(tmp_path):
 
 def test_tar_shards_that_have_the_right_names_keep_them(tmp_path):
     write_tar(tmp_path / "a.tar", range(3), number)
-    rows = name_tar_columns(open_rows(str(tmp_path / "a.tar"), None, "train"), "png", "cls")
+    rows = name_tar_columns(Source(str(tmp_path / "a.tar")).open_rows("train"), "png", "cls")
     assert {"png", "cls"} <= set(rows.column_names)
 
 
 def test_rows_of_other_files_are_left_alone(shards):
-    rows = open_rows(str(shards), None, "train")
+    rows = Source(str(shards)).open_rows("train")
     assert name_tar_columns(rows, "photo", "answer") is rows
 
 
@@ -135,5 +152,5 @@ def test_options_of_a_stream_are_checked(options, message):
 
 
 def test_what_needs_a_whole_split_refuses_a_stream(shards):
-    with pytest.raises(ValueError, match="`streaming` must be False but for `anchornet train`"):
+    with pytest.raises(ValueError, match="`streaming` must be False except for `anchornet train`"):
         load_split(DataOptions(str(shards), streaming=True), "train")

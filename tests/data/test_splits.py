@@ -1,4 +1,4 @@
-"""From files to batches: sources, columns, labels, rows that are wrong, crops and padding."""
+"""From files to batches: sources, columns, labels, bad rows, crops and padding."""
 
 import json
 

@@ -10,11 +10,11 @@ from accelerate.commands.launch import launch_command_parser
 
 from hf_anchornet.data.splits import DataOptions
 from hf_anchornet.train.options import TrainingOptions
-from hf_anchornet.train.text_training import LocalizerOptions
+from hf_anchornet.train.text_training import TextLocalizerOptions
 
 FOLDER = Path(__file__).parents[2] / "docs" / "accelerate"
 FILES = sorted(FOLDER.glob("*.yaml"))
-OPTIONS = DataOptions, LocalizerOptions, TrainingOptions
+OPTIONS = DataOptions, TextLocalizerOptions, TrainingOptions
 KINDS = {
     "deepspeed": "DEEPSPEED",
     "fsdp": "FSDP",

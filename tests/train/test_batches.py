@@ -4,7 +4,13 @@ import torch
 from datasets import Dataset
 from torch.utils.data import Dataset as TorchDataset
 
-from hf_anchornet.train.batches import EpochOrder, make_batches, make_loader, mix_seed, seeded
+from hf_anchornet.train.batches import (
+    EpochOrder,
+    make_image_loader,
+    make_text_loader,
+    mix_seed,
+    seeded,
+)
 
 
 class Noisy(TorchDataset):
@@ -26,7 +32,7 @@ def collate(items):
 
 
 def draw(num_workers=0, seed=0, epochs=2, batch_size=4):
-    loader = make_batches(Noisy(), collate, batch_size, EpochOrder(10, seed), num_workers)
+    loader = make_image_loader(Noisy(), collate, batch_size, seed, num_workers)
     return [list(loader) for _ in range(epochs)]
 
 
@@ -105,6 +111,6 @@ def test_two_processes_see_in_a_step_what_one_sees_at_twice_the_batch_size():
     def keep(batch):
         return [row["length"] for row in batch]
 
-    whole = list(make_loader(rows, keep, 8, seed=0))
-    halves = list(make_loader(rows, keep, 4, seed=0, batches_per_step=2))
+    whole = list(make_text_loader(rows, keep, 8, seed=0))
+    halves = list(make_text_loader(rows, keep, 4, seed=0, batches_per_step=2))
     assert [a + b for a, b in zip(halves[::2], halves[1::2], strict=True)] == whole

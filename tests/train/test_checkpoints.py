@@ -1,4 +1,4 @@
-"""Checkpoints: a training that was interrupted ends as if it had not been."""
+"""Checkpoints: an interrupted training ends as an uninterrupted one."""
 
 import json
 import logging
@@ -23,10 +23,10 @@ from hf_anchornet.data.augmentation import AugmentationOptions
 from hf_anchornet.data.splits import DataOptions
 from hf_anchornet.files import SUMS_FILE, finish_folder
 from hf_anchornet.publish.check import check_folder
-from hf_anchornet.train.checkpoints import check_order
+from hf_anchornet.train.epochs import RowEpochs
 from hf_anchornet.train.image_training import ImageLocalizerOptions, train_image_localizer
 from hf_anchornet.train.options import TrainingOptions
-from hf_anchornet.train.text_training import LocalizerOptions, train_localizer
+from hf_anchornet.train.text_training import TextLocalizerOptions, train_text_localizer
 
 pytestmark = pytest.mark.usefixtures("cache_nothing_at_home", "fresh_accelerator")
 
@@ -54,9 +54,9 @@ def run(source, tmp_path):
 
     def run(name="run", localizer=None, **options):
         settings = FAST | {"num_epochs": 2, "warmup_ratio": 0.2} | options
-        return train_localizer(
+        return train_text_localizer(
             DataOptions(source),
-            LocalizerOptions(**LOCALIZER | (localizer or {})),
+            TextLocalizerOptions(**LOCALIZER | (localizer or {})),
             TrainingOptions(str(tmp_path / name), **settings),
         )
 
@@ -241,7 +241,7 @@ def test_without_a_checkpoint_training_starts_anew_and_says_so(run, tmp_path, ca
     run("whole", num_epochs=1)
     with caplog.at_level(logging.INFO):
         run(num_epochs=1, resume=True)
-    assert re.search("no checkpoint in .*checkpoints to resume from: training anew", caplog.text)
+    assert re.search("no checkpoint in .*checkpoints to resume from: starting anew", caplog.text)
     assert_same_training(tmp_path / "run", tmp_path / "whole")
 
 
@@ -297,7 +297,7 @@ def test_options_that_change_no_weight_may_change(run, interrupt, tmp_path):
 
 def test_an_order_that_cannot_be_found_again_is_refused():
     with pytest.raises(ValueError, match=r"`loader` must have the order .* got RandomSampler"):
-        check_order(DataLoader([1, 2], shuffle=True))
+        RowEpochs(DataLoader([1, 2], shuffle=True), TrainingOptions("unused")).describe()
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])

@@ -1,4 +1,4 @@
-"""Teachers: the pieces they read, in whose order they answer, what is made of it."""
+"""Distillation: pieces of texts, the teacher's probabilities for them, the targets made of both."""
 
 import pytest
 import torch
@@ -59,7 +59,7 @@ def test_a_teacher_answers_in_the_order_of_the_labels(classifier_folder, acceler
 
 
 def test_a_teacher_of_other_labels_is_refused(classifier_folder, accelerator):
-    message = r"must know the labels \['a', 'b'\], .* \['glad', 'sad'\]; train it on the same"
+    message = r"must know the labels \['a', 'b'\], .* with \['glad', 'sad'\]; train it on the same"
     with pytest.raises(ValueError, match=message):
         ask_teacher(classifier_folder, ["good"], ["a", "b"], accelerator)
 

@@ -1,4 +1,4 @@
-"""An image classifier behind a localizer: what it reads of each image, and that it learns it."""
+"""Image classifiers behind a localizer: their readings, and training on them."""
 
 import json
 
@@ -21,13 +21,13 @@ from hf_anchornet.data.splits import DataOptions
 from hf_anchornet.model.image_reader import PatchReader
 from hf_anchornet.train.image_adaptation import (
     READINGS,
-    PatchClassifierOptions,
-    adapt_patch_classifier,
+    ImageClassifierOptions,
+    adapt_image_classifier,
     choose_boxes,
     collate_readings,
     cut_loosely,
     find_side,
-    make_patch_classifier,
+    make_image_classifier,
     make_readings,
 )
 from hf_anchornet.train.options import TrainingOptions
@@ -79,7 +79,7 @@ def classifier_folder(tmp_path):
 
 def test_the_patch_is_the_one_with_the_evidence(localizer):
     pictures = [paint(RED, 16, 40), paint(BLUE, 128, 32, size=(256, 128))]
-    boxes = choose_boxes(PatchClassifierOptions(localizer), pictures)
+    boxes = choose_boxes(ImageClassifierOptions(localizer), pictures)
     assert boxes[0] == [(16, 40, 32, 56)]
     ((left, _, right, _),) = boxes[1]
     assert right - left == 32  # 8 px at a quarter of the size
@@ -89,8 +89,8 @@ def test_the_patch_is_the_one_with_the_evidence(localizer):
 
 def test_a_mix_reads_the_best_patches_and_the_whole(localizer, data):
     pictures = [paint(RED, 16, 40), paint(BLUE, 0, 0)]
-    best = choose_boxes(PatchClassifierOptions(localizer), pictures)
-    options = PatchClassifierOptions(localizer, reading="mix", num_patches=2)
+    best = choose_boxes(ImageClassifierOptions(localizer), pictures)
+    options = ImageClassifierOptions(localizer, reading="mix", num_patches=2)
     mix = choose_boxes(options, pictures)
     assert [boxes[:1] for boxes in mix] == best
     assert [len(boxes) for boxes in mix] == [3, 3]
@@ -103,7 +103,7 @@ def test_a_mix_reads_the_best_patches_and_the_whole(localizer, data):
 
 @pytest.mark.parametrize("reading", ["centre", "random"])
 def test_the_controls_have_the_size_of_the_patch(localizer, reading):
-    options = PatchClassifierOptions(localizer, reading=reading)
+    options = ImageClassifierOptions(localizer, reading=reading)
     boxes = [box for (box,) in choose_boxes(options, [paint(RED, 16, 40)] * 20)]
     assert all((x1 - x0, y1 - y0) == (16, 16) for x0, y0, x1, y1 in boxes)
     assert len(set(boxes)) == 1 if reading == "centre" else len(set(boxes)) > 5
@@ -113,28 +113,28 @@ def test_the_controls_have_the_size_of_the_patch(localizer, reading):
 
 @pytest.mark.parametrize("reading", ["full", "small"])
 def test_the_whole_image_needs_no_localizer(reading):
-    options = PatchClassifierOptions("no such folder", reading=reading)
+    options = ImageClassifierOptions("no such folder", reading=reading)
     assert choose_boxes(options, [paint(RED, 0, 0)] * 2) == [[None], [None]]
 
 
 def test_an_image_without_evidence_is_read_whole(localizer, planted_image_model):
     planted_image_model.aggregation.heads[0].weight.data.zero_()
     planted_image_model.save_pretrained(localizer)
-    assert choose_boxes(PatchClassifierOptions(localizer), [paint(RED, 0, 0)]) == [[None]]
+    assert choose_boxes(ImageClassifierOptions(localizer), [paint(RED, 0, 0)]) == [[None]]
 
 
 @pytest.mark.parametrize(("reading", "side"), [("patches", 16), ("full", 32)])
 def test_an_existing_classifier_reads_the_size_asked_for(classifier_folder, reading, side):
     sizes = {"patch_size": 16, "full_size": 32}
-    options = PatchClassifierOptions("unused", classifier_folder, reading, **sizes)
-    _, processor = make_patch_classifier(options, ["a", "b"])
+    options = ImageClassifierOptions("unused", classifier_folder, reading, **sizes)
+    _, processor = make_image_classifier(options, ["a", "b"])
     assert find_side(processor) == side
 
 
 @pytest.mark.parametrize("reading", READINGS)
 def test_a_new_classifier_reads_squares_of_the_size_asked_for(reading, tmp_path):
-    options = PatchClassifierOptions("unused", reading=reading, **TINY)
-    model, processor = make_patch_classifier(options, ["a", "b", "c"])
+    options = ImageClassifierOptions("unused", reading=reading, **TINY)
+    model, processor = make_image_classifier(options, ["a", "b", "c"])
     model.save_pretrained(tmp_path)
     processor.save_pretrained(tmp_path)
     loaded = AutoImageProcessor.from_pretrained(tmp_path)
@@ -144,13 +144,13 @@ def test_a_new_classifier_reads_squares_of_the_size_asked_for(reading, tmp_path)
 
 
 def test_the_default_classifier_fits_in_4_mb_of_half_precision():
-    model, _ = make_patch_classifier(PatchClassifierOptions("unused"), ["a"] * 24)
+    model, _ = make_image_classifier(ImageClassifierOptions("unused"), ["a"] * 24)
     assert 2 * sum(value.numel() for value in model.state_dict().values()) < 4e6
 
 
 def test_the_patch_is_read_as_the_pipeline_reads_it(localizer, data, classifier_folder):
-    options = PatchClassifierOptions(localizer, classifier=classifier_folder)
-    model, processor = make_patch_classifier(options, ["dark", "green"])
+    options = ImageClassifierOptions(localizer, classifier=classifier_folder)
+    model, processor = make_image_classifier(options, ["dark", "green"])
     rows = datasets.load_dataset("parquet", data_files=data.dataset, split="train")
     readings = make_readings(options, rows, data, ["dark", "green"])
     batch = collate_readings(processor, [readings[row] for row in range(4)])
@@ -183,9 +183,9 @@ def test_a_box_at_the_border_grows_inwards_only():
 
 
 def test_a_classifier_learns_from_the_patches(localizer, data, tmp_path):
-    report = adapt_patch_classifier(
+    report = adapt_image_classifier(
         data,
-        PatchClassifierOptions(localizer, color_strength=0.1, **TINY),
+        ImageClassifierOptions(localizer, color_strength=0.1, **TINY),
         TrainingOptions(str(tmp_path / "run"), num_epochs=6, batch_size=8, learning_rate=2e-2),
     )
     assert json.loads((tmp_path / "run" / "training.json").read_text("utf-8")) == report
@@ -202,9 +202,9 @@ def test_a_classifier_learns_from_the_patches(localizer, data, tmp_path):
 def test_an_existing_classifier_is_trained_further(
     localizer, data, classifier_folder, tmp_path, mixed_precision
 ):
-    adapt_patch_classifier(
+    adapt_image_classifier(
         data,
-        PatchClassifierOptions(localizer, classifier=classifier_folder),
+        ImageClassifierOptions(localizer, classifier=classifier_folder),
         TrainingOptions(
             str(tmp_path / "run"), num_epochs=1, num_workers=1, mixed_precision=mixed_precision
         ),
@@ -227,7 +227,7 @@ def test_an_existing_classifier_is_trained_further(
 )
 def test_bad_options_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
-        PatchClassifierOptions("unused", **options)
+        ImageClassifierOptions("unused", **options)
 
 
 def test_a_missing_column_is_named(localizer, tmp_path):
@@ -236,6 +236,6 @@ def test_a_missing_column_is_named(localizer, tmp_path):
     )
     options = DataOptions(str(tmp_path / "data.parquet"))
     with pytest.raises(ValueError, match="column `image` is not in the dataset"):
-        adapt_patch_classifier(
-            options, PatchClassifierOptions(localizer), TrainingOptions(str(tmp_path / "run"))
+        adapt_image_classifier(
+            options, ImageClassifierOptions(localizer), TrainingOptions(str(tmp_path / "run"))
         )

@@ -1,4 +1,4 @@
-"""Training an image localizer on tar shards, which goes on after a stop to the last bit."""
+"""Training an image localizer on tar shards, and its exact resumption."""
 
 import pytest
 import torch

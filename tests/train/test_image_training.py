@@ -4,6 +4,7 @@ import io
 import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import datasets
@@ -18,17 +19,12 @@ from transformers import AutoImageProcessor, AutoModelForImageClassification, pi
 
 from hf_anchornet import AnchorNetImageProcessor
 from hf_anchornet.data.augmentation import AugmentationOptions
-from hf_anchornet.data.images import (
-    collate_images,
-    load_labelled_images,
-    make_training_images,
-    make_whole_images,
-)
-from hf_anchornet.data.splits import DataOptions, find_modality
+from hf_anchornet.data.images import collate_images, make_training_images, make_whole_images
+from hf_anchornet.data.splits import DataOptions, detect_modality, load_labelled_rows
 from hf_anchornet.evaluation.image_localization import measure_pointing
+from hf_anchornet.train.batches import make_image_loader
 from hf_anchornet.train.image_training import (
     ImageLocalizerOptions,
-    make_image_loader,
     make_image_localizer,
     train_image_localizer,
 )
@@ -151,7 +147,7 @@ def test_a_folder_of_one_folder_of_pictures_a_label_is_a_source(tmp_path):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(draw(COLORS[name], seed + row)[0])
     source = str(tmp_path / "data")
-    assert find_modality(DataOptions(source)) == "image"
+    assert detect_modality(DataOptions(source)) == "image"
     train(source, tmp_path / "run")
     model = AutoModelForImageClassification.from_pretrained(tmp_path / "run")
     assert model.config.id2label == {0: "blue", 1: "red"}
@@ -172,22 +168,22 @@ def test_lists_of_labels_make_a_multi_label_localizer(tmp_path):
 )
 def test_the_columns_tell_texts_from_images(tmp_path, columns, modality):
     Dataset.from_dict({column: ["x"] for column in columns}).to_parquet(tmp_path / "a.parquet")
-    assert find_modality(DataOptions(str(tmp_path / "a.parquet"))) == modality
+    assert detect_modality(DataOptions(str(tmp_path / "a.parquet"))) == modality
 
 
 def test_texts_next_to_images_need_a_choice(tmp_path):
     Dataset.from_dict({"text": ["x"], "image": ["y"]}).to_parquet(tmp_path / "a.parquet")
     source = str(tmp_path / "a.parquet")
     with pytest.raises(ValueError, match="texts in `text` and images in `image`; set"):
-        find_modality(DataOptions(source))
-    assert find_modality(DataOptions(source, text_column="")) == "image"
-    assert find_modality(DataOptions(source, image_column="")) == "text"
+        detect_modality(DataOptions(source))
+    assert detect_modality(DataOptions(source, text_column="")) == "image"
+    assert detect_modality(DataOptions(source, image_column="")) == "text"
 
 
 def test_a_source_without_texts_and_images_lists_its_columns(tmp_path):
     Dataset.from_dict({"review": ["x"]}).to_parquet(tmp_path / "a.parquet")
     with pytest.raises(ValueError, match=r"`text` is not in the dataset, which has \['review'\]"):
-        find_modality(DataOptions(str(tmp_path / "a.parquet")))
+        detect_modality(DataOptions(str(tmp_path / "a.parquet")))
 
 
 def make_images(rows, prepare=make_whole_images, **more):
@@ -232,7 +228,9 @@ def test_one_label_is_not_enough(tmp_path):
     rows["label"] = ["red"] * 4
     Dataset.from_dict(rows).to_parquet(tmp_path / "a.parquet")
     with pytest.raises(ValueError, match="at least two labels"):
-        load_labelled_images(DataOptions(str(tmp_path / "a.parquet"), validation_split="train"))
+        load_labelled_rows(
+            DataOptions(str(tmp_path / "a.parquet"), validation_split="train"), "image"
+        )
 
 
 @pytest.mark.parametrize("name", ["crop_size", "image_size"])
@@ -273,8 +271,7 @@ def test_whole_images_of_other_sizes_are_padded_under_a_mask():
 
 def test_a_worker_gives_every_image_once_in_each_epoch():
     processor, images = make_images(make_rows(10))
-    options = TrainingOptions("unused", batch_size=4, num_workers=1)
-    loader = make_image_loader(images, processor, options, shuffle=True)
+    loader = make_image_loader(images, partial(collate_images, processor), 4, 0, num_workers=1)
     for _ in range(2):
         labels = torch.cat([batch["labels"] for batch in loader])
         assert labels.sort().values.tolist() == [0] * 5 + [1] * 5

@@ -1,4 +1,4 @@
-"""What the training loop passes on to Accelerate: clipping, precision, trackers."""
+"""Options that the training loop passes to Accelerate: clipping, precision, trackers."""
 
 import sqlite3
 from types import SimpleNamespace
@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from hf_anchornet.data.splits import DataOptions
 from hf_anchornet.train.loop import _Run, _save_best
 from hf_anchornet.train.options import TrainingOptions
-from hf_anchornet.train.text_training import LocalizerOptions, train_localizer
+from hf_anchornet.train.text_training import TextLocalizerOptions, train_text_localizer
 
 pytestmark = pytest.mark.usefixtures("cache_nothing_at_home", "fresh_accelerator")
 
@@ -28,9 +28,9 @@ def run(source, tmp_path):
     """A training of two epochs of six steps; its report."""
 
     def run(name="run", **options):
-        return train_localizer(
+        return train_text_localizer(
             DataOptions(source),
-            LocalizerOptions(**SMALL),
+            TextLocalizerOptions(**SMALL),
             TrainingOptions(str(tmp_path / name), **FAST | {"num_epochs": 2} | options),
         )
 

@@ -1,4 +1,4 @@
-"""From options to batches of a stream: the same that map-style training makes of its rows."""
+"""Batches and vocabulary of streams, against those of rows on the disk."""
 
 from types import SimpleNamespace
 
@@ -11,18 +11,20 @@ from pyarrow import parquet
 
 from hf_anchornet.data.augmentation import AugmentationOptions
 from hf_anchornet.data.images import collate_images, make_training_images
-from hf_anchornet.data.splits import DataOptions, find_labels
+from hf_anchornet.data.splits import DataOptions, find_labels, is_multi_label
 from hf_anchornet.data.texts import make_collator, tokenize
 from hf_anchornet.train.batches import seeded
-from hf_anchornet.train.image_streams import find_image_labels, make_image_batch
 from hf_anchornet.train.options import TrainingOptions
 from hf_anchornet.train.stream_sources import (
+    find_image_labels,
+    load_first_texts,
     load_validation,
+    make_image_batch,
     make_stream_loader,
+    make_text_batch,
     open_training_stream,
     take_first,
 )
-from hf_anchornet.train.text_streams import load_first_texts, make_text_batch
 
 pytestmark = pytest.mark.usefixtures("cache_nothing_at_home", "short_passes")
 
@@ -131,15 +133,17 @@ def test_labels_of_images_are_read_off_their_names(multi_label):
     names = ClassLabel(names=["cat", "dog", "fox"])
     features = Features({"label": List(names) if multi_label else names})
     rows = Dataset.from_dict({"label": [[0] if multi_label else 0]}, features=features)
-    found = find_image_labels(rows.to_iterable_dataset(), DataOptions("unused"), 0)
-    assert found == (["cat", "dog", "fox"], multi_label)
+    rows = rows.to_iterable_dataset()
+    assert find_image_labels(rows, DataOptions("unused"), 0) == ["cat", "dog", "fox"]
+    assert is_multi_label(rows, "label") == multi_label
 
 
 def test_labels_of_images_without_names_are_found_in_the_first_rows():
     features = Features({"label": Value("string")})
     rows = Dataset.from_dict({"label": ["dog", "cat"] * 5}, features=features)
     found = find_image_labels(rows.to_iterable_dataset(), DataOptions("unused"), 0)
-    assert found == (["cat", "dog"], False)
+    assert found == ["cat", "dog"]
+    assert not is_multi_label(rows, "label")
     data = DataOptions("unused", shuffle_buffer=0, vocabulary_rows=3)
     assert list(take_first(rows.to_iterable_dataset(), data, 0)["label"]) == ["dog", "cat", "dog"]
-    assert find_labels(rows, "label") == found[0]
+    assert find_labels(rows, "label") == found

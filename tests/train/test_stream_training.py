@@ -1,8 +1,9 @@
-"""Training on a stream: what it learns, how long, and that a killed one ends as an undisturbed."""
+"""Training on a stream: learning, number of steps, and exact resumption after a kill."""
 
 import gc
 import random
 
+import datasets
 import pytest
 import torch
 from compared_trainings import STEPS, assert_same_training, kill_and_compare
@@ -10,11 +11,11 @@ from datasets import Dataset
 from planted_texts import FAST, SMALL, plant
 from safetensors.torch import load_file
 
-from hf_anchornet.data.splits import DataOptions
+from hf_anchornet.data.splits import DataOptions, detect_modality
 from hf_anchornet.train import loop as training_loop
 from hf_anchornet.train.options import TrainingOptions
-from hf_anchornet.train.text_adaptation import ClassifierOptions, adapt_classifier
-from hf_anchornet.train.text_training import LocalizerOptions, train_localizer
+from hf_anchornet.train.text_adaptation import TextClassifierOptions, adapt_text_classifier
+from hf_anchornet.train.text_training import TextLocalizerOptions, train_text_localizer
 
 pytestmark = pytest.mark.usefixtures("cache_nothing_at_home", "fresh_accelerator", "short_passes")
 
@@ -36,9 +37,9 @@ def run(source, tmp_path):
     """A training of two epochs of six steps; its report."""
 
     def run(name="run", data=None, localizer=None, **options):
-        return train_localizer(
+        return train_text_localizer(
             DataOptions(**{"dataset": source} | STREAM | (data or {})),
-            LocalizerOptions(**SMALL | (localizer or {})),
+            TextLocalizerOptions(**SMALL | (localizer or {})),
             TrainingOptions(str(tmp_path / name), **FAST | {"num_epochs": 2} | options),
         )
 
@@ -114,6 +115,21 @@ def test_a_stream_whose_rows_nobody_counted_needs_max_steps(run, tmp_path):
     gc.collect()
 
 
+def test_a_training_on_a_stream_opens_its_source_once_for_each_split(source, tmp_path, monkeypatch):
+    opened, init = [], datasets.DatasetBuilder.__init__
+
+    def count(self, *args, **kwargs):
+        opened.append(type(self))
+        init(self, *args, **kwargs)
+
+    monkeypatch.setattr(datasets.DatasetBuilder, "__init__", count)
+    data = DataOptions(source, **STREAM)
+    assert detect_modality(data) == "text"
+    options = TrainingOptions(str(tmp_path / "run"), **FAST | {"num_epochs": 1})
+    train_text_localizer(data, TextLocalizerOptions(**SMALL), options)
+    assert len([builder for builder in opened if "Parquet" in builder.__name__]) == 2
+
+
 def test_fewer_steps_than_epochs_are_refused(run):
     with pytest.raises(ValueError, match="`max_steps` must be at least `num_epochs`, 2, got 1"):
         run(max_steps=1)
@@ -130,10 +146,10 @@ def test_a_teacher_is_refused(run):
 
 
 def test_what_reads_a_split_more_than_once_refuses_a_stream(source, tmp_path):
-    with pytest.raises(ValueError, match="`streaming` must be False but for `anchornet train`"):
-        adapt_classifier(
+    with pytest.raises(ValueError, match="`streaming` must be False except for `anchornet train`"):
+        adapt_text_classifier(
             DataOptions(source, streaming=True),
-            ClassifierOptions("unused", "unused"),
+            TextClassifierOptions("unused", "unused"),
             TrainingOptions(str(tmp_path / "run")),
         )
 

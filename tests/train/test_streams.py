@@ -150,7 +150,7 @@ def test_more_workers_than_shards_are_refused(rows):
 def test_a_process_without_rows_says_so(tmp_path):
     rows = write_shards(tmp_path / "few", [1])
     loader = open_batches(rows, num_processes=2, process=1)
-    with pytest.raises(ValueError, match="got none for worker 0 of process 1; leave empty shards"):
+    with pytest.raises(ValueError, match="got none for worker 0 of process 1; remove empty shards"):
         next(iter(loader.take(1)))
 
 

@@ -1,4 +1,4 @@
-"""A classifier behind a localizer: what it reads of each text, and that it learns from that."""
+"""Text classifiers behind a localizer: their readings, and training on them."""
 
 import json
 
@@ -12,11 +12,11 @@ from hf_anchornet.model.text_reader import SpanReader
 from hf_anchornet.train.options import TrainingOptions
 from hf_anchornet.train.text_adaptation import (
     READINGS,
-    ClassifierOptions,
-    adapt_classifier,
+    TextClassifierOptions,
+    adapt_text_classifier,
     choose_texts,
     encode_readings,
-    make_classifier,
+    make_text_classifier,
 )
 
 LONG = "the film was a film . " * 30 + "good film , not bad " + "was the café a film ? " * 30
@@ -38,7 +38,7 @@ def reader(localizer, classifier_folder):  # the localizer's tokenizer first: th
 def encode(reader, localizer, texts, **options):
     """What the classifier reads of each text, as a data set."""
     rows = Dataset.from_dict({"text": texts, "label": ["glad"] * len(texts)})
-    chosen = ClassifierOptions(localizer, **options)
+    chosen = TextClassifierOptions(localizer, **options)
     data = DataOptions("")
     return encode_readings(chosen, reader.model, reader.tokenizer, rows, data, ["sad", "glad"])
 
@@ -46,7 +46,7 @@ def encode(reader, localizer, texts, **options):
 @pytest.mark.parametrize("reading", sorted(set(READINGS) - {"full", "mix", "crops"}))
 @pytest.mark.parametrize("max_tokens", [3, 12, 64])
 def test_each_reading_keeps_the_budget(reader, localizer, reading, max_tokens):
-    options = ClassifierOptions(localizer, reading=reading, max_tokens=max_tokens)
+    options = TextClassifierOptions(localizer, reading=reading, max_tokens=max_tokens)
     texts = [LONG, "good", "", " \t", "unhappy " * 50]
     (read,) = choose_texts(options, reader, texts)
     lengths = [len(ids) for ids in reader.tokenizer(read).input_ids]
@@ -58,7 +58,7 @@ def test_each_reading_keeps_the_budget(reader, localizer, reading, max_tokens):
 
 
 def test_the_spans_are_those_with_the_evidence(reader, localizer):
-    options = ClassifierOptions(localizer, max_tokens=8)
+    options = TextClassifierOptions(localizer, max_tokens=8)
     ((read,),) = choose_texts(options, reader, [LONG])
     assert {"good", "bad"} <= set(read.split())
 
@@ -67,7 +67,7 @@ def test_the_controls_read_where_they_say(reader, localizer):
     text = "the film was a good film not bad ."
 
     def read(reading):
-        options = ClassifierOptions(localizer, reading=reading, max_tokens=6)
+        options = TextClassifierOptions(localizer, reading=reading, max_tokens=6)
         return choose_texts(options, reader, [text])[0][0]
 
     assert read("head") == "the film was a"
@@ -76,15 +76,15 @@ def test_the_controls_read_where_they_say(reader, localizer):
 
 
 def test_a_mix_reads_each_text_under_each_budget(reader, localizer):
-    options = ClassifierOptions(localizer, reading="mix", budgets=[4, 8, 512])
+    options = TextClassifierOptions(localizer, reading="mix", budgets=[4, 8, 512])
     ((small,),), ((large,),) = (
-        choose_texts(ClassifierOptions(localizer, max_tokens=size), reader, [LONG])
+        choose_texts(TextClassifierOptions(localizer, max_tokens=size), reader, [LONG])
         for size in (4, 8)
     )
     rows = encode(reader, localizer, [LONG, "good"], reading="mix", budgets=[4, 8, 512])
     read = reader.tokenizer.batch_decode(rows["input_ids"][0::2], skip_special_tokens=True)
     assert [part.reading for part in options.split_mix()] == ["spans", "spans", "full"]
-    crops = ClassifierOptions(localizer, reading="crops", budgets=[4, 512]).split_mix()
+    crops = TextClassifierOptions(localizer, reading="crops", budgets=[4, 512]).split_mix()
     assert [(part.reading, part.max_tokens) for part in crops] == [("crop", 4), ("full", 512)]
     assert read[:2] == [small, large]
     assert rows["length"][4] == 128  # all that this classifier reads
@@ -92,18 +92,18 @@ def test_a_mix_reads_each_text_under_each_budget(reader, localizer):
 
 
 def test_spans_need_a_localizer_and_a_head_does_not():
-    assert ClassifierOptions(reading="head").localizer is None
+    assert TextClassifierOptions(reading="head").localizer is None
     with pytest.raises(ValueError, match=r'`localizer` must be .* to read "random", got'):
-        ClassifierOptions(reading="random")
+        TextClassifierOptions(reading="random")
 
 
 def test_a_mix_of_nothing_is_refused():
     with pytest.raises(ValueError, match="`budgets` must hold at least one"):
-        ClassifierOptions("unused", reading="mix", budgets=[])
+        TextClassifierOptions("unused", reading="mix", budgets=[])
 
 
 def test_random_spans_differ_between_texts_and_stay_the_same_each_time(reader, localizer):
-    options = ClassifierOptions(localizer, reading="random", max_tokens=12)
+    options = TextClassifierOptions(localizer, reading="random", max_tokens=12)
     ((first, second),) = choose_texts(options, reader, [LONG, LONG])
     assert first != second
     assert choose_texts(options, reader, [LONG, LONG]) == [[first, second]]
@@ -117,7 +117,7 @@ def test_a_full_text_is_cut_to_what_the_classifier_can_read(reader, localizer):
 
 def test_an_unknown_reading_is_refused():
     with pytest.raises(ValueError, match=r"`reading` must be one of .*, got 'tail'"):
-        ClassifierOptions("unused", reading="tail")
+        TextClassifierOptions("unused", reading="tail")
 
 
 def test_a_budget_without_room_for_text_is_refused(reader, localizer):
@@ -131,10 +131,10 @@ def test_a_text_that_is_no_string_is_refused(reader, localizer):
 
 
 def test_a_new_classifier_takes_labels_sizes_and_first_embeddings(classifier_folder, localizer):
-    options = ClassifierOptions(
+    options = TextClassifierOptions(
         localizer, embeddings=classifier_folder, vocab_size=60, hidden_size=16, num_layers=1
     )
-    model, tokenizer = make_classifier(options, ["good film", "bad film"], ["a", "b", "c"])
+    model, tokenizer = make_text_classifier(options, ["good film", "bad film"], ["a", "b", "c"])
     assert model.config.id2label == {0: "a", 1: "b", 2: "c"}
     assert model.config.num_hidden_layers == 1
     assert tokenizer.num_special_tokens_to_add() == 2
@@ -148,10 +148,10 @@ def test_a_classifier_learns_from_the_spans(localizer, tmp_path):
     texts = [f"{'the film was a film . ' * 20}{word} . film" for word in ["good", "bad"] * 40]
     labels = ["glad", "sad"] * 40
     Dataset.from_dict({"text": texts, "label": labels}).to_parquet(tmp_path / "data.parquet")
-    options = ClassifierOptions(
+    options = TextClassifierOptions(
         localizer, max_tokens=6, hidden_size=16, num_layers=1, vocab_size=60
     )
-    report = adapt_classifier(
+    report = adapt_text_classifier(
         DataOptions(str(tmp_path / "data.parquet"), validation_split="train"),
         options,
         TrainingOptions(
@@ -179,9 +179,9 @@ def test_an_existing_classifier_is_trained_further(
 ):
     rows = {"text": ["good film", "bad film"] * 4, "label": ["yes", "no"] * 4}
     Dataset.from_dict(rows).to_parquet(tmp_path / "data.parquet")
-    adapt_classifier(
+    adapt_text_classifier(
         DataOptions(str(tmp_path / "data.parquet"), validation_split="train"),
-        ClassifierOptions(localizer, classifier=classifier_folder, max_tokens=6),
+        TextClassifierOptions(localizer, classifier=classifier_folder, max_tokens=6),
         TrainingOptions(str(tmp_path / "run"), num_epochs=1, mixed_precision=mixed_precision),
     )
     model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "run")

@@ -7,7 +7,7 @@ from torch.testing import assert_close
 
 from hf_anchornet.data.splits import DataOptions
 from hf_anchornet.train.options import TrainingOptions
-from hf_anchornet.train.text_training import LocalizerOptions
+from hf_anchornet.train.text_training import TextLocalizerOptions
 from scripts.ablations.evidence import (
     CONTINUITY,
     ENTROPY,
@@ -76,7 +76,7 @@ def reviews(tmp_path):
 
 def test_ideas_are_trained_and_judged_alike(reviews, tmp_path):
     options = EvidenceAblationOptions([reviews], ["default", "learned gate"], smoothing=1.0)
-    localizer = LocalizerOptions(vocab_size=60, hidden_size=8, ngram_min_count=2)
+    localizer = TextLocalizerOptions(vocab_size=60, hidden_size=8, ngram_min_count=2)
     training = TrainingOptions(str(tmp_path / "runs"), num_epochs=1, batch_size=4)
     seen = []
     report = compare_evidence(
@@ -101,7 +101,7 @@ def test_an_idea_with_a_teacher_needs_one(reviews, tmp_path):
     options = EvidenceAblationOptions([reviews], ["teacher, phrases"])
     training = TrainingOptions(str(tmp_path))
     with pytest.raises(ValueError, match="`teacher` must be a classifier for these `ideas`"):
-        compare_evidence(DataOptions(reviews), options, LocalizerOptions(), training)
+        compare_evidence(DataOptions(reviews), options, TextLocalizerOptions(), training)
 
 
 def test_an_unknown_idea_is_refused():
@@ -110,7 +110,7 @@ def test_an_unknown_idea_is_refused():
 
 
 def test_every_idea_is_a_change_of_known_options():
-    known = set(LocalizerOptions.__dataclass_fields__)
+    known = set(TextLocalizerOptions.__dataclass_fields__)
     assert all(set(idea.changes) <= known for idea in IDEAS.values())
 
 

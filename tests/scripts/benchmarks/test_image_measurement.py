@@ -11,7 +11,7 @@ from transformers import ResNetConfig, ResNetForImageClassification, ViTImagePro
 
 from hf_anchornet.data.splits import DataOptions
 from hf_anchornet.model.costs import count_multiply_adds
-from hf_anchornet.train.image_adaptation import PatchClassifierOptions
+from hf_anchornet.train.image_adaptation import ImageClassifierOptions
 from scripts.benchmarks.image_measurement import (
     ImageMeasurement,
     check_image_contract,
@@ -121,7 +121,7 @@ def test_a_classifier_is_judged_by_the_names_of_its_labels(localizer, source, tm
 
     def measure(name):
         named = rows.add_column("label", [name] * len(rows))
-        options = PatchClassifierOptions(localizer)
+        options = ImageClassifierOptions(localizer)
         return measure_patch_classifier(options, folder, named, DataOptions(""))
 
     hot, chilly = measure("hot"), measure("chilly")

@@ -7,7 +7,7 @@ from datasets import Dataset
 from transformers import BertConfig, BertForSequenceClassification
 
 from hf_anchornet.data.splits import DataOptions
-from hf_anchornet.train.text_adaptation import ClassifierOptions
+from hf_anchornet.train.text_adaptation import TextClassifierOptions
 from scripts.benchmarks.text_measurement import (
     TextMeasurement,
     check_contract,
@@ -90,7 +90,7 @@ def test_all_numbers_of_a_localizer_and_its_classifiers(localizer, classifier_fo
 def test_a_classifier_is_judged_by_the_names_of_its_labels(localizer, classifier_folder):
     def measure(names):
         rows = Dataset.from_dict({"text": ["good film", "bad"], "label": names})
-        options = ClassifierOptions(localizer, reading="head", max_tokens=4)
+        options = TextClassifierOptions(localizer, reading="head", max_tokens=4)
         return measure_classifier(options, classifier_folder, rows, DataOptions(""))
 
     results = [measure(["glad", "glad"]), measure(["sad", "sad"])]

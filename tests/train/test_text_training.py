@@ -1,4 +1,4 @@
-"""The training loop: what it learns, what it writes, one process and two."""
+"""Text localizers: the loop that trains them, what they learn and what is saved."""
 
 import json
 import re
@@ -23,17 +23,17 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 
 from hf_anchornet.data.splits import DataOptions
 from hf_anchornet.data.texts import make_collator
-from hf_anchornet.train.batches import make_loader
-from hf_anchornet.train.loop import group_parameters, train
+from hf_anchornet.train.batches import make_text_loader
+from hf_anchornet.train.fit import make_accelerator
+from hf_anchornet.train.loop import group_parameters, run_training
 from hf_anchornet.train.options import TrainingOptions
 from hf_anchornet.train.text_training import (
-    LocalizerOptions,
-    make_localizer,
+    TextLocalizerOptions,
+    make_text_localizer,
     make_tokenizer,
-    train_localizer,
+    train_text_localizer,
 )
 from hf_anchornet.train.text_vocabulary import train_tokenizer
-from hf_anchornet.train.training import make_accelerator
 
 pytestmark = pytest.mark.usefixtures("cache_nothing_at_home")
 
@@ -46,7 +46,7 @@ def planted_run(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(datasets.config, "HF_DATASETS_CACHE", base / "cache")
         options = TrainingOptions(str(base / "run"), num_epochs=2, **FAST)
-        report = train_localizer(DataOptions(source), LocalizerOptions(**SMALL), options)
+        report = train_text_localizer(DataOptions(source), TextLocalizerOptions(**SMALL), options)
     return source, base / "run", report
 
 
@@ -73,14 +73,14 @@ class Fixed(nn.Module):
 def run_fixed(model, options, accuracies):
     """Train `model` on four rows; its accuracy after each epoch is given."""
     rows = [{"input_ids": [1, 2], "length": 2, "labels": 1}] * 4
-    loader = make_loader(Dataset.from_list(rows), make_collator(0), options.batch_size)
+    loader = make_text_loader(Dataset.from_list(rows), make_collator(0), options.batch_size)
     scores = iter(accuracies)
     accelerator = make_accelerator(options)
 
     def evaluate(prepared):
         return {"accuracy": next(scores)}
 
-    return train(model, loader, evaluate, options, accelerator, Fixed.save_pretrained)
+    return run_training(model, loader, evaluate, options, accelerator, Fixed.save_pretrained)
 
 
 def test_a_localizer_learns_a_planted_word(planted_run):
@@ -126,7 +126,7 @@ def test_the_same_seed_gives_the_same_weights(planted_run, tmp_path):
     for name, seed in {"a": 1, "b": 1, "c": 2}.items():
         options = TrainingOptions(str(tmp_path / name), num_epochs=1, seed=seed, **FAST)
         data = DataOptions(source, max_rows=32)
-        train_localizer(data, LocalizerOptions(**SMALL), options)
+        train_text_localizer(data, TextLocalizerOptions(**SMALL), options)
         runs.append(load_file(tmp_path / name / "model.safetensors"))
     assert all(runs[0][name].equal(runs[1][name]) for name in runs[0])
     assert not runs[0]["aggregation.heads.0.weight"].equal(runs[2]["aggregation.heads.0.weight"])
@@ -210,7 +210,7 @@ def test_counts_below_one_are_refused(name):
 
 def test_a_distillation_weight_outside_zero_and_one_is_refused():
     with pytest.raises(ValueError, match=r"`distillation_weight` must be in \[0, 1\], got 2"):
-        LocalizerOptions(distillation_weight=2)
+        TextLocalizerOptions(distillation_weight=2)
 
 
 def test_each_process_gets_other_rows_and_together_they_see_the_epoch():
@@ -221,7 +221,7 @@ def test_each_process_gets_other_rows_and_together_they_see_the_epoch():
 
     epochs = []
     for process in range(2):
-        loader = make_loader(rows, collate, 4, seed=0)
+        loader = make_text_loader(rows, collate, 4, seed=0)
         prepared = prepare_data_loader(
             loader, num_processes=2, process_index=process, put_on_device=False
         )
@@ -236,7 +236,7 @@ def test_batches_hold_texts_of_similar_length_in_a_random_order():
     generator = torch.Generator().manual_seed(0)
     lengths = torch.randint(1, 1000, (400,), generator=generator).tolist()
     rows = Dataset.from_dict({"length": lengths})
-    loader = make_loader(rows, lambda batch: [row["length"] for row in batch], 8, seed=0)
+    loader = make_text_loader(rows, lambda batch: [row["length"] for row in batch], 8, seed=0)
     batches = list(loader)
     assert sorted(length for batch in batches for length in batch) == sorted(lengths)
     # The longest text of all is moved to the first batch.
@@ -246,14 +246,14 @@ def test_batches_hold_texts_of_similar_length_in_a_random_order():
 
 def test_without_a_seed_texts_come_from_short_to_long():
     rows = Dataset.from_dict({"length": [3, 1, 2, 1]})
-    loader = make_loader(rows, lambda batch: [row["length"] for row in batch], 3)
+    loader = make_text_loader(rows, lambda batch: [row["length"] for row in batch], 3)
     assert list(loader) == [[1, 1, 2], [3]]
 
 
 def test_an_ngram_size_without_a_frequent_ngram_is_left_out(tokenizer):
     train_set = Dataset.from_dict({"input_ids": [[2, 3], [2, 4]], "labels": [0, 1]})
-    options = LocalizerOptions(hidden_size=8, ngram_min_count=2)
-    model = make_localizer(options, tokenizer, train_set, ["a", "b"])
+    options = TextLocalizerOptions(hidden_size=8, ngram_min_count=2)
+    model = make_text_localizer(options, tokenizer, train_set, ["a", "b"])
     assert model.config.ngram_sizes == [1]
     assert model.ngrams.codes_1.tolist() == [3]
     assert len(model.windows) == 4
@@ -265,7 +265,7 @@ def test_lists_of_labels_make_a_multi_label_localizer(tmp_path):
     Dataset.from_dict({"text": texts, "label": labels}).to_parquet(tmp_path / "data.parquet")
     options = TrainingOptions(str(tmp_path / "run"), num_epochs=8, **FAST)
     data = DataOptions(str(tmp_path / "data.parquet"), validation_split="train")
-    report = train_localizer(data, LocalizerOptions(**SMALL), options)
+    report = train_text_localizer(data, TextLocalizerOptions(**SMALL), options)
     model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "run")
     assert report["best"]["accuracy"] == 1.0
     assert model.config.problem_type == "multi_label_classification"
@@ -277,10 +277,12 @@ def test_an_existing_tokenizer_and_encoder_can_be_the_start(tmp_path):
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 1}
     BertModel(BertConfig(vocab_size=len(stored), **sizes)).save_pretrained(tmp_path)
     start = str(tmp_path)
-    options = LocalizerOptions(tokenizer=start, embeddings=start, hidden_size=8, ngram_min_count=1)
+    options = TextLocalizerOptions(
+        tokenizer=start, embeddings=start, hidden_size=8, ngram_min_count=1
+    )
     tokenizer = make_tokenizer(options, [])
     train_set = Dataset.from_dict({"input_ids": [[2, 3]], "labels": [0]})
-    model = make_localizer(options, tokenizer, train_set, ["a", "b"])
+    model = make_text_localizer(options, tokenizer, train_set, ["a", "b"])
     assert tokenizer("good film").input_ids == stored("good film").input_ids[1:-1]
     torch.testing.assert_close(
         model.get_input_embeddings().weight.std(), torch.tensor(1.0), atol=1e-4, rtol=0
@@ -290,8 +292,8 @@ def test_an_existing_tokenizer_and_encoder_can_be_the_start(tmp_path):
 def test_a_localizer_learns_from_a_teacher(planted_run, tmp_path):
     source, teacher, _ = planted_run
     options = TrainingOptions(str(tmp_path / "run"), num_epochs=2, **FAST)
-    localizer = LocalizerOptions(teacher=str(teacher), distillation_weight=1.0, **SMALL)
-    report = train_localizer(DataOptions(source), localizer, options)
+    localizer = TextLocalizerOptions(teacher=str(teacher), distillation_weight=1.0, **SMALL)
+    report = train_text_localizer(DataOptions(source), localizer, options)
     assert report["best"]["accuracy"] == 1.0
 
 

@@ -1,4 +1,4 @@
-"""Train any classifier here: batches, scores and what is saved; the loop is `training_loop`."""
+"""Fitting of models with this package's batches, scores and folders."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,21 +14,21 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from hf_anchornet.data.texts import make_collator
 from hf_anchornet.evaluation.accuracy import evaluate_accuracy
 
-from .batches import make_loader
-from .loop import train
+from .batches import make_text_loader
+from .loop import run_training
 from .options import TrainingOptions
 from .streams import StreamLoader
 
 
 class Processor(Protocol):
-    """What makes a model's inputs and is saved with it: a tokenizer or an image processor."""
+    """A tokenizer or an image processor, saved with its model."""
 
     def save_pretrained(self, folder: str, /) -> Any:
-        """Write it to a folder."""
+        """Write the processor to a folder."""
 
 
 def make_accelerator(options: TrainingOptions) -> Accelerator:
-    """An Accelerator with the seed set; every process draws dropout of its own."""
+    """An Accelerator with the seed set; dropout differs between processes."""
     accelerator = Accelerator(
         mixed_precision=options.mixed_precision,
         gradient_accumulation_steps=options.gradient_accumulation_steps,
@@ -39,7 +39,7 @@ def make_accelerator(options: TrainingOptions) -> Accelerator:
     return accelerator
 
 
-def train_classifier(
+def fit_text_model(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     train_set: Dataset | StreamLoader,
@@ -49,33 +49,23 @@ def train_classifier(
     crop_tokens: int | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Train a text classifier and save the best checkpoint with its tokenizer in `output_dir`.
+    """The report of `fit_model` on texts that are tokenized, or a stream of their batches.
 
-    Args:
-        model: The model, on any device.
-        tokenizer: What made the tokens of both sets.
-        train_set: Columns `input_ids`, `length` and `labels`; or batches of a stream.
-        validation_set: The same columns.
-        options: How to train.
-        accelerator: From `make_accelerator`.
-        crop_tokens: See `make_collator`, in training only.
-        settings: See `train`.
-
-    Returns:
-        The report of `train`.
+    Tokenized texts have columns `input_ids`, `length` and `labels`. Only training texts are cropped
+    to `crop_tokens`, as `make_collator` crops them.
     """
     crop, whole = (make_collator(tokenizer.pad_token_id, size) for size in (crop_tokens, None))
-    train_loader: DataLoader[Any] | StreamLoader
+    loader: DataLoader[Any] | StreamLoader
     if isinstance(train_set, StreamLoader):
-        train_loader = train_set
+        loader = train_set
     else:
         batches = accelerator.num_processes * options.gradient_accumulation_steps
-        train_loader = make_loader(train_set, crop, options.batch_size, options.seed, batches)
-    loaders = train_loader, make_loader(validation_set, whole, options.batch_size)
-    return train_on_batches(model, tokenizer, *loaders, options, accelerator, settings=settings)
+        loader = make_text_loader(train_set, crop, options.batch_size, options.seed, batches)
+    validation = make_text_loader(validation_set, whole, options.batch_size)
+    return fit_model(model, tokenizer, loader, validation, options, accelerator, settings=settings)
 
 
-def train_on_batches(
+def fit_model(
     model: PreTrainedModel,
     processor: Processor,
     train_loader: DataLoader[Any] | StreamLoader,
@@ -85,21 +75,21 @@ def train_on_batches(
     score: Callable[[PreTrainedModel], dict[str, float]] | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Train a classifier and save the best checkpoint with its processor in `output_dir`.
+    """The report of a training that saves the best model with its processor in `output_dir`.
 
     Args:
         model: The model, on any device.
-        processor: What made its inputs.
-        train_loader: Batches of the model's keyword arguments, with `labels`, not yet prepared, or
-            those of this process of a stream.
-        validation_loader: The same, not yet prepared, of the validation split.
-        options: How to train.
+        processor: The tokenizer or image processor of its inputs.
+        train_loader: Batches of the model's keyword arguments with `labels`, not yet prepared, or
+            this process's batches of a stream.
+        validation_loader: The same of the validation split, not yet prepared.
+        options: Options of the training.
         accelerator: From `make_accelerator`.
-        score: More scores of the model on the validation split, next to "accuracy" and "loss".
-        settings: See `train`.
+        score: Further scores of the model on the validation split, next to "accuracy" and "loss".
+        settings: See `run_training`.
 
     Returns:
-        The report of `train`.
+        The report of `run_training`.
 
     Raises:
         ValueError: if `options.metric_for_best_model` is not among the scores.
@@ -119,4 +109,4 @@ def train_on_batches(
         best.save_pretrained(folder)
         processor.save_pretrained(folder)
 
-    return train(model, train_loader, evaluate, options, accelerator, save, settings)
+    return run_training(model, train_loader, evaluate, options, accelerator, save, settings)

@@ -1,0 +1,75 @@
+"""Options of a calibration: the candidate stages and the goal."""
+
+from dataclasses import dataclass, field
+
+from hf_anchornet.model.cascade_rule import FULL, Stage, check_stages
+
+DEFAULT_STAGES: dict[str, list[Stage]] = {
+    "anchornet_text": [16, 32, 64, 128, FULL],
+    "anchornet_image": [1, 2, 3, FULL],
+}
+
+
+@dataclass
+class CalibrationOptions:
+    """Candidate stages of a cascade, and the goal by which they are chosen.
+
+    Attributes:
+        stages: Amounts that the classifier may read: rising numbers of tokens (texts) or patches
+            (images), then optionally "full". Default: 16 32 64 128 full, or 1 2 3 full.
+        max_stages: Most of these stages to keep. Larger can save more compute and is slower to
+            search.
+        max_loss: Accuracy, in [0, 1], that may be lost against the classifier on the full input;
+            among the cascades that lose at most this the one of least cost is chosen. 0.01 is one
+            point; larger is cheaper.
+        min_accuracy: Accuracy, in [0, 1], to reach instead of full - `max_loss`; for example that
+            of another model on the same rows.
+        max_cost: Choose the best accuracy at a mean cost of at most this, in `unit` per input,
+            instead of the least cost at an accuracy.
+        unit: Unit of cost: "multiply_adds" or "milliseconds".
+        batch_size: Inputs per forward pass. Larger is faster and takes more memory.
+    """
+
+    stages: list[str] = field(default_factory=list)
+    max_stages: int = 3
+    max_loss: float = 0.01
+    min_accuracy: float | None = None
+    max_cost: float | None = None
+    unit: str = "multiply_adds"
+    batch_size: int = 32
+
+    def __post_init__(self) -> None:
+        """Check the goal."""
+        if self.unit not in ("multiply_adds", "milliseconds"):
+            raise ValueError(
+                f'`unit` must be "multiply_adds" or "milliseconds", got {self.unit!r}.'
+            )
+        for name in ("max_loss", "min_accuracy"):
+            share = getattr(self, name)
+            if share is not None and not 0 <= share <= 1:
+                raise ValueError(
+                    f"`{name}` must be in [0, 1], got {share}; it is a share of the inputs, 0.01 "
+                    "is one point of accuracy."
+                )
+
+    def list_stages(self, model_type: str) -> tuple[Stage, ...]:
+        """The candidate stages for a localizer of this type, checked."""
+        named = [FULL if stage == FULL else int(stage) for stage in self.stages]
+        return check_stages(named or DEFAULT_STAGES[model_type])
+
+    def rank(
+        self, accuracy: float, cost: float, full_accuracy: float
+    ) -> tuple[float, float] | None:
+        """The rank of a cascade, smaller is better; `None` if it misses the goal."""
+        if self.max_cost is not None:
+            return (-accuracy, cost) if cost <= self.max_cost else None
+        wanted = full_accuracy - self.max_loss if self.min_accuracy is None else self.min_accuracy
+        return (cost, -accuracy) if accuracy >= wanted - 1e-9 else None
+
+    def describe_goal(self, full_accuracy: float) -> str:
+        """The goal in words, for errors."""
+        if self.max_cost is not None:
+            return f"an expected cost of at most {self.max_cost:g} {self.unit}"
+        if self.min_accuracy is not None:
+            return f"an accuracy of at least {self.min_accuracy:g}"
+        return f"an accuracy of at least {full_accuracy:.4f} - {self.max_loss:g}"
