@@ -7,11 +7,10 @@ Functions, with the options of the commands of the same names:
     calibrate  make a cascade of both that exits early
     evaluate   score models and explainers on a labelled split
     publish    upload a model to the Hub, with its code and a card
-    export_onnx, register
+    export_onnx
 
-Pipelines: SpanLocalizationPipeline, PatchLocalizationPipeline
+Pipelines: SpanLocalizationPipeline, PatchLocalizationPipeline; views: SpanView, PatchView
 Classifiers on selected parts: SpanReader, PatchReader, Cascade
-Views: SpanView, PatchView
 Models: AnchorNetTextForSequenceClassification, AnchorNetForImageClassification,
     AnchorNetTextModel, AnchorNetImageModel, their Config classes, AnchorNetImageProcessor
 Shipped: DEFAULT_{TEXT,IMAGE}_{LOCALIZER,CLASSIFIER}, SAMPLE_REVIEW, SAMPLE_IMAGE
@@ -20,6 +19,7 @@ Importing the package registers its models and pipelines with transformers.
 """
 
 import sys
+from traceback import walk_stack
 from types import ModuleType
 from typing import Any
 
@@ -99,9 +99,8 @@ class _Package(ModuleType):
             super().__setattr__(name, value)
 
     def __dir__(self) -> list[str]:
-        # pydoc would print each public class in full, thousands of lines: the docstring is enough.
-        callers = (sys._getframe(depth).f_globals["__name__"] for depth in (1, 2, 3))
-        if "pydoc" in callers:
+        # `help(hf_anchornet)` shows the docstring; pydoc would add all classes, 11,000 lines.
+        if any(frame.f_globals.get("__name__") == "pydoc" for frame, _ in walk_stack(None)):
             return []
         return [*__all__, *(name for name in globals() if name.startswith("__"))]
 

@@ -11,10 +11,10 @@ from hf_anchornet.model.pipeline_anchornet_image import PatchLocalizationPipelin
 from hf_anchornet.model.pipeline_anchornet_text import SpanLocalizationPipeline
 from hf_anchornet.registration import SHIPPED, TEXT_TASK, load_pipeline
 
-Path = str | PathLike[str]
+Source = str | PathLike[str]
 
 
-def train(dataset: Path, output_dir: Path, **options: Any) -> dict[str, Any]:
+def train(dataset: Source, output_dir: Source, **options: Any) -> dict[str, Any]:
     """Train a localizer on labelled texts or images.
 
     Args:
@@ -35,7 +35,7 @@ def train(dataset: Path, output_dir: Path, **options: Any) -> dict[str, Any]:
     return run_for_data(WORKS, _collect(options, dataset=dataset, output_dir=output_dir))
 
 
-def adapt(dataset: Path, output_dir: Path, **options: Any) -> dict[str, Any]:
+def adapt(dataset: Source, output_dir: Source, **options: Any) -> dict[str, Any]:
     """Train a classifier on the spans or patches that a localizer selects.
 
     Args:
@@ -57,7 +57,7 @@ def adapt(dataset: Path, output_dir: Path, **options: Any) -> dict[str, Any]:
 
 
 def calibrate(
-    dataset: Path, localizer: Path, classifier: Path, output_dir: Path, **options: Any
+    dataset: Source, localizer: Source, classifier: Source, output_dir: Source, **options: Any
 ) -> Cascade:
     """Choose the stages and exit thresholds of a cascade on the validation split.
 
@@ -81,7 +81,7 @@ def calibrate(
     return build_cascade(_collect(options, dataset=dataset, **models))
 
 
-def evaluate(dataset: Path, model: Path, **options: Any) -> dict[str, Any]:
+def evaluate(dataset: Source, model: Source, **options: Any) -> dict[str, Any]:
     """Score a localizer, and a classifier or cascade behind it, on a labelled split.
 
     Args:
@@ -101,7 +101,7 @@ def evaluate(dataset: Path, model: Path, **options: Any) -> dict[str, Any]:
     return report_scores(_collect(options, dataset=dataset, model=model))
 
 
-def publish(folder: Path, repo_id: str, **options: Any) -> str | None:
+def publish(folder: Source, repo_id: str, **options: Any) -> str | None:
     """Upload a model to the Hub with its code and a card.
 
     Args:
@@ -122,7 +122,7 @@ def publish(folder: Path, repo_id: str, **options: Any) -> str | None:
 
 
 def load(
-    source: Path | None = None, task: str | None = None, **options: Any
+    source: Source | None = None, task: str | None = None, **options: Any
 ) -> LocalizationPipeline:
     """The localization pipeline of a model, by default of the shipped text localizer.
 

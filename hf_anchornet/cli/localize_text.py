@@ -78,14 +78,12 @@ def _read_record(line: str, name: str, field: str) -> Source:
     try:
         record = json.loads(line)
     except json.JSONDecodeError as error:
-        raise ValueError(
-            f"{name} must be JSON, got {error}; correct or remove that line."
-        ) from None
+        raise ValueError(f"{name} must be JSON, got {error}; correct the line.") from None
     if not isinstance(record, dict) or not isinstance(record.get(field), str):
         found = sorted(record) if isinstance(record, dict) else type(record).__name__
         raise ValueError(
-            f"{name} must be an object with a string in `{field}`, got {found}; correct or remove "
-            "that line, or name its field with `--text-field`."
+            f"{name} must be an object with a string in `{field}`, got {found}; correct "
+            "the line or name its field with `--text-field`."
         )
     if ANSWER_FIELD in record:
         raise ValueError(

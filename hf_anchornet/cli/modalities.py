@@ -15,7 +15,7 @@ from .shared import show_log
 
 NOUNS = {"text": "texts", "image": "images"}
 
-TOPICS = ("data", "model", "optimisation", "checkpoints", "scale")
+TOPICS = ("data", "model", "optimisation", "regularisation", "checkpoints", "scale", "streaming")
 """Groups of the help that come first, in their order."""
 
 TOPIC_OF_TYPE: dict[Any, str] = {
@@ -29,10 +29,10 @@ TOPIC_OF_OPTION = {
     name: topic
     for topic, names in {
         "checkpoints": "output_dir checkpoint_steps keep_checkpoints resume log_with",
-        "scale": "max_steps gradient_accumulation_steps mixed_precision num_workers streaming "
-        "shuffle_buffer vocabulary_rows",
-        "regularisation": "hidden_dropout_prob token_dropout_prob ngram_dropout_prob "
-        "auxiliary_loss_weight evidence_penalty ngram_penalty crop_tokens",
+        "scale": "gradient_accumulation_steps mixed_precision num_workers",
+        "streaming": "streaming max_steps shuffle_buffer vocabulary_rows",
+        "regularisation": "weight_decay max_grad_norm hidden_dropout_prob token_dropout_prob "
+        "ngram_dropout_prob auxiliary_loss_weight evidence_penalty ngram_penalty crop_tokens",
         "distillation": "teacher distillation_weight piece_words",
         "augmentation": "turn color_strength",
     }.items()

@@ -71,8 +71,9 @@ def use_dashes(argv: Iterable[str]) -> list[str]:
 
 def suggest(name: str, known: Iterable[str]) -> str:
     """A hint that names the nearest of the known names; empty if no name is near."""
-    close = get_close_matches(name, list(known), n=1)
-    return f"; did you mean `{close[0]}`?" if close else ""
+    bare = {one.strip("-"): one for one in known}
+    close = get_close_matches(name.strip("-"), bare, n=1)
+    return f"; did you mean `{bare[close[0]]}`?" if close else ""
 
 
 @dataclass(frozen=True)
@@ -139,10 +140,10 @@ class OptionParser(CommandParser):
     ) -> None:
         super().__init__(command, description, examples, allow_abbrev=False)
         self._required: list[str] = []
-        for title, options in groups.items():
+        listed = {title: _give_variants(options) for title, options in groups.items()}
+        self._names = {name for options in listed.values() for name in options}
+        for title, options in listed.items():
             group = self.add_argument_group(title)
-            if isinstance(options, type):
-                options = {name: {"": option} for name, option in list_options(options).items()}
             for name, variants in options.items():
                 self._add_option(group, name, variants)
 
@@ -150,9 +151,9 @@ class OptionParser(CommandParser):
         option, *_ = variants.values()
         flag = _name_flag(name)
         if all(variant.default is MISSING for variant in variants.values()):
-            self._required.append(flag)
+            self._required.append(name)
         settings: dict[str, Any] = {"dest": name, "default": argparse.SUPPRESS}
-        text = _describe_variants(variants)
+        text = re.sub(r"`(\w+)`", self._rename, _describe_variants(variants))
         if option.kind is bool:
             if option.default is True:
                 off = f"--no-{flag.removeprefix('--')}"
@@ -167,14 +168,16 @@ class OptionParser(CommandParser):
             settings["nargs"] = "+"
         group.add_argument(flag, help=text.replace("%", "%%"), **settings)
 
+    def _rename(self, name: re.Match[str]) -> str:
+        """An option in the text of a docstring, as it is typed on the command line."""
+        return f"`{_name_flag(name[1])}`" if name[1] in self._names else name[0]
+
     def parse(self, argv: Sequence[str]) -> dict[str, Any]:
         """The options that the command line gives, by field name."""
         given = vars(self.parse_args(argv))
-        missing = [
-            flag for flag in self._required if flag.strip("-").replace("-", "_") not in given
-        ]
+        missing = [name for name in self._required if name not in given]
         if missing:
-            named = ", ".join(f"`{flag}`" for flag in missing)
+            named = ", ".join(f"`{_name_flag(name)}`" for name in missing)
             self.error(f"missing {named}; `{self.prog} --help` shows an example")
         return given
 
@@ -203,6 +206,12 @@ def build_options(option_types: Sequence[Any], given: Mapping[str, Any]) -> list
                 raise TypeError(f"`{name}` must be given, it has no default; add it.")
         built.append(option_type(**{name: given[name] for name in options if name in given}))
     return built
+
+
+def _give_variants(options: type | Mapping[str, Variants]) -> Mapping[str, Variants]:
+    if isinstance(options, type):
+        return {name: {"": option} for name, option in list_options(options).items()}
+    return options
 
 
 def _name_flag(name: str) -> str:

@@ -62,8 +62,9 @@ class PatchClassifierOptions:
         full_size: Side in pixels of the full image. `None`: likewise; 224 for a new one.
         hidden_sizes: Channels of each stage of a new classifier.
         depths: Blocks of each stage of a new classifier.
-        turn: Whether training images are turned by quarters, see `AugmentationOptions`.
-        color_strength: How far their colours vary, see `AugmentationOptions`.
+        turn: Whether to turn training images by a random number of quarters.
+        color_strength: How far brightness, contrast, saturation and tint vary in training; 0: not
+            at all, 1: strongly.
     """
 
     localizer: str

@@ -43,7 +43,7 @@ class ImageLocalizerOptions:
 
     Attributes:
         image_size: Pixels of the shorter side of whole images, after training.
-        hidden_size: See `AnchorNetImageConfig`, also for the following.
+        hidden_size: Width of the features that each branch classifies.
         channels: Channels after each layer.
         expand_ratios: Expansion of each layer.
         kernel_sizes: Kernel size of each layer.

@@ -41,8 +41,8 @@ class LocalizerOptions:
         dilations: Dilation of each layer; empty: all 1.
         ngram_sizes: Sizes of the n-grams with a score of their own.
         ngram_min_count: Occurrences that make an n-gram known.
-        gated: See `AnchorNetTextConfig`.
-        hidden_dropout_prob: See `AnchorNetTextConfig`, also for the following.
+        gated: Whether each window of the trunk weights its own score by a learned number in (0, 1).
+        hidden_dropout_prob: Dropout before each branch's linear map.
         token_dropout_prob: Chance to blank a token.
         ngram_dropout_prob: Chance to drop an n-gram.
         auxiliary_loss_weight: Weight of the branches' own losses.
