@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from .localize_corpus import add_corpus_arguments, localize_corpora, refuse_corpus_options
 from .localize_image import localize_images
@@ -49,7 +50,7 @@ def _add_input_arguments(parser: argparse.ArgumentParser) -> None:
     source = parser.add_mutually_exclusive_group()
     add = source.add_argument
     add("text", nargs="?", metavar="TEXT", help="the text itself")
-    many = {"action": "append", "default": [], "metavar": "PATH"}
+    many: dict[str, Any] = {"action": "append", "default": [], "metavar": "PATH"}
     what = "UTF-8 file with one text, or with JSON lines if its name ends in .jsonl; repeatable"
     add("--file", type=Path, help=what, **many)
     add("--image", help="image file or URL; repeatable", **many)

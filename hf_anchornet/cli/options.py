@@ -174,7 +174,7 @@ class OptionParser(CommandParser):
 
     def parse(self, argv: Sequence[str]) -> dict[str, Any]:
         """The options that the command line gives, by field name."""
-        given = vars(self.parse_args(argv))
+        given: dict[str, Any] = vars(self.parse_args(argv))
         missing = [name for name in self._required if name not in given]
         if missing:
             named = ", ".join(f"`{_name_flag(name)}`" for name in missing)

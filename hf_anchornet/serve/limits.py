@@ -11,23 +11,22 @@ RETRY_AFTER_S = 1
 
 @dataclass(frozen=True)
 class ServingOptions:
-    """How requests are read together and what is refused.
+    """Batching of requests, and limits beyond which they are refused.
 
     Attributes:
-        max_batch_size: The most requests in one forward pass; 1: each is read alone.
-        max_wait_ms: Milliseconds that a request waits for others; under load batches form
-            without it, while another is read.
-        max_held: The most requests that are held at once, those that are read included; the next
-            one is refused (503).
-        deadline_s: Seconds after which a request is given up (504), from its first byte.
-        max_body_bytes: The largest body (413).
-        max_characters: The longest text (422), and the most that a forward pass reads, padding
-            included.
-        max_pixels: The largest image (422), and the most pixels of images in a forward pass, as
-            `measure_image` counts them.
-        max_aspect: How many times longer than its shorter side an image may be (422): a long one
-            costs time and memory with the square of its length.
-        max_shown: The most spans or patches that a request may ask for, `top_k` (422).
+        max_batch_size: Maximum number of requests in one forward pass; 1 disables batching.
+        max_wait_ms: Milliseconds that a request waits for others to share its forward pass. Under
+            load, batches form during the previous forward pass without this wait.
+        max_held: Maximum number of requests held at once, including those in a forward pass; a
+            further one is refused (503).
+        deadline_s: Seconds from the first byte of a request after which it is abandoned (504).
+        max_body_bytes: Maximum size of a request body (413).
+        max_characters: Maximum length of a text (422), and maximum number of characters in a
+            forward pass, padding included.
+        max_pixels: Maximum size of an image (422), and maximum number of pixels in a forward pass.
+        max_aspect: Maximum ratio of an image's longer to its shorter side (422). Time and memory
+            grow with the square of the longer side.
+        max_shown: Maximum `top_k` of a request (422).
     """
 
     max_batch_size: int = 32
