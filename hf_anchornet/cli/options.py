@@ -126,7 +126,7 @@ class OptionParser(CommandParser):
     Args:
         command: Name of the command.
         groups: Options of each group of the help, by field name; or a dataclass, for all of its
-            fields.
+            fields. Those of the group "options" stand beside `--help`.
         description: One or two sentences for the help.
         examples: Command lines that work, one a line.
     """
@@ -143,7 +143,7 @@ class OptionParser(CommandParser):
         listed = {title: _give_variants(options) for title, options in groups.items()}
         self._names = {name for options in listed.values() for name in options}
         for title, options in listed.items():
-            group = self.add_argument_group(title)
+            group = self if title == "options" else self.add_argument_group(title)
             for name, variants in options.items():
                 self._add_option(group, name, variants)
 
