@@ -1,4 +1,8 @@
-"""The commands as Python functions; each imports what it needs when it is called."""
+"""The commands as Python functions; each imports what it needs when it is called.
+
+An unknown option raises a `TypeError` that suggests the nearest one, a value out of range a
+`ValueError`.
+"""
 
 from os import PathLike
 from typing import Any
@@ -24,10 +28,6 @@ def train(dataset: Source, output_dir: Source, **options: Any) -> dict[str, Any]
 
     Returns:
         The report, also written to training.json.
-
-    Raises:
-        TypeError: if an option is unknown.
-        ValueError: if the value of an option is out of range.
     """
     from hf_anchornet.cli.modalities import run_for_data
     from hf_anchornet.cli.train import WORKS
@@ -45,10 +45,6 @@ def adapt(dataset: Source, output_dir: Source, **options: Any) -> dict[str, Any]
 
     Returns:
         The report, also written to training.json.
-
-    Raises:
-        TypeError: if an option is unknown.
-        ValueError: if the value of an option is out of range.
     """
     from hf_anchornet.cli.adapt import WORKS
     from hf_anchornet.cli.modalities import run_for_data
@@ -70,10 +66,6 @@ def calibrate(
 
     Returns:
         The calibrated cascade.
-
-    Raises:
-        TypeError: if an option is unknown.
-        ValueError: if the value of an option is out of range.
     """
     from hf_anchornet.cli.calibrate import build_cascade
 
@@ -91,10 +83,6 @@ def evaluate(dataset: Source, model: Source, **options: Any) -> dict[str, Any]:
 
     Returns:
         The report that the command prints.
-
-    Raises:
-        TypeError: if an option is unknown.
-        ValueError: if the value of an option is out of range.
     """
     from hf_anchornet.cli.evaluate import report_scores
 
@@ -113,7 +101,6 @@ def publish(folder: Source, repo_id: str, **options: Any) -> str | None:
         The address of the commit; `None` after a dry run.
 
     Raises:
-        TypeError: if an option is unknown.
         PermissionError: if there is no token, or it may not write.
     """
     from hf_anchornet.cli.publish import publish_model
