@@ -1,8 +1,27 @@
 """AnchorNet: classifiers that show their evidence and cost less to run.
 
-Importing the package makes its models and pipelines known to transformers. That loads torch and
-transformers, for the command line's `--help` too: transformers has no way to register by name.
+Functions, with the options of the commands of the same names:
+    load       the localization pipeline of a model, by default the shipped one
+    train      train a localizer on labelled texts or images
+    adapt      train a classifier on what a localizer selects
+    calibrate  make a cascade of both that exits early
+    evaluate   score models and explainers on a labelled split
+    publish    upload a model to the Hub, with its code and a card
+    export_onnx
+
+Pipelines: SpanLocalizationPipeline, PatchLocalizationPipeline; views: SpanView, PatchView
+Classifiers on selected parts: SpanReader, PatchReader, Cascade
+Models: AnchorNetTextForSequenceClassification, AnchorNetForImageClassification,
+    AnchorNetTextModel, AnchorNetImageModel, their Config classes, AnchorNetImageProcessor
+Shipped: DEFAULT_{TEXT,IMAGE}_{LOCALIZER,CLASSIFIER}, SAMPLE_REVIEW, SAMPLE_IMAGE
+
+Importing the package registers its models and pipelines with transformers.
 """
+
+import sys
+from traceback import walk_stack
+from types import ModuleType
+from typing import Any
 
 from hf_anchornet.model.cascade import Cascade
 from hf_anchornet.model.configuration_anchornet import AnchorNetImageConfig, AnchorNetTextConfig
@@ -23,6 +42,7 @@ from hf_anchornet.model.text_reader import SpanReader
 from hf_anchornet.views.image_view import PatchView
 from hf_anchornet.views.text_view import SpanView
 
+from .api import adapt, calibrate, evaluate, load, publish, train
 from .registration import (
     DEFAULT_IMAGE_CLASSIFIER,
     DEFAULT_IMAGE_LOCALIZER,
@@ -33,8 +53,6 @@ from .registration import (
     register,
 )
 from .version import __version__
-
-register()
 
 __all__ = [
     "DEFAULT_IMAGE_CLASSIFIER",
@@ -58,5 +76,34 @@ __all__ = [
     "SpanReader",
     "SpanView",
     "__version__",
+    "adapt",
+    "calibrate",
+    "evaluate",
     "export_onnx",
+    "load",
+    "publish",
+    "train",
 ]
+
+
+class _Package(ModuleType):
+    """This module, where importing a folder of the same name leaves a function in place.
+
+    `import hf_anchornet.train.loop` makes Python set `hf_anchornet.train` to the folder's module,
+    which would replace the function `train`. `from hf_anchornet.train.loop import ...` and
+    `sys.modules` still find the folder.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in ("train", "publish") and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+    def __dir__(self) -> list[str]:
+        # `help(hf_anchornet)` shows the docstring; pydoc would add all classes, 11,000 lines.
+        if any(frame.f_globals.get("__name__") == "pydoc" for frame, _ in walk_stack(None)):
+            return []
+        return [*__all__, *(name for name in globals() if name.startswith("__"))]
+
+
+register()
+sys.modules[__name__].__class__ = _Package

@@ -1,4 +1,4 @@
-"""`python -m hf_anchornet`: the command line."""
+"""The command line, as `python -m hf_anchornet`."""
 
 import sys
 

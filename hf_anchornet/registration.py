@@ -1,4 +1,4 @@
-"""What makes transformers know this package: Auto classes, pipelines, the shipped defaults."""
+"""Registration with transformers, the shipped models, and pipelines of them."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from transformers import (
     AutoModelForImageClassification,
     AutoModelForSequenceClassification,
 )
-from transformers.pipelines import PIPELINE_REGISTRY
+from transformers.pipelines import PIPELINE_REGISTRY, pipeline
 
 from hf_anchornet.model.configuration_anchornet import AnchorNetImageConfig, AnchorNetTextConfig
 from hf_anchornet.model.image_processing_anchornet import AnchorNetImageProcessor
@@ -33,15 +33,20 @@ SAMPLE_IMAGE = _DEFAULT / "sample_image.jpg"
 DEFAULT_TEXT_LOCALIZER = _DEFAULT / "text_localizer"
 DEFAULT_TEXT_CLASSIFIER = _DEFAULT / "text_classifier"
 SAMPLE_REVIEW = _DEFAULT / "sample_review.txt"
+
+TEXT_TASK, IMAGE_TASK = SpanLocalizationPipeline.task_name, PatchLocalizationPipeline.task_name
 DEFAULTS = {
-    "span-localization": (DEFAULT_TEXT_LOCALIZER, DEFAULT_TEXT_CLASSIFIER),
-    "patch-localization": (DEFAULT_IMAGE_LOCALIZER, DEFAULT_IMAGE_CLASSIFIER),
+    TEXT_TASK: (DEFAULT_TEXT_LOCALIZER, DEFAULT_TEXT_CLASSIFIER),
+    IMAGE_TASK: (DEFAULT_IMAGE_LOCALIZER, DEFAULT_IMAGE_CLASSIFIER),
 }
 """The shipped localizer and classifier of each task."""
 
+SHIPPED = "default"
+"""Stands for the shipped localizer or classifier of a task."""
+
 
 def register() -> None:
-    """Register the models and pipelines with transformers; a second call changes nothing."""
+    """Register the models and pipelines with transformers; repeated calls change nothing."""
     for config, model, auto_class, classifier in (
         (
             AnchorNetTextConfig,
@@ -64,19 +69,44 @@ def register() -> None:
         image_processor_classes={"pil": AnchorNetImageProcessor},
         exist_ok=True,
     )
-    _register_pipeline(
-        SpanLocalizationPipeline, AutoModelForSequenceClassification, DEFAULT_TEXT_LOCALIZER, "text"
-    )
-    _register_pipeline(
-        PatchLocalizationPipeline,
-        AutoModelForImageClassification,
-        DEFAULT_IMAGE_LOCALIZER,
-        "image",
-    )
+    _register_pipeline(SpanLocalizationPipeline, AutoModelForSequenceClassification, "text")
+    _register_pipeline(PatchLocalizationPipeline, AutoModelForImageClassification, "image")
+
+
+def load_pipeline(
+    task: str, localizer: str = SHIPPED, classifier: Any = None, **options: Any
+) -> LocalizationPipeline:
+    """The pipeline of a task.
+
+    Args:
+        task: "span-localization" or "patch-localization".
+        localizer: Hub id or folder, or "default".
+        classifier: Hub id or folder of a classifier or cascade, "default", or the model itself;
+            `None`: the localizer answers alone.
+        options: Further options of the pipeline.
+
+    Raises:
+        OSError: if a model cannot be found.
+        ValueError: if a model is of the wrong kind.
+    """
+    localizer, classifier = find_shipped(task, localizer, classifier)
+    if classifier is not None:
+        options["classifier"] = classifier
+    # The stubs of transformers list its own tasks only.
+    loaded: LocalizationPipeline = pipeline(task, model=localizer, **options)  # type: ignore[call-overload]
+    return loaded
+
+
+def find_shipped(task: str, *models: Any) -> list[Any]:
+    """A localizer and perhaps its classifier, with the shipped folders in place of "default"."""
+    return [
+        str(shipped) if isinstance(model, str) and model == SHIPPED else model
+        for model, shipped in zip(models, DEFAULTS[task], strict=False)
+    ]
 
 
 def _register_pipeline(
-    pipeline_class: type[LocalizationPipeline], auto_class: Any, default: Path, modality: str
+    pipeline_class: type[LocalizationPipeline], auto_class: Any, modality: str
 ) -> None:
     task = pipeline_class.task_name
     if task in PIPELINE_REGISTRY.supported_tasks:
@@ -85,10 +115,10 @@ def _register_pipeline(
         task,
         pipeline_class=pipeline_class,
         pt_model=auto_class,
-        default={"model": (str(default), "main")},
+        default={"model": (str(DEFAULTS[task][0]), "main")},
         type=modality,
     )
-    # `Pipeline.save_pretrained` writes this into config.json: without paths of this machine.
+    # `Pipeline.save_pretrained` writes this into config.json, where no local path belongs.
     impl = PIPELINE_REGISTRY.supported_tasks[task]
     published = {key: value for key, value in impl.items() if key != "default"}
     pipeline_class._registered_impl = {task: published}  # type: ignore[attr-defined]

@@ -26,6 +26,7 @@ FLOORS = (
     ("train",),
     ("corpora", "serve", "demo"),
     ("cli",),
+    ("api",),
     ("__init__", "__main__"),
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

@@ -65,6 +65,7 @@ def test_the_ring_shows_no_relative_import_that_the_copier_would_take_for_real(n
 
 def test_importing_the_package_registers_models_and_tasks_in_a_fresh_process():
     code = """
+import sys
 import hf_anchornet
 from transformers import AutoConfig, AutoModelForSequenceClassification
 from transformers.pipelines import PIPELINE_REGISTRY
@@ -73,6 +74,8 @@ model = AutoModelForSequenceClassification.from_config(config)
 assert type(model) is hf_anchornet.AnchorNetTextForSequenceClassification
 assert "span-localization" in PIPELINE_REGISTRY.supported_tasks
 assert all(hasattr(hf_anchornet, name) for name in hf_anchornet.__all__)
+heavy = {"datasets", "hf_anchornet.train", "hf_anchornet.publish", "hf_anchornet.cli"}
+assert not heavy & set(sys.modules), heavy & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", code], check=True, cwd=PACKAGE.parent)
 

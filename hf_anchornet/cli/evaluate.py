@@ -1,9 +1,10 @@
-"""The command line for evaluation: one JSON of what models are worth on a labelled split."""
+"""`anchornet evaluate`: score models and explainers on a labelled split."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hf_anchornet.data.splits import DataOptions
 from hf_anchornet.evaluation.evaluate import EvaluationOptions, evaluate_models
@@ -11,43 +12,58 @@ from hf_anchornet.evaluation.explain_split import ExplanationOptions
 from hf_anchornet.evaluation.tables import make_explainer_table
 from hf_anchornet.files import write_json
 
-from .options import OptionParser
+from .options import OptionParser, build_options
 from .shared import hide_progress_bars
 
-EXAMPLE = """  anchornet evaluate --dataset my_data --model runs/localizer
+DESCRIPTION = """\
+Report as JSON how good a localizer, and a classifier or cascade behind it, is on a
+labelled split: accuracy and macro F1, agreement of its evidence with human spans or
+boxes, faithfulness of the evidence, and cost. Other explainers, of any classifier,
+can be scored in the same way."""
+EXAMPLES = """\
+  anchornet evaluate --dataset my_data --model runs/localizer
   anchornet evaluate --dataset my_data --model runs/localizer \\
       --classifier runs/cascade > scores.json
   anchornet evaluate --dataset my_data --model runs/localizer \\
       --explainers evidence lime random --records records.parquet --output scores.json"""
-DESCRIPTION = """Print as JSON how good a localizer, and what stands behind it, is on a labelled
-split: accuracy and macro F1; of its evidence, and of other explainers of any
-classifier, how well it agrees with the spans or boxes that people marked, how much
-the prediction depends on it, and what it costs."""
 
 
 @dataclass
 class OutputOptions:
-    """Where the report goes.
+    """Destination of the report.
 
     Attributes:
-        output: File for the JSON, and beside it the explainers as a table, .md; default: the JSON
-            goes to standard output, the table nowhere.
+        output: File for the JSON; a table of the explainers is written beside it as .md. By
+            default the JSON goes to standard output and there is no table.
     """
 
     output: str | None = None
 
 
-def run_evaluate(argv: Sequence[str]) -> None:
-    """Print the scores of a localizer, and of a classifier or cascade behind it, as JSON."""
-    types = [DataOptions, EvaluationOptions, ExplanationOptions, OutputOptions]
-    parser = OptionParser("evaluate", types, DESCRIPTION, EXAMPLE)
-    data, options, explaining, output = parser.parse(argv)
+GROUPS = {
+    "data": DataOptions,
+    "models": EvaluationOptions,
+    "explanations": ExplanationOptions,
+    "output": OutputOptions,
+}
+
+
+def run(argv: Sequence[str]) -> None:
+    """Run the command."""
+    given = OptionParser("evaluate", GROUPS, DESCRIPTION, EXAMPLES).parse(argv)
     hide_progress_bars()
-    report = evaluate_models(data, options, explaining)
-    if output.output is None:
+    report = report_scores(given)
+    if "output" not in given:
         print(json.dumps(report, indent=2))
-        return
-    write_json(Path(output.output), report)
-    if "explanations" in report:
-        table = make_explainer_table(report["explanations"])
-        Path(output.output).with_suffix(".md").write_text(table, encoding="utf-8")
+
+
+def report_scores(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The report, also written to the file `output` if given, from options by field name."""
+    data, models, explanations, output = build_options([*GROUPS.values()], given)
+    report = evaluate_models(data, models, explanations)
+    if output.output is not None:
+        write_json(Path(output.output), report)
+        if "explanations" in report:
+            table = make_explainer_table(report["explanations"])
+            Path(output.output).with_suffix(".md").write_text(table, encoding="utf-8")
+    return report

@@ -1,29 +1,11 @@
-"""The command line for corpora: parquet shards in, parquet shards of answers out."""
+"""Localization of a corpus: parquet shards in, parquet shards of answers out."""
 
 import argparse
 import sys
 
-from .shared import choose_pipeline, split_names
+from hf_anchornet.registration import IMAGE_TASK, SHIPPED, TEXT_TASK, find_shipped
 
-TEXT_TASK, IMAGE_TASK = "span-localization", "patch-localization"
-ENGINES = ("local", "ray")
-
-
-def add_corpus_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options that go with `--input`, but for itself."""
-    add = parser.add_argument_group("corpora (with --input; --output is a folder)").add_argument
-    add("--text-column", metavar="NAME", help="column of the texts (default: text)")
-    add("--image-column", metavar="NAME", help="column of the images, instead of texts")
-    add("--columns", type=split_names, metavar="A,B", help="columns to carry along")
-    add("--answer-prefix", metavar="NAME", help="before the names of the answer's columns")
-    add("--num-workers", type=int, metavar="N", help="processes (default: one a processor)")
-    add("--rows-per-group", type=int, metavar="N", help="rows in memory and in a row group")
-    add(
-        "--engine",
-        choices=ENGINES,
-        help="this machine (local, the default) or the Ray cluster at hand (extra `ray`)",
-    )
-
+from .shared import choose_options, split_names
 
 CORPUS_OPTIONS = (
     "text_column",
@@ -36,39 +18,56 @@ CORPUS_OPTIONS = (
 )
 
 
-def refuse_corpus_options(arguments: argparse.Namespace) -> None:
-    """Check that no option of corpora is given.
+def add_corpus_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that go with `--input`."""
+    add = parser.add_argument_group("corpora (with --input; --output is a folder)").add_argument
+    add("--text-column", metavar="NAME", help="column of the texts (default: text)")
+    add("--image-column", metavar="NAME", help="column of images to localize instead of texts")
+    add("--columns", type=split_names, metavar="A,B", help="columns to copy to the answers")
+    add("--answer-prefix", metavar="NAME", help="prefix for the names of the answer columns")
+    add("--num-workers", type=int, metavar="N", help="processes (default: one for each CPU)")
+    add("--rows-per-group", type=int, metavar="N", help="rows in memory and in a row group")
+    add(
+        "--engine",
+        choices=("local", "ray"),
+        help="run on this machine (local, the default) or on a Ray cluster (extra `ray`)",
+    )
 
-    Raises:
-        ValueError: if one is, naming it.
-    """
+
+def refuse_corpus_options(arguments: argparse.Namespace) -> None:
+    """Raise a `ValueError` that names the first option for corpora that is given."""
     given = [name for name in CORPUS_OPTIONS if getattr(arguments, name) is not None]
     if given:
         option = given[0].replace("_", "-")
-        raise ValueError(f"`--{option}` goes with corpora, with `--input`; leave it out.")
+        raise ValueError(f"`--{option}` must come with `--input`; leave it out.")
 
 
 def localize_corpora(arguments: argparse.Namespace) -> None:
-    """Localize the shards that `--input` names into the folder `--output`; tell what was done."""
+    """Localize the shards of `--input` into the folder `--output`; print a summary on stderr."""
     for name in ("lines", "jsonl"):
         if getattr(arguments, name):
-            raise ValueError(f"`--{name}` goes with texts, not with `--input`; leave it out.")
+            raise ValueError(f"`--{name}` must not be given with `--input`; leave it out.")
     if arguments.format != "text":
         raise ValueError(
-            f"`--format` must be left out with `--input`, got {arguments.format}: a corpus gives "
-            "parquet."
+            f"`--format` must not be given with `--input`, got {arguments.format}; answers of a "
+            "corpus are parquet."
         )
     if arguments.output is None:
-        raise ValueError("`--input` needs `--output`, the folder of the answers.")
+        raise ValueError("`--input` needs `--output`, the folder for the answers; add it.")
     if arguments.text_column is not None and arguments.image_column is not None:
         raise ValueError(
-            "`--text-column` and `--image-column` must not come together, got "
+            "`--text-column` and `--image-column` must not both be given, got "
             f"{arguments.text_column} and {arguments.image_column}; leave one out."
         )
     from hf_anchornet.corpora.job import CorpusJob
 
     task = TEXT_TASK if arguments.image_column is None else IMAGE_TASK
-    model, options = choose_pipeline(task, arguments)
+    options = choose_options(arguments)
+    model, classifier = find_shipped(
+        task, options.pop("localizer", SHIPPED), options.pop("classifier", None)
+    )
+    if classifier is not None:
+        options["classifier"] = classifier
     chosen = {
         "column": arguments.image_column or arguments.text_column,
         "columns": arguments.columns and tuple(arguments.columns),
@@ -91,6 +90,6 @@ def localize_corpora(arguments: argparse.Namespace) -> None:
     done = localize(job, arguments.num_workers)
     print(
         f"localized {done.num_rows:,} rows of {done.num_shards:,} shards into {job.output}; "
-        f"{done.num_finished:,} shards were finished before",
+        f"{done.num_finished:,} shards were already finished",
         file=sys.stderr,
     )

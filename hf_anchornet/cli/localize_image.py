@@ -1,32 +1,33 @@
-"""The command line for images: their patches as tables, JSON lines and pictures."""
+"""Localization of images: patches as tables, JSON lines or pictures."""
 
 import argparse
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from hf_anchornet.views.base import Record, clean_line, wrap
+from hf_anchornet.registration import IMAGE_TASK, load_pipeline
+from hf_anchornet.views.base import Record, clean_line
 from hf_anchornet.views.image_view import render_patches, render_table
 
-from .shared import describe_answer, load_pipeline, measure_width, show_progress, write_parts
-
-TASK = "patch-localization"
-DEMO_PICTURE = Path("anchornet_demo.png")
+from .shared import choose_options, show_progress, write_parts
 
 
 def localize_images(arguments: argparse.Namespace) -> None:
-    """Localize the images that the command line names; print the results or draw them."""
+    """Localize the images that the command line names; print or draw the results."""
     for name in ("lines", "jsonl"):
         if getattr(arguments, name):
-            raise ValueError(f"`--{name}` goes with texts, not with `--image`; leave it out.")
+            raise ValueError(f"`--{name}` must not be given with `--image`; leave it out.")
     if arguments.format not in ("text", "jsonl", "png"):
         raise ValueError(
-            f"`--format` of images must be one of text, jsonl, png, got {arguments.format}."
+            f"`--format` must be text, jsonl or png for images, got {arguments.format}; choose one."
         )
     draws = arguments.format == "png"
     if draws and arguments.output is None:
-        raise ValueError("`--format png` needs `--output`, a file, of several images a folder.")
-    localize = load_pipeline(TASK, arguments, **({"return_maps": True} if draws else {}))
+        raise ValueError(
+            "`--format png` needs `--output`, a file, or a folder for several images; add it."
+        )
+    options = choose_options(arguments) | ({"return_maps": True} if draws else {})
+    localize = load_pipeline(IMAGE_TASK, **options)
     paths: list[str] = arguments.image
     answers = localize(path for path in paths)
     pairs = show_progress(zip(paths, answers, strict=True), "images", arguments.output)
@@ -34,8 +35,7 @@ def localize_images(arguments: argparse.Namespace) -> None:
         _draw(pairs, arguments.output, len(paths))
     else:
         write = _write_jsonl if arguments.format == "jsonl" else _write_text
-        files = [Path(path) for path in paths]
-        write_parts(write(pairs), arguments.output, files)
+        write_parts(write(pairs), arguments.output, [Path(path) for path in paths])
 
 
 def _write_text(pairs: Iterable[tuple[str, Record]]) -> Iterator[str]:
@@ -47,32 +47,9 @@ def _write_jsonl(pairs: Iterable[tuple[str, Record]]) -> Iterator[str]:
 
 
 def _draw(pairs: Iterable[tuple[str, Record]], output: Path, count: int) -> None:
-    """One PNG an image: `output` itself, or numbered files in it if there are several."""
+    """Write the picture of one image to `output`, or those of several into that folder."""
     if count > 1:
         output.mkdir(parents=True, exist_ok=True)
     for index, (path, result) in enumerate(pairs):
         target = output if count == 1 else output / f"{index:04d}_{Path(path).stem}.png"
         render_patches(path, result).save(target, "PNG")
-
-
-def demonstrate_image(arguments: argparse.Namespace) -> None:
-    """Localize the sample image with the shipped models, tell what happened and draw it."""
-    from hf_anchornet.registration import SAMPLE_IMAGE
-
-    result = load_pipeline(TASK, arguments, return_maps=True)(str(SAMPLE_IMAGE))
-    render_patches(SAMPLE_IMAGE, result).save(DEMO_PICTURE, "PNG")
-    classifier, width = result["classifier"], measure_width()
-    agrees = "agrees" if classifier["label"] == result["label"] else "disagrees"
-    print(
-        "\n\n".join(
-            (
-                "\nA photo, and the patches that decided its label:",
-                render_table({name: result[name] for name in result if name != "classifier"}),
-                wrap(
-                    f"The classifier then read only the best patch, cut from the photo. It {agrees}"
-                    f": {describe_answer(classifier)}. Boxes and evidence: {DEMO_PICTURE}",
-                    width,
-                ),
-            )
-        )
-    )

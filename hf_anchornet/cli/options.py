@@ -1,96 +1,253 @@
-"""Dataclasses of options as command lines: the docstrings' attributes are the help."""
+"""Command lines in one dialect, built from dataclasses whose docstrings are the help."""
 
+import argparse
 import re
-from argparse import Action, ArgumentDefaultsHelpFormatter, RawDescriptionHelpFormatter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields
+from difflib import get_close_matches
 from inspect import getdoc
-from typing import Any
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from transformers import HfArgumentParser
+EXIT_CODES = "exit codes: 0 success; 2 bad usage or input, explained on stderr; 130 interrupted"
 
-from hf_anchornet.data.splits import DataOptions, detect_modality
+METAVARS = {int: "N", float: "X", str: "VALUE"}
 
-from .shared import EXIT_CODES
-
-
-class HelpFormatter(ArgumentDefaultsHelpFormatter, RawDescriptionHelpFormatter):
-    """Defaults that say something are shown, and the lines of an example stay as they are."""
-
-    def _get_help_string(self, action: Action) -> str | None:
-        if action.required:
-            return f"{action.help} (required)"
-        return action.help if action.default in (None, "", []) else super()._get_help_string(action)
+# A whole word of a command line, or the part of it before "=".
+_OPTION_NAME = re.compile(r"--\w[\w-]*(?=\Z|=)")
 
 
-class OptionParser(HfArgumentParser):
-    """transformers' parser of dataclasses, with help from their docstrings.
+class CommandParser(argparse.ArgumentParser):
+    """An `argparse` parser that accepts underscores in option names and suggests the nearest one.
 
     Args:
-        command: Name of the sub-command.
-        option_types: Dataclasses of its options.
-        description: What it does.
-        example: A command line that works.
+        command: Name of the command.
+        description: One or two sentences for the help.
+        examples: Command lines that work, one a line.
+        usage: Arguments in the usage line.
+        settings: Further arguments of `argparse.ArgumentParser`.
     """
 
     def __init__(
-        self, command: str, option_types: Sequence[Any], description: str, example: str
+        self,
+        command: str,
+        description: str,
+        examples: str,
+        usage: str = "[options]",
+        **settings: Any,
     ) -> None:
-        self._texts: dict[str, str] = {}
-        for option_type in option_types:
-            self._texts |= describe_attributes(option_type)
         super().__init__(
-            option_types,
             prog=f"anchornet {command}",
-            usage="%(prog)s [options]",
+            usage=f"%(prog)s {usage}",
             description=description,
-            epilog=f"example:\n{example}\n\n{EXIT_CODES}",
-            formatter_class=HelpFormatter,
-            allow_abbrev=False,
+            epilog=f"examples:\n{examples}\n\n{EXIT_CODES}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            **settings,
         )
 
-    def add_argument(self, *names: str, **settings: Any) -> Any:
-        """As in `argparse`; the help of an option is what its dataclass says about it."""
-        text = self._texts.get(names[0].removeprefix("--"))
-        if text is not None:
-            settings.setdefault("help", text.replace("%", "%%"))
-        return super().add_argument(*names, **settings)
-
-    def parse(self, argv: Sequence[str]) -> Any:
-        """One object of each dataclass."""
-        *options, unknown = self.parse_args_into_dataclasses(
-            list(argv), return_remaining_strings=True, look_for_args_file=False
-        )
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As in `argparse`, but an unknown option is reported with the nearest known one."""
+        parsed, unknown = self.parse_known_args(use_dashes(args), namespace)
         if unknown:
-            self.error(f"unrecognized arguments: {' '.join(unknown)}")
-        return options
+            self.error(self._describe_unknown(unknown[0]))
+        return parsed
+
+    def _describe_unknown(self, word: str) -> str:
+        if not word.startswith("-"):
+            return f"unexpected argument `{word}`"
+        options = [name for name in self._option_string_actions if name.startswith("--")]
+        name = word.partition("=")[0]
+        hint = suggest(name, options) or f"; `{self.prog} --help` lists the options"
+        return f"unknown option `{name}`{hint}"
+
+
+def use_dashes(argv: Iterable[str]) -> list[str]:
+    """The command line with `--output_dir` written `--output-dir`; words after `--` stay."""
+    words = list(argv)
+    end = words.index("--") if "--" in words else len(words)
+    renamed = [_OPTION_NAME.sub(lambda name: name[0].replace("_", "-"), w, 1) for w in words[:end]]
+    return renamed + words[end:]
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """A hint that names the nearest of the known names; empty if no name is near."""
+    bare = {one.strip("-"): one for one in known}
+    close = get_close_matches(name.strip("-"), bare, n=1)
+    return f"; did you mean `{bare[close[0]]}`?" if close else ""
+
+
+@dataclass(frozen=True)
+class Option:
+    """One field of a dataclass of options.
+
+    Attributes:
+        kind: Its type; `list[T]` and `T | None` are reduced to `T`.
+        is_list: Whether it takes several values.
+        default: Its default, `MISSING` if it is required.
+        text: Its description in the docstring of the dataclass.
+    """
+
+    kind: Any
+    is_list: bool
+    default: Any
+    text: str
+
+
+def list_options(option_type: Any) -> dict[str, Option]:
+    """The options of a dataclass by field name."""
+    kinds, texts = get_type_hints(option_type), describe_attributes(option_type)
+    options = {}
+    for field in fields(option_type):
+        kind = kinds[field.name]
+        if get_origin(kind) in (Union, UnionType):
+            (kind,) = (part for part in get_args(kind) if part is not type(None))
+        is_list = get_origin(kind) is list
+        kind = get_args(kind)[0] if is_list else kind
+        made = field.default_factory
+        default = field.default if made is MISSING else made()
+        options[field.name] = Option(kind, is_list, default, texts.get(field.name, ""))
+    return options
 
 
 def describe_attributes(option_type: type) -> dict[str, str]:
-    """What a Google-style docstring says of each attribute, each as one line."""
+    """The description of each attribute in a Google-style docstring, as one line."""
     _, _, listed = (getdoc(option_type) or "").partition("Attributes:\n")
     found = re.findall(r"^    (\w+): (.+(?:\n {8}.+)*)", listed, flags=re.MULTILINE)
     return {name: " ".join(text.split()) for name, text in found}
 
 
-def parse_for_data(
-    argv: Sequence[str], parsers: Mapping[str, OptionParser]
-) -> tuple[str, Sequence[Any]]:
-    """Whether the data set holds texts or images, and the options for these.
+Variants = Mapping[str, Option]
+"""One option in the forms that it takes, by what each is for, such as "texts" and "images"."""
+
+
+class OptionParser(CommandParser):
+    """A parser for options that are fields of dataclasses.
 
     Args:
-        argv: The command line.
-        parsers: For "text" and "image"; those of the other modality are unknown to each.
+        command: Name of the command.
+        groups: Options of each group of the help, by field name; or a dataclass, for all of its
+            fields. Those of the group "options" stand beside `--help`.
+        description: One or two sentences for the help.
+        examples: Command lines that work, one a line.
     """
-    if {"-h", "--help"} & set(argv):
-        for parser in parsers.values():
-            parser.print_help()
-            print()
-        raise SystemExit(0)
-    data_type: Any = DataOptions
-    only_data = HfArgumentParser(data_type, prog=parsers["text"].prog, allow_abbrev=False)
-    data, _ = only_data.parse_args_into_dataclasses(
-        list(argv), return_remaining_strings=True, look_for_args_file=False
-    )
-    modality = detect_modality(data)
-    _, *options = parsers[modality].parse(argv)
-    return modality, [data, *options]  # the options that have opened their source
+
+    def __init__(
+        self,
+        command: str,
+        groups: Mapping[str, type | Mapping[str, Variants]],
+        description: str,
+        examples: str,
+    ) -> None:
+        super().__init__(command, description, examples, allow_abbrev=False)
+        self._required: list[str] = []
+        listed = {title: _give_variants(options) for title, options in groups.items()}
+        self._names = {name for options in listed.values() for name in options}
+        for title, options in listed.items():
+            group = self if title == "options" else self.add_argument_group(title)
+            for name, variants in options.items():
+                self._add_option(group, name, variants)
+
+    def _add_option(self, group: Any, name: str, variants: Variants) -> None:
+        option, *_ = variants.values()
+        flag = _name_flag(name)
+        if all(variant.default is MISSING for variant in variants.values()):
+            self._required.append(name)
+        settings: dict[str, Any] = {"dest": name, "default": argparse.SUPPRESS}
+        text = re.sub(r"`(\w+)`", self._rename, _describe_variants(variants))
+        if option.kind is bool:
+            if option.default is True:
+                off = f"--no-{flag.removeprefix('--')}"
+                group.add_argument(off, action="store_false", help=argparse.SUPPRESS, **settings)
+                text += f" `{off}` switches it off."
+            settings |= {"type": _read_bool, "nargs": "?", "const": True, "metavar": "BOOL"}
+        elif get_origin(option.kind) is Literal:
+            settings["choices"] = get_args(option.kind)
+        else:
+            settings |= {"type": option.kind, "metavar": METAVARS[option.kind]}
+        if option.is_list:
+            settings["nargs"] = "+"
+        group.add_argument(flag, help=text.replace("%", "%%"), **settings)
+
+    def _rename(self, name: re.Match[str]) -> str:
+        """An option in the text of a docstring, as it is typed on the command line."""
+        return f"`{_name_flag(name[1])}`" if name[1] in self._names else name[0]
+
+    def parse(self, argv: Sequence[str]) -> dict[str, Any]:
+        """The options that the command line gives, by field name."""
+        given: dict[str, Any] = vars(self.parse_args(argv))
+        missing = [name for name in self._required if name not in given]
+        if missing:
+            named = ", ".join(f"`{_name_flag(name)}`" for name in missing)
+            self.error(f"missing {named}; `{self.prog} --help` shows an example")
+        return given
+
+
+def check_names(given: Iterable[str], known: Iterable[str]) -> None:
+    """Raise a `TypeError` that suggests the nearest option if a given one is unknown."""
+    known = sorted(known)
+    for name in given:
+        if name not in known:
+            hint = suggest(name, known) or f"; choose from {', '.join(known)}"
+            raise TypeError(f"unknown option `{name}`{hint}")
+
+
+def build_options(option_types: Sequence[Any], given: Mapping[str, Any]) -> list[Any]:
+    """One object of each dataclass, from the options given by field name.
+
+    Raises:
+        TypeError: if an option is unknown or a required one is missing.
+    """
+    known = {option_type: list_options(option_type) for option_type in option_types}
+    check_names(given, (name for options in known.values() for name in options))
+    built = []
+    for option_type, options in known.items():
+        for name, option in options.items():
+            if option.default is MISSING and name not in given:
+                raise TypeError(f"`{name}` must be given, it has no default; add it.")
+        built.append(option_type(**{name: given[name] for name in options if name in given}))
+    return built
+
+
+def _give_variants(options: type | Mapping[str, Variants]) -> Mapping[str, Variants]:
+    if isinstance(options, type):
+        return {name: {"": option} for name, option in list_options(options).items()}
+    return options
+
+
+def _name_flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _describe_variants(variants: Variants) -> str:
+    """The help of an option: its description and default, once where the variants agree."""
+    texts = {what: option.text for what, option in variants.items()}
+    defaults = {what: _name_default(option.default) for what, option in variants.items()}
+    if len(set(texts.values())) == 1:
+        text = next(iter(texts.values()))
+    else:
+        text = " ".join(f"{what.capitalize()}: {part}" for what, part in texts.items())
+    if len(set(defaults.values())) == 1:
+        default = next(iter(defaults.values()))
+    else:
+        default = ", ".join(f"{value or 'none'} for {what}" for what, value in defaults.items())
+    if default == "required":
+        return f"{text} (required)"
+    return f"{text} (default: {default})" if default else text
+
+
+def _name_default(default: Any) -> str:
+    """A default as it would be typed; empty if it is empty."""
+    if default is MISSING:
+        return "required"
+    if isinstance(default, list):
+        return " ".join(map(str, default))
+    return "" if default is None else str(default)
+
+
+def _read_bool(value: str) -> bool:
+    """Raise `argparse.ArgumentTypeError` unless the value means yes or no."""
+    answers = {"yes": True, "true": True, "t": True, "y": True, "1": True}
+    answers |= {"no": False, "false": False, "f": False, "n": False, "0": False}
+    if value.lower() not in answers:
+        raise argparse.ArgumentTypeError(f"must be true or false, got {value!r}")
+    return answers[value.lower()]

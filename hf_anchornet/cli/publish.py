@@ -1,46 +1,45 @@
-"""The command line for what leaves this machine: folders for the Hub, ONNX graphs."""
+"""`anchornet publish`: upload a model to the Hub with its code and a card."""
 
 import json
+import logging
 import tempfile
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from hf_anchornet.data.splits import DataOptions
-from hf_anchornet.model.export_onnx import export_onnx
-from hf_anchornet.model.loading import load_whole
 from hf_anchornet.publish.card import CardSources
 from hf_anchornet.publish.folder import build_folder
-from hf_anchornet.publish.modality import find_classes
 from hf_anchornet.publish.model_files import list_left_out
-from hf_anchornet.publish.onnx_parity import measure_parity
 from hf_anchornet.publish.upload import upload_folder
 from hf_anchornet.views.base import clean_line
 
-from .options import OptionParser
+from .options import OptionParser, build_options
 
-PUBLISH_EXAMPLE = """  anchornet publish --folder runs/cascade --repo_id you/reviews --dry_run"""
-EXPORT_EXAMPLE = """  anchornet export --model runs/localizer --output runs/localizer
-  anchornet export --model runs/localizer --output small.onnx --int8 --dataset my_data"""
+logger = logging.getLogger(__name__)
+
+DESCRIPTION = """\
+Upload a trained localizer, classifier or cascade to the Hub, with its code and a card.
+The token comes from HF_TOKEN or `hf auth login`."""
+EXAMPLES = "  anchornet publish --folder runs/cascade --repo-id you/reviews --dry-run"
 
 
 @dataclass
-class Publication:
-    """What is published, and where.
+class PublishOptions:
+    """The model to publish, the repository, and material for the card.
 
     Attributes:
-        folder: Folder of the model: what training, calibration or `save_pretrained` wrote.
-        repo_id: Where to, as "name/model".
-        private: Make a private repository.
-        revision: Branch to write to; default: the main one.
-        dry_run: Only show what would be uploaded.
-        build_dir: Folder to build in and keep; default: a temporary one.
+        folder: Folder of the model, written by training, calibration or `save_pretrained`.
+        repo_id: Repository, as "name/model".
+        private: Whether to make the repository private.
+        revision: Branch to write to; by default the main one.
+        dry_run: Whether only to list the files, without an upload.
+        build_dir: Folder to build in and keep; by default a temporary one.
         results: JSON of measurements for the card.
-        reading: The model's name among the classifiers of the results; default: the localizer.
-        speed: JSON of scripts/benchmark.py for the card.
+        reading: Name of this model among the classifiers of the results; by default the localizer.
+        speed: JSON of `python -m scripts.benchmarks.speed` for the card.
         evaluation: JSON of `anchornet evaluate` for the card.
-        card: A card to take instead of the folder's own or a new one.
+        card: Card to use instead of the folder's own or a generated one.
         picture: A .png or .jpg for the card.
         license: Licence of the weights, as the Hub abbreviates it.
     """
@@ -60,81 +59,38 @@ class Publication:
     license: str = ""
 
 
-@dataclass
-class Export:
-    """What to export, where to, and what to measure it on.
+def run(argv: Sequence[str]) -> None:
+    """Run the command."""
+    parser = OptionParser("publish", {"options": PublishOptions}, DESCRIPTION, EXAMPLES)
+    given = parser.parse(argv)
+    address = publish_model(given, show=print)
+    print(address or f"dry run: nothing was uploaded to {given['repo_id']}")
 
-    Attributes:
-        model: Folder or Hub id of a localizer or another classifier of texts or images.
-        output: The model's folder, where the graph becomes onnx/model.onnx, or an .onnx file.
-        int8: Keep the weights of embeddings and matrix products in 8 bits.
-        dataset: Source with labels to compare graph and model on: Hub id, folder or file.
-        split: Its split.
-        max_rows: Draw at most this many rows (0: all).
+
+def publish_model(given: Mapping[str, Any], show: Callable[[str], Any] = logger.info) -> str | None:
+    """The address of the commit; `None` after a dry run.
+
+    Args:
+        given: Options by field name.
+        show: Called with a line for each file, and one for the files left out, before the upload.
     """
-
-    model: str
-    output: str
-    int8: bool = False
-    dataset: str = ""
-    split: str = "validation"
-    max_rows: int = 1000
-
-
-def run_publish(argv: Sequence[str]) -> None:
-    """Put a trained localizer, classifier or cascade on the Hub, with its code and a card."""
-    description = (
-        "Put a trained localizer, classifier or cascade on the Hub, with its code and a card. The "
-        "token\ncomes from HF_TOKEN or `hf auth login`."
-    )
-    (chosen,) = OptionParser("publish", [Publication], description, PUBLISH_EXAMPLE).parse(argv)
+    (options,) = build_options([PublishOptions], given)
     with tempfile.TemporaryDirectory() as temporary:
-        _publish(chosen, chosen.build_dir or str(Path(temporary, "model")))
+        target = Path(options.build_dir or Path(temporary, "model"))
+        built = build_folder(options.folder, str(target), _read_sources(options))
+        for name in built:
+            show(f"{(target / name).stat().st_size:>12,}  {name}")
+        left_out = list_left_out(options.folder, built)
+        if left_out:
+            show(f"left out: {', '.join(map(clean_line, left_out))}")
+        if options.dry_run:
+            return None
+        return upload_folder(str(target), options.repo_id, options.private, options.revision)
 
 
-def _publish(chosen: Publication, target: str) -> None:
-    """Build, show, and unless it is a dry run upload."""
-    sources = CardSources(
-        repo_id=chosen.repo_id,
-        results=_read_json(chosen.results),
-        reading=chosen.reading,
-        speed=_read_json(chosen.speed),
-        evaluation=_read_json(chosen.evaluation),
-        card=chosen.card,
-        picture=chosen.picture,
-        license=chosen.license,
-    )
-    built = build_folder(chosen.folder, target, sources)
-    for name in built:
-        print(f"{Path(target, name).stat().st_size:>12,}  {name}")
-    left_out = list_left_out(chosen.folder, built)
-    if left_out:
-        print(f"left out: {', '.join(map(clean_line, left_out))}")
-    if chosen.dry_run:
-        print(f"dry run: nothing was uploaded to {chosen.repo_id}")
-    else:
-        print(upload_folder(target, chosen.repo_id, chosen.private, chosen.revision))
-
-
-def _read_json(path: str | None) -> dict[str, Any]:
-    """The content of a JSON file, {} without one."""
-    content: dict[str, Any] = json.loads(Path(path).read_text("utf-8")) if path else {}
-    return content
-
-
-def run_export(argv: Sequence[str]) -> None:
-    """Write a classifier as an ONNX graph and, given data, measure how well it answers."""
-    description = (
-        'Write a classifier as an ONNX graph, where `backend="onnx"` finds it, and print its name;'
-        "\nwith --dataset a JSON of its name and of how its answers compare with the model's."
-    )
-    (options,) = OptionParser("export", [Export], description, EXPORT_EXAMPLE).parse(argv)
-    model_class, _ = find_classes(options.model)
-    model, _ = load_whole(model_class.from_pretrained, options.model)
-    file = export_onnx(model, options.output, options.int8)
-    if not options.dataset:
-        print(file)
-        return
-    data = DataOptions(options.dataset, max_rows=options.max_rows)
-    parity = measure_parity(options.model, file, data, options.split)
-    print(json.dumps({**asdict(options), "file": str(file), **parity}, indent=2))
+def _read_sources(options: PublishOptions) -> CardSources:
+    sources = {field.name: getattr(options, field.name) for field in fields(CardSources)}
+    for name in ("results", "speed", "evaluation"):
+        path = sources[name]
+        sources[name] = json.loads(Path(path).read_text("utf-8")) if path else {}
+    return CardSources(**sources)

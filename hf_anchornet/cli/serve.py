@@ -1,43 +1,44 @@
-"""The command line of the server."""
+"""`anchornet serve`: serve the pipelines over HTTP."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
-from hf_anchornet.serve.app import (
-    IMAGE_TASK,
-    SHIPPED,
-    TEXT_TASK,
-    load_served_pipeline,
-    make_app,
-    run_app,
-)
+from hf_anchornet.registration import IMAGE_TASK, SHIPPED, TEXT_TASK, load_pipeline
+from hf_anchornet.serve.app import make_app, run_app
 from hf_anchornet.serve.limits import ServingOptions
 
-from .options import OptionParser
+from .options import OptionParser, build_options
+from .shared import hide_progress_bars
 
-SERVE_EXAMPLE = """  anchornet serve --port 8000
-  anchornet serve --text_localizer runs/localizer --text_classifier runs/cascade \\
-      --image_localizer none"""
+DESCRIPTION = """\
+Serve the pipelines over HTTP. Requests that arrive together share a forward pass; what
+exceeds the limits is refused. See docs/serving.md."""
+EXAMPLES = """\
+  anchornet serve --port 8000
+  anchornet serve --text-localizer runs/localizer --text-classifier runs/cascade \\
+      --image-localizer none"""
 
 
 @dataclass
-class Server:
-    """What is served and where.
+class ServerOptions:
+    """The models and the address of the server.
 
     Attributes:
-        text_localizer: Hub id or folder; "default": the shipped one; "none": no texts.
-        image_localizer: Hub id or folder; "default": the shipped one; "none": no images.
-        text_classifier: Hub id or folder of a classifier or cascade that reads the spans;
-            "default": the shipped one; left out: the localizer answers alone.
-        image_classifier: As `text_classifier`, for patches.
-        device: Where the models compute, for example "cuda:0".
-        backend: "eager", "compile" or "onnx".
-        threads: Threads of torch; 0: as many as it chooses.
-        host: Address to listen on; "0.0.0.0" for all, as in a container.
+        text_localizer: Hub id or folder, "default" for the shipped one, or "none" to serve no
+            texts.
+        image_localizer: Hub id or folder, "default" for the shipped one, or "none" to serve no
+            images.
+        text_classifier: Hub id or folder of a classifier or cascade that reads the spans, or
+            "default" for the shipped one. Without it the localizer answers alone.
+        image_classifier: The same for patches.
+        device: Device of the models, for example cuda:0.
+        backend: "eager" (torch), "compile" (torch.compile) or "onnx" (ONNX Runtime).
+        threads: Threads that torch uses; 0 leaves the choice to torch.
+        host: Address to listen on; 0.0.0.0 for all addresses, as in a container.
         port: Port to listen on.
-        access_log: Whether to write a line for each request.
+        access_log: Whether to log each request.
     """
 
     text_localizer: str = SHIPPED
@@ -52,24 +53,27 @@ class Server:
     access_log: bool = False
 
 
-def run_serve(argv: Sequence[str]) -> None:
-    """Parse the options, load the models, serve until SIGTERM or Ctrl-C."""
-    what = "Serve the pipelines over HTTP with batches across requests; see docs/serving.md."
-    parser = OptionParser("serve", (Server, ServingOptions), what, SERVE_EXAMPLE)
-    server, limits = parser.parse(argv)
-    chosen = {
+GROUPS = {"server": ServerOptions, "limits": ServingOptions}
+
+
+def run(argv: Sequence[str]) -> None:
+    """Load the models and serve them until SIGTERM or Ctrl-C."""
+    given = OptionParser("serve", GROUPS, DESCRIPTION, EXAMPLES).parse(argv)
+    server, limits = build_options([*GROUPS.values()], given)
+    models = {
         TEXT_TASK: (server.text_localizer, server.text_classifier),
         IMAGE_TASK: (server.image_localizer, server.image_classifier),
     }
-    chosen = {task: sources for task, sources in chosen.items() if sources[0] != "none"}
-    if not chosen:
+    models = {task: names for task, names in models.items() if names[0] != "none"}
+    if not models:
         raise ValueError(
             '`text_localizer` and `image_localizer` must not both be "none"; leave one out.'
         )
     if server.threads:
         torch.set_num_threads(server.threads)
+    hide_progress_bars()
     pipelines = {
-        task: load_served_pipeline(task, *sources, device=server.device, backend=server.backend)
-        for task, sources in chosen.items()
+        task: load_pipeline(task, *names, device=server.device, backend=server.backend)
+        for task, names in models.items()
     }
     run_app(make_app(pipelines, limits), server.host, server.port, server.access_log)

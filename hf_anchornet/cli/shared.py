@@ -1,6 +1,7 @@
-"""What the commands for texts and for images share: pipelines, terminals, outputs."""
+"""Helpers of several commands: pipelines, terminals, progress, output."""
 
 import argparse
+import logging
 import os
 import shutil
 import sys
@@ -13,12 +14,12 @@ from hf_anchornet.views.base import Record, clean_line
 
 Item = TypeVar("Item")
 
-EXIT_CODES = "exit codes: 0 done; 2 bad usage or input, told on standard error; 130 interrupted"
-
 DELAY = 1.0
-"""Seconds before progress is shown: what is quick needs none."""
+"""Seconds before a progress bar appears."""
 
 PIPELINE_OPTIONS = (
+    "localizer",
+    "classifier",
     "top_k",
     "scales",
     "max_tokens",
@@ -32,51 +33,37 @@ PIPELINE_OPTIONS = (
 )
 
 
-def load_pipeline(task: str, arguments: argparse.Namespace, **options: Any) -> Any:
-    """The pipeline of `task` with the options of the command line and `options` of our own."""
-    from transformers import pipeline
-
-    from hf_anchornet.registration import register
-
-    register()
-    hide_progress_bars()
-    model, chosen = choose_pipeline(task, arguments)
-    # The stubs of transformers list its own tasks only.
-    return pipeline(task, model=model, **options, **chosen)  # type: ignore[call-overload]
-
-
-def choose_pipeline(task: str, arguments: argparse.Namespace) -> tuple[str, dict[str, Any]]:
-    """The model, the shipped one by default, and the options that the command line gives."""
-    from hf_anchornet.registration import DEFAULTS
-
-    default_model, default_classifier = DEFAULTS[task]
-    given = {name: getattr(arguments, name, None) for name in PIPELINE_OPTIONS}
-    options = {name: value for name, value in given.items() if value is not None}
-    if arguments.classifier is not None:
-        shipped = arguments.classifier == "default"
-        options["classifier"] = str(default_classifier) if shipped else arguments.classifier
-    return str(default_model) if arguments.model is None else arguments.model, options
+def choose_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The arguments of `load_pipeline` that the command line gives."""
+    given = {name: getattr(arguments, name) for name in PIPELINE_OPTIONS}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def split_names(value: str) -> list[str]:
-    """Names with commas between."""
+    """The names in a comma-separated list."""
     return [name.strip() for name in value.split(",")]
 
 
+def show_log() -> None:
+    """Send the package's log messages to standard error."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+
+
 def hide_progress_bars() -> None:
-    """Loading weights shows none."""
+    """Show no progress bars while weights are loaded."""
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()
 
 
 def show_progress(items: Iterable[Item], unit: str, output: Path | None) -> Iterator[Item]:
-    """The items; counted on standard error if that is a terminal and it takes some time.
+    """The items, with a progress bar on standard error if that is a terminal.
 
     Args:
-        items: As they come.
-        unit: What they are.
-        output: Where results go: on a terminal they show the progress themselves.
+        items: Any items.
+        unit: Plural noun for the items.
+        output: File of the results; without one, results printed on a terminal show the progress
+            themselves and there is no bar.
     """
     from tqdm import tqdm
 
@@ -85,13 +72,13 @@ def show_progress(items: Iterable[Item], unit: str, output: Path | None) -> Iter
 
 
 def write_parts(parts: Iterable[str], output: Path | None, inputs: Sequence[Path]) -> None:
-    """Write the parts as they come to `output`, by default to standard output.
+    """Write each part to `output`, or to standard output, as soon as it is there.
 
     Raises:
-        ValueError: if `output` is one of the files that are read.
+        ValueError: if `output` is one of the input files.
     """
-    if output and any(is_same_file(output, path) for path in inputs):
-        raise ValueError("`--output` must not be a file that is read; choose another name.")
+    if output and any(_is_same_file(output, path) for path in inputs):
+        raise ValueError("`--output` must not be one of the input files; choose another name.")
     opened = output.open("w", encoding="utf-8", newline="") if output else nullcontext(sys.stdout)
     with opened as stream:
         for part in parts:
@@ -100,20 +87,19 @@ def write_parts(parts: Iterable[str], output: Path | None, inputs: Sequence[Path
 
 
 def wants_color(stream: TextIO) -> bool:
-    """Whether to shade: on a terminal only, and not against https://no-color.org."""
+    """Whether to print colours: on a terminal, unless https://no-color.org is followed."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def measure_width() -> int:
-    """Columns to fill: those of the terminal, within reason."""
+    """Columns of the terminal, but at least 40 and at most 100."""
     return min(100, max(40, shutil.get_terminal_size().columns))
 
 
-def is_same_file(one: Path, other: Path) -> bool:
-    """Whether two names stand for one existing file."""
-    return one.exists() and other.exists() and one.samefile(other)
-
-
 def describe_answer(answer: Record) -> str:
-    """A label and its probability in words."""
+    """A label with its probability, such as "positive (97.0%)"."""
     return f"{clean_line(answer['label'])} ({answer['score']:.1%})"
+
+
+def _is_same_file(one: Path, other: Path) -> bool:
+    return one.exists() and other.exists() and one.samefile(other)

@@ -1,7 +1,7 @@
-"""The web demo, in Gradio: paste a text or drop a photo, see what decided and what it saves.
+"""The page of the web demo, in Gradio.
 
 Nothing leaves the machine: no share link, no analytics, no fonts from elsewhere, and the server
-listens on loopback unless `GRADIO_SERVER_NAME` says otherwise, as a Space does.
+listens on loopback unless `GRADIO_SERVER_NAME` is set, as in a Space.
 """
 
 import html
@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import Any
 
 from safetensors import SafetensorError
+from transformers.utils.logging import disable_progress_bar
 
 from hf_anchornet.registration import SAMPLE_IMAGE, SAMPLE_REVIEW
 from hf_anchornet.views.base import clean_line
@@ -30,12 +31,12 @@ except ImportError as error:
 
 _EXAMPLE = "A dull start, but the cast is superb and the ending is a joy: I loved this film."
 _HEADER = """<div class="anchornet"><h1>AnchorNet: what decided, and what it saves</h1>
-<p>A small localizer labels a text or a photo and shows exactly which parts decided. A classifier
-then reads these parts instead of everything, if it is asked at all.</p></div>"""
+<p>A small localizer labels a text or a photo and shows exactly which parts decided. If needed, a
+classifier then reads only these parts.</p></div>"""
 _WAITING = '<div class="anchornet"><p>The answer appears here.</p></div>'
-# A region must be there before what it announces, so it is the element that Gradio fills.
+# A live region must exist before its content, so it is the element that Gradio fills.
 _ANNOUNCE = "element.setAttribute('role', 'status'); element.setAttribute('aria-live', 'polite');"
-# Gradio's own shades are too weak to read on white (WCAG 2.2, 1.4.3: at least 4.5 to 1).
+# Gradio's own shades have too little contrast on white (WCAG 2.2, 1.4.3: at least 4.5 to 1).
 _SHADES = {
     "body_text_color_subdued": "*neutral_600",
     "body_text_color_subdued_dark": "*neutral_300",
@@ -56,15 +57,15 @@ _SHADES = {
 
 @dataclass(frozen=True)
 class _Tab:
-    """What differs between texts and photos.
+    """The differences between the tabs for texts and for photos.
 
     Attributes:
-        task: Whose models it asks.
-        title: What it reads, the name of its input.
-        parts: What is shown of that.
-        window: What a window of some size is called.
-        budget: Name of the budget, its smallest and its largest value.
-        show: From input, models and options to verdict and details.
+        task: Task of the models.
+        title: Name of the input.
+        parts: Plural noun for the parts that are shown.
+        window: Template for the name of a window size.
+        budget: Name, smallest and largest value of the budget.
+        show: Function from input, models and options to verdict and details.
     """
 
     task: str
@@ -81,28 +82,18 @@ _PHOTO = _Tab("patch-localization", "Photo", "boxes", "{}-px window", ("Patches"
 
 @contextmanager
 def shown_errors() -> Iterator[None]:
-    """Turn errors of inputs and models into messages for the user, without a traceback.
-
-    Raises:
-        gradio.Error: instead of them.
-    """
+    """Turn errors of inputs and models into a `gradio.Error`, a message without a traceback."""
+    expected = (ImportError, OSError, RuntimeError, SafetensorError, TypeError, ValueError)
     try:
         yield
-    except (
-        ImportError,
-        OSError,
-        RuntimeError,
-        SafetensorError,
-        TypeError,
-        ValueError,
-    ) as error:
-        # Gradio takes a message for HTML.
+    except expected as error:
+        # Gradio shows messages as HTML.
         message = html.escape(clean_line(str(error), 600))
         raise gr.Error(message, print_exception=False) from None
 
 
 def build_app() -> gr.Blocks:
-    """The page, its models loaded."""
+    """The page, with the shipped models loaded."""
     app = gr.Blocks(title="AnchorNet", analytics_enabled=False)
     with app:
         gr.HTML(_HEADER, apply_default_css=False)
@@ -119,8 +110,9 @@ def launch(port: int | None = None) -> None:
     Args:
         port: By default `GRADIO_SERVER_PORT` or the first free one from 7860 on.
     """
+    disable_progress_bar()
     warm_up()
-    with suppress(ImportError):  # where it is installed, Gradio imports it at the first click
+    with suppress(ImportError):  # Gradio would import it at the first click
         import_module("matplotlib.pyplot")
     fonts = ["system-ui", "sans-serif"]
     theme = gr.themes.Default(
@@ -139,7 +131,7 @@ def launch(port: int | None = None) -> None:
 
 
 def _build_tab(tab: _Tab, models: DemoModels) -> None:
-    """Input, options and answer of a tab."""
+    """Fill a tab with its input, options and answer."""
     names = gr.State(("", ""))
     with gr.Row():
         with gr.Column(scale=2, min_width=300):
@@ -152,7 +144,7 @@ def _build_tab(tab: _Tab, models: DemoModels) -> None:
             shown: dict[str, Any] = {"apply_default_css": False, "elem_classes": tab.title}
             verdict = gr.HTML(_WAITING, js_on_load=_ANNOUNCE, **shown)
             details = gr.HTML(**shown)
-    # Raw inputs: Gradio itself would open a broken picture and tell of it by a traceback.
+    # Without preprocessing, which fails on a broken picture with a traceback.
     run: dict[str, Any] = {
         "fn": partial(_run, tab),
         "inputs": [source, names, *options],
@@ -171,7 +163,7 @@ def _build_source(tab: _Tab) -> Any:
         return gr.Image(label=tab.title, sources=["upload", "clipboard"], height=260)
     return gr.Textbox(
         label=tab.title,
-        info=f"At most {MOST_CHARACTERS:,} characters. Shift + Enter is the button below.",
+        info=f"At most {MOST_CHARACTERS:,} characters. Shift + Enter presses the button below.",
         lines=6,
         max_lines=12,
     )
@@ -191,10 +183,10 @@ def _build_examples(tab: _Tab, source: Any) -> Any:
 
 
 def _build_options(tab: _Tab, models: DemoModels) -> list[Any]:
-    """The controls, in the order in which `_run` takes them."""
+    """The controls, in the order of the arguments of `_run`."""
     name, smallest, largest = tab.budget
     budget = f"{name} that the classifier may read"
-    asked = "The classifier is asked where the localizer is less sure; at 1 always."
+    asked = "The classifier is asked if the localizer's confidence is below this; at 1 always."
     windows = _name_windows(tab, models)
     with gr.Accordion("Options", open=False):
         return [
@@ -207,16 +199,16 @@ def _build_options(tab: _Tab, models: DemoModels) -> list[Any]:
 
 
 def _build_models(tab: _Tab, names: gr.State, options: Sequence[Any]) -> None:
-    """Two names of models and the button that loads them."""
+    """Add two inputs for the names of models, and the button that loads them."""
     with gr.Accordion("Models", open=False):
         localizer = gr.Textbox(
             label="Localizer",
-            info="Hub id or folder, that of a cascade, too. Empty: the shipped one.",
+            info="Hub id or folder of a localizer or cascade. Empty: the shipped one.",
         )
         classifier = gr.Textbox(
             label="Classifier",
-            info="Hub id or folder. Empty: that of the cascade; for the shipped localizer the "
-            "shipped one; else none.",
+            info="Hub id or folder. Empty: the one of the cascade, or the shipped one for the "
+            "shipped localizer.",
         )
         button = gr.Button("Load these models")
         loaded = gr.HTML(js_on_load=_ANNOUNCE, apply_default_css=False)
@@ -230,7 +222,7 @@ def _build_models(tab: _Tab, names: gr.State, options: Sequence[Any]) -> None:
 
 
 def _load(tab: _Tab, localizer: str, classifier: str) -> list[Any]:
-    """Load models and fit the controls to them."""
+    """Load models and return the controls adjusted to them."""
     names = (localizer.strip(), classifier.strip())
     with shown_errors():
         models = load_models(tab.task, *names)
@@ -262,7 +254,7 @@ def _run(
     exit_threshold: float,
     calibrated: bool,
 ) -> tuple[str, str]:
-    """What a click shows."""
+    """Verdict and details for a click."""
     threshold = None if calibrated else exit_threshold
     with shown_errors():
         models = load_models(tab.task, *names)

@@ -1,12 +1,9 @@
-"""What the web demo asks of the models: what decided, and what each way of answering costs."""
+"""Models of the web demo: explanations, and the answer and cost of each way of answering."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
-
-from transformers import pipeline
-from transformers.utils.logging import disable_progress_bar
 
 from hf_anchornet.model.backend import EAGER
 from hf_anchornet.model.cascade import Cascade, attach_cascade
@@ -16,30 +13,30 @@ from hf_anchornet.model.cascade_trace import Trace
 from hf_anchornet.model.classifier import name_predictions
 from hf_anchornet.model.localizer import MODALITIES
 from hf_anchornet.model.pipeline_anchornet import LocalizationPipeline
-from hf_anchornet.registration import DEFAULTS, register
+from hf_anchornet.registration import SHIPPED, find_shipped, load_pipeline
 from hf_anchornet.views.base import Record
 
 NEVER = 1.0
-"""The exit threshold at which no input leaves before the classifier has read."""
+"""The exit threshold at which the classifier is always asked."""
 
 ROUNDS = 3
-"""How often both ways are taken; the one of median time is shown."""
+"""Runs of each way of answering; the one of median time is shown."""
 
 BUDGETS = {"span-localization": 64, "patch-localization": 1}
 
 FULL_SIZES = {"span-localization": None, "patch-localization": 224}
-"""What the shipped classifier reads of a full input: of a photo as many pixels as the localizer."""
+"""Size at which the shipped classifier reads a full input: for photos that of the localizer."""
 
 
 @dataclass(frozen=True)
 class DemoModels:
-    """A localizer and what reads for it.
+    """A localizer and perhaps a classifier behind it.
 
     Attributes:
-        localize: The pipeline that explains, without a classifier.
-        cascade: The same localizer and a classifier; `None`: it answers alone.
-        calibrated: Whether the cascade has stages and thresholds of its own.
-        shipped: Whether both are those of the package.
+        localize: The pipeline of the localizer alone, which explains.
+        cascade: The localizer with the classifier; `None` if it answers alone.
+        calibrated: Whether the cascade has its own stages and thresholds.
+        shipped: Whether both models are the shipped ones.
     """
 
     localize: LocalizationPipeline
@@ -49,22 +46,19 @@ class DemoModels:
 
     @classmethod
     def load(cls, task: str, localizer: str = "", classifier: str = "") -> "DemoModels":
-        """Load a localizer and a classifier; by default those of the package.
+        """A localizer and a classifier, by default the shipped ones.
 
         Args:
             task: "span-localization" or "patch-localization".
-            localizer: Hub id or folder, that of a cascade, too; empty: the shipped localizer.
-            classifier: Hub id or folder, that of a cascade, too; empty: the one of the cascade
-                that `localizer` is, the shipped one for the shipped localizer, else none.
+            localizer: Hub id or folder of a localizer or cascade; empty: the shipped localizer.
+            classifier: Hub id or folder of a classifier or cascade; empty: the one of the cascade
+                `localizer`, the shipped one for the shipped localizer, otherwise no classifier.
 
         Raises:
             OSError: if a model cannot be found.
-            ValueError: if it is of another kind or the labels differ.
+            ValueError: if a model is of the wrong kind or the labels differ.
         """
-        register()
-        disable_progress_bar()
-        shipped_localizer, shipped_classifier = map(str, DEFAULTS[task])
-        source = localizer or shipped_localizer
+        source, shipped_classifier = find_shipped(task, localizer or SHIPPED, SHIPPED)
         shipped = not localizer and not classifier
         if shipped:
             classifier = shipped_classifier
@@ -85,18 +79,14 @@ class DemoModels:
 
     @property
     def sizes(self) -> list[int]:
-        """The window sizes of the localizer, rising."""
+        """The window sizes of the localizer in ascending order."""
         return sorted({window.size for window in self.localize.windows})
 
     def ask(self, source: Any, options: "DemoOptions") -> "Answer":
-        """What the localizer shows and what it takes to answer in two ways.
-
-        Args:
-            source: A text or an image.
-            options: What the user chose.
+        """The explanation of a text or an image, and the cost of two ways to answer.
 
         Raises:
-            ValueError: naming the option that is out of range.
+            ValueError: if an option is out of range.
         """
         shown: dict[str, Any] = {"top_k": options.top_k, "scales": options.scales}
         if self.localize.task_name == "patch-localization":
@@ -106,7 +96,7 @@ class DemoModels:
             return Answer(result)
         chosen = Cascade(self.cascade.localizer, self.cascade.reader, self._choose_rule(options))
         whole = Cascade(chosen.localizer, chosen.reader, ExitRule.make([FULL], NEVER))
-        # In turn, so that other work on the machine slows down both alike.
+        # Alternating, so that other work on the machine slows down both ways equally.
         rounds = [(*chosen.follow([source]), *whole.follow([source])) for _ in range(ROUNDS)]
         ways, full_ways = zip(*rounds, strict=True)
         ways_sorted = sorted(ways, key=lambda trace: trace.milliseconds)
@@ -125,14 +115,14 @@ class DemoModels:
 
 @dataclass(frozen=True)
 class DemoOptions:
-    """What a user of the demo chose.
+    """The choices of a user of the demo.
 
     Attributes:
-        top_k: Spans or patches to show.
-        scales: Window sizes to show them of.
-        budget: Tokens or patches that the classifier may read; a cascade knows it by itself.
-        exit_threshold: How sure the localizer must be to answer alone; `None`: as the cascade was
-            calibrated, without one the classifier always reads.
+        top_k: Maximum number of spans or patches to show.
+        scales: Window sizes to show.
+        budget: Tokens or patches that the classifier may read; not used by a calibrated cascade.
+        exit_threshold: Confidence from which the localizer answers alone. `None`: the thresholds
+            of a calibrated cascade; otherwise the classifier is always asked.
     """
 
     top_k: int
@@ -153,12 +143,12 @@ class Reading:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The cascade's way to its answer and, measured in the same call, the classifier's on all.
+    """The cascade and its classifier on the full input, measured in the same call.
 
     Attributes:
-        cascade: Whose answer it is.
-        trace: Its way through the stages.
-        whole: The way of the same classifier through the full input.
+        cascade: The cascade.
+        trace: Its trace of the input.
+        whole: The trace of the same classifier on the full input.
     """
 
     cascade: Cascade
@@ -167,17 +157,17 @@ class Comparison:
 
     @property
     def stage(self) -> int:
-        """The last stage at which there was something to read."""
+        """The last stage at which the classifier read something; 0 if it read nothing."""
         return self.trace.stage
 
     @property
     def parts(self) -> list[Any]:
-        """What the classifier read at last: one text, or boxes, or "full"."""
+        """The parts that the classifier read last: one text, boxes, or "full"."""
         return self.trace.last_reading
 
     @cached_property
     def alone(self) -> Reading:
-        """The localizer's answer as the cascade takes it, before the classifier."""
+        """The localizer's answer, as calibrated in the cascade."""
         probs = self.cascade.rule.combine(self.trace.logits, None, 0)
         trace = self.trace
         spent = trace.milliseconds - trace.classifier_milliseconds
@@ -185,19 +175,19 @@ class Comparison:
 
     @cached_property
     def selected(self) -> Reading | None:
-        """The classifier's own answer to the parts; `None`: it read nothing."""
+        """The classifier's own answer for the parts; `None` if it read nothing."""
         return _read(self.cascade, self.trace)
 
     @cached_property
     def together(self) -> Reading:
-        """The cascade's answer, at the cost of both models."""
+        """The cascade's answer, with the cost of both models."""
         trace = self.trace
         multiply_adds = trace.localizer_multiply_adds + trace.classifier_multiply_adds
         return self._name(trace.probs, multiply_adds, trace.milliseconds)
 
     @cached_property
     def full(self) -> Reading | None:
-        """The classifier's answer to the full input; `None`: it has no token to read."""
+        """The classifier's answer for the full input; `None` if that has no token."""
         return _read(self.cascade, self.whole)
 
     def _name(self, probs: Any, multiply_adds: int, milliseconds: float) -> Reading:
@@ -207,21 +197,19 @@ class Comparison:
 
 def _load_localizer(task: str, source: str) -> LocalizationPipeline:
     try:
-        # The stubs of transformers list its own tasks only.
-        loaded: LocalizationPipeline = pipeline(task, model=source)  # type: ignore[call-overload]
+        return load_pipeline(task, source)
     except OSError as error:
         raise OSError(
             f"`localizer` must be the Hub id or folder of an AnchorNet, got {source!r}; check the "
             f"name. {error}"
         ) from error
-    return loaded
 
 
 def _read(cascade: Cascade, trace: Trace) -> Reading | None:
-    """The classifier's own answer on a way through the stages, and what it took."""
+    """The classifier's own answer in a trace, with its cost; `None` if it read nothing."""
     if not trace.stage:
         return None
-    # The logits are in the order of the localizer's labels, of the same names.
+    # The logits are in the order of the localizer's labels.
     (answer,) = name_predictions(cascade.localizer.model, trace.average(trace.last_reading)[None])
     cost = trace.classifier_multiply_adds, trace.classifier_milliseconds
     return Reading(answer["label"], answer["score"], *cost)
@@ -229,7 +217,7 @@ def _read(cascade: Cascade, trace: Trace) -> Reading | None:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the localizer shows of an input and, with a classifier, what both ways cost."""
+    """The localizer's result for an input and, with a classifier, the comparison of both ways."""
 
     result: Record
     comparison: Comparison | None = None

@@ -19,22 +19,22 @@ sdk: gradio
 sdk_version: {gradio}
 app_file: app.py
 license: apache-2.0
-short_description: What decided a label, and what reading only that saves
+short_description: See what decided a label and what reading only that saves
 ---
 
-The web demo of hf_anchornet: paste a text or drop a photo, see the parts that decided its label,
-and what it saves to let a classifier read only those.
+The web demo of hf_anchornet: paste a text or drop a photo to see the parts that decided its label
+and the compute that is saved when a classifier reads only those.
 """
 
 
 def write_space(folder: str | PathLike[str]) -> None:
-    """Write `app.py`, `README.md`, `requirements.txt` and this package with its shipped models.
+    """Write a Space: `app.py`, `README.md`, `requirements.txt` and this package with its models.
 
     Args:
-        folder: Where to; it is made, or must be empty.
+        folder: A new or empty folder.
 
     Raises:
-        FileExistsError: if there is something in it.
+        FileExistsError: if the folder is not empty.
     """
     target = Path(folder)
     if target.exists() and any(target.iterdir()):

@@ -1,6 +1,6 @@
-"""The web demo's answers as HTML: what decided, which answers there are, what they cost.
+"""The web demo's answers as HTML: evidence, predictions and their cost.
 
-Colour never stands alone, and no text of a user or a model reaches the page unescaped.
+Colour is never the only cue, and all text of users and models is escaped.
 """
 
 import html
@@ -19,7 +19,7 @@ from hf_anchornet.views.text_view import render_html
 from .models import ROUNDS, Answer, Comparison, Reading
 
 LONGEST_SIDE_PX = 640
-"""Larger photos are drawn with this longer side."""
+"""Longer side of the drawn photo, at most."""
 
 CSS = """
 .gradio-container { max-width: 75rem !important; margin: 0 auto !important; }
@@ -58,12 +58,12 @@ CSS = """
 """
 
 
-_MEASURED = f"""Milliseconds are the median of {ROUNDS} runs in this very call, without the
-drawing; the bars compare multiply-adds."""
+_MEASURED = f"""Milliseconds are the median of {ROUNDS} runs in this call, without drawing; the bars
+compare multiply-adds."""
 
 
 def render_verdict(answer: Answer) -> str:
-    """The answer and what it saved, in a sentence or two."""
+    """The answer and its savings, in a sentence or two."""
     comparison = answer.comparison
     if comparison is None:
         saying = _say(answer.result["label"], answer.result["score"])
@@ -71,20 +71,20 @@ def render_verdict(answer: Answer) -> str:
     together, full = comparison.together, comparison.full
     who = "localizer and classifier" if comparison.stage else "the localizer alone"
     if full is None:
-        rest = "Nothing in it is a token for the classifier."
+        rest = "The input has no token for the classifier."
     else:
-        same = "the same answer as" if full.label == together.label else "not the answer of"
+        same = "the same label" if full.label == together.label else "another label"
         rest = (
-            f"It is {same} the classifier on the full input, with "
+            f"The classifier gives {same} for the full input; this answer took "
             f"{compare(together.multiply_adds, full.multiply_adds, 'fewer')} multiply-adds and "
             f"{compare(together.milliseconds, full.milliseconds, 'less')} time."
         )
     saying = _say(together.label, together.score)
-    return _wrap(f'<p class="verdict">{saying}<br>Said by {who}. {rest}</p>')
+    return _wrap(f'<p class="verdict">{saying}<br>Answered by {who}. {rest}</p>')
 
 
 def compare(spent: float, full: float, less: str) -> str:
-    """What is spent against what the full input takes, for example "75% less"."""
+    """The cost relative to that of the full input, for example "75% less"."""
     change = spent / full - 1
     return f"{abs(change):.0%} {less if change < 0 else 'more'}"
 
@@ -93,9 +93,9 @@ def render_cards(answer: Answer, full_name: str, remark: str = "") -> str:
     """The answers side by side, each with its cost.
 
     Args:
-        answer: What the models said.
-        full_name: What the full input is to the classifier.
-        remark: What else a reader should know.
+        answer: The answer of the models.
+        full_name: Name of the full input.
+        remark: A further note below the cards.
     """
     comparison = answer.comparison
     if comparison is None:
@@ -103,7 +103,7 @@ def render_cards(answer: Answer, full_name: str, remark: str = "") -> str:
     full = comparison.full
     most = max(comparison.together.multiply_adds, full.multiply_adds if full else 0, 1)
     cards = [
-        _card("Localizer", "all of it", comparison.alone, most),
+        _card("Localizer", "the full input", comparison.alone, most),
         _card("Classifier", "the selected parts", comparison.selected, most, "not asked"),
         _card("Both together", "the cascade", comparison.together, most),
         _card("Classifier", full_name, full, most, "nothing to read"),
@@ -114,13 +114,13 @@ def render_cards(answer: Answer, full_name: str, remark: str = "") -> str:
 
 
 def render_spans(text: str, answer: Answer) -> str:
-    """The text with its spans, each with its share, and what the classifier read of it."""
+    """The text with its spans and their shares, and the parts that the classifier read."""
     figure = render_html(text, answer.result, shares=True)
     return _wrap(f"<h2>What decided</h2>{figure}{_quote_reading(answer.comparison)}")
 
 
 def render_boxes(image: Image.Image, answer: Answer) -> str:
-    """The photo with its boxes, each with its share, and what the classifier read of it."""
+    """The photo with its boxes and their shares, and the parts that the classifier read."""
     result = answer.result
     captions = ("Boxes with their shares", "Evidence: orange for the label, blue against it")
     boxes = ", ".join(_describe_box(patch) for patch in result["patches"]) or "no box"
@@ -139,7 +139,7 @@ def render_boxes(image: Image.Image, answer: Answer) -> str:
 
 
 def encode(image: Image.Image) -> str:
-    """A picture as a data URI, so that the page needs no other request."""
+    """The picture as a data URI, so that the page needs no further request."""
     buffer = BytesIO()
     image.convert("RGB").save(buffer, "JPEG", quality=88)
     return f"data:image/jpeg;base64,{b64encode(buffer.getvalue()).decode()}"
@@ -173,10 +173,10 @@ def _explain_exit(comparison: Comparison) -> str:
     threshold = comparison.cascade.rule.thresholds[0]
     sure = comparison.alone.score
     if sure <= threshold:
-        return "There was no part for the classifier to read."
+        return "There was nothing for the classifier to read."
     return (
-        f"The classifier was not asked: the localizer is {sure:.1%} sure, more than the exit "
-        f"threshold of {threshold:.0%}."
+        f"The classifier was not asked: the localizer's confidence of {sure:.1%} is more than the "
+        f"exit threshold of {threshold:.0%}."
     )
 
 

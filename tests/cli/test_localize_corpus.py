@@ -36,7 +36,7 @@ def test_defaults_are_those_of_the_job_and_the_shipped_model(asked, capsys):
     shown = capsys.readouterr()
     assert shown.out == ""
     assert shown.err == (
-        "localized 1,234 rows of 2 shards into out; 1 shards were finished before\n"
+        "localized 1,234 rows of 2 shards into out; 1 shards were already finished\n"
     )
 
 
@@ -63,16 +63,19 @@ def test_every_option_reaches_the_job(asked):
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        ("--input x", "`--input` needs `--output`, the folder of the answers"),
-        ("--input x --output o --lines", "`--lines` goes with texts, not with `--input`"),
-        ("--input x --output o --jsonl", "`--jsonl` goes with texts, not with `--input`"),
-        ("--input x --output o --format html", "`--format` must be left out with `--input`, got h"),
+        ("--input x", "`--input` needs `--output`, the folder for the answers"),
+        ("--input x --output o --lines", "`--lines` must not be given with `--input`"),
+        ("--input x --output o --jsonl", "`--jsonl` must not be given with `--input`"),
+        (
+            "--input x --output o --format html",
+            "`--format` must not be given with `--input`, got",
+        ),
         (
             "--input x --output o --text-column a --image-column b",
-            "`--text-column` and `--image-column` must not come together, got a and b",
+            "`--text-column` and `--image-column` must not both be given, got a and b",
         ),
-        ("good --num-workers 2", "`--num-workers` goes with corpora, with `--input`; leave it out"),
-        ("good --engine ray", "`--engine` goes with corpora, with `--input`; leave it out"),
+        ("good --num-workers 2", "`--num-workers` must come with `--input`; leave it out"),
+        ("good --engine ray", "`--engine` must come with `--input`; leave it out"),
         ("--input none/*.parquet --output o", "`input` must match parquet files, got none/*.parq"),
         ("--input x --output o --batch-size 0", "`batch_size` must be at least 1, got 0;"),
     ],

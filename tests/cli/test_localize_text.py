@@ -60,7 +60,7 @@ def test_json_lines_are_printed_as_texts_too(tmp_path, capsys):
     ("line", "message"),
     [
         ("{", "must be JSON, got Expecting property name"),
-        ("[1]", "must be an object with a string in `text`, got list; mend or drop that line"),
+        ("[1]", "must be an object with a string in `text`, got list; correct the line"),
         ('{"txt": "good"}', "must be an object with a string in `text`, got ['txt']"),
         ('{"text": 3}', "must be an object with a string in `text`, got ['text']"),
         ('{"text": "", "localization": 1}', "must not have a field `localization`"),

@@ -2,16 +2,20 @@ import ast
 import io
 import json
 import os
+import re
 import sys
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from PIL import Image
 
+from hf_anchornet import registration
+from hf_anchornet.cli import demo
 from hf_anchornet.cli import localize_text as cli_text
 from hf_anchornet.cli import main as cli
-from hf_anchornet.cli.main import main
+from hf_anchornet.cli.main import COMMANDS, main
 from hf_anchornet.cli.shared import show_progress, wants_color
 
 REVIEW = "The plot is thin, yet a wonderful cast carries it. " * 4
@@ -63,8 +67,8 @@ class FakePipeline:
         return result
 
     def localize_images(self, images):
-        if isinstance(images, str):
-            return self.localize_image(images)
+        if isinstance(images, list):
+            return [*map(self.localize_image, images)]
         return (self.localize_image(image) for image in images)
 
     def localize_image(self, path):
@@ -90,19 +94,14 @@ def fake(monkeypatch, tmp_path, photo):
     sample = tmp_path / "sample_review.txt"
     sample.write_text(REVIEW, encoding="utf-8")
     fake = FakePipeline()
-    hub = SimpleNamespace(
-        register=lambda: None,
-        DEFAULTS={
-            "span-localization": (Path("shipped/localizer"), Path("shipped/classifier")),
-            "patch-localization": (Path("shipped/images"), Path("shipped/patches")),
-        },
-        SAMPLE_REVIEW=sample,
-        SAMPLE_IMAGE=Path(photo),
-    )
-    logging = SimpleNamespace(disable_progress_bar=lambda: None)
-    monkeypatch.setitem(sys.modules, "transformers", SimpleNamespace(pipeline=fake.load))
-    monkeypatch.setitem(sys.modules, "transformers.utils.logging", logging)
-    monkeypatch.setitem(sys.modules, "hf_anchornet.registration", hub)
+    monkeypatch.setattr(registration, "pipeline", fake.load)
+    shipped = {
+        "span-localization": (Path("shipped/localizer"), Path("shipped/classifier")),
+        "patch-localization": (Path("shipped/images"), Path("shipped/patches")),
+    }
+    monkeypatch.setattr(registration, "DEFAULTS", shipped)
+    monkeypatch.setattr(demo, "SAMPLE_REVIEW", sample)
+    monkeypatch.setattr(demo, "SAMPLE_IMAGE", Path(photo))
     return fake
 
 
@@ -255,7 +254,7 @@ def test_the_output_must_not_be_the_input(fake, tmp_path, capsys):
     path = tmp_path / "text"
     path.write_text("good")
     assert main(["localize", "--file", str(path), "--output", str(path)]) == 2
-    assert "`--output` must not be a file that is read" in capsys.readouterr().err
+    assert "`--output` must not be one of the input files" in capsys.readouterr().err
     assert path.read_text() == "good"
 
 
@@ -292,7 +291,7 @@ def test_help_shows_an_example_and_the_exit_codes(command, capsys):
         main([command, "--help"])
     shown = capsys.readouterr().out
     assert f"\n  anchornet {command}" in shown
-    assert "exit codes: 0 done; 2 bad usage or input" in shown
+    assert "exit codes: 0 success; 2 bad usage or input" in shown
 
 
 def test_an_interrupt_exits_with_code_130(fake, monkeypatch, capsys):
@@ -384,9 +383,9 @@ def test_a_drawn_image_goes_to_a_file_and_several_to_a_folder(fake, capsys, phot
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--lines"], "`--lines` goes with texts"),
-        (["--jsonl"], "`--jsonl` goes with texts"),
-        (["--format", "html"], "`--format` of images must be one of text, jsonl, png, got html"),
+        (["--lines"], "`--lines` must not be given with `--image`"),
+        (["--jsonl"], "`--jsonl` must not be given with `--image`"),
+        (["--format", "html"], "`--format` must be text, jsonl or png for images, got html"),
         (["--format", "png"], "`--format png` needs `--output`"),
     ],
 )
@@ -397,13 +396,78 @@ def test_options_that_do_not_go_with_images_are_refused(fake, capsys, photo, opt
 
 def test_texts_cannot_be_drawn(fake, capsys):
     assert main(["localize", "good", "--format", "png"]) == 2
-    assert (
-        "`--format` of texts must be one of text, jsonl, html, got png" in capsys.readouterr().err
-    )
+    shown = capsys.readouterr().err
+    assert "`--format` must be text, jsonl or html for texts, got png" in shown
 
 
-def test_nothing_heavy_loads_before_there_is_work():
+def test_no_command_is_imported_before_it_is_run():
     tree = ast.parse(Path(cli.__file__).read_text("utf-8"))
-    modules = {node.module for node in tree.body if isinstance(node, ast.ImportFrom)}
-    names = {name.name for node in tree.body if isinstance(node, ast.Import) for name in node.names}
-    assert (modules | names).isdisjoint({"transformers", "torch", "hub"})
+    modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert modules == {
+        "collections.abc",
+        "importlib",
+        "hf_anchornet.version",
+        "hf_anchornet.views.base",
+        "options",
+    }
+
+
+@pytest.mark.parametrize("target", COMMANDS.values())
+def test_the_table_names_a_function_for_each_command(target):
+    module, _, function = target.partition(":")
+    assert callable(getattr(import_module(module), function))
+
+
+def test_the_help_of_the_command_line_lists_each_command(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    listed = re.findall(r"^  (\w+) +\w", capsys.readouterr().out, flags=re.MULTILINE)
+    assert listed == [*COMMANDS]
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["trian"], "unknown command `trian`; did you mean `train`?"),
+        (["xyz"], "unknown command `xyz`; `anchornet --help` lists the commands"),
+        ([], "missing COMMAND, one of demo, localize, train"),
+        (["localize", "good", "--topk", "2"], "unknown option `--topk`; did you mean `--top-k`?"),
+        (["demo", "good"], "unexpected argument `good`"),
+    ],
+)
+def test_a_slip_is_reported_with_the_nearest_name(argv, message, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(argv)
+    assert message in capsys.readouterr().err
+
+
+def test_underscores_are_accepted_for_dashes(fake, capsys):
+    assert main(["localize", "good", "--top_k=2", "--max_tokens", "64"]) == 0
+    assert fake.options == {"model": str(Path("shipped/localizer")), "top_k": 2, "max_tokens": 64}
+
+
+def test_a_text_after_two_dashes_is_taken_as_it_is(fake, capsys):
+    assert main(["localize", "--", "--so_good"]) == 0
+    assert "--so_[[good|+31%]]" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ("--web --space folder", "`web` and `space` must not both be given"),
+        ("--port 7860", "`port` must come with `web`, got 7860 alone"),
+    ],
+)
+def test_options_of_the_demo_that_do_not_go_together_are_refused(argv, message, capsys):
+    assert main(["demo", *argv.split()]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_web_demo_is_served_or_written_as_a_space(monkeypatch, tmp_path):
+    done = []
+    app = SimpleNamespace(launch=lambda port: done.append(("served", port)))
+    monkeypatch.setitem(sys.modules, "hf_anchornet.demo.app", app)
+    monkeypatch.setattr("hf_anchornet.demo.space.write_space", lambda f: done.append(("space", f)))
+    for argv in (["--web"], ["--web", "--port", "7"], ["--space", str(tmp_path)]):
+        assert main(["demo", *argv]) == 0
+    assert done == [("served", None), ("served", 7), ("space", str(tmp_path))]

@@ -1,14 +1,11 @@
-"""Options from dataclasses: help from docstrings, names with dashes, the data's modality."""
+"""Options from dataclasses: help from docstrings, one dialect, suggestions."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 import pytest
-from datasets import Dataset
 
-from hf_anchornet.cli.options import OptionParser, describe_attributes, parse_for_data
-from hf_anchornet.data.splits import DataOptions
-
-pytestmark = pytest.mark.usefixtures("cache_nothing_at_home")
+from hf_anchornet.cli.options import OptionParser, build_options, describe_attributes, use_dashes
 
 
 @dataclass
@@ -18,65 +15,114 @@ class Spread:
     Attributes:
         butter_grams: How much butter,
             100% of it.
-        toppings: What goes on top.
+        toppings: What goes on top, `butter_grams` or `olives`.
+        warm: Whether to warm it.
+        cut: Whether to cut it.
+        slices: Widths of the slices.
+        side: The side to spread.
+        glass: A drink.
     """
 
     butter_grams: int
     toppings: str = "ham"
+    warm: bool = False
+    cut: bool = True
+    slices: list[float] = field(default_factory=lambda: [1.0, 2.5])
+    side: Literal["top", "both"] = "top"
+    glass: str | None = None
 
 
 @pytest.fixture
-def parsers():
-    kinds = {"text": [DataOptions, Spread], "image": [DataOptions]}
-    return {
-        kind: OptionParser("spread", types, f"Of {kind}s.", "") for kind, types in kinds.items()
-    }
-
-
-@pytest.fixture
-def reviews(tmp_path):
-    rows = {"text": ["good", "bad"], "label": ["positive", "negative"]}
-    Dataset.from_dict(rows).to_csv(tmp_path / "reviews.csv")
-    return str(tmp_path / "reviews.csv")
+def parser():
+    return OptionParser("spread", {"bread": Spread}, "Spread it.", "  anchornet spread")
 
 
 def test_the_attributes_of_a_docstring_are_described_in_a_line_each():
-    assert describe_attributes(Spread) == {
-        "butter_grams": "How much butter, 100% of it.",
-        "toppings": "What goes on top.",
-    }
+    described = describe_attributes(Spread)
+    assert described["butter_grams"] == "How much butter, 100% of it."
+    assert [*described] == [*Spread.__dataclass_fields__]
 
 
-def test_help_holds_descriptions_defaults_and_the_example():
-    shown = OptionParser("spread", [Spread], "Spread it.", "  anchornet spread").format_help()
-    assert shown.startswith("usage: anchornet spread")
+def test_help_holds_descriptions_defaults_and_the_examples(parser):
+    shown = parser.format_help()
+    assert shown.startswith("usage: anchornet spread [options]")
+    assert "bread:\n  --butter-grams N" in shown
     assert "100% of it. (required)" in shown
-    assert "What goes on top. (default: ham)" in shown
-    assert "example:\n  anchornet spread\n\nexit codes: 0 done" in shown
+    assert "(default: ham)" in shown
+    assert "(default: 1.0 2.5)" in shown
+    assert "A drink.\n" in shown
+    assert "examples:\n  anchornet spread\n\nexit codes: 0 success" in shown
 
 
-def test_names_may_be_written_with_dashes():
-    argv = ["--butter-grams", "5", "--toppings", "eggs"]
-    (spread,) = OptionParser("spread", [Spread], "", "").parse(argv)
-    assert spread == Spread(5, "eggs")
+def test_help_spells_the_options_with_dashes_also_inside_descriptions(parser):
+    shown = " ".join(parser.format_help().split())
+    assert "What goes on top, `--butter-grams` or `olives`." in shown
+    assert "_" not in shown
 
 
-def test_the_data_decide_which_options_there_are(parsers, reviews):
-    modality, (data, spread) = parse_for_data(
-        ["--dataset", reviews, "--butter_grams", "5"], parsers
-    )
-    assert (modality, data.dataset, spread) == ("text", reviews, Spread(5))
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--butter-grams", "5", "--toppings", "eggs"],
+        ["--butter_grams", "5", "--toppings=eggs"],
+        ["--butter_grams=5", "--toppings", "eggs"],
+    ],
+)
+def test_dashes_and_underscores_mean_the_same(parser, argv):
+    assert parser.parse(argv) == {"butter_grams": 5, "toppings": "eggs"}
 
 
-def test_an_unknown_option_is_named(parsers, reviews, capsys):
+def test_only_names_of_options_are_changed():
+    argv = ["my_file", "--a_b=c_d", "--two words_here", "-x_y", "--", "--e_f"]
+    assert use_dashes(argv) == ["my_file", "--a-b=c_d", "--two words_here", "-x_y", "--", "--e_f"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        ("--warm", {"warm": True}),
+        ("--warm False", {"warm": False}),
+        ("--warm yes --cut 0", {"warm": True, "cut": False}),
+        ("--no-cut", {"cut": False}),
+        ("--no_cut", {"cut": False}),
+        ("--slices 1 2 --side both", {"slices": [1.0, 2.0], "side": "both"}),
+    ],
+)
+def test_booleans_lists_and_choices_are_read(parser, argv, expected):
+    assert parser.parse(["--butter-grams", "5", *argv.split()]) == {"butter_grams": 5, **expected}
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ("--butter 5", "unknown option `--butter`; did you mean `--butter-grams`?"),
+        ("--jam", "unknown option `--jam`; `anchornet spread --help` lists the options"),
+        ("-x", "unknown option `-x`; `anchornet spread --help` lists the options"),
+        ("jam", "unexpected argument `jam`"),
+        ("--warm", "missing `--butter-grams`; `anchornet spread --help` shows an example"),
+        ("--butter-grams few", "argument --butter-grams: invalid int value: 'few'"),
+        ("--warm maybe", "argument --warm: must be true or false, got 'maybe'"),
+        ("--side left", "argument --side: invalid choice: 'left'"),
+    ],
+)
+def test_bad_usage_is_explained_and_exits_with_code_2(parser, argv, message, capsys):
     with pytest.raises(SystemExit, match="2"):
-        parse_for_data(["--dataset", reviews, "--butter_grams", "5", "--jam"], parsers)
-    assert "--jam" in capsys.readouterr().err
+        parser.parse(argv.split())
+    assert message in capsys.readouterr().err
 
 
-def test_help_shows_the_options_of_both_modalities_without_data(parsers, capsys):
-    with pytest.raises(SystemExit, match="0"):
-        parse_for_data(["--help"], parsers)
-    shown = capsys.readouterr().out
-    assert "Of texts." in shown
-    assert "Of images." in shown
+def test_options_by_name_become_objects():
+    assert build_options([Spread], {"butter_grams": 5, "warm": True}) == [Spread(5, warm=True)]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"butter_gram": 5}, "unknown option `butter_gram`; did you mean `butter_grams`?"),
+        ({"xyz": 5}, "unknown option `xyz`; choose from butter_grams, cut, glass"),
+        ({"warm": True}, "`butter_grams` must be given, it has no default; add it."),
+    ],
+)
+def test_names_that_are_unknown_or_missing_are_refused(given, message):
+    with pytest.raises(TypeError, match=message.replace("?", r"\?")):
+        build_options([Spread], given)

@@ -17,7 +17,7 @@ def served(monkeypatch):
 
 
 def test_models_limits_and_address_are_those_of_the_command_line(localizer_folder, served):
-    argv = ["--text_localizer", localizer_folder, "--image_localizer", "none", "--port", "8123"]
+    argv = ["--text-localizer", localizer_folder, "--image-localizer", "none", "--port", "8123"]
     assert main(["serve", *argv, "--max_held", "7", "--deadline-s", "2"]) == 0
     app = served.pop("app")
     assert (app.options.max_held, app.options.max_batch_size) == (7, 32)
@@ -34,9 +34,9 @@ def test_models_limits_and_address_are_those_of_the_command_line(localizer_folde
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["--text_localizer", "none", "--image_localizer", "none"], 'must not both be "none"'),
-        (["--max_held", "0"], "`max_held` must be at least 1, got 0"),
-        (["--text_localizer", "no/such/folder"], "no/such/folder"),
+        (["--text-localizer", "none", "--image-localizer", "none"], 'must not both be "none"'),
+        (["--max-held", "0"], "`max_held` must be at least 1, got 0"),
+        (["--text-localizer", "no/such/folder"], "no/such/folder"),
     ],
 )
 def test_what_cannot_be_served_is_told_at_once(argv, message, served, capsys):

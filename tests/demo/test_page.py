@@ -38,11 +38,11 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def served():
-    """Where the script serves the demo, and the process in which it does."""
+    """Address of the web demo, and the process that serves it."""
     port = find_free_port()
-    command = [sys.executable, str(ROOT / "scripts" / "app.py"), "--port", str(port)]
+    command = [sys.executable, "-m", "hf_anchornet", "demo", "--web", "--port", str(port)]
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as server:
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL) as server:
         try:
             deadline = time.monotonic() + 300
             while not answers(port):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from hf_anchornet.cli import train
 from hf_anchornet.cli.main import main
 
 ROOT = Path(__file__).parents[2]
@@ -58,7 +59,7 @@ def test_help_names_the_options(name, monkeypatch, capsys):
 
 def test_the_training_script_is_the_command_of_the_package(monkeypatch):
     asked = []
-    monkeypatch.setattr("hf_anchornet.cli.main.main", asked.append)
+    monkeypatch.setattr(train, "run", asked.append)
     monkeypatch.setattr(sys, "argv", ["train.py", "--dataset", "x"])
     with pytest.raises(SystemExit):
         runpy.run_path(str(ROOT / "scripts" / "train.py"), run_name="__main__")
@@ -71,7 +72,7 @@ def test_the_help_of_a_command_shows_an_example(command, capsys):
         main([command, "--help"])
     shown = capsys.readouterr().out
     assert f"usage: anchornet {command}" in shown
-    assert f"example:\n  anchornet {command} --" in shown
+    assert f"examples:\n  anchornet {command}" in shown
 
 
 def test_a_missing_option_is_named(monkeypatch, capsys):

@@ -23,6 +23,8 @@ from hf_anchornet.data.augmentation import AugmentationOptions
 from hf_anchornet.data.splits import DataOptions
 from hf_anchornet.files import SUMS_FILE, finish_folder
 from hf_anchornet.publish.check import check_folder
+from hf_anchornet.train import checkpoints
+from hf_anchornet.train import loop as training_loop
 from hf_anchornet.train.epochs import RowEpochs
 from hf_anchornet.train.image_training import ImageLocalizerOptions, train_image_localizer
 from hf_anchornet.train.options import TrainingOptions
@@ -112,7 +114,7 @@ def test_a_training_resumes_at_and_after_the_end_of_an_epoch(run, interrupt, tmp
 def test_a_training_resumes_after_its_last_step(run, tmp_path, monkeypatch):
     run("whole")
     with monkeypatch.context() as patch:
-        patch.setattr("hf_anchornet.train.loop.write_json", stop_training)
+        patch.setattr(training_loop, "write_json", stop_training)
         with pytest.raises(InterruptedTraining, match="stopped"):
             run(checkpoint_steps=4)
     kept = [name for name in names(tmp_path / "run") if not name.startswith("best_")]
@@ -201,7 +203,7 @@ def test_a_half_written_checkpoint_is_none(run, interrupt, tmp_path, caplog, mon
 
     with monkeypatch.context() as patch:
         interrupt(5, run, checkpoint_steps=4)
-        patch.setattr("hf_anchornet.train.checkpoints.finish_folder", stop_training)
+        patch.setattr(checkpoints, "finish_folder", stop_training)
         with pytest.raises(InterruptedTraining, match="stopped"):
             run(checkpoint_steps=2, resume=True)
     assert names(tmp_path / "run") == ["step_4", "step_6.partial"]

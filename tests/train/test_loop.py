@@ -10,6 +10,7 @@ from planted_texts import FAST, SMALL, plant
 from safetensors.torch import load_file
 
 from hf_anchornet.data.splits import DataOptions
+from hf_anchornet.train import options as training_options
 from hf_anchornet.train.loop import _Run, _save_best
 from hf_anchornet.train.options import TrainingOptions
 from hf_anchornet.train.text_training import TextLocalizerOptions, train_text_localizer
@@ -127,7 +128,7 @@ def test_a_tracker_changes_no_weight(run, tmp_path):
 
 
 def test_a_tracker_that_is_not_installed_names_the_extra(monkeypatch):
-    monkeypatch.setattr("hf_anchornet.train.options.find_spec", lambda name: None)
+    monkeypatch.setattr(training_options, "find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r"`log_with` 'tensorboard' .*hf-anchornet\[track\]"):
         TrainingOptions("unused", log_with="tensorboard")
 

@@ -216,5 +216,5 @@ def test_a_checkpoint_of_other_shards_is_refused(run, source, monkeypatch):
 def interrupt(run, monkeypatch):
     """A training that stops after its first checkpoint."""
     with monkeypatch.context() as patch:
-        patch.setattr("hf_anchornet.train.loop.Checkpoints.remove", lambda self: None)
+        patch.setattr(training_loop.Checkpoints, "remove", lambda self: None)
         run(checkpoint_steps=6)

@@ -1,0 +1,151 @@
+"""The commands as Python functions; each imports what it needs when it is called.
+
+An unknown option raises a `TypeError` that suggests the nearest one, a value out of range a
+`ValueError`.
+"""
+
+from os import PathLike
+from typing import Any
+
+from transformers import AutoConfig
+
+from hf_anchornet.model.cascade import Cascade
+from hf_anchornet.model.cascade_file import find_cascade
+from hf_anchornet.model.pipeline_anchornet import LocalizationPipeline
+from hf_anchornet.model.pipeline_anchornet_image import PatchLocalizationPipeline
+from hf_anchornet.model.pipeline_anchornet_text import SpanLocalizationPipeline
+from hf_anchornet.registration import SHIPPED, TEXT_TASK, load_pipeline
+
+Source = str | PathLike[str]
+
+
+def train(dataset: Source, output_dir: Source, **options: Any) -> dict[str, Any]:
+    """Train a localizer on labelled texts or images.
+
+    Args:
+        dataset: Hub id, folder or file; its columns decide between texts and images.
+        output_dir: Folder for the best checkpoint.
+        options: The options of `anchornet train`, such as `num_epochs=5`.
+
+    Returns:
+        The report, also written to training.json.
+    """
+    from hf_anchornet.cli.modalities import run_for_data
+    from hf_anchornet.cli.train import WORKS
+
+    return run_for_data(WORKS, _collect(options, dataset=dataset, output_dir=output_dir))
+
+
+def adapt(dataset: Source, output_dir: Source, **options: Any) -> dict[str, Any]:
+    """Train a classifier on the spans or patches that a localizer selects.
+
+    Args:
+        dataset: Hub id, folder or file; its columns decide between texts and images.
+        output_dir: Folder for the best checkpoint.
+        options: The options of `anchornet adapt`, such as `localizer="runs/localizer"`.
+
+    Returns:
+        The report, also written to training.json.
+    """
+    from hf_anchornet.cli.adapt import WORKS
+    from hf_anchornet.cli.modalities import run_for_data
+
+    return run_for_data(WORKS, _collect(options, dataset=dataset, output_dir=output_dir))
+
+
+def calibrate(
+    dataset: Source, localizer: Source, classifier: Source, output_dir: Source, **options: Any
+) -> Cascade:
+    """Choose the stages and exit thresholds of a cascade on the validation split.
+
+    Args:
+        dataset: Hub id, folder or file.
+        localizer: Folder or Hub id of the localizer.
+        classifier: Folder or Hub id of the classifier.
+        output_dir: Folder for the cascade.
+        options: The options of `anchornet calibrate`, such as `max_loss=0.005`.
+
+    Returns:
+        The calibrated cascade.
+    """
+    from hf_anchornet.cli.calibrate import build_cascade
+
+    models = {"localizer": localizer, "classifier": classifier, "output_dir": output_dir}
+    return build_cascade(_collect(options, dataset=dataset, **models))
+
+
+def evaluate(dataset: Source, model: Source, **options: Any) -> dict[str, Any]:
+    """Score a localizer, and a classifier or cascade behind it, on a labelled split.
+
+    Args:
+        dataset: Hub id, folder or file.
+        model: Folder or Hub id of the localizer.
+        options: The options of `anchornet evaluate`, such as `classifier="runs/cascade"`.
+
+    Returns:
+        The report that the command prints.
+    """
+    from hf_anchornet.cli.evaluate import report_scores
+
+    return report_scores(_collect(options, dataset=dataset, model=model))
+
+
+def publish(folder: Source, repo_id: str, **options: Any) -> str | None:
+    """Upload a model to the Hub with its code and a card.
+
+    Args:
+        folder: Folder of a localizer, classifier or cascade.
+        repo_id: Repository, as "name/model".
+        options: The options of `anchornet publish`, such as `private=True`.
+
+    Returns:
+        The address of the commit; `None` after a dry run.
+
+    Raises:
+        PermissionError: if there is no token, or it may not write.
+    """
+    from hf_anchornet.cli.publish import publish_model
+
+    return publish_model(_collect(options, folder=folder, repo_id=repo_id))
+
+
+def load(
+    source: Source | None = None, task: str | None = None, **options: Any
+) -> LocalizationPipeline:
+    """The localization pipeline of a model, by default of the shipped text localizer.
+
+    Args:
+        source: Folder or Hub id of a localizer or a cascade.
+        task: "span-localization" or "patch-localization"; by default that of the model's type.
+        options: The options of the pipeline, such as `classifier=` or `top_k=`. The classifier of a
+            cascade is used unless another one is given.
+
+    Raises:
+        OSError: if a model cannot be found.
+        ValueError: if the model is not a localizer.
+    """
+    if source is None:
+        return load_pipeline(task or TEXT_TASK, SHIPPED, **options)
+    name = str(source)
+    if "classifier" not in options and find_cascade(name) is not None:
+        options["classifier"] = name
+    return load_pipeline(task or _find_task(name), name, **options)
+
+
+def _find_task(source: str) -> str:
+    model_type = AutoConfig.from_pretrained(source).model_type
+    for pipeline_class in (SpanLocalizationPipeline, PatchLocalizationPipeline):
+        if pipeline_class.model_type == model_type:
+            return pipeline_class.task_name
+    raise ValueError(
+        f'`source` must be an AnchorNet, got {source!r} of type "{model_type}"; pass it as '
+        "`classifier` behind a localizer."
+    )
+
+
+def _collect(options: dict[str, Any], **named: Any) -> dict[str, Any]:
+    """All options, with paths as strings."""
+    return {
+        name: str(value) if isinstance(value, PathLike) else value
+        for name, value in {**named, **options}.items()
+    }

@@ -1,0 +1,61 @@
+"""`anchornet calibrate`: make a cascade of a localizer and a classifier."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hf_anchornet.calibration.calibrate import calibrate
+from hf_anchornet.calibration.options import CalibrationOptions
+from hf_anchornet.data.splits import DataOptions, detect_modality, load_split
+from hf_anchornet.files import write_json
+from hf_anchornet.model.cascade import Cascade
+
+from .options import OptionParser, build_options
+from .shared import show_log
+
+DESCRIPTION = "Choose the stages and exit thresholds of a cascade on the validation split."
+EXAMPLES = """\
+  anchornet calibrate --dataset my_data --localizer runs/localizer \\
+      --classifier runs/classifier --output-dir runs/cascade"""
+
+
+@dataclass
+class CascadeOptions:
+    """The models of a cascade and its folder.
+
+    Attributes:
+        localizer: Folder or Hub id of the localizer.
+        classifier: Folder or Hub id of the classifier, which must have the same labels.
+        output_dir: Folder for the cascade and its record, calibration.json.
+        full_size: Tokens that a full text is cut to, or pixels that the shorter side of a whole
+            image is scaled to; by default what the classifier's own processor does.
+        copy_classifier: Whether to save the classifier in the folder too, not only its name.
+    """
+
+    localizer: str
+    classifier: str
+    output_dir: str
+    full_size: int | None = None
+    copy_classifier: bool = True
+
+
+GROUPS = {"data": DataOptions, "models": CascadeOptions, "calibration": CalibrationOptions}
+
+
+def run(argv: Sequence[str]) -> None:
+    """Run the command."""
+    show_log()
+    build_cascade(OptionParser("calibrate", GROUPS, DESCRIPTION, EXAMPLES).parse(argv))
+
+
+def build_cascade(given: Mapping[str, Any]) -> Cascade:
+    """A calibrated cascade, saved in the folder `output_dir`, from options by field name."""
+    data, models, options = build_options([*GROUPS.values()], given)
+    column = data.text_column if detect_modality(data) == "text" else data.image_column
+    rows = load_split(data, data.validation_split, column)
+    cascade = Cascade.load(models.localizer, models.classifier, [], full_size=models.full_size)
+    calibrated = calibrate(cascade, rows, column, data.label_column, options)
+    calibrated.save_pretrained(models.output_dir, copy_classifier=models.copy_classifier)
+    write_json(Path(models.output_dir) / "calibration.json", calibrated.record)
+    return calibrated

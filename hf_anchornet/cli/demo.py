@@ -1,0 +1,122 @@
+"""`anchornet demo`: the shipped models on a review and a photo, in the terminal or a browser."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hf_anchornet.registration import (
+    IMAGE_TASK,
+    SAMPLE_IMAGE,
+    SAMPLE_REVIEW,
+    SHIPPED,
+    TEXT_TASK,
+    load_pipeline,
+)
+from hf_anchornet.views.base import Record, clean_line, wrap
+from hf_anchornet.views.image_view import render_patches, render_table
+from hf_anchornet.views.text_view import render_terminal
+
+from .options import OptionParser, build_options
+from .shared import describe_answer, hide_progress_bars, measure_width, wants_color
+
+PICTURE = Path("anchornet_demo.png")
+
+DESCRIPTION = """\
+Show which words of a review and which patches of a photo decide their labels, with the
+shipped models. The picture is written to anchornet_demo.png."""
+EXAMPLES = """\
+  anchornet demo
+  anchornet demo --web --port 7860
+  anchornet demo --space my_space && hf upload you/my_space my_space --repo-type space"""
+
+
+@dataclass
+class DemoCommandOptions:
+    """Where the demo runs.
+
+    Attributes:
+        web: Whether to serve the demo as a web page on this machine (extra `demo`).
+        port: Port of the web page; by default the first free one from 7860 on.
+        space: Folder to write the web demo to, as a Hugging Face Space.
+    """
+
+    web: bool = False
+    port: int | None = None
+    space: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check that the options go together."""
+        if self.web and self.space is not None:
+            raise ValueError("`web` and `space` must not both be given; choose one.")
+        if self.port is not None and not self.web:
+            raise ValueError(f"`port` must come with `web`, got {self.port} alone; add `--web`.")
+
+
+def run(argv: Sequence[str]) -> None:
+    """Run the command."""
+    given = OptionParser("demo", {"options": DemoCommandOptions}, DESCRIPTION, EXAMPLES).parse(argv)
+    (options,) = build_options([DemoCommandOptions], given)
+    hide_progress_bars()
+    if options.web:
+        from hf_anchornet.demo.app import launch
+
+        launch(options.port)
+    elif options.space is not None:
+        from hf_anchornet.demo.space import write_space
+
+        write_space(options.space)
+    else:
+        _show_text()
+        _show_image()
+
+
+def _show_text() -> None:
+    text = SAMPLE_REVIEW.read_text(encoding="utf-8").strip()
+    (result,) = load_pipeline(TEXT_TASK, classifier=SHIPPED)([text])
+    classifier, cost, width = result["classifier"], result["cost"], measure_width()
+    read, full = cost["classifier_tokens"], cost["full_tokens"]
+    paragraphs = (
+        "A film review, and the spans that decided its label:",
+        render_terminal(text, result, color=wants_color(sys.stdout), width=width),
+        wrap(f"The localizer, in one pass, says {describe_answer(result)}.", width),
+        _tabulate_spans(result, width),
+        "The classifier then read only this:",
+        wrap(clean_line(classifier["text"]), width),
+        wrap(
+            f"It {_compare(result)}: {describe_answer(classifier)}. "
+            f"It read {read} of {full} tokens, {read / full:.1%} of the review.",
+            width,
+        ),
+    )
+    print("\n\n".join(paragraphs))
+
+
+def _show_image() -> None:
+    (result,) = load_pipeline(IMAGE_TASK, classifier=SHIPPED, return_maps=True)([str(SAMPLE_IMAGE)])
+    render_patches(SAMPLE_IMAGE, result).save(PICTURE, "PNG")
+    answer = describe_answer(result["classifier"])
+    paragraphs = (
+        "\nA photo, and the patches that decided its label:",
+        render_table({name: result[name] for name in result if name != "classifier"}),
+        wrap(
+            "The classifier then read only the best patch, cut from the photo. "
+            f"It {_compare(result)}: {answer}. Boxes and evidence: {PICTURE}",
+            measure_width(),
+        ),
+    )
+    print("\n\n".join(paragraphs))
+
+
+def _compare(result: Record) -> str:
+    return "agrees" if result["classifier"]["label"] == result["label"] else "disagrees"
+
+
+def _tabulate_spans(result: Record, width: int) -> str:
+    """The spans as a plain table of at most `width` columns, the largest share first."""
+    rows = [f"{'share':>7}  {'evidence':>8}  {'tokens':>6}  span"]
+    for span in sorted(result["spans"], key=lambda span: -abs(span["share"])):
+        label = "" if span["label"] == result["label"] else f"{span['label']}: "
+        numbers = f"{span['share']:>+7.1%}  {span['evidence']:>+8.3f}  {span['scale']:>6}  "
+        rows.append(numbers + clean_line(label + span["text"], width - len(numbers)))
+    return "\n".join(rows)

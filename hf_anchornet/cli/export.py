@@ -1,0 +1,56 @@
+"""`anchornet export`: write a classifier as an ONNX graph."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from hf_anchornet.data.splits import DataOptions
+from hf_anchornet.model.export_onnx import export_onnx
+from hf_anchornet.model.loading import load_whole
+from hf_anchornet.publish.modality import find_classes
+from hf_anchornet.publish.onnx_parity import measure_parity
+
+from .options import OptionParser, build_options
+
+DESCRIPTION = """\
+Write a classifier as an ONNX graph, which `backend="onnx"` then uses, and print the
+path; with --dataset, print JSON that also compares its answers with the model's."""
+EXAMPLES = """\
+  anchornet export --model runs/localizer --output runs/localizer
+  anchornet export --model runs/localizer --output small.onnx --int8 --dataset my_data"""
+
+
+@dataclass
+class ExportOptions:
+    """The model to export, the file, and data to compare graph and model on.
+
+    Attributes:
+        model: Folder or Hub id of a localizer or another classifier of texts or images.
+        output: An .onnx file, or the model's folder for onnx/model.onnx in it.
+        int8: Whether to store the weights of embeddings and matrix products in 8 bits.
+        dataset: Labelled data to compare graph and model on: Hub id, folder or file.
+        split: Split of the dataset.
+        max_rows: Compare on at most this many rows (0: all).
+    """
+
+    model: str
+    output: str
+    int8: bool = False
+    dataset: str = ""
+    split: str = "validation"
+    max_rows: int = 1000
+
+
+def run(argv: Sequence[str]) -> None:
+    """Run the command."""
+    given = OptionParser("export", {"options": ExportOptions}, DESCRIPTION, EXAMPLES).parse(argv)
+    (options,) = build_options([ExportOptions], given)
+    model_class, _ = find_classes(options.model)
+    model, _ = load_whole(model_class.from_pretrained, options.model)
+    file = export_onnx(model, options.output, options.int8)
+    if not options.dataset:
+        print(file)
+        return
+    data = DataOptions(options.dataset, max_rows=options.max_rows)
+    parity = measure_parity(options.model, file, data, options.split)
+    print(json.dumps({**asdict(options), "file": str(file), **parity}, indent=2))

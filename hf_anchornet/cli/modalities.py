@@ -1,0 +1,129 @@
+"""Options and work of `train` and `adapt`, which depend on whether the data is text or images."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from accelerate import PartialState
+
+from hf_anchornet.data.augmentation import AugmentationOptions
+from hf_anchornet.data.splits import DataOptions, detect_modality
+from hf_anchornet.train.options import TrainingOptions
+
+from .options import Option, OptionParser, build_options, check_names, list_options
+from .shared import show_log
+
+NOUNS = {"text": "texts", "image": "images"}
+
+TOPICS = ("data", "model", "optimisation", "regularisation", "checkpoints", "scale", "streaming")
+"""Groups of the help that come first, in their order."""
+
+TOPIC_OF_TYPE: dict[Any, str] = {
+    DataOptions: "data",
+    TrainingOptions: "optimisation",
+    AugmentationOptions: "augmentation",
+}
+"""Group of the options of a dataclass, unless listed below; "model" for all others."""
+
+TOPIC_OF_OPTION = {
+    name: topic
+    for topic, names in {
+        "checkpoints": "output_dir checkpoint_steps keep_checkpoints resume log_with",
+        "scale": "gradient_accumulation_steps mixed_precision num_workers",
+        "streaming": "streaming max_steps shuffle_buffer vocabulary_rows",
+        "regularisation": "weight_decay max_grad_norm hidden_dropout_prob token_dropout_prob "
+        "ngram_dropout_prob auxiliary_loss_weight evidence_penalty ngram_penalty crop_tokens",
+        "distillation": "teacher distillation_weight piece_words",
+        "augmentation": "turn color_strength",
+    }.items()
+    for name in names.split()
+}
+
+
+@dataclass(frozen=True)
+class Work:
+    """Work on texts, or on images.
+
+    Attributes:
+        own_types: Dataclasses of the options for this modality only.
+        run: Function of the data options, these options and the training options.
+    """
+
+    own_types: Sequence[Any]
+    run: Callable[..., dict[str, Any]]
+
+    @property
+    def option_types(self) -> list[Any]:
+        """Dataclasses of all options, in the order in which `run` takes their objects."""
+        return [DataOptions, *self.own_types, TrainingOptions]
+
+
+Works = Mapping[str, Work]
+"""The work for "text" and for "image"."""
+
+
+def run_for_data(works: Works, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The report of the work for the modality of the dataset.
+
+    Args:
+        works: The work for each modality.
+        given: Options by field name.
+
+    Raises:
+        TypeError: if an option is unknown or a required one is missing.
+        ValueError: if an option is for the other modality.
+    """
+    names = {
+        modality: {name for kind in work.option_types for name in list_options(kind)}
+        for modality, work in works.items()
+    }
+    check_names(given, set().union(*names.values()))
+    of_data = list_options(DataOptions)
+    (data,) = build_options([DataOptions], {name: given[name] for name in given if name in of_data})
+    modality = detect_modality(data)
+    for name in given:
+        if name not in names[modality]:
+            (other,) = NOUNS.keys() - {modality}
+            raise ValueError(
+                f"`{name}` must not be given for {NOUNS[modality]}, it is an option for "
+                f"{NOUNS[other]}; leave it out."
+            )
+    work = works[modality]
+    others = {name: value for name, value in given.items() if name not in of_data}
+    return work.run(data, *build_options(work.option_types[1:], others))
+
+
+def run_command(
+    command: str, works: Works, argv: Sequence[str], description: str, examples: str
+) -> None:
+    """Parse the command line and do the work for the modality of the dataset."""
+    show_log()
+    given = OptionParser(command, group_options(works), description, examples).parse(argv)
+    run_for_data(works, given)
+    # A process that exits while its process group still listens may be aborted.
+    PartialState().destroy_process_group()
+
+
+def group_options(works: Works) -> dict[str, dict[str, dict[str, Option]]]:
+    """The options by group of the help: those of both modalities, of texts, then of images."""
+    variants: dict[str, dict[str, Option]] = {}
+    topics: dict[str, str] = {}
+    for modality, work in works.items():
+        for option_type in work.option_types:
+            topic = TOPIC_OF_TYPE.get(option_type, "model")
+            for name, option in list_options(option_type).items():
+                variants.setdefault(name, {})[NOUNS[modality]] = option
+                topics[name] = TOPIC_OF_OPTION.get(name, topic)
+    groups: dict[str, dict[str, dict[str, Option]]] = {}
+    order = [*TOPICS, *sorted(set(topics.values()) - {*TOPICS})]
+    for nouns in ([*NOUNS.values()], *([noun] for noun in NOUNS.values())):
+        for topic in order:
+            title = topic if len(nouns) == len(NOUNS) else f"{topic} ({nouns[0]} only)"
+            options = {
+                name: kinds
+                for name, kinds in variants.items()
+                if topics[name] == topic and [*kinds] == nouns
+            }
+            if options:
+                groups[title] = options
+    return groups

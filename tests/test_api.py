@@ -1,0 +1,131 @@
+"""The commands as Python functions, and the names of the package."""
+
+import json
+import pydoc
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from planted_texts import FAST, SMALL, plant
+
+import hf_anchornet
+from hf_anchornet.cli.main import main
+from hf_anchornet.registration import DEFAULTS
+
+ROOT = Path(__file__).parent.parent
+VERBS = ("adapt", "calibrate", "evaluate", "load", "publish", "train")
+
+pytestmark = pytest.mark.usefixtures("cache_nothing_at_home")
+
+
+def test_a_folder_imported_first_leaves_the_verb_in_place():
+    code = """
+import hf_anchornet.train.loop, hf_anchornet.publish.card
+from hf_anchornet import publish, train
+from hf_anchornet.train import loop
+assert (publish, train) == (hf_anchornet.publish, hf_anchornet.train)
+assert publish.__module__ == train.__module__ == "hf_anchornet.api"
+assert loop.__name__ == "hf_anchornet.train.loop"
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_a_folder_imported_later_leaves_the_verb_in_place(monkeypatch):
+    monkeypatch.delitem(sys.modules, "hf_anchornet.publish", raising=False)
+    for folder in ("hf_anchornet.publish", "hf_anchornet.train.loop"):
+        import_module(folder)
+    assert hf_anchornet.publish.__module__ == hf_anchornet.train.__module__ == "hf_anchornet.api"
+
+
+def test_dir_lists_the_public_names_and_no_module():
+    listed = dir(hf_anchornet)
+    assert set(VERBS) < set(hf_anchornet.__all__) <= set(listed)
+    others = set(listed) - set(hf_anchornet.__all__)
+    assert all(name.startswith("__") and name.endswith("__") for name in others)
+
+
+def test_help_fits_a_screen_and_names_each_verb():
+    shown = pydoc.render_doc(hf_anchornet, renderer=pydoc.plaintext)
+    assert shown.count("\n") <= 50
+    assert all(f"\n        {verb} " in shown for verb in VERBS)
+
+
+@pytest.mark.parametrize("verb", ["train", "adapt"])
+def test_an_unknown_option_of_a_training_is_reported_with_the_nearest_one(verb):
+    with pytest.raises(TypeError, match="unknown option `epochs`; did you mean `num_epochs`"):
+        getattr(hf_anchornet, verb)(dataset="x", output_dir="y", epochs=3)
+
+
+@pytest.mark.parametrize(
+    ("verb", "arguments", "message"),
+    [
+        (
+            "calibrate",
+            "dataset localizer classifier output_dir maxloss",
+            "`maxloss`; did you mean `max_loss",
+        ),
+        ("evaluate", "dataset model explainer", "`explainer`; did you mean `explainers`"),
+        ("publish", "folder repo_id dryrun", "`dryrun`; did you mean `dry_run`"),
+    ],
+)
+def test_an_unknown_option_is_reported_with_the_nearest_one(verb, arguments, message):
+    with pytest.raises(TypeError, match=f"unknown option {message}"):
+        getattr(hf_anchornet, verb)(**dict.fromkeys(arguments.split(), "x"))
+
+
+def test_a_localizer_and_a_classifier_are_trained_calibrated_and_scored(tmp_path):
+    data = plant(tmp_path / "data", 96)
+    localizer, classifier, cascade = (tmp_path / name for name in ("one", "two", "three"))
+    few = {"num_epochs": 1, "seed": 0}
+    report = hf_anchornet.train(data, localizer, **SMALL, **FAST, **few)
+    assert json.loads((localizer / "training.json").read_text()).keys() == report.keys()
+    hf_anchornet.adapt(
+        data, classifier, localizer=localizer, max_tokens=8, vocab_size=200, hidden_size=16, **few
+    )
+    made = hf_anchornet.calibrate(data, localizer, classifier, cascade, stages=["8"], max_loss=1.0)
+    assert isinstance(made, hf_anchornet.Cascade)
+    assert (cascade / "calibration.json").exists()
+    scores = hf_anchornet.evaluate(data, localizer, classifier=cascade, split="validation")
+    argv = ["evaluate", "--dataset", data, "--model", str(localizer), "--split", "validation"]
+    argv += ["--classifier", str(cascade), "--output", str(tmp_path / "scores.json")]
+    assert main(argv) == 0
+    assert set(json.loads((tmp_path / "scores.json").read_text())) == set(scores)
+    localize = hf_anchornet.load(cascade)
+    assert localize.cascade is not None
+    assert "classifier" in localize("the film was superb")
+
+
+def test_a_dry_run_of_publishing_builds_the_folder(localizer_folder, tmp_path):
+    built = tmp_path / "built"
+    done = hf_anchornet.publish(localizer_folder, "you/it", dry_run=True, build_dir=built)
+    assert done is None
+    assert (built / "README.md").exists()
+
+
+def test_the_shipped_text_localizer_is_loaded_by_default():
+    localize = hf_anchornet.load()
+    assert localize.task_name == "span-localization"
+    assert localize("A wonderful film.")["label"] == "positive"
+
+
+def test_the_task_of_an_image_model_is_patch_localization(image_localizer_folder):
+    assert hf_anchornet.load(image_localizer_folder).task_name == "patch-localization"
+
+
+def test_a_folder_may_be_a_path_and_options_reach_the_pipeline(localizer_folder):
+    localize = hf_anchornet.load(Path(localizer_folder), top_k=1)
+    assert localize.task_name == "span-localization"
+    assert len(localize("good , not bad")["spans"]) == 1
+
+
+def test_the_shipped_classifier_is_named_default():
+    localize = hf_anchornet.load(task="patch-localization", classifier="default")
+    assert localize.model.name_or_path == str(DEFAULTS["patch-localization"][0])
+    assert localize.reader is not None
+
+
+def test_a_model_that_is_no_localizer_is_refused(classifier_folder):
+    with pytest.raises(ValueError, match=r'`source` must be an AnchorNet, got .* of type "bert"'):
+        hf_anchornet.load(classifier_folder)
