@@ -18,10 +18,7 @@ Shipped: DEFAULT_{TEXT,IMAGE}_{LOCALIZER,CLASSIFIER}, SAMPLE_REVIEW, SAMPLE_IMAG
 Importing the package registers its models and pipelines with transformers.
 """
 
-import sys
 from traceback import walk_stack
-from types import ModuleType
-from typing import Any
 
 from hf_anchornet.model.cascade import Cascade
 from hf_anchornet.model.configuration_anchornet import AnchorNetImageConfig, AnchorNetTextConfig
@@ -86,24 +83,11 @@ __all__ = [
 ]
 
 
-class _Package(ModuleType):
-    """This module, where importing a folder of the same name leaves a function in place.
-
-    `import hf_anchornet.train.loop` makes Python set `hf_anchornet.train` to the folder's module,
-    which would replace the function `train`. `from hf_anchornet.train.loop import ...` and
-    `sys.modules` still find the folder.
-    """
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if not (name in ("train", "publish") and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-    def __dir__(self) -> list[str]:
-        # `help(hf_anchornet)` shows the docstring; pydoc would add all classes, 11,000 lines.
-        if any(frame.f_globals.get("__name__") == "pydoc" for frame, _ in walk_stack(None)):
-            return []
-        return [*__all__, *(name for name in globals() if name.startswith("__"))]
+def __dir__() -> list[str]:
+    # `help(hf_anchornet)` is the docstring: pydoc would print every class, 11,000 lines.
+    if any(frame.f_globals.get("__name__") == "pydoc" for frame, _ in walk_stack(None)):
+        return []
+    return [*__all__, *(name for name in globals() if name.startswith("__"))]
 
 
 register()
-sys.modules[__name__].__class__ = _Package

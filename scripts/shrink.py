@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hf_anchornet.model.loading import load_whole
-from hf_anchornet.publish.modality import find_classes
+from hf_anchornet.publishing.modality import find_classes
 from scripts.options import parse_options
 
 

@@ -14,7 +14,7 @@ import datasets
 from safetensors.torch import save_file
 
 from hf_anchornet.cli.train import run
-from hf_anchornet.train import loop as training_loop
+from hf_anchornet.training import loop as training_loop
 
 kill_at, folder, options = int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
 datasets.config.SLEEP_TIME_ON_THREADS_SHUTDOWN = 0  # at the end of a pass over a stream

@@ -22,21 +22,23 @@ pytestmark = pytest.mark.usefixtures("cache_nothing_at_home")
 
 def test_a_folder_imported_first_leaves_the_verb_in_place():
     code = """
-import hf_anchornet.train.loop, hf_anchornet.publish.card
+import hf_anchornet.training.loop, hf_anchornet.publishing.card
 from hf_anchornet import publish, train
-from hf_anchornet.train import loop
+from hf_anchornet.training import loop
 assert (publish, train) == (hf_anchornet.publish, hf_anchornet.train)
 assert publish.__module__ == train.__module__ == "hf_anchornet.api"
-assert loop.__name__ == "hf_anchornet.train.loop"
+assert loop.__name__ == "hf_anchornet.training.loop"
 """
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
 def test_a_folder_imported_later_leaves_the_verb_in_place(monkeypatch):
     monkeypatch.delitem(sys.modules, "hf_anchornet.publish", raising=False)
-    for folder in ("hf_anchornet.publish", "hf_anchornet.train.loop"):
+    for folder in ("hf_anchornet.publish", "hf_anchornet.training.loop"):
         import_module(folder)
-    assert hf_anchornet.publish.__module__ == hf_anchornet.train.__module__ == "hf_anchornet.api"
+    assert (
+        hf_anchornet.publishing.__module__ == hf_anchornet.training.__module__ == "hf_anchornet.api"
+    )
 
 
 def test_dir_lists_the_public_names_and_no_module():

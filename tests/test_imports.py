@@ -74,7 +74,7 @@ model = AutoModelForSequenceClassification.from_config(config)
 assert type(model) is hf_anchornet.AnchorNetTextForSequenceClassification
 assert "span-localization" in PIPELINE_REGISTRY.supported_tasks
 assert all(hasattr(hf_anchornet, name) for name in hf_anchornet.__all__)
-heavy = {"datasets", "hf_anchornet.train", "hf_anchornet.publish", "hf_anchornet.cli"}
+heavy = {"datasets", "hf_anchornet.training", "hf_anchornet.publishing", "hf_anchornet.cli"}
 assert not heavy & set(sys.modules), heavy & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", code], check=True, cwd=PACKAGE.parent)

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from hf_anchornet.data.splits import DataOptions
 from hf_anchornet.model.export_onnx import export_onnx
 from hf_anchornet.model.loading import load_whole
-from hf_anchornet.publish.modality import find_classes
-from hf_anchornet.publish.onnx_parity import measure_parity
+from hf_anchornet.publishing.modality import find_classes
+from hf_anchornet.publishing.onnx_parity import measure_parity
 
 from .options import OptionParser, build_options
 

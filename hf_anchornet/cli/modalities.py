@@ -8,7 +8,7 @@ from accelerate import PartialState
 
 from hf_anchornet.data.augmentation import AugmentationOptions
 from hf_anchornet.data.splits import DataOptions, detect_modality
-from hf_anchornet.train.options import TrainingOptions
+from hf_anchornet.training.options import TrainingOptions
 
 from .options import Option, OptionParser, build_options, check_names, list_options
 from .shared import show_log

@@ -8,10 +8,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from hf_anchornet.publish.card import CardSources
-from hf_anchornet.publish.folder import build_folder
-from hf_anchornet.publish.model_files import list_left_out
-from hf_anchornet.publish.upload import upload_folder
+from hf_anchornet.publishing.card import CardSources
+from hf_anchornet.publishing.folder import build_folder
+from hf_anchornet.publishing.model_files import list_left_out
+from hf_anchornet.publishing.upload import upload_folder
 from hf_anchornet.views.base import clean_line
 
 from .options import OptionParser, build_options

@@ -20,8 +20,8 @@ from hf_anchornet.explain.text_subject import TextSubject
 from hf_anchornet.files import write_json
 from hf_anchornet.model.geometry import center_evidence
 from hf_anchornet.model.modeling_anchornet_text import AnchorNetTextForSequenceClassification
-from hf_anchornet.train.options import TrainingOptions
-from hf_anchornet.train.text_training import TextLocalizerOptions, train_text_localizer
+from hf_anchornet.training.options import TrainingOptions
+from hf_anchornet.training.text_training import TextLocalizerOptions, train_text_localizer
 from scripts.benchmarks.evidence_tables import make_idea_table
 from scripts.options import parse_options
 

@@ -25,10 +25,10 @@ from hf_anchornet.model.text_budget import select_best_spans
 from hf_anchornet.model.text_localizer import TextLocalizer
 from hf_anchornet.model.text_reader import SpanReader, join_spans
 from hf_anchornet.model.text_words import LocatedText, Span, encodable
-from hf_anchornet.train.batches import make_text_loader
-from hf_anchornet.train.fit import fit_model, make_accelerator
-from hf_anchornet.train.options import TrainingOptions
-from hf_anchornet.train.text_adaptation import TextClassifierOptions, make_text_classifier
+from hf_anchornet.training.batches import make_text_loader
+from hf_anchornet.training.fit import fit_model, make_accelerator
+from hf_anchornet.training.options import TrainingOptions
+from hf_anchornet.training.text_adaptation import TextClassifierOptions, make_text_classifier
 from scripts.options import parse_options
 
 _CLAUSE_END = re.compile(r"[.!?,;:]+[\"')\]]*\s+|\n")

@@ -8,14 +8,14 @@ from typing import Any
 from huggingface_hub import ModelCard
 
 from hf_anchornet.evaluation.tables import make_explainer_table
-from hf_anchornet.publish.card import CITATION, READING, make_data
-from hf_anchornet.publish.card_results import (
+from hf_anchornet.publishing.card import CITATION, READING, make_data
+from hf_anchornet.publishing.card_results import (
     list_explanations,
     list_results,
     list_speed_ups,
     name_gaps,
 )
-from hf_anchornet.publish.modality import find_classes
+from hf_anchornet.publishing.modality import find_classes
 from hf_anchornet.registration import DEFAULTS
 
 ROOT = Path(__file__).parents[2]

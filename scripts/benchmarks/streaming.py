@@ -18,9 +18,9 @@ from pyarrow import parquet
 
 from hf_anchornet.data.splits import DataOptions
 from hf_anchornet.files import write_json
-from hf_anchornet.train.stream_sources import make_text_batch, open_training_stream, take_first
-from hf_anchornet.train.streams import StreamLoader, StreamSettings
-from hf_anchornet.train.text_vocabulary import train_tokenizer
+from hf_anchornet.training.stream_sources import make_text_batch, open_training_stream, take_first
+from hf_anchornet.training.streams import StreamLoader, StreamSettings
+from hf_anchornet.training.text_vocabulary import train_tokenizer
 from scripts.benchmarks.machine import describe_hardware
 from scripts.options import parse_options
 

@@ -23,8 +23,8 @@ from hf_anchornet.files import write_json
 from hf_anchornet.model.classifier import label_names
 from hf_anchornet.model.costs import count_multiply_adds
 from hf_anchornet.model.modeling_anchornet import sum_evidence
-from hf_anchornet.train.batches import make_text_loader
-from hf_anchornet.train.text_adaptation import TextClassifierOptions, encode_readings
+from hf_anchornet.training.batches import make_text_loader
+from hf_anchornet.training.text_adaptation import TextClassifierOptions, encode_readings
 from scripts.options import parse_options
 
 

@@ -20,7 +20,7 @@ from hf_anchornet.model.classifier import count_readable_tokens
 from hf_anchornet.model.text_localizer import LocalizedTexts, TextLocalizer
 from hf_anchornet.model.text_reader import SpanReader, join_spans
 from hf_anchornet.model.text_words import Span, Words, encodable
-from hf_anchornet.train.text_adaptation import FULL_TOKENS
+from hf_anchornet.training.text_adaptation import FULL_TOKENS
 from scripts.benchmarks.methods import (
     Method,
     Models,

@@ -26,10 +26,10 @@ from hf_anchornet.evaluation.accuracy import evaluate_accuracy
 from hf_anchornet.files import write_json
 from hf_anchornet.model.configuration_anchornet import AnchorNetTextConfig
 from hf_anchornet.model.modeling_anchornet_text import AnchorNetTextForSequenceClassification
-from hf_anchornet.train.batches import make_text_loader
-from hf_anchornet.train.fit import make_accelerator
-from hf_anchornet.train.loop import run_training
-from hf_anchornet.train.options import TrainingOptions
+from hf_anchornet.training.batches import make_text_loader
+from hf_anchornet.training.fit import make_accelerator
+from hf_anchornet.training.loop import run_training
+from hf_anchornet.training.options import TrainingOptions
 from scripts.benchmarks.machine import describe_hardware, find_free_port
 from scripts.options import parse_options
 

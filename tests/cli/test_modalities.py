@@ -10,7 +10,7 @@ from hf_anchornet.cli import adapt, modalities, train
 from hf_anchornet.cli.main import main
 from hf_anchornet.cli.modalities import Work, run_for_data
 from hf_anchornet.data.splits import DataOptions
-from hf_anchornet.train.options import TrainingOptions
+from hf_anchornet.training.options import TrainingOptions
 
 pytestmark = pytest.mark.usefixtures("cache_nothing_at_home")
 SCREEN = 24

@@ -65,7 +65,7 @@ def test_code_is_reached_by_imports_by_command_tables_and_as_a_metric(write_file
             "__init__": 'LAZY = {"evaluate": ("hf_anchornet.evaluation.evaluate", "run")}',
             "cli.__init__": "",
             "cli.main": 'TABLE = ["hf_anchornet.cli.train:run", ".serve:run", "export:run"]',
-            "cli.train": "from hf_anchornet.train.loop import train",
+            "cli.train": "from hf_anchornet.training.loop import train",
             "cli.serve": "import hf_anchornet.serve.app",
             "cli.export": "",
             "cli.forgotten": "",

@@ -10,7 +10,7 @@ from transformers import AutoTokenizer
 from hf_anchornet import DEFAULT_TEXT_CLASSIFIER, DEFAULT_TEXT_LOCALIZER, SpanReader
 from hf_anchornet.data.splits import DataOptions
 from hf_anchornet.model.text_localizer import TextLocalizer
-from hf_anchornet.train.options import TrainingOptions
+from hf_anchornet.training.options import TrainingOptions
 from scripts.ablations.readings import (
     IDEAS,
     AblationOptions,

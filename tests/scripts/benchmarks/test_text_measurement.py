@@ -7,7 +7,7 @@ from datasets import Dataset
 from transformers import BertConfig, BertForSequenceClassification
 
 from hf_anchornet.data.splits import DataOptions
-from hf_anchornet.train.text_adaptation import TextClassifierOptions
+from hf_anchornet.training.text_adaptation import TextClassifierOptions
 from scripts.benchmarks.text_measurement import (
     TextMeasurement,
     check_contract,

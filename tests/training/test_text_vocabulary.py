@@ -10,7 +10,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoTokenizer, BertModel, PreTrainedTokenizerFast
 
 from hf_anchornet.model.classifier import count_readable_tokens
-from hf_anchornet.train.text_vocabulary import (
+from hf_anchornet.training.text_vocabulary import (
     count_ngrams,
     embed_vocabulary,
     load_tokenizer,
@@ -61,7 +61,7 @@ def test_a_trained_tokenizer_survives_saving(tmp_path):
 
 def test_training_twice_gives_the_same_vocabulary():
     # Many ties: all pairs of letters are about equally frequent.
-    code = "import sys; from hf_anchornet.train.text_vocabulary import train_tokenizer; "
+    code = "import sys; from hf_anchornet.training.text_vocabulary import train_tokenizer; "
     code += "print(sorted(train_tokenizer(sys.argv[1:], 120).get_vocab().items()))"
     texts = [a + b + c for a in "abcd" for b in "efgh" for c in "ijkl"]
     vocabulary = sorted(train_tokenizer(texts, 120).get_vocab().items())

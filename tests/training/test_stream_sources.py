@@ -13,9 +13,9 @@ from hf_anchornet.data.augmentation import AugmentationOptions
 from hf_anchornet.data.images import collate_images, make_training_images
 from hf_anchornet.data.splits import DataOptions, find_labels, is_multi_label
 from hf_anchornet.data.texts import make_collator, tokenize
-from hf_anchornet.train.batches import seeded
-from hf_anchornet.train.options import TrainingOptions
-from hf_anchornet.train.stream_sources import (
+from hf_anchornet.training.batches import seeded
+from hf_anchornet.training.options import TrainingOptions
+from hf_anchornet.training.stream_sources import (
     find_image_labels,
     load_first_texts,
     load_validation,

@@ -10,10 +10,10 @@ from planted_texts import FAST, SMALL, plant
 from safetensors.torch import load_file
 
 from hf_anchornet.data.splits import DataOptions
-from hf_anchornet.train import options as training_options
-from hf_anchornet.train.loop import _Run, _save_best
-from hf_anchornet.train.options import TrainingOptions
-from hf_anchornet.train.text_training import TextLocalizerOptions, train_text_localizer
+from hf_anchornet.training import options as training_options
+from hf_anchornet.training.loop import _Run, _save_best
+from hf_anchornet.training.options import TrainingOptions
+from hf_anchornet.training.text_training import TextLocalizerOptions, train_text_localizer
 
 pytestmark = pytest.mark.usefixtures("cache_nothing_at_home", "fresh_accelerator")
 

@@ -39,8 +39,8 @@ torch.tensor({IDS}), torch.linspace(-1, 1, 3 * 128 * 128).view(1, 3, 128, 128)
 """
 PUSH = f"""
 from hf_anchornet import *
-from hf_anchornet.publish.folder import build_folder
-from hf_anchornet.publish.upload import upload_folder
+from hf_anchornet.publishing.folder import build_folder
+from hf_anchornet.publishing.upload import upload_folder
 text = AutoModelForSequenceClassification.from_pretrained(DEFAULT_TEXT_LOCALIZER)
 text.push_to_hub("user/reviews")
 AutoTokenizer.from_pretrained(DEFAULT_TEXT_LOCALIZER).push_to_hub("user/reviews")

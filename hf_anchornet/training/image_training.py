@@ -27,7 +27,7 @@ from hf_anchornet.evaluation.image_localization import measure_pointing
 from hf_anchornet.model.configuration_anchornet import AnchorNetImageConfig
 from hf_anchornet.model.image_processing_anchornet import AnchorNetImageProcessor
 from hf_anchornet.model.modeling_anchornet_image import AnchorNetForImageClassification
-from hf_anchornet.publish.training_card import document_training
+from hf_anchornet.publishing.training_card import document_training
 
 from .batches import make_image_loader
 from .fit import fit_model, make_accelerator

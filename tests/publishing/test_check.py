@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from hf_anchornet import AnchorNetTextModel
-from hf_anchornet.publish.check import check_folder
+from hf_anchornet.publishing.check import check_folder
 
 
 def change_weights(folder, change):

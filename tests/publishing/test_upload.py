@@ -4,7 +4,7 @@ import pytest
 from huggingface_hub import HfApi
 from huggingface_hub.utils import disable_progress_bars
 
-from hf_anchornet.publish.upload import upload_folder
+from hf_anchornet.publishing.upload import upload_folder
 
 disable_progress_bars()
 pytestmark = pytest.mark.filterwarnings(

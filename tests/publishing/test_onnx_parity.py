@@ -10,7 +10,7 @@ from transformers import AutoModelForImageClassification, AutoModelForSequenceCl
 
 from hf_anchornet.data.splits import DataOptions
 from hf_anchornet.model.export_onnx import export_onnx
-from hf_anchornet.publish.onnx_parity import measure_parity
+from hf_anchornet.publishing.onnx_parity import measure_parity
 
 pytestmark = pytest.mark.usefixtures("cache_nothing_at_home")
 

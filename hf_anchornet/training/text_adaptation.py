@@ -24,7 +24,7 @@ from hf_anchornet.model.classifier import count_readable_tokens
 from hf_anchornet.model.text_localizer import TextLocalizer
 from hf_anchornet.model.text_reader import SpanReader, join_spans
 from hf_anchornet.model.text_words import LocatedText, Span, Words, encodable
-from hf_anchornet.publish.training_card import document_training
+from hf_anchornet.publishing.training_card import document_training
 
 from .fit import fit_text_model, make_accelerator
 from .options import TrainingOptions

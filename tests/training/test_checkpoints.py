@@ -22,13 +22,13 @@ from torch.utils.data import DataLoader
 from hf_anchornet.data.augmentation import AugmentationOptions
 from hf_anchornet.data.splits import DataOptions
 from hf_anchornet.files import SUMS_FILE, finish_folder
-from hf_anchornet.publish.check import check_folder
-from hf_anchornet.train import checkpoints
-from hf_anchornet.train import loop as training_loop
-from hf_anchornet.train.epochs import RowEpochs
-from hf_anchornet.train.image_training import ImageLocalizerOptions, train_image_localizer
-from hf_anchornet.train.options import TrainingOptions
-from hf_anchornet.train.text_training import TextLocalizerOptions, train_text_localizer
+from hf_anchornet.publishing.check import check_folder
+from hf_anchornet.training import checkpoints
+from hf_anchornet.training import loop as training_loop
+from hf_anchornet.training.epochs import RowEpochs
+from hf_anchornet.training.image_training import ImageLocalizerOptions, train_image_localizer
+from hf_anchornet.training.options import TrainingOptions
+from hf_anchornet.training.text_training import TextLocalizerOptions, train_text_localizer
 
 pytestmark = pytest.mark.usefixtures("cache_nothing_at_home", "fresh_accelerator")
 

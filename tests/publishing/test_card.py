@@ -10,16 +10,16 @@ from huggingface_hub import ModelCard
 from PIL import Image
 
 from hf_anchornet.data.splits import DataOptions
-from hf_anchornet.publish import card as cards
-from hf_anchornet.publish.card import MARK, CardSources, make_card, write_card
-from hf_anchornet.publish.card_results import (
+from hf_anchornet.publishing import card as cards
+from hf_anchornet.publishing.card import MARK, CardSources, make_card, write_card
+from hf_anchornet.publishing.card_results import (
     QUALITIES,
     list_explanations,
     list_results,
     list_speed_ups,
     name_gaps,
 )
-from hf_anchornet.publish.training_card import document_training
+from hf_anchornet.publishing.training_card import document_training
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted((ROOT / "model_cards").glob("*r.md"))

@@ -12,10 +12,10 @@ from planted_texts import FAST, SMALL, plant
 from safetensors.torch import load_file
 
 from hf_anchornet.data.splits import DataOptions, detect_modality
-from hf_anchornet.train import loop as training_loop
-from hf_anchornet.train.options import TrainingOptions
-from hf_anchornet.train.text_adaptation import TextClassifierOptions, adapt_text_classifier
-from hf_anchornet.train.text_training import TextLocalizerOptions, train_text_localizer
+from hf_anchornet.training import loop as training_loop
+from hf_anchornet.training.options import TrainingOptions
+from hf_anchornet.training.text_adaptation import TextClassifierOptions, adapt_text_classifier
+from hf_anchornet.training.text_training import TextLocalizerOptions, train_text_localizer
 
 pytestmark = pytest.mark.usefixtures("cache_nothing_at_home", "fresh_accelerator", "short_passes")
 

@@ -9,8 +9,8 @@ from accelerate.commands.config.config_args import load_config_from_file
 from accelerate.commands.launch import launch_command_parser
 
 from hf_anchornet.data.splits import DataOptions
-from hf_anchornet.train.options import TrainingOptions
-from hf_anchornet.train.text_training import TextLocalizerOptions
+from hf_anchornet.training.options import TrainingOptions
+from hf_anchornet.training.text_training import TextLocalizerOptions
 
 FOLDER = Path(__file__).parents[2] / "docs" / "accelerate"
 FILES = sorted(FOLDER.glob("*.yaml"))

@@ -9,8 +9,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from hf_anchornet.data.splits import DataOptions
 from hf_anchornet.model.text_reader import SpanReader
-from hf_anchornet.train.options import TrainingOptions
-from hf_anchornet.train.text_adaptation import (
+from hf_anchornet.training.options import TrainingOptions
+from hf_anchornet.training.text_adaptation import (
     READINGS,
     TextClassifierOptions,
     adapt_text_classifier,

@@ -19,7 +19,7 @@ from transformers import (
 from hf_anchornet.data.augmentation import AugmentationOptions
 from hf_anchornet.data.splits import DataOptions
 from hf_anchornet.model.image_reader import PatchReader
-from hf_anchornet.train.image_adaptation import (
+from hf_anchornet.training.image_adaptation import (
     READINGS,
     ImageClassifierOptions,
     adapt_image_classifier,
@@ -30,7 +30,7 @@ from hf_anchornet.train.image_adaptation import (
     make_image_classifier,
     make_readings,
 )
-from hf_anchornet.train.options import TrainingOptions
+from hf_anchornet.training.options import TrainingOptions
 
 RED, BLUE, GREEN, GREY = (255, 0, 0), (0, 0, 255), (0, 160, 0), (128, 128, 128)
 TINY = {"patch_size": 16, "full_size": 32, "hidden_sizes": [8, 8], "depths": [1, 1]}

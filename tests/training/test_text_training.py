@@ -23,17 +23,17 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 
 from hf_anchornet.data.splits import DataOptions
 from hf_anchornet.data.texts import make_collator
-from hf_anchornet.train.batches import make_text_loader
-from hf_anchornet.train.fit import make_accelerator
-from hf_anchornet.train.loop import group_parameters, run_training
-from hf_anchornet.train.options import TrainingOptions
-from hf_anchornet.train.text_training import (
+from hf_anchornet.training.batches import make_text_loader
+from hf_anchornet.training.fit import make_accelerator
+from hf_anchornet.training.loop import group_parameters, run_training
+from hf_anchornet.training.options import TrainingOptions
+from hf_anchornet.training.text_training import (
     TextLocalizerOptions,
     make_text_localizer,
     make_tokenizer,
     train_text_localizer,
 )
-from hf_anchornet.train.text_vocabulary import train_tokenizer
+from hf_anchornet.training.text_vocabulary import train_tokenizer
 
 pytestmark = pytest.mark.usefixtures("cache_nothing_at_home")
 

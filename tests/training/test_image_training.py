@@ -22,13 +22,13 @@ from hf_anchornet.data.augmentation import AugmentationOptions
 from hf_anchornet.data.images import collate_images, make_training_images, make_whole_images
 from hf_anchornet.data.splits import DataOptions, detect_modality, load_labelled_rows
 from hf_anchornet.evaluation.image_localization import measure_pointing
-from hf_anchornet.train.batches import make_image_loader
-from hf_anchornet.train.image_training import (
+from hf_anchornet.training.batches import make_image_loader
+from hf_anchornet.training.image_training import (
     ImageLocalizerOptions,
     make_image_localizer,
     train_image_localizer,
 )
-from hf_anchornet.train.options import TrainingOptions
+from hf_anchornet.training.options import TrainingOptions
 
 ROOT = Path(__file__).parents[2]
 CROPS = {"crop_size": 24, "min_crop": 0.75, "color_strength": 0.1}

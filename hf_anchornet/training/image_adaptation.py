@@ -28,7 +28,7 @@ from hf_anchornet.evaluation.localization import localize_images
 from hf_anchornet.model.image_localizer import ImageLocalizer, LocalizedImages
 from hf_anchornet.model.image_processing_anchornet import Box
 from hf_anchornet.model.image_reader import cut_square
-from hf_anchornet.publish.training_card import document_training
+from hf_anchornet.publishing.training_card import document_training
 
 from .batches import make_image_loader
 from .fit import fit_model, make_accelerator

@@ -8,7 +8,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from hf_anchornet.data.splits import DataOptions
 from hf_anchornet.data.texts import tokenize
-from hf_anchornet.train.distillation import (
+from hf_anchornet.training.distillation import (
     PIECE_WORDS,
     Teaching,
     add_taught_pieces,

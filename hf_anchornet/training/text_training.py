@@ -12,7 +12,7 @@ from hf_anchornet.data.splits import DataOptions, label_fields
 from hf_anchornet.data.texts import load_labelled_texts, tokenize
 from hf_anchornet.model.configuration_anchornet import AnchorNetTextConfig
 from hf_anchornet.model.modeling_anchornet_text import AnchorNetTextForSequenceClassification
-from hf_anchornet.publish.training_card import document_training
+from hf_anchornet.publishing.training_card import document_training
 
 from .distillation import PIECE_WORDS, Teaching, add_taught_pieces
 from .fit import fit_text_model, make_accelerator

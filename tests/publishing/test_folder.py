@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from hf_anchornet.cli.main import main
-from hf_anchornet.publish.card import MARK, CardSources
-from hf_anchornet.publish.folder import build_folder
+from hf_anchornet.publishing.card import MARK, CardSources
+from hf_anchornet.publishing.folder import build_folder
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Use 'content=:DeprecationWarning"

@@ -7,7 +7,7 @@ import pytest
 import torch
 from datasets import Dataset, load_dataset
 
-from hf_anchornet.train.streams import StreamLoader, StreamSettings, order_rows
+from hf_anchornet.training.streams import StreamLoader, StreamSettings, order_rows
 
 pytestmark = pytest.mark.usefixtures("cache_nothing_at_home", "short_passes")
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from hf_anchornet.cli.main import main
-from hf_anchornet.publish.card import CardSources
-from hf_anchornet.publish.folder import build_folder
-from hf_anchornet.publish.model_files import list_left_out, list_model_files
+from hf_anchornet.publishing.card import CardSources
+from hf_anchornet.publishing.folder import build_folder
+from hf_anchornet.publishing.model_files import list_left_out, list_model_files
 
 PRIVATE = (
     "passwords.txt",

@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedModel, get_linear_schedule_with_warmup
 
 from hf_anchornet.files import write_json
-from hf_anchornet.publish.card import TRAINING_FILE
+from hf_anchornet.publishing.card import TRAINING_FILE
 
 from .checkpoints import Checkpoints, Progress, describe_model
 from .epochs import RowEpochs, StreamEpochs

@@ -4,7 +4,7 @@ import torch
 from datasets import Dataset
 from torch.utils.data import Dataset as TorchDataset
 
-from hf_anchornet.train.batches import (
+from hf_anchornet.training.batches import (
     EpochOrder,
     make_image_loader,
     make_text_loader,
