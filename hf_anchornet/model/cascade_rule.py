@@ -1,4 +1,4 @@
-"""When an input leaves a cascade: its stages, their thresholds, the answer at each of them."""
+"""The exit rule of a cascade: stages, thresholds, and the answer at each stage."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 Stage = int | str
-"""What the classifier reads at a stage: a number of tokens or patches, or `FULL`, all of it."""
+"""The number of tokens or patches that the classifier reads at a stage, or `FULL`."""
 
 FULL = "full"
 
@@ -18,19 +18,19 @@ DEFAULT_THRESHOLD = 0.9
 
 @dataclass(frozen=True)
 class ExitRule:
-    """The stages of a cascade and when an input leaves them.
+    """The stages of a cascade, and when an input exits.
 
     Stage 0 is the localizer alone; at stage `k` the classifier reads `stages[k - 1]`. The answer
-    at stage 0 are the calibrated probabilities of the localizer; at later stages it is the mean
-    of those and of the classifier's, as of its latest reading, which holds the earlier ones. An
-    input leaves stage `k` with its answer if the largest probability is above `thresholds[k]`:
-    at 0 each one leaves, at 1 none. All that are left leave the last stage.
+    at stage 0 is the localizer's calibrated probabilities. At a later stage it is the mean of
+    these and the classifier's calibrated probabilities for its latest reading, which includes the
+    earlier ones. An input exits at stage `k` if its largest probability is above `thresholds[k]`:
+    every input at 0, no input at 1. All remaining inputs exit at the last stage.
 
     Attributes:
-        stages: What the classifier reads: rising numbers of tokens, special tokens included, or
-            of patches; the last may be "full", the whole input.
+        stages: Increasing numbers of tokens (special tokens included) or of patches that the
+            classifier reads; the last may be "full", the whole input.
         thresholds: One for each stage but the last, from stage 0, in [0, 1].
-        temperatures: What the logits of each stage's model are divided by, from stage 0.
+        temperatures: Divisor of the logits of each stage's model, from stage 0.
     """
 
     stages: tuple[Stage, ...]
@@ -44,7 +44,7 @@ class ExitRule:
         exit_threshold: float | Sequence[float] = DEFAULT_THRESHOLD,
         temperatures: float | Sequence[float] = 1.0,
     ) -> "ExitRule":
-        """A checked rule; one threshold or temperature may hold for all stages.
+        """A checked rule; a single threshold or temperature applies to all stages.
 
         Raises:
             ValueError: naming the argument, its value and the remedy.
@@ -66,7 +66,7 @@ class ExitRule:
 
         Args:
             localizer: Logits of the localizer, (..., labels).
-            reading: Logits of the classifier at this stage, (..., labels); `None`: none yet.
+            reading: Logits of the classifier at this stage, (..., labels); `None` at stage 0.
             stage: Number of the stage.
         """
         probs = torch.softmax(localizer.float() / self.temperatures[0], dim=-1)
@@ -75,12 +75,12 @@ class ExitRule:
         return (probs + torch.softmax(reading.float() / self.temperatures[stage], dim=-1)) / 2
 
     def leaves(self, confidence: float, stage: int) -> bool:
-        """Whether an input of this largest probability leaves at this stage."""
+        """Whether an input with this largest probability exits at this stage."""
         return stage == len(self.stages) or confidence > self.thresholds[stage]
 
 
 def check_stages(stages: Sequence[Stage]) -> tuple[Stage, ...]:
-    """The stages, if they are rising whole numbers of at least 1, perhaps with "full" at the end.
+    """The stages, if they are increasing whole numbers >= 1, possibly followed by "full".
 
     Raises:
         ValueError: if they are not.
@@ -90,18 +90,18 @@ def check_stages(stages: Sequence[Stage]) -> tuple[Stage, ...]:
     whole = all(type(number) is int and number >= 1 for number in numbers)
     if isinstance(stages, str) or not whole or sorted(set(numbers)) != numbers:
         raise ValueError(
-            f"`stages` must be rising whole numbers of at least 1, the last may be {FULL!r}, got "
-            f"{stages!r}; list what the classifier reads at each stage, such as [32, 64, {FULL!r}]."
+            f"`stages` must be increasing whole numbers of at least 1, the last may be {FULL!r}, "
+            f"got {stages!r}; list what the classifier reads, such as [32, 64, {FULL!r}]."
         )
     return tuple(checked)
 
 
 def check_thresholds(exit_threshold: float | Sequence[float], num_stages: int) -> tuple[float, ...]:
-    """One threshold for each stage but the last, which each input leaves.
+    """One threshold for each stage but the last, at which every input exits.
 
     Args:
         exit_threshold: One for all of them or one for each, in [0, 1].
-        num_stages: Stages at which the classifier reads.
+        num_stages: Number of stages at which the classifier reads.
 
     Raises:
         ValueError: if one is outside [0, 1] or their number is another.
@@ -110,8 +110,8 @@ def check_thresholds(exit_threshold: float | Sequence[float], num_stages: int) -
     if values is None or not all(0 <= value <= 1 for value in values):
         raise ValueError(
             "`exit_threshold` must be a number in [0, 1] or one for each of the first "
-            f"{num_stages} stages, from the localizer's, got {exit_threshold!r}; at 0 each input "
-            "leaves, at 1 none."
+            f"{num_stages} stages, from the localizer's, got {exit_threshold!r}; at 0 every "
+            "input exits, at 1 no input."
         )
     return values
 
@@ -129,7 +129,7 @@ def _check_temperatures(
 
 
 def _spread(values: float | Sequence[float], count: int) -> tuple[float, ...] | None:
-    """As many numbers as `count`, `None` if there are others or something else."""
+    """`count` numbers, from one or from as many; `None` if `values` is anything else."""
     listed = [values] * count if isinstance(values, Real) else values
     if not isinstance(listed, Sequence) or len(listed) != count:
         return None

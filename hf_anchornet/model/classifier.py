@@ -1,4 +1,4 @@
-"""Any transformers classifier: loaded in any of its forms, its labels, its probabilities."""
+"""Any transformers classifier: loading it in any of its forms, its labels and probabilities."""
 
 from dataclasses import dataclass
 from os import PathLike
@@ -17,15 +17,15 @@ Classifier = str | PathLike[str] | Pipeline | PreTrainedModel
 
 @dataclass(frozen=True)
 class ClassifierKind:
-    """Which classes of transformers make a classifier of one modality.
+    """The transformers classes for classifiers of one modality.
 
     Attributes:
         task: Name of its pipeline's task.
         pipeline_class: Class of that pipeline.
         model_class: Auto class of its models.
-        processor_class: Auto class of what makes the model's input.
-        processor_name: What pipelines call that: "tokenizer" or "image_processor".
-        input_name: What its models call their input.
+        processor_class: Auto class of the tokenizer or image processor.
+        processor_name: Its name in pipelines: "tokenizer" or "image_processor".
+        input_name: Name of the models' main input.
     """
 
     task: str
@@ -43,18 +43,18 @@ def load_classifier(
     subfolder: str = "",
     **hub: Any,
 ) -> tuple[PreTrainedModel, Any]:
-    """A classifier and what makes its input.
+    """A classifier and its tokenizer or image processor.
 
     Args:
         classifier: In any of its forms.
-        kind: What makes a classifier of its modality.
-        device: Where to put one that is loaded here.
-        subfolder: Where in its repository or folder one is that is loaded here.
-        hub: For the `from_pretrained` of one that is loaded here: `revision`, `token`.
+        kind: The classes of its modality.
+        device: Device of a model that is loaded here.
+        subfolder: Subfolder of a model that is loaded here.
+        hub: For the `from_pretrained` of a model that is loaded here: `revision`, `token`.
 
     Raises:
-        TypeError: if `classifier` is something else.
-        ValueError: if a model reads something else or does not say where its processor is.
+        TypeError: if `classifier` has none of these forms.
+        ValueError: if a model has another modality or was not loaded from a folder.
         OSError: if there is no model under that id or in that folder, or it is damaged.
     """
     if isinstance(classifier, kind.pipeline_class):
@@ -95,7 +95,7 @@ def load_classifier(
 
 
 def is_multi_label(model: PreTrainedModel) -> bool:
-    """Whether the classes of a model are independent: its probabilities are sigmoids."""
+    """Whether a model is multi-label: its classes are independent, its probabilities sigmoids."""
     return bool(model.config.problem_type == "multi_label_classification")
 
 
@@ -106,7 +106,7 @@ def label_names(model: PreTrainedModel) -> list[str]:
 
 
 def match_labels(localizer: PreTrainedModel, classifier: PreTrainedModel) -> list[int]:
-    """The classifier's number of each label of the localizer; they are matched by name.
+    """The classifier's index of each label of the localizer, matched by name.
 
     Raises:
         ValueError: if they do not have the same labels.
@@ -134,7 +134,7 @@ def predict_probs(model: PreTrainedModel, logits: Tensor) -> Tensor:
 
 
 def name_predictions(model: PreTrainedModel, logits: Tensor) -> list[dict[str, Any]]:
-    """Best label and its probability of each row of logits, (batch, labels)."""
+    """The best label and its probability for each row of logits, (batch, labels)."""
     scores, labels = predict_probs(model, logits).max(dim=-1)
     names = label_names(model)
     return [

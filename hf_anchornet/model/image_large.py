@@ -1,4 +1,4 @@
-"""A picture of any size at its own resolution: read tile by tile, the same result as in one."""
+"""Pictures of any size at full resolution, read tile by tile with the result of one piece."""
 
 import math
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ from .image_localizer import ImageLocalizer
 from .image_tiles import EvidenceMap, Tile, list_tiles
 
 TILE_PX = 512
-"""Side of a tile; what its windows see beyond it is read with it."""
+"""Side of a tile in pixels; the pixels that its windows see beyond it are read with it."""
 
 KEPT_NUMBERS = 2**23
-"""Most numbers of evidence kept of all labels (32 MB); beyond, a picture is read twice."""
+"""Most evidence numbers kept for all labels (32 MB); a larger picture is read twice."""
 
 
 def check_local(model: PreTrainedModel) -> None:
@@ -49,17 +49,17 @@ def check_large(image: Image.Image, windows: Sequence[Window], name: str) -> Non
 
 
 class LargeImage:
-    """A picture and what a localizer says about it at full resolution.
+    """A picture localized at full resolution.
 
-    Evidence of a window depends on its pixels alone, so a tile that is read with the pixels right
-    of it and below it, as many as the largest window reaches over, gives the evidence of the
-    whole. Of the whole is kept: the picture, and the evidence of the labels that are explained,
-    4 bytes a window.
+    The evidence of a window depends on its pixels alone. So a tile that is read together with the
+    pixels right of it and below it, as far as the largest window reaches, has the evidence that
+    it has in the whole picture. Kept in memory: the picture, and the evidence of the labels that
+    are explained, 4 bytes a window.
 
     Args:
         image: The picture, upright, RGB, at least as large as the largest window.
-        localizer: Who reads it.
-        tile_px: Side of a tile, at least; rounded up to a multiple of the strides.
+        localizer: The localizer that reads it.
+        tile_px: Side of a tile in pixels; rounded up to a multiple of the strides.
 
     Attributes:
         logits: (1, labels).
@@ -92,9 +92,10 @@ class LargeImage:
 
     @torch.no_grad()
     def _read(self, labels: Sequence[int], sum_up: bool = False) -> Tensor:
-        """Keep the evidence of some labels, as it is shown; the logits, (1, labels).
+        """Read the picture and keep the evidence of some labels, as it is shown.
 
-        The logits are right if `sum_up`.
+        Returns:
+            (1, labels), the logits; only meaningful if `sum_up`.
         """
         width, height = self.image.size
         for label in labels:
@@ -129,7 +130,7 @@ class LargeImage:
         for branch, window, shape in zip(
             output.evidence, self.windows, self._shapes(), strict=True
         ):
-            # The network takes a tile for a picture: a window's share is one of its positions.
+            # The network takes the tile for a picture and divides by its number of positions.
             weight = branch.shape[1] * branch.shape[2] / math.prod(shape)
             rows = slice(tile.top // window.stride, min(shape[0], tile.bottom // window.stride))
             columns = slice(tile.left // window.stride, min(shape[1], tile.right // window.stride))
@@ -147,7 +148,7 @@ class LargeImage:
         return min(low, last), min(length, high + self.reach - 1)
 
     def explain(self, labels: Sequence[int]) -> list[EvidenceMap]:
-        """The evidence for each of these labels; what is not known is read at once."""
+        """The evidence map of each of these labels; all that are missing are read in one pass."""
         missing = [label for label in dict.fromkeys(labels) if label not in self._evidence]
         if missing:
             self._read(missing)

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from os import PathLike
-from typing import Any, NamedTuple, cast
+from typing import Any, ClassVar, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -18,7 +17,7 @@ from .costs import ShapeCosts
 from .geometry import Window, show_evidence
 from .image_boxes import DEFAULT_OVERLAP, ImageEvidence, RankedBoxes
 from .image_processing_anchornet import Box, open_named_image, restore_boxes
-from .loading import load_processor
+from .localizer import Localizer
 from .selection import check_count, check_iou_threshold
 
 
@@ -142,7 +141,7 @@ class LocalizedImages:
         return [self.localizer.costs.count(1, channels, *size) for size in sizes]
 
 
-class ImageLocalizer:
+class ImageLocalizer(Localizer):
     """An image localizer with its image processor.
 
     Args:
@@ -155,6 +154,9 @@ class ImageLocalizer:
         ValueError: if `backend` is unknown or cannot run the model.
     """
 
+    model_class: ClassVar[Any] = AutoModelForImageClassification
+    processor_class: ClassVar[Any] = AutoImageProcessor
+
     def __init__(self, model: PreTrainedModel, processor: Any, backend: str = EAGER) -> None:
         self.model = model
         self.processor = processor
@@ -162,24 +164,6 @@ class ImageLocalizer:
         self.network = make_network(model, backend, fused=fused)
         self.windows = cast(tuple[Window, ...], model.windows)
         self.costs = ShapeCosts(fused, fused.dtype)
-
-    @classmethod
-    def load(
-        cls,
-        source: str | PathLike[str],
-        device: torch.device | None = None,
-        backend: str = EAGER,
-        **hub: Any,
-    ) -> "ImageLocalizer":
-        """The localizer of a folder or Hub id; `hub` is for `from_pretrained`; see the class."""
-        model = AutoModelForImageClassification.from_pretrained(source, **hub)
-        processor = load_processor(AutoImageProcessor.from_pretrained, source, **hub)
-        return cls(model.to(device or "cpu"), processor, backend)
-
-    def save_pretrained(self, folder: str | PathLike[str], **kwargs: Any) -> None:
-        """Save the model and its image processor."""
-        self.model.save_pretrained(folder, **kwargs)
-        self.processor.save_pretrained(folder)
 
     def check_input(self, item: Any, name: str) -> Image.Image:
         """The picture, upright and RGB; see `open_named_image`."""

@@ -49,8 +49,8 @@ def list_tiles(windows: Sequence[Window], size: tuple[int, int], tile_px: int) -
 class EvidenceMap:
     """The evidence of a picture of any size for one label.
 
-    Only windows that overlap can change each other's rank, so boxes are ranked tile by tile, each
-    with all windows around it, and never as a map of pixels.
+    Only overlapping windows can change each other's rank. So boxes are ranked tile by tile, each
+    with all windows around it, without a map of pixels.
 
     Args:
         evidence: As it is shown, one tensor a branch: (rows, columns).

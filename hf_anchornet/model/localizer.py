@@ -1,14 +1,16 @@
 """Localizers and readers by the type of the localizer's model: one pair for each modality."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from os import PathLike
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 from transformers import AutoConfig, PreTrainedModel
 
 from .backend import EAGER
+from .loading import load_processor
 
 
 class Batch(Protocol):
@@ -20,22 +22,51 @@ class Batch(Protocol):
         """Multiply-adds of the localizer for each input alone, without padding."""
 
 
-class Localizer(Protocol):
-    """A localizer with its processor, as cascades and pipelines use it."""
+SomeLocalizer = TypeVar("SomeLocalizer", bound="Localizer")
 
+
+class Localizer(ABC):
+    """A localizer ready for inference, with its tokenizer or image processor."""
+
+    model_class: ClassVar[Any]
+    """Auto class of the model."""
+    processor_class: ClassVar[Any]
+    """Auto class of the processor."""
     model: PreTrainedModel
+    processor: Any
 
-    def check_input(self, item: Any, name: str) -> Any:
-        """The text or image itself; errors call it `name`."""
+    @abstractmethod
+    def __init__(self, model: PreTrainedModel, processor: Any, backend: str = EAGER) -> None: ...
 
-    def measure(self, source: Any) -> float:
-        """A number to sort inputs by, so that those of a batch need little padding."""
-
-    def read(self, sources: Sequence[Any]) -> Any:
-        """The localized batch of these inputs: a `Batch`."""
+    @classmethod
+    def load(
+        cls: type[SomeLocalizer],
+        source: str | PathLike[str],
+        device: torch.device | None = None,
+        backend: str = EAGER,
+        **hub: Any,
+    ) -> SomeLocalizer:
+        """The localizer of a folder or Hub id; `hub` is for `from_pretrained`; see the class."""
+        model = cls.model_class.from_pretrained(source, **hub)
+        processor = load_processor(cls.processor_class.from_pretrained, source, **hub)
+        return cls(model.to(device or "cpu"), processor, backend)
 
     def save_pretrained(self, folder: str | PathLike[str], **kwargs: Any) -> None:
         """Save the model and its processor."""
+        self.model.save_pretrained(folder, **kwargs)
+        self.processor.save_pretrained(folder)
+
+    @abstractmethod
+    def check_input(self, item: Any, name: str) -> Any:
+        """The text or image itself; errors call it `name`."""
+
+    @abstractmethod
+    def measure(self, source: Any) -> float:
+        """A number to sort inputs by, so that those of a batch need little padding."""
+
+    @abstractmethod
+    def read(self, sources: Sequence[Any]) -> Any:
+        """The localized batch of these inputs, at least one: a `Batch`."""
 
 
 class Modality(NamedTuple):

@@ -8,10 +8,11 @@ from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset
 from transformers import Pipeline
 
+from .backend import EAGER
 from .cascade import Cascade, attach_cascade
 from .cascade_rule import ExitRule, Stage
 from .cascade_trace import count_milliseconds
-from .classifier import label_names, name_predictions
+from .classifier import Classifier, label_names, name_predictions
 from .geometry import Window
 from .localizer import Batch
 from .reader import Reader
@@ -61,6 +62,7 @@ class LocalizationPipeline(Pipeline):
     task_name: ClassVar[str]
     model_type: ClassVar[str]
     options_type: ClassVar[type[LocalizationOptions]]
+    reader_class: ClassVar[type[Reader]]
     single_types: ClassVar[tuple[type, ...]]
     """Types of a single input, among those that could be taken for several."""
     budget_name: ClassVar[str]
@@ -74,7 +76,13 @@ class LocalizationPipeline(Pipeline):
     _load_feature_extractor: Any = False
     _load_processor: Any = False
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        classifier: Classifier | Cascade | None = None,
+        backend: str = EAGER,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         config: Any = self.model.config
         if config.model_type != self.model_type:
@@ -84,17 +92,20 @@ class LocalizationPipeline(Pipeline):
             )
         self.windows = cast(tuple[Window, ...], self.model.windows)
         self.labels = label_names(self.model)
-
-    def _attach(self, classifier: Any, reader_class: Any, backend: str) -> None:
-        """Take a classifier, or a cascade whose classifier reads for this localizer."""
+        self.localizer = self._make_localizer(backend)
         self.cascade = attach_cascade(classifier, self.localizer, self.device, backend)
         self.reader: Reader | None = None
         if self.cascade is not None:
             self.reader = self.cascade.reader
         elif classifier is not None:
-            self.reader = reader_class.load(classifier, self.device, backend=backend)
+            plain = cast(Classifier, classifier)
+            self.reader = self.reader_class.load(plain, self.device, backend=backend)
         self._exits = self.cascade
         self._check_options()
+
+    def _make_localizer(self, backend: str) -> Any:
+        """The localizer of the model and its processor, which is checked."""
+        raise NotImplementedError
 
     def _choose_rule(self, options: Any) -> ExitRule | None:
         """The exit rule of this call; `None` if the classifier reads every input."""

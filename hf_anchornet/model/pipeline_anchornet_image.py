@@ -4,22 +4,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from time import perf_counter
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, cast
 
 import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from .backend import EAGER
-from .cascade import Cascade
 from .cascade_rule import Stage
-from .classifier import Classifier, predict_probs
+from .classifier import predict_probs
 from .image_boxes import DEFAULT_OVERLAP, pool_cells
 from .image_large import LargeImage, check_large, check_local
 from .image_localizer import ImageLocalizer, LocalizedImages
 from .image_processing_anchornet import Box
 from .image_reader import PatchReader, ReadableImage
 from .pipeline_anchornet import LocalizationOptions, LocalizationPipeline, Verdict
+from .reader import Reader
 from .selection import check_count, check_iou_threshold
 
 BOX_SIDES = ("xmin", "ymin", "xmax", "ymax")
@@ -97,6 +96,7 @@ class PatchLocalizationPipeline(LocalizationPipeline):
     task_name: ClassVar[str] = "patch-localization"
     model_type: ClassVar[str] = "anchornet_image"
     options_type: ClassVar[type[LocalizationOptions]] = PatchOptions
+    reader_class: ClassVar[type[Reader]] = PatchReader
     single_types: ClassVar[tuple[type, ...]] = (
         str,
         PathLike,
@@ -113,22 +113,16 @@ class PatchLocalizationPipeline(LocalizationPipeline):
 
     _load_image_processor: Any = True
 
-    def __init__(
-        self,
-        *args: Any,
-        classifier: Classifier | Cascade | None = None,
-        backend: str = EAGER,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(*args, **kwargs)
+    localizer: ImageLocalizer
+
+    def _make_localizer(self, backend: str) -> ImageLocalizer:
         if self.image_processor is None or not hasattr(self.image_processor, "collate"):
             raise ValueError(
                 "`image_processor` of the patch-localization pipeline must be an "
                 f"AnchorNetImageProcessor, got {type(self.image_processor).__name__}; pass the one "
                 "that the model was trained with."
             )
-        self.localizer: ImageLocalizer = ImageLocalizer(self.model, self.image_processor, backend)
-        self._attach(classifier, PatchReader, backend)
+        return ImageLocalizer(self.model, self.image_processor, backend)
 
     def _check_options(self, **options: Any) -> PatchOptions:
         chosen: PatchOptions = super()._check_options(**options)
@@ -209,10 +203,10 @@ class PatchLocalizationPipeline(LocalizationPipeline):
     def _open(
         self, batch: LocalizedImages, count: int, options: PatchOptions
     ) -> tuple[Sequence[Any], Stage]:
-        assert isinstance(self.reader, PatchReader)
+        reader = cast(PatchReader, self.reader)
         stage = options.max_patches
         limits = options.reading_limit, options.scales
-        return self.reader.open(batch, range(count), [stage], *limits), stage
+        return reader.open(batch, range(count), [stage], *limits), stage
 
     def _show(
         self, batch: LocalizedImages, labels: Tensor, options: PatchOptions

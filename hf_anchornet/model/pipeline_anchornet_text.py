@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .backend import EAGER
-from .cascade import Cascade
 from .cascade_rule import Stage
-from .classifier import Classifier, predict_probs
+from .classifier import predict_probs
 from .pipeline_anchornet import LocalizationOptions, LocalizationPipeline, Verdict
+from .reader import Reader
 from .selection import check_count
 from .text_budget import merge_spans
 from .text_localizer import LocalizedTexts, TextLocalizer
@@ -83,27 +82,22 @@ class SpanLocalizationPipeline(LocalizationPipeline):
     task_name: ClassVar[str] = "span-localization"
     model_type: ClassVar[str] = "anchornet_text"
     options_type: ClassVar[type[LocalizationOptions]] = SpanOptions
+    reader_class: ClassVar[type[Reader]] = SpanReader
     single_types: ClassVar[tuple[type, ...]] = (str, bytes, Mapping)
     budget_name: ClassVar[str] = "max_tokens"
     preprocess_options: ClassVar[tuple[str, ...]] = ("max_tokens",)
 
     _load_tokenizer: Any = True
 
-    def __init__(
-        self,
-        *args: Any,
-        classifier: Classifier | Cascade | None = None,
-        backend: str = EAGER,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(*args, **kwargs)
+    localizer: TextLocalizer
+
+    def _make_localizer(self, backend: str) -> TextLocalizer:
         if self.tokenizer is None or not self.tokenizer.is_fast:
             raise ValueError(
                 "`tokenizer` of the span-localization pipeline must be a fast one, got "
                 f"{type(self.tokenizer).__name__}; pass the one that the model was trained with."
             )
-        self.localizer: TextLocalizer = TextLocalizer(self.model, self.tokenizer, backend)
-        self._attach(classifier, SpanReader, backend)
+        return TextLocalizer(self.model, self.tokenizer, backend)
 
     def _check_options(self, **options: Any) -> SpanOptions:
         chosen: SpanOptions = super()._check_options(**options)

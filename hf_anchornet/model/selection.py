@@ -1,4 +1,4 @@
-"""From scored patches of any number of axes to ranked ones, each apart from the better ones."""
+"""Greedy selection of the best patches, of any number of axes, with limited overlap."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ from .geometry import Window, window_starts
 from .limits import check_at_most
 
 MOST_COUNT = 2**24
-"""Largest number of ranks, tokens or words that an option may ask for: memory goes with it."""
+"""Most ranks, tokens or words that an option may ask for; memory grows with it."""
 
 
 def list_windows(windows: Sequence[Window], evidence: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -74,7 +74,7 @@ def select_top_patches(
             "`scores` must be numbers or -inf, got NaN; the model's weights or its input hold one."
         )
     scores = round_scores(scores)
-    same = min(limits) == max(limits)  # then a patch once left out stays out
+    same = min(limits) == max(limits)  # then a patch that is excluded stays excluded
     measure_overlap = _prepare_overlap(lows, highs, scores, limits[0] if same else None)
     free = scores.clone()
     overlap = torch.zeros_like(scores, dtype=torch.float64)  # largest IoU with a selected patch
@@ -87,7 +87,7 @@ def select_top_patches(
         if not found.any() and limit >= max(limits[rank:]):
             break
         indices[:, rank], filled[:, rank] = index, found
-        # A row without a find keeps all its patches: a later rank may allow more overlap.
+        # A row without a patch for this rank keeps all: a later rank may allow more overlap.
         free[found, index[found]] = -torch.inf
         if rank + 1 == len(limits):
             break
@@ -99,21 +99,21 @@ def select_top_patches(
 
 
 def round_scores(scores: Tensor) -> Tensor:
-    """Scores to 16 bits, 1.5e-5 relative: of patches that are alike, the first is the best.
+    """Scores rounded to 16 bits, 1.5e-5 relative, so that the first of equal patches is the best.
 
-    Windows that hold the same score the same up to the rounding of float32, which depends on how
-    an input was cut and batched; which of them is shown must not.
+    Windows with the same content have the same score up to float32 rounding, which depends on how
+    an input was cut and batched. The choice among them must not.
     """
     mantissa, exponent = torch.frexp(scores)
     return torch.ldexp((mantissa * 2**16).round() / 2**16, exponent)
 
 
 class PatchPool:
-    """The best patches seen so far: enough of them that the best `top_k` apart are among them.
+    """The best patches of a stream, enough of them to select the best `top_k` exactly.
 
-    A selected patch can only keep those out that overlap it, and windows on a grid that overlap
-    one place are few. So of patches that come piece by piece it is enough to keep that many for
-    each rank, and `select` gives what `select_top_patches` gives for all patches together.
+    A selected patch excludes only patches that overlap it, and few windows on a grid overlap one
+    place. So it suffices to keep that many patches for each rank: `select` then returns what
+    `select_top_patches` returns for all patches together.
 
     Args:
         windows: One window a branch.
@@ -183,7 +183,7 @@ class PatchPool:
 
 
 def check_count(name: str, count: Any) -> int:
-    """The value of the option `name`, if it is a whole number from 1 to `MOST_COUNT`.
+    """The value of the option `name`, checked to be a whole number from 1 to `MOST_COUNT`.
 
     Raises:
         ValueError: if it is not.
@@ -201,7 +201,7 @@ def check_iou_threshold(iou_threshold: float | Sequence[float], top_k: int) -> l
     """One limit for each of the `top_k` ranks, each in [0, 1].
 
     Raises:
-        ValueError: if a limit is no number in [0, 1] or their number is not `top_k`.
+        ValueError: if a limit is not a number in [0, 1] or their number is not `top_k`.
     """
     limits: list[Any] = [iou_threshold] * top_k
     if isinstance(iou_threshold, Sequence):
@@ -219,8 +219,8 @@ def _prepare_overlap(
 ) -> Callable[[Tensor], Tensor]:
     """A function from indices, (batch,), to the overlap of all patches with those.
 
-    The overlap is (batch, patches): the IoU, float64, or, with a limit for all ranks, the largest
-    score that it leaves a patch, -inf beyond the limit and inf up to it, in the scores' dtype.
+    The overlap is (batch, patches): the IoU, float64. With one limit for all ranks it is instead a
+    bound on the score of a patch: -inf if its IoU exceeds the limit, else inf.
     """
     lows, highs = lows.double(), highs.double()  # exact below 2**53, and faster than integers
     bounds = scores.new_tensor([-torch.inf, torch.inf])
@@ -230,7 +230,7 @@ def _prepare_overlap(
         return iou if limit is None else torch.where(iou > limit, bounds[0], bounds[1])
 
     if len(lows) == len(highs) == 1 and lows.shape[1] <= 4 * len(scores):
-        # All rows have the same patches: each pair is measured once, if at all.
+        # All rows have the same patches: each pair is measured at most once.
         table = functools.cache(lambda: measure(lows.transpose(0, 1), highs.transpose(0, 1)))
         return lambda index: table()[index]
     lows, highs = (one.expand(len(scores), -1, -1) for one in (lows, highs))

@@ -1,4 +1,4 @@
-"""Spans under a token budget: the best set, and the controls that it must beat."""
+"""The best set of non-overlapping spans under a token budget."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from .text_words import Span
 
 MAX_CELLS = 2**24
-"""Spans times budget that `select_best_spans` weighs (128 MB); of more spans, the densest stay."""
+"""Most spans times budget in `select_best_spans` (128 MB); beyond, the densest spans are kept."""
 
 
 def select_best_spans(
@@ -21,12 +21,12 @@ def select_best_spans(
     """The non-overlapping spans of the largest total value that cost at most `budget`.
 
     Exact, by dynamic programming over the budget (weighted interval scheduling with costs);
-    every step treats all spans at once. Of more spans than `MAX_CELLS` allows, those of the
-    largest value per token are weighed.
+    every step handles all spans at once. If `MAX_CELLS` does not allow all spans, those of the
+    largest value per token are considered.
 
     Args:
         spans: Candidate ranges of words.
-        values: (words,), what each word is worth; a span is worth the sum, if positive.
+        values: (words,), value of each word; the value of a span is their sum, if positive.
         costs: (words,), int64, tokens of each word.
         budget: Tokens to spend.
 
@@ -61,7 +61,7 @@ def select_best_spans(
 def _fill_table(
     worth: NDArray[np.float64], price: NDArray[np.int64], before: NDArray[np.int64], budget: int
 ) -> NDArray[np.float64]:
-    """The most that the first spans are worth at each cost: (1 + budget, 1 + spans).
+    """The largest value of the first spans at each cost: (1 + budget, 1 + spans).
 
     Args:
         worth: (spans,), positive.
@@ -70,12 +70,12 @@ def _fill_table(
         budget: Tokens to spend.
     """
     count, most = len(worth), int(price.max(initial=0))
-    # Rows above that of cost 0 stand for costs below it: no choice leads there.
+    # The rows before that of cost 0 stand for negative costs, which no choice reaches.
     table = np.full((most + budget + 1, count + 1), -np.inf)
     best = table[most:]
     best[0] = 0
     cells, row = table.ravel(), np.zeros(count + 1)
-    source = (most - price) * (count + 1) + before  # where `cells` has what is left of a cost
+    source = (most - price) * (count + 1) + before  # the cell of the cost that remains
     for spent in range(1, budget + 1):
         source += count + 1
         np.take(cells, source, out=row[1:])
@@ -100,7 +100,7 @@ def _trace_back(
     chosen: list[Span] = []
     left, count = best.shape[0] - 1, best.shape[1] - 1
     while best[left, count] > 0:
-        # The row rises with the number of spans allowed: its first top is the last span taken.
+        # Values rise with the number of spans allowed: the first maximum marks the last span taken.
         index = int(np.searchsorted(best[left, : count + 1], best[left, count])) - 1
         chosen.append((int(bounds[index, 0]), int(bounds[index, 1])))
         left, count = left - int(price[index]), int(before[index])

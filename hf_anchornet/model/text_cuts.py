@@ -1,25 +1,25 @@
-"""Where a text can be cut so that its parts have the words and tokens of the whole."""
+"""Cuts of a text into parts that have the words and tokens of the whole text."""
 
 from collections.abc import Callable
 
 from .text_words import Words
 
 NEAR = 256
-"""Characters on either side of a cut that are looked at: no token may depend on more of them."""
+"""Characters that are examined on either side of a cut; no token depends on more of them."""
 
 CUTS_TRIED = 8
-"""Places looked at in each stretch of `NEAR` characters."""
+"""Places that are tried in each stretch of `NEAR` characters."""
 
 
 def cut_text(text: str, size: int, tokenize: Callable[[list[str]], list[list[int]]]) -> list[int]:
-    """Where to cut a text so that its parts have the words and tokens of the whole.
+    """Places to cut a text so that its parts have the words and tokens of the whole text.
 
-    A cut lies behind a word, and what stands near it has the same tokens with and without it.
-    A text without such a place is not cut.
+    A cut lies at the end of a word, and the text near it has the same tokens with and without
+    the cut. A text without such a place is not cut.
 
     Args:
         text: Any text.
-        size: Characters of each part, at least; the last may have fewer.
+        size: Fewest characters of each part, except the last.
         tokenize: Token ids of several texts.
 
     Returns:
@@ -32,7 +32,7 @@ def cut_text(text: str, size: int, tokenize: Callable[[list[str]], list[list[int
 
 
 def _find_cut(text: str, low: int, tokenize: Callable[[list[str]], list[list[int]]]) -> int:
-    """The first cut at `low` or later, among a few in each stretch; else the end of the text."""
+    """The first cut found at `low` or later; the end of the text if there is none."""
     for start in range(low, len(text), NEAR):
         before = max(0, start - NEAR)
         ends = Words.split(text[before : start + 2 * NEAR]).ends + before
@@ -46,5 +46,5 @@ def _find_cut(text: str, low: int, tokenize: Callable[[list[str]], list[list[int
 
 
 def _may_cut(text: str, cut: int) -> bool:
-    """Whether the end of a word is one however the text goes on before; flags are not."""
+    """Whether this end of a word does not depend on the text before it, as that of flags does."""
     return text[cut].isspace() or (text[cut - 1].isalnum() and text[cut].isalnum())

@@ -1,8 +1,7 @@
 """A text localizer ready for inference: logits and evidence of a batch of texts, by word."""
 
 from collections.abc import Sequence
-from os import PathLike
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -21,7 +20,7 @@ from .backend import EAGER, make_network
 from .classifier import is_multi_label
 from .costs import ShapeCosts
 from .geometry import Window, show_evidence
-from .loading import load_processor
+from .localizer import Localizer
 from .text_spans import attribute_tokens, locate_texts, sum_passages
 from .text_words import LocatedText, encodable
 
@@ -90,7 +89,7 @@ class LocalizedTexts:
         return [self.localizer.costs.count_tokens(len(tokens)) for tokens in self.offsets]
 
 
-class TextLocalizer:
+class TextLocalizer(Localizer):
     """A text localizer with its tokenizer.
 
     Args:
@@ -103,33 +102,18 @@ class TextLocalizer:
         ValueError: if `backend` is unknown or cannot run the model.
     """
 
+    model_class: ClassVar[Any] = AutoModelForSequenceClassification
+    processor_class: ClassVar[Any] = AutoTokenizer
+
     def __init__(
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, backend: str = EAGER
     ) -> None:
         self.model = model.eval()
         self.network = make_network(model, backend)
-        self.tokenizer = tokenizer
+        self.processor = self.tokenizer = tokenizer
         self.windows = cast(tuple[Window, ...], model.windows)
         self.reading_scales = cast(list[int], model.reading_scales)
         self.costs = ShapeCosts(model, torch.long)
-
-    @classmethod
-    def load(
-        cls,
-        source: str | PathLike[str],
-        device: torch.device | None = None,
-        backend: str = EAGER,
-        **hub: Any,
-    ) -> "TextLocalizer":
-        """The localizer of a folder or Hub id; `hub` is for `from_pretrained`; see the class."""
-        model = AutoModelForSequenceClassification.from_pretrained(source, **hub)
-        tokenizer = load_processor(AutoTokenizer.from_pretrained, source, **hub)
-        return cls(model.to(device or "cpu"), tokenizer, backend)
-
-    def save_pretrained(self, folder: str | PathLike[str], **kwargs: Any) -> None:
-        """Save the model and its tokenizer."""
-        self.model.save_pretrained(folder, **kwargs)
-        self.tokenizer.save_pretrained(folder)
 
     def check_input(self, item: Any, name: str) -> str:
         """The text itself.

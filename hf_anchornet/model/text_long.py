@@ -20,7 +20,7 @@ from .text_spans import ShownText, attribute_tokens, show_windows, sum_passages
 from .text_words import LocatedText
 
 LONG_TEXT_CHARACTERS = 2**16
-"""Longer texts are read block by block."""
+"""Texts with more characters are read block by block."""
 
 BLOCK_CHARACTERS = 2**14
 """Fewest characters of a block, except the last."""

@@ -1,4 +1,4 @@
-"""From evidence to the spans of a text that are shown: attribution, ranked spans, whole words."""
+"""From evidence to the spans of a text that an answer shows: attribution, ranking, whole words."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -38,7 +38,7 @@ def locate_texts(
     evidence: Sequence[Tensor],
     windows: Sequence[Window],
 ) -> list[LocatedText]:
-    """Each text with what all windows put on each of its words.
+    """Each text with the attribution of its words.
 
     Args:
         texts: The original texts.
@@ -55,7 +55,7 @@ def locate_texts(
 
 
 class ShownSpan(NamedTuple):
-    """Words `[first, last)` that speak for a label, and the window size they come from."""
+    """Words `[first, last)` with evidence for a label, and the window size they come from."""
 
     first: int
     last: int
@@ -67,11 +67,11 @@ class ShownText(NamedTuple):
     """The spans to show of a text.
 
     Attributes:
-        located: The text, or the parts of it that hold the spans as if nothing were between them.
+        located: The text or, of a long one, the joined blocks that hold the spans.
         spans: Ranges of its words.
         whole: (labels,), float64, sum of the absolute attribution of all words of the text; above
             0 for a label with spans.
-        num_tokens: Of the whole text.
+        num_tokens: Tokens of the whole text.
     """
 
     located: LocatedText
@@ -81,7 +81,7 @@ class ShownText(NamedTuple):
 
     @classmethod
     def of(cls, located: LocatedText, spans: Sequence[ShownSpan]) -> "ShownText":
-        """Of a text that is there as a whole."""
+        """For a text that is in memory as a whole."""
         return cls(located, spans, np.abs(located.attribution).sum(axis=0), len(located.starts))
 
 
@@ -95,8 +95,8 @@ def show_top_spans(
 ) -> list[list[ShownSpan]]:
     """The windows with the most evidence for each label, best first, as whole words.
 
-    Where no overlap is allowed, a span leaves a word that it shares with a better one to it. A
-    window whose words speak against the label, all windows over them counted, is left out.
+    If no overlap is allowed, a word shared by two spans stays with the better one. A window is
+    left out if the attribution of its words is against the label.
 
     Args:
         located: The texts.
@@ -111,7 +111,7 @@ def show_top_spans(
     apart = not np.any(iou_threshold)
     shown: list[list[ShownSpan]] = [[] for _ in located]
     for row, rank in np.ndindex(*labels.shape):
-        if not len(located[row].words):  # blanks alone may be tokens, but there is nothing to show
+        if not len(located[row].words):  # blanks may be tokens, but cannot be shown
             continue
         filled = (bounds[row, rank, :, 0] >= 0).nonzero()[:, 0]
         chosen, sizes = bounds[row, rank, filled], scales[row, rank, filled]
@@ -130,7 +130,7 @@ def show_windows(
         bounds: (windows, 2), int64, tokens `[start, end)`, best first.
         scales: (windows,), int64.
         label: Index of the label to explain.
-        apart: Whether a span leaves a word that it shares with a better one to it.
+        apart: Whether a word shared by two spans stays with the better one only.
     """
     spans = located.snap(*bounds.cpu().numpy().T)
     kept = keep_apart(spans, len(located.words)) if apart else spans
@@ -231,7 +231,7 @@ def select_top_windows(
 
 
 def keep_apart(spans: Sequence[Span], num_words: int) -> list[Span | None]:
-    """Each span's longest run of words that no earlier one has kept; `None` if there is none."""
+    """The longest run of words of each span that no earlier span kept; `None` if none is left."""
     taken = np.zeros(num_words, dtype=bool)
     kept: list[Span | None] = []
     for first, last in spans:

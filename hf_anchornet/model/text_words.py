@@ -1,4 +1,4 @@
-"""The words of a text, which no shown or selected span cuts, and where tokens stand in them."""
+"""The words of a text, the units that no span cuts, and their alignment with tokens."""
 
 import re
 import unicodedata
@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 Span = tuple[int, int]
 """A range of words `[first, last)` of one text."""
 
-# At a line break, or behind . ! ? (and what they close) and a blank.
+# At a line break, or after . ! ? (with closing quotes and brackets) and a blank.
 _SENTENCE_END = re.compile(r"[.!?]+[\"')\]]*\s+|\n")
 
 
 @dataclass(frozen=True)
 class Words:
-    """The words of a text, which no shown or selected span cuts.
+    """The words of a text; no shown or selected span cuts one.
 
     Every character that is not blank belongs to exactly one word. A word is a run of letters,
     digits and their marks, with inner apostrophes; one character of a script that is written
@@ -59,7 +59,7 @@ class Words:
         return self.cut(_SENTENCE_END)
 
     def cut(self, end: re.Pattern[str]) -> list[Span]:
-        """The parts of the text in reading order, each up to a match of `end`."""
+        """The parts of the text in reading order, each ending at a match of `end`."""
         ends = [match.end() for match in end.finditer(self.text)]
         inner = np.searchsorted(self.starts, ends).tolist()
         return list(pairwise(sorted({0, *inner, len(self)})))
@@ -69,10 +69,10 @@ class Words:
         return int(self.starts[first]), int(self.ends[last - 1])
 
     def join(self, kept: NDArray[np.bool_]) -> str:
-        """What is left of the text if some of its words are cut.
+        """The text without some of its words.
 
-        Kept neighbours keep what is between them: blanks, line breaks or nothing; where something
-        was cut, one blank stands.
+        Neighbours keep what is between them: blanks, line breaks or nothing. One blank replaces
+        what was cut.
 
         Args:
             kept: (words or fewer,), bool; words beyond its end are cut.
@@ -83,7 +83,7 @@ class Words:
 
 
 def encodable(text: str) -> str:
-    """The text with lone surrogates, which no tokenizer can encode, replaced one for one."""
+    """The text with each lone surrogate, which no tokenizer can encode, replaced by U+FFFD."""
     return re.sub("[\ud800-\udfff]", "\ufffd", text)
 
 
@@ -103,15 +103,15 @@ def count_tokens(words: Words, token_ends: NDArray[np.int64]) -> NDArray[np.int6
 
 @dataclass(frozen=True)
 class LocatedText:
-    """A text and what a localizer says about it.
+    """A text with the attribution of its words and tokens.
 
     Attributes:
         words: The words of the text.
         starts: (tokens,), int64, first character of each of the localizer's tokens.
         ends: (tokens,), int64, character after each token.
-        attribution: (words, labels), float64, what all windows put on each word; the sum over
-            words is the logits less their bias (centred, where the evidence was).
-        tokens: (tokens, labels), float64, what all windows put on each token.
+        attribution: (words, labels), float64; its sum over words is the logits less the bias
+            (centred, if the evidence was).
+        tokens: (tokens, labels), float64, the attribution of each token.
     """
 
     words: Words
@@ -135,21 +135,21 @@ class LocatedText:
         if len(words) and len(bounds):
             tokens = np.arange(len(bounds))
             low, high = located._word_ranges(tokens, tokens + 1)
-            count = high - low  # words of each token: one, save where a script has no spaces
+            count = high - low  # words of each token: one, except in scripts without spaces
             token = np.repeat(tokens, count)
             word = np.arange(len(token)) + np.repeat(low - np.cumsum(count) + count, count)
             np.add.at(by_word, word, (located.tokens / count[:, None])[token])
         return located
 
     def within(self, text: str, start: int) -> "LocatedText":
-        """The same as a part of a longer text, from its character `start` on."""
+        """This text as a part of a longer one, starting at its character `start`."""
         words = Words(text, self.words.starts + start, self.words.ends + start)
         bounds = self.starts + start, self.ends + start
         return LocatedText(words, *bounds, self.attribution, self.tokens)
 
     @classmethod
     def join(cls, text: str, parts: Sequence["LocatedText"]) -> "LocatedText":
-        """Parts of one text, at least one, in reading order, as if nothing were between them."""
+        """Parts of one text in reading order, at least one, joined as if they were adjacent."""
         starts, ends = (
             np.concatenate([getattr(part.words, name) for part in parts])
             for name in ("starts", "ends")
@@ -167,7 +167,7 @@ class LocatedText:
         return strength
 
     def snap(self, first: NDArray[np.int64], last: NDArray[np.int64]) -> list[Span]:
-        """Ranges of tokens `[first, last)`, each widened to whole words; none for a blank text."""
+        """Ranges of tokens `[first, last)`, each widened to whole words; empty for a blank text."""
         if not len(self.words):
             return []
         low, high = self._word_ranges(first, last)
@@ -185,7 +185,7 @@ class LocatedText:
         self, first: NDArray[np.int64], last: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         low = self.words.at(self.starts[first])
-        # A token of blanks goes with the next word, so its last word may lie before its first.
+        # A token of blanks belongs to the next word, so its last word may precede its first.
         return low, np.maximum(self.words.before(self.ends[last - 1]), low) + 1
 
 
@@ -205,7 +205,7 @@ _UNSPACED = (
     r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff"
     r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
 )
-# Apostrophes, the Catalan middle dot, Hebrew geresh and gershayim: no border between letters.
+# Apostrophes, the Catalan middle dot, Hebrew geresh and gershayim do not end a word.
 _INNER_MARKS = r"'\u2019\u00b7\u05f3\u05f4"
 
 

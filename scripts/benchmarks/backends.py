@@ -86,7 +86,7 @@ def _make_text(options: BackendBenchmark) -> tuple[Tensor, Tensor]:
 
 def _make_image(options: BackendBenchmark) -> tuple[Tensor, Tensor]:
     """Pixels and mask of one picture: (1, channels, height, width), (1, height, width)."""
-    processor = load_localizer(options.image_localizer).processor  # type: ignore[attr-defined]
+    processor = load_localizer(options.image_localizer).processor
     with Image.open(options.image) as picture:
         batch = processor(picture.convert("RGB"), return_tensors="pt")
     return batch["pixel_values"], batch["pixel_mask"]

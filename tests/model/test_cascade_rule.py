@@ -69,5 +69,5 @@ def test_a_bad_temperature_is_refused(temperature):
     "stages", ["full", [0, 8], [8, 8], [16, 8], ["full", 8], [8.0], [True], ["all"]]
 )
 def test_bad_stages_are_refused(stages):
-    with pytest.raises(ValueError, match="`stages` must be rising whole numbers of at least 1"):
+    with pytest.raises(ValueError, match="`stages` must be increasing whole numbers of at least 1"):
         ExitRule.make(stages)
