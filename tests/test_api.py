@@ -4,7 +4,6 @@ import json
 import pydoc
 import subprocess
 import sys
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -32,13 +31,9 @@ assert loop.__name__ == "hf_anchornet.training.loop"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
-def test_a_folder_imported_later_leaves_the_verb_in_place(monkeypatch):
-    monkeypatch.delitem(sys.modules, "hf_anchornet.publish", raising=False)
-    for folder in ("hf_anchornet.publish", "hf_anchornet.training.loop"):
-        import_module(folder)
-    assert (
-        hf_anchornet.publishing.__module__ == hf_anchornet.training.__module__ == "hf_anchornet.api"
-    )
+def test_no_folder_or_file_of_the_package_has_the_name_of_a_function():
+    names = {path.stem for path in Path(hf_anchornet.__file__).parent.iterdir()}
+    assert not names & set(VERBS)
 
 
 def test_dir_lists_the_public_names_and_no_module():

@@ -16,9 +16,9 @@ class DataOptions:
     """A data source and its columns.
 
     Attributes:
-        dataset: Hub id; folder of data files, or of images in one folder per label; a .parquet,
-            .csv, .json, .jsonl or .tar (WebDataset) file; or a pattern of such files in which
-            "{split}" stands for the name of the split: "s3://bucket/{split}-*.parquet".
+        dataset: Hub id; folder of data files, or of one folder of images per label; .parquet,
+            .csv, .json, .jsonl or .tar file; or a pattern in which "{split}" stands for the split,
+            such as "s3://bucket/{split}-*.parquet".
         subset: Configuration to load from a dataset that has several.
         train_split: Split to train on.
         validation_split: Split on which the best epoch, or a cascade's thresholds, are chosen.
@@ -27,8 +27,8 @@ class DataOptions:
         label_column: Column of labels: names or numbers, or lists of them if an input can have
             several.
         boxes_column: Column of boxes drawn by people, [x0, y0, x1, y1] in pixels of the upright
-            image. Used for scores only, never for training.
-        max_rows: Number of rows to sample from each split, the same ones each time; 0: all rows.
+            image; used for scores only.
+        max_rows: Rows to sample from each split, always the same ones; 0: all rows.
         streaming: Read the training split as a stream, so that it need not fit in memory or on
             disk (`anchornet train` only). The validation split is still downloaded.
         shuffle_buffer: Number of streamed rows held in memory, by each process or worker, and

@@ -162,7 +162,7 @@ class Comparison:
 
     @property
     def parts(self) -> list[Any]:
-        """The parts that the classifier read last: one text, boxes, or "full"."""
+        """The parts that the classifier read last: a `TextPiece`, boxes, or "full"."""
         return self.trace.last_reading
 
     @cached_property

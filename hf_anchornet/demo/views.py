@@ -183,7 +183,7 @@ def _explain_exit(comparison: Comparison) -> str:
 def _quote_reading(comparison: Comparison | None) -> str:
     if comparison is None or not comparison.parts:
         return ""
-    text = _escape(" ".join(comparison.parts))
+    text = _escape(" ".join(piece.text for piece in comparison.parts))
     quote = f'<blockquote dir="auto" lang="">{text}</blockquote>'
     return f"<h2>What the classifier read</h2>{quote}"
 

@@ -71,7 +71,7 @@ def test_evidence_is_the_attribution_of_the_localizer(image_model, image_process
     localized = subject.localizer.read([picture()])
     for label in (0, 1):
         scores = explain(subject, "evidence", label=label)
-        expected = localized.located.attribute(localized.predicted * 0 + label)[0]
+        expected = localized.evidence.attribute(localized.predicted * 0 + label)[0]
         assert_allclose(scores, expected)
 
 

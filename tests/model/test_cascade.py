@@ -132,6 +132,20 @@ def test_without_a_stage_the_localizer_answers(case):
     assert alone(unsure)["stage"] == 0
 
 
+def test_a_printed_cascade_names_its_models_stages_and_thresholds(text_cascade):
+    shown = repr(text_cascade.override([0.9, 0.75, 1.0]))
+    assert "localizer: AnchorNetTextForSequenceClassification (" in shown
+    assert "classifier: BertForSequenceClassification (" in shown
+    assert shown.splitlines()[3:] == [
+        "  stage 0: localizer alone, exits above 0.9",
+        "  stage 1: classifier on 4, exits above 0.75",
+        "  stage 2: classifier on 6, exits above 1",
+        "  stage 3: classifier on full, answers the rest",
+        f"  labels: {', '.join(text_cascade.labels)}",
+        ")",
+    ]
+
+
 # What is read
 
 

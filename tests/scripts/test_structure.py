@@ -71,12 +71,12 @@ def test_code_is_reached_by_imports_by_command_tables_and_as_a_metric(write_file
             "cli.forgotten": "",
             "evaluation.evaluate": "",
             "metrics.f1": "",
-            "serve.app": 'NAME = "train.unused"',
-            "train.loop": "",
-            "train.unused": "",
+            "serve.app": 'NAME = "training.unused"',
+            "training.loop": "",
+            "training.unused": "",
         }
     )
-    assert find_unreachable(files, make_graph(files)) == ["cli.forgotten", "train.unused"]
+    assert find_unreachable(files, make_graph(files)) == ["cli.forgotten", "training.unused"]
 
 
 def test_a_published_model_carries_what_its_code_imports(write_files):

@@ -18,7 +18,7 @@ from transformers import (
 
 from hf_anchornet.data.augmentation import AugmentationOptions
 from hf_anchornet.data.splits import DataOptions
-from hf_anchornet.model.image_reader import PatchReader
+from hf_anchornet.model.image_reader import PatchReader, ReadableImage
 from hf_anchornet.training.image_adaptation import (
     READINGS,
     ImageClassifierOptions,
@@ -156,11 +156,10 @@ def test_the_patch_is_read_as_the_pipeline_reads_it(localizer, data, classifier_
     batch = collate_readings(processor, [readings[row] for row in range(4)])
     with torch.no_grad():
         logits = model.eval()(pixel_values=batch["pixel_values"]).logits
-    answers = PatchReader(model, processor).read(
-        rows[:4]["image"], [[box] for _, box in readings.places[:4]]
-    )
-    best = logits.softmax(dim=-1).amax(dim=-1)
-    torch.testing.assert_close(torch.tensor([x["score"] for x in answers]), best)
+    boxes = [[box] for _, box in readings.places[:4]]
+    views = [ReadableImage(*each) for each in zip(rows[:4]["image"], boxes, strict=True)]
+    answers = PatchReader(model, processor).read(views, 1)
+    torch.testing.assert_close(torch.stack([answer.logits for answer in answers]), logits)
     assert batch["pixel_values"].shape == (4, 3, 24, 24)
     assert batch["labels"].tolist() == [0, 1, 0, 1]
 
@@ -192,9 +191,9 @@ def test_a_classifier_learns_from_the_patches(localizer, data, tmp_path):
     assert report["best"]["accuracy"] == 1.0
     reader = PatchReader.load(tmp_path / "run")
     picture = paint(RED, 16, 40, inner=GREEN)
-    (answer,) = reader.read([picture], [[(16, 40, 32, 56)]])
-    assert answer["label"] == "green"
-    assert answer["pixels"] == 16 * 16
+    (answer,) = reader.read([ReadableImage(picture, [(16, 40, 32, 56)])], 1)
+    assert reader.model.config.id2label[int(answer.logits.argmax())] == "green"
+    assert [size[-2:] for size in answer.sizes] == [(16, 16)]
 
 
 @pytest.mark.usefixtures("fresh_accelerator")
