@@ -49,6 +49,9 @@ class AnchorNetConfig(PreTrainedConfig):
         StrictDataclassError: (a `ValueError` or `TypeError`) for a bad value or type.
     """
 
+    # `Trainer` gives `compute_metrics` the logits alone.
+    keys_to_ignore_at_inference = ["bias", "evidence", "masks", "hidden_states"]  # noqa: RUF012
+
     hidden_size: int = 128
     hidden_act: str = "gelu"
     kernel_sizes: list[int] = field(default_factory=lambda: [3, 3])
@@ -154,6 +157,9 @@ class AnchorNetTextConfig(AnchorNetConfig):
         ngram_sizes: Sizes of the n-grams that have a score of their own, looked up in a table;
             each adds a branch with windows of that many tokens.
         ngram_counts: Number of known n-grams of each of these sizes.
+        ngram_vocab_size: The codes of the known n-grams are numbers in base
+            `ngram_vocab_size + 1`. It stays when the embedding table is resized; n-grams with a
+            token id of `ngram_vocab_size` or more are unknown. Default: `vocab_size`.
         ngram_dropout_prob: Chance that an n-gram's score is dropped in training.
         ngram_penalty: The `evidence_penalty` of the n-grams; `evidence_penalty` is the trunk's.
         token_dropout_prob: Chance that a token is blanked in training (embedded as zeros).
@@ -174,6 +180,7 @@ class AnchorNetTextConfig(AnchorNetConfig):
     embedding_size: int = 128
     ngram_sizes: list[int] = field(default_factory=list)
     ngram_counts: list[int] = field(default_factory=list)
+    ngram_vocab_size: int | None = None
     ngram_dropout_prob: float = 0.5
     ngram_penalty: float = 0.0
     token_dropout_prob: float = 0.15
@@ -182,9 +189,15 @@ class AnchorNetTextConfig(AnchorNetConfig):
     chunk_size: int | None = 16384
     pad_token_id: int | None = 0
 
+    def __post_init__(self, **kwargs: Any) -> None:
+        """Fill in the fields that were left out."""
+        if self.ngram_vocab_size is None:  # as in checkpoints from before there was this field
+            self.ngram_vocab_size = self.vocab_size
+        super().__post_init__(**kwargs)
+
     def validate_sizes(self) -> None:
         """Check the sizes and rates of text."""
-        for name in ("vocab_size", "embedding_size"):
+        for name in ("vocab_size", "embedding_size", "ngram_vocab_size"):
             check_positive(name, getattr(self, name))
         if self.chunk_size is not None:
             check_positive("chunk_size", self.chunk_size)
@@ -197,10 +210,11 @@ class AnchorNetTextConfig(AnchorNetConfig):
                 f"got {self.ngram_counts}."
             )
         longest = max(self.ngram_sizes, default=1)
-        if longest >= 63 or (self.vocab_size + 1) ** longest >= 2**63:
+        vocab_size = cast(int, self.ngram_vocab_size)
+        if longest >= 63 or (vocab_size + 1) ** longest >= 2**63:
             raise ValueError(
                 f"`ngram_sizes` must leave n-gram codes below 2**63, got {self.ngram_sizes} with "
-                f"`vocab_size` {self.vocab_size}; use shorter n-grams or a smaller vocabulary."
+                f"`ngram_vocab_size` {vocab_size}; use shorter n-grams or a smaller vocabulary."
             )
         check_rates(
             token_dropout_prob=self.token_dropout_prob, ngram_dropout_prob=self.ngram_dropout_prob

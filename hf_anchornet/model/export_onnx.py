@@ -115,6 +115,8 @@ def trace_graph(model: PreTrainedModel) -> Any:
 def fingerprint(model: PreTrainedModel) -> str:
     """A hash of the weights and settings that a graph of a model depends on."""
     fields = model.config.to_diff_dict()
+    if fields.get("ngram_vocab_size") == fields.get("vocab_size"):
+        fields.pop("ngram_vocab_size", None)  # graphs from before there was this field stay valid
     settings = {key: value for key, value in fields.items() if key not in NOT_IN_GRAPH}
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
     for name, value in sorted(model.state_dict().items()):
