@@ -170,7 +170,7 @@ class AnchorNetPreTrainedModel(PreTrainedModel):
                 "`output_attentions` must be False, got True: an AnchorNet has no attention; "
                 "`output_evidence=True` returns what each window adds to the logits."
             )
-        unknown = [name for name in extra if name not in NO_INFORMATION]
+        unknown = [name for name in extra if extra[name] is not None and name not in NO_INFORMATION]
         if unknown:
             logger.warning_once(
                 f"{type(self).__name__} ignores unknown arguments: {', '.join(sorted(unknown))}."

@@ -395,7 +395,7 @@ def align_left(
             if tokens.ndim == 3:
                 order = order[..., None].expand(-1, -1, tokens.shape[2])
             tokens = tokens.gather(1, order)
-    missing = torch.sym_max(min_length - length, 0)
+    missing = max(0, min_length - length)
     return pad_right(tokens, missing), pad_right(mask, missing)
 
 

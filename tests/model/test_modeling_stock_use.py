@@ -4,11 +4,16 @@ import numpy as np
 import pytest
 import torch
 from datasets import Dataset
-from transformers import Trainer, TrainingArguments
+from PIL import Image
+from torch.testing import assert_close
+from transformers import Trainer, TrainingArguments, pipeline
+from transformers.utils import logging
 
 from hf_anchornet import (
+    AnchorNetImageModel,
     AnchorNetTextConfig,
     AnchorNetTextForSequenceClassification,
+    AnchorNetTextModel,
 )
 
 
@@ -72,10 +77,7 @@ def test_trainer_gives_plain_logits_to_compute_metrics(
 
 def test_trainer_divides_the_loss_by_the_steps_that_it_accumulates(classifier, tmp_path):
     rows = make_rows(classifier).select([0] * 8)  # equal rows: the mean of losses is each loss
-    for module in classifier.modules():
-        if isinstance(module, torch.nn.BatchNorm2d | torch.nn.Dropout):
-            module.train = lambda mode=True: module  # as in evaluation
-    classifier.eval().train = lambda mode=True: classifier
+    classifier.eval().train = lambda mode=True: classifier  # no dropout, no statistics
     losses = []
     for steps in (1, 4):
         arguments = TrainingArguments(
@@ -89,3 +91,154 @@ def test_trainer_divides_the_loss_by_the_steps_that_it_accumulates(classifier, t
         )
         losses.append(Trainer(classifier, arguments, train_dataset=rows).train().training_loss)
     assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+
+
+# Arguments of forward
+
+
+def test_token_types_and_positions_mean_nothing(model, capsys):
+    inputs, ids = make_inputs(model), torch.ones(2, 20, dtype=torch.long)
+    logging.get_logger("hf_anchornet").warning_once.cache_clear()
+    output = model(**inputs, token_type_ids=ids, position_ids=ids)
+    assert_close(output.logits, model(**inputs).logits, rtol=0, atol=0)
+    assert "unknown" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("of_trunk", [False, True])
+def test_an_unknown_argument_is_ignored_and_logged(classifier, caplog, monkeypatch, of_trunk):
+    model = classifier.anchornet if of_trunk else classifier
+    monkeypatch.setattr(logging.get_logger("transformers"), "propagate", True)
+    inputs = make_inputs(model)
+    expected = model(**inputs)[0]
+    with caplog.at_level("WARNING"):
+        assert_close(model(**inputs, **{f"bool_{of_trunk}": True})[0], expected)
+    assert f"{type(model).__name__.split('For')[0]}" in caplog.text
+    assert f"ignores unknown arguments: bool_{of_trunk}" in caplog.text
+
+
+@pytest.mark.parametrize("of_trunk", [False, True])
+def test_attentions_are_refused_with_the_reason(classifier, of_trunk):
+    model = classifier.anchornet if of_trunk else classifier
+    message = "`output_attentions` must be False, got True: an AnchorNet has no attention"
+    with pytest.raises(ValueError, match=message):
+        model(**make_inputs(model), output_attentions=True)
+    model.config.output_attentions = True
+    with pytest.raises(ValueError, match=message):
+        model(**make_inputs(model))
+
+
+def test_hidden_states_are_the_outputs_of_all_layers(classifier):
+    inputs = make_inputs(classifier)
+    output = classifier(**inputs, output_hidden_states=True)
+    trunk = classifier.anchornet(**inputs, output_hidden_states=True)
+    assert_close(output.hidden_states, trunk.hidden_states, rtol=0, atol=0)
+    assert_close(trunk.hidden_states[-1], trunk.last_hidden_state, rtol=0, atol=0)
+    is_text = classifier.main_input_name == "input_ids"
+    assert len(trunk.hidden_states) == 3 + is_text  # and the embeddings
+    shapes = [tuple(hidden.shape) for hidden in trunk.hidden_states]
+    if is_text:
+        assert shapes == [(2, 20, 16), (2, 18, 16), (2, 16, 16), (2, 12, 16)]
+    else:
+        assert shapes == [(2, 4, 8, 11), (2, 8, 6, 9), (2, 8, 4, 7)]
+    assert classifier(**inputs).hidden_states is None
+    classifier.config.output_hidden_states = True
+    assert_close(classifier(**inputs).hidden_states, output.hidden_states, rtol=0, atol=0)
+    assert_close(classifier.anchornet(**inputs).hidden_states, output.hidden_states)
+
+
+def test_a_text_longer_than_a_chunk_has_its_hidden_states_in_one_piece(model):
+    model.config.chunk_size = 7
+    inputs = make_inputs(model)
+    output = model(**inputs, output_hidden_states=True)
+    assert output.hidden_states[0].shape == (2, 20, 16)
+    assert_close(output.logits, model(**inputs).logits, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("of_trunk", [False, True])
+def test_return_dict_of_the_call_and_of_the_config_give_tuples(classifier, of_trunk):
+    model = classifier.anchornet if of_trunk else classifier
+    inputs = make_inputs(model)
+    whole = model(**inputs, output_hidden_states=True)
+    assert isinstance(whole, dict)
+    asked = model(**inputs, output_hidden_states=True, return_dict=False)
+    model.config.return_dict = False
+    configured = model(**inputs, output_hidden_states=True)
+    assert isinstance(configured, tuple)
+    assert_close(asked, whole.to_tuple(), rtol=0, atol=0)
+    assert_close(configured, whole.to_tuple(), rtol=0, atol=0)
+    assert isinstance(model(**inputs, return_dict=True), dict)
+
+
+def test_embedded_texts_give_what_their_ids_give(without_ngrams):
+    model = without_ngrams
+    ids, mask = torch.randint(2, 80, (3, 20)), torch.ones(3, 20)
+    mask[1, 4:] = mask[2, :12] = 0
+    embedded = model.get_input_embeddings()(ids)
+    for part in (model, model.anchornet):
+        by_ids, by_vectors = part(ids, mask), part(attention_mask=mask, inputs_embeds=embedded)
+        assert_close(by_vectors.to_tuple(), by_ids.to_tuple(), rtol=0, atol=0)
+    assert_close(model(inputs_embeds=embedded).logits, model(ids).logits, rtol=0, atol=0)
+    model.config.chunk_size = 7
+    assert_close(model(inputs_embeds=embedded).logits, model(ids).logits)
+
+
+def test_embedded_texts_get_gradients(without_ngrams):
+    embedded = torch.randn(2, 9, 8, requires_grad=True)
+    without_ngrams(inputs_embeds=embedded).logits[:, 0].sum().backward()
+    assert embedded.grad.abs().sum(dim=2).all()
+
+
+def test_embedded_texts_are_refused_by_models_with_ngrams(model):
+    with pytest.raises(ValueError, match=r"`inputs_embeds` must be None .* token ids, got .*2, 9"):
+        model(inputs_embeds=torch.randn(2, 9, 8))
+
+
+@pytest.mark.parametrize("of_trunk", [False, True])
+def test_ids_and_vectors_exclude_each_other(without_ngrams, of_trunk):
+    model = without_ngrams.anchornet if of_trunk else without_ngrams
+    with pytest.raises(ValueError, match="exactly one of `input_ids` and .* got neither"):
+        model()
+    with pytest.raises(ValueError, match="exactly one of `input_ids` and .* got both"):
+        model(torch.ones(1, 9, dtype=torch.long), inputs_embeds=torch.randn(1, 9, 8))
+
+
+def test_images_of_another_number_of_channels_are_refused(image_model):
+    with pytest.raises(ValueError, match="`pixel_values` must have the 3 channels .*, got 1; set"):
+        image_model(torch.randn(1, 1, 20, 20))
+
+
+def test_the_call_of_peft_for_sequence_classification_is_answered(model):
+    inputs, labels = make_inputs(model), torch.tensor([0, 1])
+    for return_dict in (None, True):
+        output = model(
+            input_ids=inputs["input_ids"],
+            attention_mask=None,
+            inputs_embeds=None,
+            labels=labels,
+            output_attentions=None,
+            output_hidden_states=None,
+            return_dict=return_dict,
+        )
+        assert_close(output.loss, model(**inputs, labels=labels).loss, rtol=0, atol=0)
+
+
+# Pipelines of transformers on the bare trunk
+
+
+def test_the_feature_extraction_pipeline_gives_the_last_hidden_state(model, tokenizer):
+    extract = pipeline("feature-extraction", model=model.anchornet, tokenizer=tokenizer)
+    text = "a good film, not bad, good, good"
+    expected = model.anchornet(**tokenizer(text, return_tensors="pt")).last_hidden_state
+    assert isinstance(model.anchornet, AnchorNetTextModel)
+    assert_close(torch.tensor(extract(text)), expected)
+
+
+def test_the_image_feature_extraction_pipeline_gives_the_last_hidden_state(
+    image_model, image_processor
+):
+    trunk = image_model.anchornet
+    assert isinstance(trunk, AnchorNetImageModel)
+    extract = pipeline("image-feature-extraction", model=trunk, image_processor=image_processor)
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 50, 3), np.uint8))
+    expected = trunk(**image_processor(picture, return_tensors="pt")).last_hidden_state
+    assert_close(torch.tensor(extract(picture)), expected)
