@@ -196,14 +196,14 @@ def test_embedded_texts_are_refused_by_models_with_ngrams(model):
 @pytest.mark.parametrize("of_trunk", [False, True])
 def test_ids_and_vectors_exclude_each_other(without_ngrams, of_trunk):
     model = without_ngrams.anchornet if of_trunk else without_ngrams
-    with pytest.raises(ValueError, match="exactly one of `input_ids` and .* got neither"):
+    with pytest.raises(ValueError, match=r"exactly one of `input_ids` and .* got neither"):
         model()
-    with pytest.raises(ValueError, match="exactly one of `input_ids` and .* got both"):
+    with pytest.raises(ValueError, match=r"exactly one of `input_ids` and .* got both"):
         model(torch.ones(1, 9, dtype=torch.long), inputs_embeds=torch.randn(1, 9, 8))
 
 
 def test_images_of_another_number_of_channels_are_refused(image_model):
-    with pytest.raises(ValueError, match="`pixel_values` must have the 3 channels .*, got 1; set"):
+    with pytest.raises(ValueError, match=r"`pixel_values` must have the 3 channels .*, got 1; set"):
         image_model(torch.randn(1, 1, 20, 20))
 
 
