@@ -51,9 +51,9 @@ def check_weights(**weights: float) -> None:
 
 
 def check_epsilon(name: str, value: float) -> None:
-    """Check what keeps a division from 0."""
-    if not 0 < value < 1:
-        raise ValueError(f"`{name}` must be in (0, 1), got {value}; take the default.")
+    """Check that the value keeps a division from 0."""
+    if not 0 < value <= 1:
+        raise ValueError(f"`{name}` must be in (0, 1], got {value}; take the default.")
 
 
 def check_at_most(name: str, most: int, *values: float) -> None:

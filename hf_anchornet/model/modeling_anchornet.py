@@ -154,9 +154,19 @@ class AnchorNetPreTrainedModel(PreTrainedModel):
         output_loading_info: bool = False,
         **options: Any,
     ) -> Any:
-        """The model of a folder or Hub id, whole or not at all; see `load_whole`."""
-        load = super().from_pretrained
-        model, info = load_whole(load, pretrained_model_name_or_path, *args, **options)
+        """The model of a folder or Hub id, whole or not at all; see `load_whole`.
+
+        A model that lacks weights is returned to callers who ask for their names by
+        `output_loading_info=True` or give the weights themselves, `None` as folder.
+        """
+        whole = not output_loading_info and pretrained_model_name_or_path is not None
+        model, info = load_whole(
+            super().from_pretrained,
+            pretrained_model_name_or_path,
+            *args,
+            refuse_incomplete=whole,
+            **options,
+        )
         return (model, info) if output_loading_info else model
 
     def check_extra(self, extra: dict[str, Any]) -> None:

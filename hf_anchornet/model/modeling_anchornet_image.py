@@ -166,6 +166,14 @@ class AnchorNetImageModel(AnchorNetImagePreTrainedModel):
         )
         self.post_init()  # type: ignore[no-untyped-call]
 
+    def get_input_embeddings(self) -> nn.Module:
+        """The first layer, as transformers has it for images."""
+        return self.layers[0]
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Replace the first layer."""
+        self.layers[0] = value
+
     @staticmethod
     def _make_branch(config: AnchorNetImageConfig, channels: int) -> nn.Module:
         if config.squeeze_excite:

@@ -149,6 +149,7 @@ class AnchorNetTextModel(AnchorNetTextPreTrainedModel):
     `Window(size=r, stride=s) = model.windows[b]`.
     """
 
+    _input_embed_layer = "embeddings"
     # The head of a classifier.
     _keys_to_ignore_on_load_unexpected = (r"^aggregation\.", r"^ngrams\.")  # type: ignore[assignment]
 
@@ -164,14 +165,6 @@ class AnchorNetTextModel(AnchorNetTextPreTrainedModel):
             for layer in zip(config.kernel_sizes, config.strides, config.dilations, strict=True)
         )
         self.post_init()  # type: ignore[no-untyped-call]
-
-    def get_input_embeddings(self) -> nn.Module:
-        """The embedding table."""
-        return self.embeddings
-
-    def set_input_embeddings(self, value: nn.Module) -> None:
-        """Replace the embedding table."""
-        self.embeddings = value  # type: ignore[assignment]
 
     def forward(
         self,
