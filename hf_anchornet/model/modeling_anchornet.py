@@ -138,6 +138,7 @@ class AnchorNetPreTrainedModel(PreTrainedModel):
 
     base_model_prefix = "anchornet"
     accepts_loss_kwargs = False  # `**kwargs` of `forward` does not mean that the loss takes them
+    pads_exports = True
     config: AnchorNetConfig
 
     def __init__(self, config: AnchorNetConfig) -> None:
@@ -168,6 +169,17 @@ class AnchorNetPreTrainedModel(PreTrainedModel):
             **options,
         )
         return (model, info) if output_loading_info else model
+
+    @property
+    def export_padding(self) -> int:
+        """Tokens or pixels added to each axis under `torch.export`; otherwise 0.
+
+        `torch.export` cannot trace an axis that may have a single position. Padded, texts may be
+        shorter than the largest window and images as small as it. Masks of the added windows are
+        False.
+        """
+        exporting = self.pads_exports and torch.compiler.is_exporting()
+        return max(window.stride for window in self.windows) if exporting else 0
 
     def check_extra(self, extra: dict[str, Any]) -> None:
         """Ignore further arguments of `forward`, as transformers does, but log unknown names.

@@ -208,6 +208,10 @@ class AnchorNetImageModel(AnchorNetImagePreTrainedModel):
         self._check_pixels(pixel_values)
         if pixel_mask is None:
             pixel_mask = torch.ones_like(pixel_values[:, 0])
+        if self.export_padding:
+            padding = (0, self.export_padding) * 2
+            pixel_values = nn.functional.pad(pixel_values, padding)
+            pixel_mask = nn.functional.pad(pixel_mask, padding)
         hidden, hidden_states = pixel_values, []
         for layer in self.layers:
             hidden = layer(hidden)

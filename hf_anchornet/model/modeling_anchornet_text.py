@@ -141,6 +141,29 @@ class AnchorNetTextPreTrainedModel(AnchorNetPreTrainedModel):
         if bias is not None:
             init.zeros_(bias)
 
+    def align_left(self, tokens: Tensor, attention_mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Real tokens first in each row, and at least as many columns as the largest window has.
+
+        Returns:
+            `tokens` in their layout, and their mask, (batch, tokens), bool.
+        """
+        length = tokens.shape[1]
+        if attention_mask is None:
+            mask = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
+        else:
+            mask = attention_mask.bool()
+            if length > 0:
+                first = mask.int().argmax(dim=1, keepdim=True)  # (batch, 1)
+                order = torch.arange(length, device=mask.device) + first
+                order = torch.where(order < length, order, order - length)  # wrap around
+                mask = mask.gather(1, order)
+                if tokens.ndim == 3:
+                    order = order[..., None].expand(-1, -1, tokens.shape[2])
+                tokens = tokens.gather(1, order)
+        largest, extra = max(window.size for window in self.windows), self.export_padding
+        missing = largest + extra if extra else max(0, largest - length)
+        return pad_right(tokens, missing), pad_right(mask, missing)
+
 
 class AnchorNetTextModel(AnchorNetTextPreTrainedModel):
     """The trunk: features of every window of every branch.
@@ -191,9 +214,7 @@ class AnchorNetTextModel(AnchorNetTextPreTrainedModel):
             ValueError: unless exactly one of `input_ids` and `inputs_embeds` is given.
         """
         self.check_extra(kwargs)
-        tokens, mask = align_left(
-            choose_tokens(input_ids, inputs_embeds), attention_mask, self.windows[-1].size
-        )
+        tokens, mask = self.align_left(choose_tokens(input_ids, inputs_embeds), attention_mask)
         hidden_states = self.compute_hidden_states(tokens, mask)
         if output_hidden_states is None:
             output_hidden_states = self.config.output_hidden_states
@@ -294,8 +315,7 @@ class AnchorNetTextForSequenceClassification(AnchorNetTextPreTrainedModel, Ancho
                 "`inputs_embeds` must be None for a model with n-grams, which are looked up by "
                 f"token ids, got a tensor of shape {tuple(inputs_embeds.shape)}; give `input_ids`."
             )
-        largest = max(window.size for window in self.windows)
-        tokens, mask = align_left(choose_tokens(input_ids, inputs_embeds), attention_mask, largest)
+        tokens, mask = self.align_left(choose_tokens(input_ids, inputs_embeds), attention_mask)
         masks = tuple(valid_positions(mask, window) for window in self.windows)
         if output_hidden_states is None:
             output_hidden_states = self.config.output_hidden_states
@@ -365,31 +385,6 @@ def choose_tokens(input_ids: Tensor | None, inputs_embeds: Tensor | None) -> Ten
             f"{'neither' if input_ids is None else 'both'}; leave one out."
         )
     return cast(Tensor, inputs_embeds if input_ids is None else input_ids)
-
-
-def align_left(
-    tokens: Tensor, attention_mask: Tensor | None, min_length: int
-) -> tuple[Tensor, Tensor]:
-    """Real tokens first in each row, and at least `min_length` columns.
-
-    Returns:
-        `tokens`, in the layout of what is given, and its mask, (batch, tokens), bool.
-    """
-    length = tokens.shape[1]
-    if attention_mask is None:
-        mask = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
-    else:
-        mask = attention_mask.bool()
-        if length > 0:
-            first = mask.int().argmax(dim=1, keepdim=True)  # (batch, 1)
-            order = torch.arange(length, device=mask.device) + first
-            order = torch.where(order < length, order, order - length)  # round the end
-            mask = mask.gather(1, order)
-            if tokens.ndim == 3:
-                order = order[..., None].expand(-1, -1, tokens.shape[2])
-            tokens = tokens.gather(1, order)
-    missing = max(0, min_length - length)
-    return pad_right(tokens, missing), pad_right(mask, missing)
 
 
 def pad_right(tokens: Tensor, count: int) -> Tensor:

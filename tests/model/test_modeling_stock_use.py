@@ -242,3 +242,54 @@ def test_the_image_feature_extraction_pipeline_gives_the_last_hidden_state(
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 50, 3), np.uint8))
     expected = trunk(**image_processor(picture, return_tensors="pt")).last_hidden_state
     assert_close(torch.tensor(extract(picture)), expected)
+
+
+# Export
+
+
+def assert_same_but_for_masked_windows(found, expected):
+    """What an exported program adds lies behind the windows of the model and counts for nothing."""
+    assert_close(found.logits, expected.logits, rtol=1e-5, atol=1e-5)
+    for name in ("evidence", "masks"):
+        for more, branch in zip(found[name], expected[name], strict=True):
+            inside = tuple(slice(0, size) for size in branch.shape)
+            assert_close(more[inside], branch, rtol=1e-5, atol=1e-5)
+            assert more.count_nonzero() == more[inside].count_nonzero()
+
+
+TOKENS = torch.export.Dim("tokens", min=2, max=1000)
+
+
+@pytest.mark.parametrize("example", [5, 30])
+def test_texts_shorter_than_the_largest_window_export_too(model, example):
+    exported = torch.export.export(
+        model,
+        (torch.randint(2, 80, (2, example)),),
+        {"attention_mask": torch.ones(2, example, dtype=torch.long), "output_evidence": True},
+        dynamic_shapes={
+            "input_ids": {1: TOKENS},
+            "attention_mask": {1: TOKENS},
+            "output_evidence": None,
+        },
+    ).module()
+    for length in (2, 3, 8, 9, 10, 77):
+        ids, mask = torch.randint(2, 80, (2, length)), torch.ones(2, length, dtype=torch.long)
+        mask[1, : length // 2] = 0
+        found = exported(ids, attention_mask=mask, output_evidence=True)
+        expected = model(ids, mask, output_evidence=True)
+        assert_same_but_for_masked_windows(found, expected)
+
+
+def test_images_down_to_the_largest_window_export(image_model):
+    height, width = (torch.export.Dim(name, min=11, max=500) for name in ("height", "width"))
+    exported = torch.export.export(
+        image_model,
+        (torch.randn(2, 3, 17, 23),),
+        {"output_evidence": True},
+        dynamic_shapes={"pixel_values": {2: height, 3: width}, "output_evidence": None},
+    ).module()
+    for size in ((11, 11), (11, 40), (33, 12), (64, 65)):
+        pixels = torch.randn(2, 3, *size)
+        found = exported(pixels, output_evidence=True)
+        expected = image_model(pixels, output_evidence=True)
+        assert_same_but_for_masked_windows(found, expected)
