@@ -1,4 +1,4 @@
-"""The configurations of the two AnchorNets: their fields, their defaults, what makes them valid."""
+"""Configurations of the two AnchorNets: fields, defaults and checks."""
 
 from dataclasses import field
 from typing import Any, cast
@@ -22,7 +22,7 @@ from .limits import (
 
 @strict
 class AnchorNetConfig(PreTrainedConfig):
-    r"""What the configurations of both modalities share: layers, branches, regularisation.
+    r"""Fields of both modalities: layers, branches, regularisation.
 
     The trunk is a list of unpadded convolutions; layer `i` has `kernel_sizes[i]`, `strides[i]`
     and `dilations[i]`, along every axis. A branch reads the trunk after `branch_depths[b]`
@@ -36,14 +36,14 @@ class AnchorNetConfig(PreTrainedConfig):
         dilations: Dilation of each layer; empty: all 1.
         branch_depths: Depth in the trunk of each branch, rising; the last is the last layer.
             Empty: a branch at every depth.
-        gated: Whether each window of the trunk says by itself how much its score counts, a number
-            in (0, 1): evidence on fewer windows.
+        gated: Whether the score of each trunk window is multiplied by a learned gate in (0, 1);
+            puts evidence on fewer windows.
         hidden_dropout_prob: Dropout before each branch's linear map.
         auxiliary_loss_weight: Weight of the branches' own mean loss next to that of the sum.
         evidence_penalty: Weight of the total absolute centred evidence in the training loss;
             makes evidence sparse.
         initializer_range: Standard deviation of the initial linear maps.
-        output_evidence: Whether `forward` returns evidence and masks when it is not asked.
+        output_evidence: Whether `forward` returns evidence and masks by default.
 
     Raises:
         StrictDataclassError: (a `ValueError` or `TypeError`) for a bad value or type.
@@ -75,17 +75,17 @@ class AnchorNetConfig(PreTrainedConfig):
         self.strides = list(self.strides or [1] * num_layers)
         self.dilations = list(self.dilations or [1] * num_layers)
         self.branch_depths = list(self.branch_depths or range(num_layers + 1))
-        # Here, as transformers makes a name for each label before it validates.
+        # Before `super()`, which makes a name for each label before it validates.
         check_at_most("num_labels", MOST_LABELS, kwargs.get("num_labels") or 0)
         check_at_most("id2label", MOST_LABELS, len(kwargs.get("id2label") or ()))
         super().__post_init__(**kwargs)  # type: ignore[no-untyped-call]
 
     @classmethod
     def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
-        """The configuration that a dictionary describes.
+        """A configuration from a dictionary.
 
         Raises:
-            ValueError: if it describes a model of another type, such as of the other modality.
+            ValueError: if the dictionary is of another model type, such as the other modality.
         """
         model_type = config_dict.get("model_type", cls.model_type)
         if model_type != cls.model_type:
@@ -146,7 +146,7 @@ class AnchorNetConfig(PreTrainedConfig):
 
 @strict
 class AnchorNetTextConfig(AnchorNetConfig):
-    r"""Configuration of a text AnchorNet; `AnchorNetConfig` has the fields that are not told here.
+    r"""Configuration of a text AnchorNet; see `AnchorNetConfig` for the shared fields.
 
     A branch of depth 0 reads the embeddings themselves. The defaults give windows of 1, 3 and 5
     tokens; `kernel_sizes=[3, 3, 3, 3]` with `dilations=[1, 1, 2, 4]` gives 1, 3, 5, 9 and 17.
@@ -164,8 +164,8 @@ class AnchorNetTextConfig(AnchorNetConfig):
         ngram_penalty: The `evidence_penalty` of the n-grams; `evidence_penalty` is the trunk's.
         token_dropout_prob: Chance that a token is blanked in training (embedded as zeros).
         layer_norm_eps: Epsilon of the layer normalisations (over channels only).
-        reading_scales: Sizes of the spans, in tokens, that are handed to a classifier; empty:
-            the largest window.
+        reading_scales: Sizes, in tokens, of the spans given to a classifier; empty: the largest
+            window.
         chunk_size: At inference, longer texts are processed in pieces of this many tokens
             (plus the overlap that the windows need), at the same result and constant memory.
             `None`: always in one piece.
@@ -232,7 +232,7 @@ class AnchorNetTextConfig(AnchorNetConfig):
 
 @strict
 class AnchorNetImageConfig(AnchorNetConfig):
-    r"""Configuration of an image AnchorNet; `AnchorNetConfig` has the fields not told here.
+    r"""Configuration of an image AnchorNet; see `AnchorNetConfig` for the shared fields.
 
     Layer 0 is a plain convolution; each further layer is an inverted residual block (Sandler et
     al. 2018): expand to `expand_ratios[i]` times the channels, a depthwise convolution, project to
@@ -243,7 +243,7 @@ class AnchorNetImageConfig(AnchorNetConfig):
         num_channels: Channels of the input.
         channels: Channels after each layer.
         expand_ratios: Expansion of each layer; that of layer 0 is not used.
-        squeeze_excite: `True`: the network that the authors of 2206.03367 published, which is not
+        squeeze_excite: Whether to build the network published with 2206.03367, which is not
             local: squeeze-and-excitation over the whole map in each block, skips cropped at the
             far end instead of both, and branches without normalisation and activation.
         batch_norm_eps: Epsilon of the batch normalisations.
@@ -270,7 +270,7 @@ class AnchorNetImageConfig(AnchorNetConfig):
         super().__post_init__(**kwargs)
 
     def validate_channels(self) -> None:
-        """Check what only images have."""
+        """Check the fields of images."""
         self._check_layer_lists("channels", "expand_ratios")
         check_positive("num_channels", self.num_channels)
         check_positive("channels", *self.channels)

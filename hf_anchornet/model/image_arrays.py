@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 GREY_WEIGHTS = (0.299, 0.587, 0.114)
-"""Red, green and blue in grey, as Pillow has it (ITU-R 601-2)."""
+"""Weights of red, green and blue in grey: ITU-R 601-2, as in Pillow."""
 
 
 def channels_last(array: NDArray[Any]) -> NDArray[Any]:
@@ -50,7 +50,7 @@ def _byte_scale(array: NDArray[Any]) -> float:
 
 
 def apply_layout(array: NDArray[Any], name: str, layout: Any) -> NDArray[Any]:
-    """An array whose channels are last, if it is said where they are."""
+    """The array with channels last, if `layout` says where they are."""
     if layout is None or array.ndim != 3:
         return array
     if layout not in ("channels_first", "channels_last"):
@@ -68,7 +68,7 @@ def apply_layout(array: NDArray[Any], name: str, layout: Any) -> NDArray[Any]:
 
 
 def own_values(array: NDArray[Any], name: str, num_channels: int) -> NDArray[Any]:
-    """The values of an array that need no rescaling: (height, width, channels)."""
+    """An array's values, not rescaled: (height, width, channels)."""
     try:
         array = channels_last(array)
     except ValueError as error:
@@ -81,5 +81,6 @@ def own_values(array: NDArray[Any], name: str, num_channels: int) -> NDArray[Any
         )
     array = array.astype(np.float32) if array.dtype == bool else array
     if array.shape[-1] == 3 and num_channels == 1:
-        return (array @ np.array(GREY_WEIGHTS)).astype(array.dtype)[..., None]
+        grey: NDArray[Any] = (array @ np.array(GREY_WEIGHTS)).astype(array.dtype)[..., None]
+        return grey
     return np.broadcast_to(array, (*array.shape[:2], num_channels))

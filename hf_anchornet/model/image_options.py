@@ -1,12 +1,12 @@
-"""Checks of what an image processor is asked for, before it is computed."""
+"""Checks of an image processor's options and of the size of its output."""
 
 from typing import Any
 
 import numpy as np
 
 SIDE_LIMIT = 2**14
-"""Most pixels of an image's longer side for the model: what windows share is compared along each
-axis, at the cost of its square."""
+"""Largest longer side of an image after resizing: overlaps of windows are compared along each axis,
+at a cost of its square."""
 
 NOT_SUPPORTED = (
     ("do_center_crop", (None, False), "boxes are in the whole picture; crop the pictures before"),
@@ -14,7 +14,7 @@ NOT_SUPPORTED = (
     ("pad_size", (None,), "images are padded to the largest of their batch"),
     ("data_format", (None, "channels_first"), "the model takes channels first"),
 )
-"""Options of stock processors: the values that are taken, and why no other is."""
+"""Options of stock processors: the values that are accepted, and why others are not."""
 
 
 def check_options(
@@ -24,7 +24,7 @@ def check_options(
     image_std: Any = None,
     **options: Any,
 ) -> None:
-    """Refuse options that would be ignored or give something else than they say."""
+    """Refuse options that the processor cannot honour."""
     if num_channels not in (1, 3):
         raise ValueError(
             f"`num_channels` must be 1 (grey) or 3 (RGB), got {num_channels}; make `pixel_values` "

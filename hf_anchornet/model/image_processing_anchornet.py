@@ -1,4 +1,4 @@
-"""From a picture of any kind to the model's input, and boxes back to the original picture."""
+"""The image processor: pictures of any kind to model inputs, and boxes back to the original."""
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ Box = tuple[int, int, int, int]
 """`(x0, y0, x1, y1)`, half-open, in pixels of the original image."""
 
 PIXELS_LIMIT = 2**24
-"""Most pixels that the model is given of one image: about 1 GB of features."""
+"""Largest number of pixels of one image after resizing: about 1 GB of features."""
 
 GREY_MEAN, GREY_STD = (0.449,), (0.226,)
 """Defaults for models of one channel: the means of those of ImageNet's three."""
@@ -41,7 +41,7 @@ ImageSource = Image.Image | str | PathLike[str] | bytes | NDArray[Any] | Mapping
 def open_image(source: Any) -> Image.Image:
     """The picture as a viewer shows it: upright by its EXIF orientation, RGB, on white.
 
-    Of an animation the first frame. 16-bit pictures are scaled to 8 bits. Arrays are (height,
+    Animations give their first frame. 16-bit pictures are scaled to 8 bits. Arrays are (height,
     width), (height, width, channels) or (channels, height, width) with 1, 3 or 4 channels; floats
     are in [0, 1], or in [0, 255] if one of them is above 1; integers are in [0, 255], or in
     [0, 65535] if they are uint16 or one of them is above 255.
@@ -51,7 +51,7 @@ def open_image(source: Any) -> Image.Image:
 
     Raises:
         TypeError: if `source` is something else.
-        ValueError: if it cannot be decoded, is too large or has a shape or values of no picture.
+        ValueError: if it cannot be decoded, is too large, or its shape or values are invalid.
         OSError: if there is no such file or it cannot be read.
     """
     if isinstance(source, Mapping) and ("bytes" in source or "path" in source):
@@ -79,7 +79,7 @@ def open_image(source: Any) -> Image.Image:
 
 
 def open_named_image(source: Any, name: str) -> Image.Image:
-    """As `open_image`; errors begin with `name`, which tells the image among others."""
+    """As `open_image`; error messages begin with `name`."""
     try:
         return open_image(source)
     except (TypeError, ValueError, OSError) as error:
@@ -176,9 +176,7 @@ class AnchorNetImageProcessor(PilBackend):
             kwargs = {"image_mean": GREY_MEAN, "image_std": GREY_STD, **kwargs}
         super().__init__(**kwargs)
 
-    def _prepare_image_like_inputs(  # type: ignore[override]
-        self, images: Any, *_: Any, **kwargs: Any
-    ) -> list[NDArray[Any]]:
+    def _prepare_image_like_inputs(self, images: Any, *_: Any, **kwargs: Any) -> list[NDArray[Any]]:
         """Each picture as (channels, height, width); of one picture of any kind or several.
 
         Raises:

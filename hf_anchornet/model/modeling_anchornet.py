@@ -22,7 +22,7 @@ logger = get_logger(__name__)
 
 SCORE_SCALE = 8.0
 """Fixed factor in every `w_{b,c}`: a mean over hundreds of positions needs large weights, which
-learning rates that suit the trunk would take long to reach."""
+would take long to learn at the trunk's learning rate."""
 
 NO_INFORMATION = ("output_attentions", "position_ids", "token_type_ids")
 """Arguments that stock tokenizers and peft pass, and that mean nothing to an AnchorNet."""
@@ -85,7 +85,7 @@ class LinearAggregation(nn.Module):
 
     Args:
         config: The model's configuration.
-        norms: One normalisation a branch, that looks at one position at a time.
+        norms: One normalisation a branch, applied to each position alone.
     """
 
     def __init__(self, config: AnchorNetConfig, norms: Sequence[nn.Module]) -> None:

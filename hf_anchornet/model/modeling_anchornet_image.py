@@ -21,10 +21,10 @@ from .modeling_anchornet import (
 
 
 class ConvNorm(nn.Module):
-    """An unpadded convolution, a batch normalisation and, if asked, the trunk's activation.
+    """An unpadded convolution, a batch normalisation and optionally the trunk's activation.
 
-    Statistics of the batch are seen in training only; afterwards the normalisation is a fixed
-    affine map of each channel, so a window sees nothing but its pixels.
+    Batch statistics are used in training only. In evaluation the normalisation is a fixed affine
+    map of each channel, so a window sees its own pixels only.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class SqueezeExcite(nn.Module):
 
 
 class ImageLayer(nn.Module):
-    """An inverted residual block without padding, added to the centre of what it saw."""
+    """An unpadded inverted residual block, added to the centre of each window."""
 
     def __init__(self, config: AnchorNetImageConfig, index: int) -> None:
         super().__init__()
@@ -130,8 +130,8 @@ class AnchorNetImagePreTrainedModel(AnchorNetPreTrainedModel):
     def fuse(self) -> "AnchorNetImagePreTrainedModel":
         """A copy for inference: normalisations folded into convolutions, channels last in memory.
 
-        The copy computes the same up to rounding, in about three quarters of the time; its weights
-        have other names, so save the original.
+        The copy gives the same output up to rounding in about three quarters of the time. Its
+        weights have other names, so save the original.
         """
         fused: Any = deepcopy(self).train(False)
         for module in fused.modules():

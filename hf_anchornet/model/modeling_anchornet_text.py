@@ -20,7 +20,7 @@ from .modeling_anchornet import (
 
 
 class TextLayer(nn.Module):
-    """One unpadded convolution, added to the centre of what it saw."""
+    """One unpadded convolution, added to the centre of each window."""
 
     def __init__(self, config: AnchorNetTextConfig, kernel: int, stride: int, dilation: int):
         super().__init__()
