@@ -1,4 +1,4 @@
-"""The configurations of the two AnchorNets: their fields, their defaults, what makes them valid."""
+"""Configurations of the two AnchorNets: fields, defaults and checks."""
 
 from dataclasses import field
 from typing import Any, cast
@@ -22,7 +22,7 @@ from .limits import (
 
 @strict
 class AnchorNetConfig(PreTrainedConfig):
-    r"""What the configurations of both modalities share: layers, branches, regularisation.
+    r"""Fields of both modalities: layers, branches, regularisation.
 
     The trunk is a list of unpadded convolutions; layer `i` has `kernel_sizes[i]`, `strides[i]`
     and `dilations[i]`, along every axis. A branch reads the trunk after `branch_depths[b]`
@@ -36,18 +36,21 @@ class AnchorNetConfig(PreTrainedConfig):
         dilations: Dilation of each layer; empty: all 1.
         branch_depths: Depth in the trunk of each branch, rising; the last is the last layer.
             Empty: a branch at every depth.
-        gated: Whether each window of the trunk says by itself how much its score counts, a number
-            in (0, 1): evidence on fewer windows.
+        gated: Whether the score of each trunk window is multiplied by a learned gate in (0, 1);
+            puts evidence on fewer windows.
         hidden_dropout_prob: Dropout before each branch's linear map.
         auxiliary_loss_weight: Weight of the branches' own mean loss next to that of the sum.
         evidence_penalty: Weight of the total absolute centred evidence in the training loss;
             makes evidence sparse.
         initializer_range: Standard deviation of the initial linear maps.
-        output_evidence: Whether `forward` returns evidence and masks when it is not asked.
+        output_evidence: Whether `forward` returns evidence and masks by default.
 
     Raises:
         StrictDataclassError: (a `ValueError` or `TypeError`) for a bad value or type.
     """
+
+    # `Trainer` gives `compute_metrics` the logits alone.
+    keys_to_ignore_at_inference = ["bias", "evidence", "masks", "hidden_states"]  # noqa: RUF012
 
     hidden_size: int = 128
     hidden_act: str = "gelu"
@@ -72,17 +75,17 @@ class AnchorNetConfig(PreTrainedConfig):
         self.strides = list(self.strides or [1] * num_layers)
         self.dilations = list(self.dilations or [1] * num_layers)
         self.branch_depths = list(self.branch_depths or range(num_layers + 1))
-        # Here, as transformers makes a name for each label before it validates.
+        # Before `super()`, which makes a name for each label before it validates.
         check_at_most("num_labels", MOST_LABELS, kwargs.get("num_labels") or 0)
         check_at_most("id2label", MOST_LABELS, len(kwargs.get("id2label") or ()))
         super().__post_init__(**kwargs)  # type: ignore[no-untyped-call]
 
     @classmethod
     def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
-        """The configuration that a dictionary describes.
+        """A configuration from a dictionary.
 
         Raises:
-            ValueError: if it describes a model of another type, such as of the other modality.
+            ValueError: if the dictionary is of another model type, such as the other modality.
         """
         model_type = config_dict.get("model_type", cls.model_type)
         if model_type != cls.model_type:
@@ -143,7 +146,7 @@ class AnchorNetConfig(PreTrainedConfig):
 
 @strict
 class AnchorNetTextConfig(AnchorNetConfig):
-    r"""Configuration of a text AnchorNet; `AnchorNetConfig` has the fields that are not told here.
+    r"""Configuration of a text AnchorNet; see `AnchorNetConfig` for the shared fields.
 
     A branch of depth 0 reads the embeddings themselves. The defaults give windows of 1, 3 and 5
     tokens; `kernel_sizes=[3, 3, 3, 3]` with `dilations=[1, 1, 2, 4]` gives 1, 3, 5, 9 and 17.
@@ -154,12 +157,15 @@ class AnchorNetTextConfig(AnchorNetConfig):
         ngram_sizes: Sizes of the n-grams that have a score of their own, looked up in a table;
             each adds a branch with windows of that many tokens.
         ngram_counts: Number of known n-grams of each of these sizes.
+        ngram_vocab_size: The codes of the known n-grams are numbers in base
+            `ngram_vocab_size + 1`. It stays when the embedding table is resized; n-grams with a
+            token id of `ngram_vocab_size` or more are unknown. Default: `vocab_size`.
         ngram_dropout_prob: Chance that an n-gram's score is dropped in training.
         ngram_penalty: The `evidence_penalty` of the n-grams; `evidence_penalty` is the trunk's.
         token_dropout_prob: Chance that a token is blanked in training (embedded as zeros).
         layer_norm_eps: Epsilon of the layer normalisations (over channels only).
-        reading_scales: Sizes of the spans, in tokens, that are handed to a classifier; empty:
-            the largest window.
+        reading_scales: Sizes, in tokens, of the spans given to a classifier; empty: the largest
+            window.
         chunk_size: At inference, longer texts are processed in pieces of this many tokens
             (plus the overlap that the windows need), at the same result and constant memory.
             `None`: always in one piece.
@@ -174,6 +180,7 @@ class AnchorNetTextConfig(AnchorNetConfig):
     embedding_size: int = 128
     ngram_sizes: list[int] = field(default_factory=list)
     ngram_counts: list[int] = field(default_factory=list)
+    ngram_vocab_size: int | None = None
     ngram_dropout_prob: float = 0.5
     ngram_penalty: float = 0.0
     token_dropout_prob: float = 0.15
@@ -182,9 +189,15 @@ class AnchorNetTextConfig(AnchorNetConfig):
     chunk_size: int | None = 16384
     pad_token_id: int | None = 0
 
+    def __post_init__(self, **kwargs: Any) -> None:
+        """Fill in the fields that were left out."""
+        if self.ngram_vocab_size is None:  # as in checkpoints from before there was this field
+            self.ngram_vocab_size = self.vocab_size
+        super().__post_init__(**kwargs)
+
     def validate_sizes(self) -> None:
         """Check the sizes and rates of text."""
-        for name in ("vocab_size", "embedding_size"):
+        for name in ("vocab_size", "embedding_size", "ngram_vocab_size"):
             check_positive(name, getattr(self, name))
         if self.chunk_size is not None:
             check_positive("chunk_size", self.chunk_size)
@@ -197,10 +210,11 @@ class AnchorNetTextConfig(AnchorNetConfig):
                 f"got {self.ngram_counts}."
             )
         longest = max(self.ngram_sizes, default=1)
-        if longest >= 63 or (self.vocab_size + 1) ** longest >= 2**63:
+        vocab_size = cast(int, self.ngram_vocab_size)
+        if longest >= 63 or (vocab_size + 1) ** longest >= 2**63:
             raise ValueError(
                 f"`ngram_sizes` must leave n-gram codes below 2**63, got {self.ngram_sizes} with "
-                f"`vocab_size` {self.vocab_size}; use shorter n-grams or a smaller vocabulary."
+                f"`ngram_vocab_size` {vocab_size}; use shorter n-grams or a smaller vocabulary."
             )
         check_rates(
             token_dropout_prob=self.token_dropout_prob, ngram_dropout_prob=self.ngram_dropout_prob
@@ -218,7 +232,7 @@ class AnchorNetTextConfig(AnchorNetConfig):
 
 @strict
 class AnchorNetImageConfig(AnchorNetConfig):
-    r"""Configuration of an image AnchorNet; `AnchorNetConfig` has the fields not told here.
+    r"""Configuration of an image AnchorNet; see `AnchorNetConfig` for the shared fields.
 
     Layer 0 is a plain convolution; each further layer is an inverted residual block (Sandler et
     al. 2018): expand to `expand_ratios[i]` times the channels, a depthwise convolution, project to
@@ -229,7 +243,7 @@ class AnchorNetImageConfig(AnchorNetConfig):
         num_channels: Channels of the input.
         channels: Channels after each layer.
         expand_ratios: Expansion of each layer; that of layer 0 is not used.
-        squeeze_excite: `True`: the network that the authors of 2206.03367 published, which is not
+        squeeze_excite: Whether to build the network published with 2206.03367, which is not
             local: squeeze-and-excitation over the whole map in each block, skips cropped at the
             far end instead of both, and branches without normalisation and activation.
         batch_norm_eps: Epsilon of the batch normalisations.
@@ -256,7 +270,7 @@ class AnchorNetImageConfig(AnchorNetConfig):
         super().__post_init__(**kwargs)
 
     def validate_channels(self) -> None:
-        """Check what only images have."""
+        """Check the fields of images."""
         self._check_layer_lists("channels", "expand_ratios")
         check_positive("num_channels", self.num_channels)
         check_positive("channels", *self.channels)

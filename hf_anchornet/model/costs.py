@@ -1,4 +1,4 @@
-"""What functions cost: times, side by side so that their ratios hold, and multiply-adds."""
+"""Multiply-adds of networks and functions."""
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
@@ -12,7 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 COUNTED_TOKENS = 32
-"""Up to so many tokens each length is counted by itself."""
+"""Lengths of up to this many tokens are counted one by one."""
 
 
 def count_multiply_adds(network: nn.Module, inputs: Tensor) -> int:
@@ -22,23 +22,23 @@ def count_multiply_adds(network: nn.Module, inputs: Tensor) -> int:
 
 @torch.inference_mode()
 def count_work(function: Callable[[], object]) -> int:
-    """Multiply-adds of convolutions and matrix products of whatever runs in a function."""
+    """Multiply-adds of convolutions and matrix products that run in a function."""
     counter = FlopCounterMode(display=False)
-    # The counter does not know the processor's fused attention: take the one of plain products.
+    # The counter does not know fused attention: use the implementation of plain products.
     with sdpa_kernel(SDPBackend.MATH), counter:
         function()
     return counter.get_total_flops() // 2
 
 
 class ShapeCosts:
-    """Multiply-adds of a network for one input of a shape; each shape is counted once, exactly.
+    """Multiply-adds of a network for one input of a shape; each shape is counted once.
 
-    They are counted on torch's meta device, which knows shapes and computes no numbers.
+    They are counted exactly on torch's meta device, which has shapes and no numbers.
 
     Args:
         network: The network; its weights stay where they are.
         dtype: Type of its inputs.
-        longest: The most tokens that it can read.
+        longest: Largest number of tokens that it can read.
     """
 
     def __init__(self, network: nn.Module, dtype: torch.dtype, longest: int = 2**31) -> None:
@@ -61,11 +61,11 @@ class ShapeCosts:
         return self._counts[shape]
 
     def count_tokens(self, length: int) -> int:
-        """As `count(1, length)`, but most lengths need no count of their own.
+        """As `count(1, length)`, interpolated for most lengths.
 
-        Over a stretch of lengths layers cost a polynomial of them, of degree 2 for attention. If
-        the one through three counted lengths foretells the count of a fourth, it foretells the
-        rest between them; else, and of few tokens, each length is counted.
+        Within an octave the cost of a layer is a polynomial of the length, of degree 2 for
+        attention. If the polynomial through three counts predicts a fourth, it is used for all
+        lengths between them. Otherwise, and for short texts, each length is counted.
         """
         start = 1 << max(length - 1, 0).bit_length() >> 1  # start < length <= 2 * start
         if start < COUNTED_TOKENS:

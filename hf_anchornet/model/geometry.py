@@ -15,7 +15,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Window:
-    """What one branch sees: `size` input units (tokens or pixels) every `stride` units."""
+    """The window of one branch: `size` input units (tokens or pixels) every `stride` units."""
 
     size: int
     stride: int
@@ -69,8 +69,8 @@ def valid_positions(mask: Tensor, window: Window, num_positions: int | None = No
     Args:
         mask: (batch, length), bool, True = real; real units stand first in every row.
         window: The branch's window; `length >= window.size`.
-        num_positions: Positions of the branch; default: counted. `torch.export` cannot tell that
-            the trunk's own number is the one that is counted.
+        num_positions: Positions of the branch, by default computed from the length. For
+            `torch.export`, which cannot prove that the trunk has as many.
     """
     if num_positions is None:
         num_positions = window.num_positions(mask.shape[1])
@@ -81,14 +81,14 @@ def valid_positions(mask: Tensor, window: Window, num_positions: int | None = No
 
 
 def center_evidence(evidence: Tensor) -> Tensor:
-    """Evidence less its mean over the classes (last axis): the part that softmax can see."""
+    """Evidence minus its mean over the classes (last axis): the part that softmax depends on."""
     return evidence - evidence.mean(dim=-1, keepdim=True)
 
 
 def show_evidence(evidence: Sequence[Tensor], multi_label: bool) -> list[Tensor]:
-    """Evidence as it is shown, one tensor a branch: centred, unless the classes are independent.
+    """Evidence as it is shown, one tensor a branch: centred unless the model is multi-label.
 
-    A sigmoid sees all of the evidence, a softmax only its differences.
+    A sigmoid depends on all of the evidence, a softmax on its differences only.
     """
     return list(evidence) if multi_label else [center_evidence(branch) for branch in evidence]
 
@@ -136,11 +136,11 @@ def spread_over_pixels(evidence: Tensor, window: Window, sizes: Tensor) -> Tenso
 def window_overlaps(
     windows: Sequence[Window], num_positions: Sequence[int], lengths: Tensor
 ) -> Tensor:
-    """Which part of each window lies in each other one: (batch, windows, windows), float64.
+    """The part of each window that lies in each other one: (batch, windows, windows), float64.
 
-    The windows of all branches along one axis, branch by branch. Row `i` says of window `i`, of
-    which only what lies in the input counts, how much of it each window covers, in [0, 1]. So
-    evidence times this matrix is what `spread_evidence` puts on the units of each window.
+    Windows are those of all branches along one axis, branch by branch. Entry `(i, j)` is the part
+    of window `i`, clipped to the input, that window `j` covers, in [0, 1]. So evidence times this
+    matrix is the sum of `spread_evidence` over the units of each window.
 
     Args:
         windows: One window a branch.
@@ -164,13 +164,13 @@ def window_overlaps(
 
 
 class Runs(NamedTuple):
-    """Units along one axis, those together that the same windows cover.
+    """Runs of units along one axis that are covered by the same windows.
 
     Attributes:
         starts: (runs,), int64, first unit of each run.
         sizes: (runs,), float64, units of each.
-        shares: One tensor a branch: (runs, positions), float64, the part of each window that one
-            unit of the run is; 0 outside the window.
+        shares: One tensor a branch: (runs, positions), float64, the share of each window that
+            one unit of the run gets; 0 outside the window.
     """
 
     starts: Tensor
@@ -181,7 +181,7 @@ class Runs(NamedTuple):
 def list_runs(
     windows: Sequence[Window], num_positions: Sequence[int], first: int, low: int, high: int
 ) -> Runs:
-    """The runs of the units `[low, high)`; none crosses a multiple of the first stride.
+    """The runs of the units `[low, high)`, cut at every multiple of the first stride.
 
     Args:
         windows: One window a branch.

@@ -1,4 +1,4 @@
-"""From a picture of any kind to the model's input, and boxes back to the original picture."""
+"""The image processor: pictures of any kind to model inputs, and boxes back to the original."""
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,15 +19,17 @@ from transformers.image_processing_backends import PilBackend
 from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD, PILImageResampling
 from transformers.processing_utils import ImagesKwargs
 
+from .image_arrays import apply_layout, own_values, to_uint8
+from .image_options import check_options, check_pixels
+
 Box = tuple[int, int, int, int]
 """`(x0, y0, x1, y1)`, half-open, in pixels of the original image."""
 
 PIXELS_LIMIT = 2**24
-"""Most pixels that the model is given of one image: about 1 GB of features."""
+"""Largest number of pixels of one image after resizing: about 1 GB of features."""
 
-SIDE_LIMIT = 2**14
-"""Most pixels of an image's longer side for the model: what windows share is compared along each
-axis, at the cost of its square."""
+GREY_MEAN, GREY_STD = (0.449,), (0.226,)
+"""Defaults for models of one channel: the means of those of ImageNet's three."""
 
 URL_TIMEOUT_S = 30
 URL_BYTES_LIMIT = 2**28
@@ -39,7 +41,7 @@ ImageSource = Image.Image | str | PathLike[str] | bytes | NDArray[Any] | Mapping
 def open_image(source: Any) -> Image.Image:
     """The picture as a viewer shows it: upright by its EXIF orientation, RGB, on white.
 
-    Of an animation the first frame. 16-bit pictures are scaled to 8 bits. Arrays are (height,
+    Animations give their first frame. 16-bit pictures are scaled to 8 bits. Arrays are (height,
     width), (height, width, channels) or (channels, height, width) with 1, 3 or 4 channels; floats
     are in [0, 1], or in [0, 255] if one of them is above 1; integers are in [0, 255], or in
     [0, 65535] if they are uint16 or one of them is above 255.
@@ -49,7 +51,7 @@ def open_image(source: Any) -> Image.Image:
 
     Raises:
         TypeError: if `source` is something else.
-        ValueError: if it cannot be decoded, is too large or has a shape or values of no picture.
+        ValueError: if it cannot be decoded, is too large, or its shape or values are invalid.
         OSError: if there is no such file or it cannot be read.
     """
     if isinstance(source, Mapping) and ("bytes" in source or "path" in source):
@@ -68,7 +70,7 @@ def open_image(source: Any) -> Image.Image:
     if isinstance(source, torch.Tensor):
         source = source.detach().cpu()
     if hasattr(source, "__array__"):
-        return Image.fromarray(_to_uint8(np.asarray(source)))
+        return Image.fromarray(to_uint8(np.asarray(source)))
     raise TypeError(
         "an image must be a PIL image, a path, a URL, bytes or an array, got "
         f"{type(source).__name__}; convert it, leave it out or, for a dataset, pass its image "
@@ -77,7 +79,7 @@ def open_image(source: Any) -> Image.Image:
 
 
 def open_named_image(source: Any, name: str) -> Image.Image:
-    """As `open_image`; errors begin with `name`, which tells the image among others."""
+    """As `open_image`; error messages begin with `name`."""
     try:
         return open_image(source)
     except (TypeError, ValueError, OSError) as error:
@@ -124,7 +126,7 @@ def _decode(image: Image.Image) -> Image.Image:
     turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
     upright = ImageOps.exif_transpose(image) if turned else image
     if upright.mode.startswith("I") or upright.mode == "F":
-        return Image.fromarray(_to_uint8(np.asarray(upright)))
+        return Image.fromarray(to_uint8(np.asarray(upright)))
     if upright.has_transparency_data:
         layers = upright.convert("RGBA")
         white = Image.new("RGBA", layers.size, "white")
@@ -133,48 +135,16 @@ def _decode(image: Image.Image) -> Image.Image:
     return upright if upright.mode == "RGB" else upright.convert("RGB")
 
 
-def _to_uint8(array: NDArray[Any]) -> NDArray[np.uint8]:
-    """Grey, colour or RGBA values of any type as (height, width, 3), uint8."""
-    if array.ndim == 2:
-        array = array[..., None]
-    if array.ndim == 3 and array.shape[-1] not in (1, 3, 4) and array.shape[0] in (1, 3, 4):
-        array = np.moveaxis(array, 0, -1)
-    if array.ndim != 3 or array.shape[-1] not in (1, 3, 4) or array.size == 0:
-        raise ValueError(
-            "an image array must be (height, width), (height, width, channels) or (channels, "
-            f"height, width) with 1, 3 or 4 channels, got shape {array.shape}; pass one image."
-        )
-    if array.dtype == np.uint8 and array.shape[-1] == 3:
-        return np.ascontiguousarray(array)
-    values = array.astype(np.float64) * _byte_scale(array)
-    if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 255):
-        raise ValueError(
-            "an image array must hold finite numbers in [0, 1] or [0, 255] (16-bit integers: to "
-            f"65535), got {array.dtype} in [{array.min()}, {array.max()}]; rescale it."
-        )
-    if values.shape[-1] == 4:
-        alpha = values[..., 3:] / 255
-        values = values[..., :3] * alpha + 255 * (1 - alpha)
-    return np.broadcast_to(values.round().astype(np.uint8), (*values.shape[:2], 3)).copy()
-
-
-def _byte_scale(array: NDArray[Any]) -> float:
-    """Factor that brings an array's values to [0, 255]."""
-    if array.dtype == bool or (array.dtype.kind == "f" and array.max() <= 1):
-        return 255.0
-    # Pillow may widen 16-bit pictures to 32 bits: what exceeds a byte is taken for 16 bits.
-    wide = array.dtype == np.uint16 or (array.dtype.kind in "iu" and array.max() > 255)
-    return 255 / 65535 if wide else 1.0
-
-
 class AnchorNetImageProcessorKwargs(ImagesKwargs, total=False):
-    """What the processor knows beyond every image processor.
+    """Options beyond those of every image processor.
 
     Attributes:
         max_pixels: The most pixels of one image after resizing; larger ones are refused.
+        num_channels: Channels of the model: 3, or 1 for grey.
     """
 
     max_pixels: int
+    num_channels: int
 
 
 class AnchorNetImageProcessor(PilBackend):
@@ -183,6 +153,9 @@ class AnchorNetImageProcessor(PilBackend):
     Images are resized so that the shorter side has `size["shortest_edge"]` pixels, and padded at
     the bottom and right to the largest of the batch. The mask, (batch, height, width), is 1 on
     real pixels; the model counts windows on these only, so padding changes no result.
+
+    Pictures are read by `open_image`. With `do_rescale=False` the values of arrays and tensors
+    are taken as they are, such as floats in [0, 1].
     """
 
     resample = PILImageResampling.BILINEAR  # with antialiasing, as Pillow does it
@@ -194,43 +167,50 @@ class AnchorNetImageProcessor(PilBackend):
     do_normalize = True
     do_pad = True
     max_pixels = PIXELS_LIMIT
+    num_channels = 3
     model_input_names = ["pixel_values", "pixel_mask"]  # noqa: RUF012
     valid_kwargs = AnchorNetImageProcessorKwargs
 
-    def fetch_images(self, image_url_or_urls: Any) -> list[Image.Image]:
-        """The pictures as `open_image` shows them, of one picture of any kind or several.
+    def __init__(self, **kwargs: Any) -> None:
+        if kwargs.get("num_channels") == 1:
+            kwargs = {"image_mean": GREY_MEAN, "image_std": GREY_STD, **kwargs}
+        super().__init__(**kwargs)
+
+    def _prepare_image_like_inputs(self, images: Any, *_: Any, **kwargs: Any) -> list[NDArray[Any]]:
+        """Each picture as (channels, height, width); of one picture of any kind or several.
 
         Raises:
             TypeError, ValueError, OSError: as `open_image`, naming the place of the picture.
         """
-        images = image_url_or_urls
+        check_options(**kwargs)
         several = isinstance(images, list | tuple) or getattr(images, "ndim", 0) > 3
         return [
-            open_named_image(image, f"image {index}")
+            _read_pixels(image, f"image {index}", **kwargs)
             for index, image in enumerate(images if several else [images])
         ]
 
-    def process_image(self, image: Any, *_: Any, **__: Any) -> NDArray[np.uint8]:
-        """One picture from `fetch_images` as (3, height, width), uint8."""
-        return np.moveaxis(np.asarray(image), -1, 0)
-
     def _preprocess(  # type: ignore[override]
         self,
-        images: list[NDArray[np.uint8]],
+        images: list[NDArray[Any]],
         return_tensors: str | None = None,
         max_pixels: int = PIXELS_LIMIT,
         **kwargs: Any,
     ) -> BatchFeature:
-        if kwargs["do_center_crop"]:
-            raise ValueError(
-                "`do_center_crop` must be off, got True: boxes are in the whole picture; leave "
-                "it out or crop the pictures before."
-            )
         for index, image in enumerate(images):
-            _check_pixels(image.shape[1:], kwargs["size"], kwargs["do_resize"], max_pixels, index)
-        kwargs["do_pad"] = False  # padded here, with a mask
-        batch = super()._preprocess(images, return_tensors=None, **kwargs)
-        return self.collate(batch["pixel_values"], return_tensors)
+            check_pixels(image.shape[1:], kwargs["size"], kwargs["do_resize"], max_pixels, index)
+        do_pad, kwargs["do_pad"] = kwargs["do_pad"], False  # padded here, with a mask
+        pixels = super()._preprocess(images, return_tensors=None, **kwargs)["pixel_values"]
+        if do_pad is not False:
+            return self.collate(pixels, return_tensors)
+        sizes = sorted({image.shape[1:] for image in pixels})
+        if len(sizes) > 1 and return_tensors is not None:
+            raise ValueError(
+                "`do_pad` must be True for images of different sizes in one tensor, got False and "
+                f"{len(sizes)} sizes such as {sizes[0]} and {sizes[1]}; leave it out or pass "
+                "`return_tensors=None`."
+            )
+        masks = [np.ones(image.shape[1:], np.int64) for image in pixels]
+        return BatchFeature({"pixel_values": pixels, "pixel_mask": masks}, return_tensors)
 
     def collate(
         self, images: Sequence[NDArray[np.float32]], return_tensors: str | None = "pt"
@@ -262,20 +242,22 @@ def restore_boxes(
     return [(x0, y0, x1, y1) for x0, y0, x1, y1 in np.concatenate([low, high], axis=1).tolist()]
 
 
-def _check_pixels(
-    shape: tuple[int, ...], size: Any, do_resize: bool, max_pixels: int, index: int
-) -> None:
-    """Refuse an image that would be too large for the model, before it is enlarged."""
-    height, width = shape
-    stretch = (size.shortest_edge or min(shape)) / min(shape) if do_resize else 1.0
-    if height * width * stretch**2 > max_pixels:
-        raise ValueError(
-            f"image {index} must have at most {max_pixels:,} pixels for the model, got {width} x "
-            f"{height} px, scaled by {stretch:.3g}; crop it, lower `size` or raise `max_pixels`."
-        )
-    if max(height, width) * stretch > SIDE_LIMIT:
-        raise ValueError(
-            f"image {index} must have a longer side of at most {SIDE_LIMIT:,} pixels for the model,"
-            f" got {width} x {height} px, scaled by {stretch:.3g}; crop it, lower `size` or read it"
-            " with `full_resolution=True`."
-        )
+def _read_pixels(
+    image: Any,
+    name: str,
+    num_channels: int,
+    do_rescale: bool | None = None,
+    input_data_format: Any = None,
+    **_: Any,
+) -> NDArray[Any]:
+    """One picture as (channels, height, width); uint8, or an array's own values."""
+    is_array = hasattr(image, "__array__") and not isinstance(image, Image.Image)
+    if is_array:
+        array = np.asarray(image.detach().cpu() if isinstance(image, torch.Tensor) else image)
+        image = apply_layout(array, name, input_data_format)
+    if is_array and not do_rescale:
+        pixels = own_values(image, name, num_channels)
+    else:
+        opened = open_named_image(image, name)
+        pixels = np.asarray(opened if num_channels == 3 else opened.convert("L"))
+    return np.moveaxis(pixels.reshape(*pixels.shape[:2], num_channels), -1, 0)

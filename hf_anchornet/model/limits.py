@@ -1,7 +1,7 @@
-"""What a configuration may ask for, whoever wrote it: checks, each naming the field.
+"""Limits of configuration fields, and checks that raise a `ValueError` naming the field.
 
-All raise a `ValueError`. A configuration from elsewhere must not make this machine allocate what it
-does not have, or count for hours, before somebody looks at its weights.
+Configurations may come from untrusted sources: none may exhaust memory or time before its weights
+are opened.
 """
 
 import math
@@ -51,9 +51,9 @@ def check_weights(**weights: float) -> None:
 
 
 def check_epsilon(name: str, value: float) -> None:
-    """Check what keeps a division from 0."""
-    if not 0 < value < 1:
-        raise ValueError(f"`{name}` must be in (0, 1), got {value}; take the default.")
+    """Check that the value keeps a division from 0."""
+    if not 0 < value <= 1:
+        raise ValueError(f"`{name}` must be in (0, 1], got {value}; take the default.")
 
 
 def check_at_most(name: str, most: int, *values: float) -> None:
@@ -64,7 +64,11 @@ def check_at_most(name: str, most: int, *values: float) -> None:
 
 
 def check_size(**weights: int) -> None:
-    """Refuse what no machine holds, before it is allocated: the number of weights by fields."""
+    """Check that no layer has more than `MOST_WEIGHTS` weights, before any is allocated.
+
+    Args:
+        weights: Number of weights by the field that determines it.
+    """
     name = max(weights, key=lambda field_name: weights[field_name])
     if weights[name] > MOST_WEIGHTS:
         raise ValueError(

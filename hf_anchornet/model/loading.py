@@ -1,4 +1,4 @@
-"""Models and processors that were read whole: no weight made up, nothing unpickled."""
+"""Models and processors loaded whole or not at all: no weight made up, nothing unpickled."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,21 +8,31 @@ from safetensors import SafetensorError
 from torch import nn
 
 
+class WeightShapeError(OSError, RuntimeError):
+    """Weights have other shapes than the config says: a `RuntimeError` in transformers."""
+
+
 def load_whole(
-    load: Callable[..., Any], source: Any, *args: Any, **options: Any
+    load: Callable[..., Any],
+    source: Any,
+    *args: Any,
+    refuse_incomplete: bool = True,
+    **options: Any,
 ) -> tuple[Any, dict[str, Any]]:
-    """A model, each of whose weights comes from a safetensors file, and what loading told.
+    """A model with every weight from a safetensors file, and transformers' loading information.
 
     Args:
         load: The `from_pretrained` of a model class or Auto class.
         source: Folder or Hub id, the first argument of `load`.
-        args: Further ones.
+        args: Further positional arguments of `load`.
+        refuse_incomplete: Whether to refuse files that lack weights or hold others; `False`: the
+            caller reads about them in the loading information.
         options: For `load`. `ignore_mismatched_sizes=True` asks for new weights where there are
-            none or none that fit, as for a head for other labels.
+            none or none that fit, such as a head for other labels.
 
     Raises:
         OSError: if there are no safetensors files, one is damaged, they do not fit the config or
-            they hold a number that is none.
+            they hold a number that is not finite.
         ValueError: if `use_safetensors` is False.
     """
     if options.pop("use_safetensors", None) is False:
@@ -38,22 +48,24 @@ def load_whole(
     except RuntimeError as error:
         if "ignore_mismatched_sizes" not in str(error):
             raise
-        raise OSError(_describe(source, "weights have other shapes than it says")) from error
-    fault = None if renews else find_fault(model, info)
+        message = _describe(source, "weights have other shapes than it says")
+        raise WeightShapeError(message) from error
+    fault = find_fault(model, {} if renews or not refuse_incomplete else info)
     if fault is not None:
         raise OSError(_describe(source, fault))
     return model, info
 
 
 def find_fault(model: nn.Module, info: dict[str, Any]) -> str | None:
-    """What is wrong with the weights of a loaded model, named; `None`: nothing.
+    """A description of the first fault in a loaded model's weights; `None`: there is no fault.
 
     Args:
         model: The model.
-        info: What loading told: weights that were missing, left over or of another shape.
+        info: Loading information: names of weights that were missing, left over or of another
+            shape.
     """
     for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
-        if info[kind]:
+        if info.get(kind):
             names = ", ".join(sorted(map(str, info[kind]))[:5])
             return f"{kind.replace('_', ' ')}: {names}"
     bad = find_bad_number(model)
@@ -61,7 +73,7 @@ def find_fault(model: nn.Module, info: dict[str, Any]) -> str | None:
 
 
 def find_bad_number(model: nn.Module) -> str | None:
-    """Name of a weight or statistic that holds a number that is not finite; `None`: none does."""
+    """Name of a weight or statistic with a number that is not finite; `None`: all are finite."""
     for name, weight in model.state_dict().items():
         if weight.is_meta or not weight.is_floating_point():
             continue
@@ -71,7 +83,7 @@ def find_bad_number(model: nn.Module) -> str | None:
 
 
 def load_processor(load: Callable[..., Any], source: Any, **options: Any) -> Any:
-    """A tokenizer or image processor, its files sound.
+    """A tokenizer or image processor.
 
     Args:
         load: The `from_pretrained` of its Auto class.
@@ -79,7 +91,7 @@ def load_processor(load: Callable[..., Any], source: Any, **options: Any) -> Any
         options: For `load`.
 
     Raises:
-        OSError: if there is none or its files are damaged.
+        OSError: if its files are missing or damaged.
     """
     try:
         return load(source, **options)

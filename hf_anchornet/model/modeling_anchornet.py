@@ -1,7 +1,7 @@
-"""The spine of every AnchorNet: branch features, linear aggregation, evidence, loss.
+"""The base of both AnchorNets: branch features, linear aggregation, evidence, loss.
 
-Words: `positions` stands for one axis (text) or for two, rows and columns (images); everything
-here works on either.
+`positions` stands for one axis (texts) or for two, rows and columns (images); everything here
+works on either.
 """
 
 from collections.abc import Sequence
@@ -12,32 +12,44 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
+from transformers.utils.logging import get_logger
 
 from .configuration_anchornet import AnchorNetConfig
 from .geometry import Window, center_evidence, receptive_windows
 from .loading import load_whole
 
+logger = get_logger(__name__)
+
 SCORE_SCALE = 8.0
 """Fixed factor in every `w_{b,c}`: a mean over hundreds of positions needs large weights, which
-learning rates that suit the trunk would take long to reach."""
+would take long to learn at the trunk's learning rate."""
+
+NO_INFORMATION = ("output_attentions", "position_ids", "token_type_ids")
+"""Arguments that stock tokenizers and peft pass, and that mean nothing to an AnchorNet."""
 
 
 @dataclass
 class AnchorNetOutput(ModelOutput):
-    """What the branches of a trunk see.
+    """The features of every window of every branch.
 
     Attributes:
+        last_hidden_state: The last layer's output; texts: (batch, positions, hidden), images:
+            (batch, channels, rows, columns).
+        hidden_states: With `output_hidden_states=True`, the output of each layer, in the same
+            layout; texts: the embeddings first.
         features: One tensor a branch: (batch, positions, hidden), `f_b` of each window.
         masks: One tensor a branch: (batch, positions), bool, True = the window counts.
     """
 
+    last_hidden_state: Tensor | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
     features: tuple[Tensor, ...] | None = None
     masks: tuple[Tensor, ...] | None = None
 
 
 @dataclass
 class AnchorNetClassifierOutput(ModelOutput):
-    """A prediction and the evidence that it is the sum of.
+    """A prediction and the evidence that adds up to it.
 
     `logits == bias + sum over branches and positions of evidence`, exactly up to rounding.
 
@@ -48,6 +60,7 @@ class AnchorNetClassifierOutput(ModelOutput):
         evidence: With `output_evidence=True`, one tensor a branch: (batch, positions, labels),
             what each window adds to each logit; zero where the mask is False. float32.
         masks: With `output_evidence=True`, one tensor a branch: (batch, positions), bool.
+        hidden_states: With `output_hidden_states=True`, see `AnchorNetOutput`.
     """
 
     loss: Tensor | None = None
@@ -55,6 +68,7 @@ class AnchorNetClassifierOutput(ModelOutput):
     bias: Tensor | None = None
     evidence: tuple[Tensor, ...] | None = None
     masks: tuple[Tensor, ...] | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
 
 
 class LinearAggregation(nn.Module):
@@ -71,7 +85,7 @@ class LinearAggregation(nn.Module):
 
     Args:
         config: The model's configuration.
-        norms: One normalisation a branch, that looks at one position at a time.
+        norms: One normalisation a branch, applied to each position alone.
     """
 
     def __init__(self, config: AnchorNetConfig, norms: Sequence[nn.Module]) -> None:
@@ -120,9 +134,11 @@ def sum_evidence(evidence: Sequence[Tensor]) -> Tensor:
 
 
 class AnchorNetPreTrainedModel(PreTrainedModel):
-    """What the models of both modalities share: a checked configuration and its windows."""
+    """The base class of both modalities: a checked configuration, windows, stock arguments."""
 
     base_model_prefix = "anchornet"
+    accepts_loss_kwargs = False  # `**kwargs` of `forward` does not mean that the loss takes them
+    pads_exports = True
     config: AnchorNetConfig
 
     def __init__(self, config: AnchorNetConfig) -> None:
@@ -141,19 +157,55 @@ class AnchorNetPreTrainedModel(PreTrainedModel):
     ) -> Any:
         """The model of a folder or Hub id, whole or not at all; see `load_whole`.
 
-        Args:
-            pretrained_model_name_or_path: Folder or Hub id.
-            args: As transformers takes them.
-            output_loading_info: Whether to return what loading told, too.
-            options: As transformers takes them.
+        A model that lacks weights is returned to callers who ask for their names by
+        `output_loading_info=True` or give the weights themselves, `None` as folder.
         """
-        load = super().from_pretrained
-        model, info = load_whole(load, pretrained_model_name_or_path, *args, **options)
+        whole = not output_loading_info and pretrained_model_name_or_path is not None
+        model, info = load_whole(
+            super().from_pretrained,
+            pretrained_model_name_or_path,
+            *args,
+            refuse_incomplete=whole,
+            **options,
+        )
         return (model, info) if output_loading_info else model
+
+    @property
+    def export_padding(self) -> int:
+        """Tokens or pixels added to each axis under `torch.export`; otherwise 0.
+
+        `torch.export` cannot trace an axis that may have a single position. Padded, texts may be
+        shorter than the largest window and images as small as it. Masks of the added windows are
+        False.
+        """
+        exporting = self.pads_exports and torch.compiler.is_exporting()
+        return max(window.stride for window in self.windows) if exporting else 0
+
+    def check_extra(self, extra: dict[str, Any]) -> None:
+        """Ignore further arguments of `forward`, as transformers does, but log unknown names.
+
+        Raises:
+            ValueError: if attentions are asked for.
+        """
+        if extra.get("output_attentions") or self.config.output_attentions:
+            raise ValueError(
+                "`output_attentions` must be False, got True: an AnchorNet has no attention; "
+                "`output_evidence=True` returns what each window adds to the logits."
+            )
+        unknown = [name for name in extra if extra[name] is not None and name not in NO_INFORMATION]
+        if unknown:
+            logger.warning_once(
+                f"{type(self).__name__} ignores unknown arguments: {', '.join(sorted(unknown))}."
+            )
+
+    def pack(self, output: ModelOutput, return_dict: bool | None) -> Any:
+        """The output, or the tuple of what is in it if `return_dict` or the config says so."""
+        keep = self.config.return_dict if return_dict is None else return_dict
+        return output if keep else output.to_tuple()
 
 
 class AnchorNetClassifier(AnchorNetPreTrainedModel):
-    """What the classifiers of both modalities share: from window scores to logits and loss."""
+    """The base class of the classifiers of both modalities: from window scores to the loss."""
 
     aggregation: LinearAggregation
 
@@ -168,8 +220,8 @@ class AnchorNetClassifier(AnchorNetPreTrainedModel):
         masks: tuple[Tensor, ...],
         labels: Tensor | None,
         output_evidence: bool | None,
-        return_dict: bool | None,
-    ) -> AnchorNetClassifierOutput | tuple[Tensor, ...]:
+        hidden_states: tuple[Tensor, ...] | None,
+    ) -> AnchorNetClassifierOutput:
         """Logits, and on request the evidence that adds up to them.
 
         Args:
@@ -179,7 +231,7 @@ class AnchorNetClassifier(AnchorNetPreTrainedModel):
                 probabilities, which add up to 1 unless `config.problem_type` is
                 "multi_label_classification".
             output_evidence: Whether to return evidence and masks; default `config.output_evidence`.
-            return_dict: `False`: a plain tuple without the fields that are None.
+            hidden_states: Returned as they are.
         """
         evidence = weigh_scores(scores, masks)
         by_branch = sum_evidence(evidence)  # (branches, batch, labels)
@@ -187,14 +239,14 @@ class AnchorNetClassifier(AnchorNetPreTrainedModel):
         logits = bias + by_branch.sum(dim=0)
         if output_evidence is None:
             output_evidence = self.config.output_evidence
-        output = AnchorNetClassifierOutput(
+        return AnchorNetClassifierOutput(
             loss=None if labels is None else self._loss(logits, bias, by_branch, labels, evidence),
             logits=logits,
             bias=bias.expand_as(logits),
             evidence=evidence if output_evidence else None,
             masks=masks if output_evidence else None,
+            hidden_states=hidden_states,
         )
-        return output.to_tuple() if return_dict is False else output
 
     def _loss(
         self,
@@ -204,7 +256,7 @@ class AnchorNetClassifier(AnchorNetPreTrainedModel):
         labels: Tensor,
         evidence: tuple[Tensor, ...],
     ) -> Tensor:
-        """Loss of the prediction, plus what the config adds in training."""
+        """Loss of the prediction; in training also the auxiliary losses and penalties."""
         loss = self._cross_entropy(logits, labels)
         if not self.training:
             return loss
@@ -215,7 +267,7 @@ class AnchorNetClassifier(AnchorNetPreTrainedModel):
         return loss + self.penalize(evidence)
 
     def penalize(self, evidence: Sequence[Tensor]) -> Tensor:
-        """What the evidence itself costs in training, a mean over the batch: ().
+        """Penalty on the absolute centred evidence, a mean over the batch: ().
 
         Args:
             evidence: One tensor a branch: (batch, positions, labels).
@@ -227,7 +279,7 @@ class AnchorNetClassifier(AnchorNetPreTrainedModel):
         return loss
 
     def _cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """The loss of transformers, and of a single-label model also that to probabilities."""
+        """Transformers' own loss; a single-label model may also learn from probabilities."""
         single = self.config.problem_type == "single_label_classification"
         if single and labels.shape == logits.shape:
             return nn.functional.cross_entropy(logits, labels)

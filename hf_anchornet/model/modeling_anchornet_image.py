@@ -21,10 +21,10 @@ from .modeling_anchornet import (
 
 
 class ConvNorm(nn.Module):
-    """An unpadded convolution, a batch normalisation and, if asked, the trunk's activation.
+    """An unpadded convolution, a batch normalisation and optionally the trunk's activation.
 
-    Statistics of the batch are seen in training only; afterwards the normalisation is a fixed
-    affine map of each channel, so a window sees nothing but its pixels.
+    Batch statistics are used in training only. In evaluation the normalisation is a fixed affine
+    map of each channel, so a window sees its own pixels only.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class SqueezeExcite(nn.Module):
 
 
 class ImageLayer(nn.Module):
-    """An inverted residual block without padding, added to the centre of what it saw."""
+    """An unpadded inverted residual block, added to the centre of each window."""
 
     def __init__(self, config: AnchorNetImageConfig, index: int) -> None:
         super().__init__()
@@ -106,7 +106,7 @@ class ImageLayer(nn.Module):
 
 
 class AnchorNetImagePreTrainedModel(AnchorNetPreTrainedModel):
-    """Weights that the image models share."""
+    """The base class of the image models."""
 
     config_class = AnchorNetImageConfig
     main_input_name = "pixel_values"
@@ -130,8 +130,8 @@ class AnchorNetImagePreTrainedModel(AnchorNetPreTrainedModel):
     def fuse(self) -> "AnchorNetImagePreTrainedModel":
         """A copy for inference: normalisations folded into convolutions, channels last in memory.
 
-        The copy computes the same up to rounding, in about three quarters of the time; its weights
-        have other names, so save the original.
+        The copy gives the same output up to rounding in about three quarters of the time. Its
+        weights have other names, so save the original.
         """
         fused: Any = deepcopy(self).train(False)
         for module in fused.modules():
@@ -166,13 +166,28 @@ class AnchorNetImageModel(AnchorNetImagePreTrainedModel):
         )
         self.post_init()  # type: ignore[no-untyped-call]
 
+    def get_input_embeddings(self) -> nn.Module:
+        """The first layer, as transformers has it for images."""
+        return self.layers[0]
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Replace the first layer."""
+        self.layers[0] = value
+
     @staticmethod
     def _make_branch(config: AnchorNetImageConfig, channels: int) -> nn.Module:
         if config.squeeze_excite:
             return nn.Conv2d(channels, config.hidden_size, 1)
         return ConvNorm(config, (channels, config.hidden_size))
 
-    def forward(self, pixel_values: Tensor, pixel_mask: Tensor | None = None) -> AnchorNetOutput:
+    def forward(
+        self,
+        pixel_values: Tensor,
+        pixel_mask: Tensor | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+        **kwargs: Any,
+    ) -> AnchorNetOutput | tuple[Tensor, ...]:
         """Features and masks of all windows: (batch, rows, columns, hidden) and without hidden.
 
         Args:
@@ -180,32 +195,58 @@ class AnchorNetImageModel(AnchorNetImagePreTrainedModel):
                 height and width at least those of the largest window.
             pixel_mask: (batch, height, width), 1 = real pixel; each image fills a rectangle at the
                 top left, at least as large as the largest window. Default: all are real.
+            output_hidden_states: Whether to return them; default `config.output_hidden_states`.
+            return_dict: `False`: a plain tuple without the fields that are None; default
+                `config.return_dict`.
+            kwargs: Ignored; unknown names are logged.
 
         Raises:
-            ValueError: if the images are smaller than the largest window.
+            ValueError: if the images are smaller than the largest window or have another number
+                of channels than the model.
         """
-        largest, (height, width) = self.windows[-1].size, pixel_values.shape[2:]
-        if height < largest or width < largest:
-            raise ValueError(
-                f"`pixel_values` must be at least as large as the largest window, {largest} x "
-                f"{largest} px, got {height} x {width}; enlarge the images, as the image processor "
-                "does."
-            )
+        self.check_extra(kwargs)
+        self._check_pixels(pixel_values)
         if pixel_mask is None:
             pixel_mask = torch.ones_like(pixel_values[:, 0])
-        hidden, tapped = pixel_values, []
+        if self.export_padding:
+            padding = (0, self.export_padding) * 2
+            pixel_values = nn.functional.pad(pixel_values, padding)
+            pixel_mask = nn.functional.pad(pixel_mask, padding)
+        hidden, hidden_states = pixel_values, []
         for layer in self.layers:
             hidden = layer(hidden)
-            tapped.append(hidden)
+            hidden_states.append(hidden)
         features = tuple(
-            branch(tapped[depth - 1]).permute(0, 2, 3, 1)
+            branch(hidden_states[depth - 1]).permute(0, 2, 3, 1)
             for branch, depth in zip(self.branches, self.config.branch_depths, strict=True)
         )
         masks = tuple(
             _valid_windows(pixel_mask.bool(), window, *feature.shape[1:3])
             for window, feature in zip(self.windows, features, strict=True)
         )
-        return AnchorNetOutput(features=features, masks=masks)
+        if output_hidden_states is None:
+            output_hidden_states = self.config.output_hidden_states
+        output = AnchorNetOutput(
+            last_hidden_state=hidden,
+            hidden_states=tuple(hidden_states) if output_hidden_states else None,
+            features=features,
+            masks=masks,
+        )
+        return cast(AnchorNetOutput, self.pack(output, return_dict))
+
+    def _check_pixels(self, pixel_values: Tensor) -> None:
+        largest, (channels, height, width) = self.windows[-1].size, pixel_values.shape[1:]
+        if channels != self.config.num_channels:
+            raise ValueError(
+                f"`pixel_values` must have the {self.config.num_channels} channels of "
+                f"`config.num_channels`, got {channels}; set `num_channels` of the image processor."
+            )
+        if height < largest or width < largest:
+            raise ValueError(
+                f"`pixel_values` must be at least as large as the largest window, {largest} x "
+                f"{largest} px, got {height} x {width}; enlarge the images, as the image processor "
+                "does."
+            )
 
 
 class AnchorNetForImageClassification(AnchorNetImagePreTrainedModel, AnchorNetClassifier):
@@ -225,6 +266,8 @@ class AnchorNetForImageClassification(AnchorNetImagePreTrainedModel, AnchorNetCl
         labels: Tensor | None = None,
         output_evidence: bool | None = None,
         return_dict: bool | None = None,
+        output_hidden_states: bool | None = None,
+        **kwargs: Any,
     ) -> AnchorNetClassifierOutput | tuple[Tensor, ...]:
         """Logits, and on request the evidence that adds up to them.
 
@@ -235,11 +278,16 @@ class AnchorNetForImageClassification(AnchorNetImagePreTrainedModel, AnchorNetCl
                 probabilities, which add up to 1 unless `config.problem_type` is
                 "multi_label_classification".
             output_evidence: Whether to return evidence and masks; default `config.output_evidence`.
-            return_dict: `False`: a plain tuple without the fields that are None.
+            return_dict: See `AnchorNetImageModel.forward`.
+            output_hidden_states: See `AnchorNetImageModel.forward`.
+            kwargs: Ignored; unknown names are logged.
         """
-        output = self.anchornet(pixel_values, pixel_mask)
-        scores = self.aggregation.scores(output.features, output.masks)
-        return self.classify(scores, output.masks, labels, output_evidence, return_dict)
+        trunk = self.anchornet(
+            pixel_values, pixel_mask, output_hidden_states, return_dict=True, **kwargs
+        )
+        scores = self.aggregation.scores(trunk.features, trunk.masks)
+        output = self.classify(scores, trunk.masks, labels, output_evidence, trunk.hidden_states)
+        return cast(AnchorNetClassifierOutput, self.pack(output, return_dict))
 
 
 def _valid_windows(mask: Tensor, window: Window, num_rows: int, num_columns: int) -> Tensor:

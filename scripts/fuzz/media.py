@@ -218,7 +218,7 @@ def make_image_pipeline_check() -> Check:
         id2label=dict(enumerate(LABELS)),
         label2id={name: i for i, name in enumerate(LABELS)},
     )
-    processor = AnchorNetImageProcessor(size={"shortest_edge": 24}, max_pixels=2**16)  # type: ignore[call-arg]
+    processor = AnchorNetImageProcessor(size={"shortest_edge": 24}, max_pixels=2**16)
     model = AnchorNetForImageClassification(config)
     localize = PatchLocalizationPipeline(model=model, image_processor=processor)
 

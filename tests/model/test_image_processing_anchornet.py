@@ -13,9 +13,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from transformers import AutoImageProcessor
+from transformers import AutoImageProcessor, ViTImageProcessorPil
 
-from hf_anchornet import AnchorNetImageProcessor
+from hf_anchornet import AnchorNetForImageClassification, AnchorNetImageProcessor
 from hf_anchornet.model.image_processing_anchornet import open_image, restore_boxes
 
 RED, WHITE = (255, 0, 0), (255, 255, 255)
@@ -385,7 +385,7 @@ def test_a_bad_picture_among_good_ones_is_named_by_its_place(image_processor, pi
 
 @pytest.mark.parametrize(("width", "height"), [(30_000, 1), (1, 30_000)])
 def test_a_picture_too_large_for_the_model_is_refused_before_it_is_enlarged(width, height):
-    message = rf"image 1 must have at most 16,777,216 pixels .* got {width} x {height} px, scaled"
+    message = rf"image 1 must have at most 16,777,216 pixels .* got {width} x {height} px"
     with pytest.raises(ValueError, match=message):
         AnchorNetImageProcessor()([Image.new("RGB", (9, 9)), Image.new("RGB", (width, height))])
 
@@ -393,7 +393,7 @@ def test_a_picture_too_large_for_the_model_is_refused_before_it_is_enlarged(widt
 def test_a_long_image_is_refused_as_what_it_would_cost(image_processor):
     """One of 77 bytes can be enlarged to a strip that takes gigabytes to rank windows on."""
     strip = Image.new("RGB", (1000, 1))
-    message = r"image 0 must have a longer side of at most 16,384 pixels .* got 1000 x 1 px, scaled"
+    message = r"image 0 must have a longer side of at most 16,384 pixels .* got 1000 x 1 px"
     with pytest.raises(ValueError, match=message):
         image_processor(strip)
 
@@ -406,8 +406,171 @@ def test_the_limit_of_pixels_may_be_raised_and_lowered(image_processor):
 
 
 def test_a_centre_crop_is_refused_because_boxes_would_be_wrong(image_processor, pixels):
-    with pytest.raises(ValueError, match=r"`do_center_crop` must be off"):
+    with pytest.raises(
+        ValueError, match=r"`do_center_crop` must be left out, got True: boxes are in the whole"
+    ):
         image_processor(pixels, do_center_crop=True, crop_size={"height": 8, "width": 8})
+
+
+# Options of stock processors
+
+
+@pytest.fixture(params=[(20, 30), (45, 30)])
+def floats(request):
+    """A random picture, (height, width, 3), float32 in [0, 1], in steps of 1 / 255."""
+    values = np.random.default_rng(0).integers(0, 256, (*request.param, 3))
+    return (values / 255).astype(np.float32)
+
+
+def as_by_vit(image, **options):
+    """`pixel_values` of transformers' own processor for the same size, mean and deviation."""
+    height, width = image.shape[:2]
+    size = {"height": height * 32 // min(height, width), "width": width * 32 // min(height, width)}
+    processor = ViTImageProcessorPil(
+        size=size, image_mean=[0.485, 0.456, 0.406], image_std=[0.229, 0.224, 0.225]
+    )
+    return processor(image, return_tensors="np", **options)["pixel_values"]
+
+
+@pytest.mark.parametrize("do_resize", [False, True])
+@pytest.mark.parametrize("do_normalize", [False, True])
+@pytest.mark.parametrize("first", [False, True])
+@pytest.mark.parametrize("make", [np.asarray, torch.tensor])
+def test_values_that_need_no_rescaling_are_what_transformers_own_processor_makes_of_them(
+    floats, do_resize, do_normalize, first, make
+):
+    options = {"do_rescale": False, "do_resize": do_resize, "do_normalize": do_normalize}
+    image = make(floats.transpose(2, 0, 1) if first else floats)
+    processor = AnchorNetImageProcessor(size={"shortest_edge": 32})
+    found = processor(image, return_tensors="np", **options)["pixel_values"]
+    assert found.max() < 3
+    np.testing.assert_allclose(found, as_by_vit(floats, **options), atol=1e-6)
+
+
+def test_bytes_that_are_not_rescaled_are_what_transformers_own_processor_makes_of_them(floats):
+    image = (floats * 255).round().astype(np.uint8)
+    processor = AnchorNetImageProcessor(size={"shortest_edge": 32})
+    for form in (image, Image.fromarray(image)):
+        found = processor(form, return_tensors="np", do_rescale=False)["pixel_values"]
+        np.testing.assert_allclose(found, as_by_vit(image, do_rescale=False), rtol=1e-5)
+
+
+def test_values_that_are_normalised_already_are_kept(floats):
+    options = {"do_resize": False, "do_rescale": False, "do_normalize": False}
+    found = AnchorNetImageProcessor(**options)(floats * 4 - 2, return_tensors="pt")
+    np.testing.assert_array_equal(found["pixel_values"][0], (floats * 4 - 2).transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_values_that_are_not_finite_are_refused_by_their_place(image_processor, floats, value):
+    floats[3, 3, 0] = value
+    with pytest.raises(ValueError, match=r"image 1: an image array with .* must hold finite"):
+        image_processor([np.zeros_like(floats), floats], do_rescale=False)
+
+
+@pytest.mark.parametrize("do_rescale", [False, True])
+def test_the_input_data_format_says_where_the_channels_are(image_processor, do_rescale):
+    image = np.random.default_rng(0).random((3, 40, 3))  # ambiguous
+    last, first = (
+        image_processor(image, input_data_format=layout, do_rescale=do_rescale)["pixel_values"][0]
+        for layout in ("channels_last", "channels_first")
+    )
+    assert last.shape == (3, 32, 32 * 40 // 3)
+    assert first.shape == (3, 32 * 40 // 3, 32)
+    guessed = image_processor(image, do_rescale=do_rescale)["pixel_values"][0]
+    np.testing.assert_array_equal(guessed, last)
+
+
+@pytest.mark.parametrize(
+    ("layout", "message"),
+    [
+        ("channels_first", r"image 0: `input_data_format` must fit .* shape \(20, 30, 3\)"),
+        ("channels", '`input_data_format` must be "channels_first" or "channels_last", got'),
+    ],
+)
+def test_an_input_data_format_that_does_not_fit_is_refused(image_processor, layout, message):
+    with pytest.raises(ValueError, match=message):
+        image_processor(np.zeros((20, 30, 3)), input_data_format=layout)
+
+
+def test_without_padding_images_of_one_size_are_stacked_and_others_listed(image_processor):
+    small, large = Image.new("RGB", (40, 32)), Image.new("RGB", (50, 32))
+    same = image_processor([small, small], do_pad=False, return_tensors="pt")
+    assert same["pixel_values"].shape == (2, 3, 32, 40)
+    assert same["pixel_mask"].all()
+    listed = image_processor([small, large], do_pad=False)
+    assert [pixels.shape for pixels in listed["pixel_values"]] == [(3, 32, 40), (3, 32, 50)]
+    assert [mask.shape for mask in listed["pixel_mask"]] == [(32, 40), (32, 50)]
+    with pytest.raises(ValueError, match=r"`do_pad` must be True .* \(32, 40\) and \(32, 50\)"):
+        image_processor([small, large], do_pad=False, return_tensors="pt")
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"do_convert_rgb": False}, "`do_convert_rgb` must be left out, got False: pictures are"),
+        ({"pad_size": {"height": 99, "width": 99}}, "`pad_size` must be left out, got .*99"),
+        ({"data_format": "channels_last"}, "`data_format` must be left out, got 'channels_last'"),
+        ({"num_channels": 2}, "`num_channels` must be 1 .* or 3 .*, got 2"),
+        ({"image_mean": [0.5]}, "`image_mean` must have one number for each .* 3, got"),
+        ({"image_std": [0.5] * 4}, "`image_std` must have one number for each .* 3, got"),
+        ({"no_such_option": 1}, "no_such_option"),
+        ({"return_tensors": "tf"}, "tf is not a valid"),
+    ],
+)
+def test_an_option_that_would_be_ignored_is_refused(image_processor, pixels, option, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        image_processor(pixels, **option)
+
+
+@pytest.mark.parametrize("size", [{"height": 9000, "width": 9000}, {"height": 9, "width": 20_000}])
+def test_a_size_that_is_too_large_for_the_model_is_refused(image_processor, pixels, size):
+    with pytest.raises(ValueError, match=r"image 0 must have .* got 7 x 5 px, resized to"):
+        image_processor(pixels, size=size)
+
+
+# Models of one channel
+
+
+@pytest.fixture
+def grey_processor():
+    return AnchorNetImageProcessor(num_channels=1, size={"shortest_edge": 32})
+
+
+def test_a_model_of_one_channel_gets_grey_pictures(image_config, grey_processor, pixels, tmp_path):
+    grey_processor.save_pretrained(tmp_path)
+    image_config.num_channels = 1
+    model = AnchorNetForImageClassification(image_config).eval()
+    for processor in (grey_processor, AutoImageProcessor.from_pretrained(tmp_path)):
+        inputs = processor([pixels, Image.fromarray(pixels).convert("L")], return_tensors="pt")
+        assert inputs["pixel_values"].shape == (2, 1, 32, 44)
+        torch.testing.assert_close(*inputs["pixel_values"], rtol=0, atol=0)
+        assert model(**inputs).logits.shape == (2, 2)
+
+
+def test_grey_is_what_pillow_calls_grey(pixels):
+    processor = AnchorNetImageProcessor(num_channels=1, do_resize=False, do_normalize=False)
+    grey = np.asarray(Image.fromarray(pixels).convert("L")) / 255
+    np.testing.assert_allclose(processor(pixels)["pixel_values"][0][0], grey, atol=1e-6)
+    own = processor(pixels / 255, do_rescale=False)["pixel_values"][0][0]
+    np.testing.assert_allclose(own, grey, atol=1 / 255)
+
+
+def test_grey_values_are_normalised_around_the_mean_grey_unless_others_are_given(pixels):
+    black = np.zeros((32, 32), np.uint8)
+    value = AnchorNetImageProcessor(num_channels=1)(black)["pixel_values"][0]
+    np.testing.assert_allclose(value, -0.449 / 0.226, rtol=1e-5)
+    own = AnchorNetImageProcessor(num_channels=1, image_mean=[0.5], image_std=0.25)
+    np.testing.assert_allclose(own(black)["pixel_values"][0], -2.0, rtol=1e-5)
+
+
+def test_grey_arrays_feed_models_of_three_channels_also_without_rescaling(image_processor):
+    grey = np.random.default_rng(0).random((32, 40)).astype(np.float32)
+    (found,) = image_processor(grey, do_rescale=False, do_resize=False)["pixel_values"]
+    np.testing.assert_allclose(found, np.stack([grey] * 3), rtol=1e-6)
+
+
+# Saving; boxes of the original
 
 
 def test_a_saved_processor_loads_by_its_auto_class(image_processor, image_config, tmp_path):

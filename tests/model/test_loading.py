@@ -98,6 +98,38 @@ def test_new_weights_are_made_where_they_are_asked_for(random_folder, model):
     assert loaded.aggregation.heads[0].weight.equal(model.aggregation.heads[0].weight)
 
 
+def test_who_asks_for_the_loading_information_reads_there_what_is_missing(random_folder):
+    change_weights(random_folder, lambda weights: weights.pop("aggregation.bias"))
+    load = AnchorNetTextForSequenceClassification.from_pretrained
+    loaded, info = load(random_folder, output_loading_info=True)
+    assert set(info["missing_keys"]) == {"aggregation.bias"}
+    assert not loaded.aggregation.bias.any()
+
+
+def test_weights_that_the_caller_gives_need_not_be_whole(model):
+    weights = model.anchornet.state_dict(prefix="anchornet.")
+    load = AnchorNetTextForSequenceClassification.from_pretrained
+    loaded = load(None, config=model.config, state_dict=weights)
+    assert loaded.anchornet.embeddings.weight.equal(model.anchornet.embeddings.weight)
+
+
+def test_weights_of_other_shapes_are_the_error_that_transformers_raises_too(random_folder):
+    load = AnchorNetTextForSequenceClassification.from_pretrained
+    for kind in (OSError, RuntimeError):
+        with pytest.raises(kind, match="weights have other shapes than it says"):
+            load(random_folder, hidden_size=32)
+
+
+def test_numbers_that_are_not_finite_are_refused_also_where_new_weights_are_asked_for(
+    random_folder,
+):
+    change_weights(random_folder, lambda weights: weights["aggregation.bias"].fill_(torch.nan))
+    load = AnchorNetTextForSequenceClassification.from_pretrained
+    for options in ({"ignore_mismatched_sizes": True}, {"output_loading_info": True}):
+        with pytest.raises(OSError, match=r"aggregation\.bias holds a number that is not finite"):
+            load(random_folder, **options)
+
+
 def test_the_trunk_of_a_classifier_is_loaded_without_its_head(random_folder, model):
     trunk = AnchorNetTextModel.from_pretrained(random_folder)
     assert trunk.embeddings.weight.equal(model.anchornet.embeddings.weight)

@@ -7,7 +7,11 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from hf_anchornet import AnchorNetTextForSequenceClassification, AnchorNetTextModel
+from hf_anchornet import (
+    AnchorNetTextConfig,
+    AnchorNetTextForSequenceClassification,
+    AnchorNetTextModel,
+)
 
 
 def random_ids(config, *shape):
@@ -40,7 +44,7 @@ def test_padding_on_either_side_of_short_and_long_texts_changes_nothing(model, s
     together = model(ids, attention_mask=mask, output_evidence=True)
     for row, text in enumerate(texts):
         alone = model(text, output_evidence=True)
-        assert_close(together.logits[row], alone.logits[0], rtol=1e-5, atol=1e-6)
+        assert_close(together.logits[row], alone.logits[0], rtol=1e-5, atol=5e-6)
         for branch, (new, old) in enumerate(zip(together.evidence, alone.evidence, strict=True)):
             count = int(alone.masks[branch].sum())
             assert together.masks[branch][row].tolist() == [
@@ -171,8 +175,9 @@ def test_training_adds_the_branches_own_losses_and_the_evidence_penalties(model)
     assert_close(model.eval()(ids, labels=labels).loss, cross_entropy(output.logits, labels))
 
 
-def test_ngram_codes_take_four_bytes_where_they_fit_and_eight_elsewhere(config):
-    config.vocab_size, config.ngram_sizes, config.ngram_counts = 30_000, [1, 2, 3], [5, 5, 5]
+def test_ngram_codes_take_four_bytes_where_they_fit_and_eight_elsewhere():
+    sizes = {"ngram_sizes": [1, 2, 3], "ngram_counts": [5, 5, 5]}
+    config = AnchorNetTextConfig(vocab_size=30_000, embedding_size=8, hidden_size=16, **sizes)
     ngrams = AnchorNetTextForSequenceClassification(config).ngrams
     codes = (ngrams.codes_1, ngrams.codes_2, ngrams.codes_3)
     assert [code.element_size() for code in codes] == [4, 4, 8]
