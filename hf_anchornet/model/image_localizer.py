@@ -166,7 +166,19 @@ class ImageLocalizer(Localizer):
         self.costs = ShapeCosts(fused, fused.dtype)
 
     def check_input(self, item: Any, name: str) -> Image.Image:
-        """The picture, upright and RGB; see `open_named_image`."""
+        """The picture, upright and RGB; see `open_named_image`.
+
+        Raises:
+            TypeError: if it is not a picture; the message calls it `name`.
+            ValueError: if it cannot be read, or holds fractions that the processor does not expect.
+        """
+        kind = str(getattr(item, "dtype", ""))
+        if "float" in kind and not self.processor.do_rescale:
+            raise ValueError(
+                f"{name} must not be an array of {kind} with `do_rescale=False`: pictures are read "
+                "as 0 to 255 here, and this processor would not scale them; give the picture as "
+                "uint8, or use a processor with `do_rescale=True`."
+            )
         return open_named_image(item, name)
 
     def measure(self, image: Image.Image) -> float:

@@ -80,3 +80,16 @@ def test_a_part_of_a_batch_is_located_as_it_is_in_the_whole(batch):
 
 def test_all_of_a_batch_is_the_batch_itself(batch):
     assert batch.take([0, 1, 2]) is batch
+
+
+def test_an_array_of_fractions_is_refused_where_nothing_would_rescale_it(
+    image_model, image_processor
+):
+    fractions = torch.rand(3, 40, 40)
+    localizer = ImageLocalizer(image_model, image_processor)
+    assert localizer.check_input(fractions, "`inputs`").size == (40, 40)
+    localizer.processor.do_rescale = False
+    message = r"`inputs` must not be an array of torch.float32 with `do_rescale=False`"
+    with pytest.raises(ValueError, match=message):
+        localizer.check_input(fractions, "`inputs`")
+    assert localizer.check_input((255 * fractions).to(torch.uint8), "`inputs`").size == (40, 40)
