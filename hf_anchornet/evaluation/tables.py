@@ -12,7 +12,7 @@ FILLS = {
     "mean": "mean colour",
     "neighbours": "from neighbours",
 }
-"""How words or cells are removed, in words."""
+"""Display names of the ways to remove words or cells."""
 
 PLAUSIBILITY = {
     "token_auprc": "token AUPRC",

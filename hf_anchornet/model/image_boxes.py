@@ -11,7 +11,7 @@ from .geometry import Window, spread_over_pixels, window_overlaps
 from .selection import list_windows, select_top_patches
 
 DEFAULT_OVERLAP = 0.3
-"""How much a box may overlap better ones: the IoU of 2206.03367."""
+"""Largest IoU of a box with better ones; the value of 2206.03367."""
 
 
 class RankedBoxes(NamedTuple):

@@ -216,6 +216,6 @@ class EvidenceMap:
 
 
 def _outstanding_level(evidence: Tensor) -> Tensor:
-    """What evidence must exceed to stand out, see `ImageEvidence.select`: ()."""
+    """The level above which evidence is outstanding, see `ImageEvidence.select`: ()."""
     variance, mean = torch.var_mean(evidence, correction=0)
     return mean + variance.sqrt()

@@ -21,7 +21,7 @@ from .selection import check_count, check_iou_threshold
 
 @dataclass
 class LocalizationOptions:
-    """How patches are chosen and shown; the pipelines' docstrings explain each option."""
+    """Options for choosing and showing patches; the pipelines' docstrings explain each."""
 
     top_k: int = 5
     scales: Sequence[int] | None = None
@@ -122,7 +122,7 @@ class LocalizationPipeline(Pipeline):
     def _ask(
         self, options: Any, batch: Batch, sources: Sequence[Any], probs: Tensor, started: float
     ) -> list[Verdict]:
-        """What the classifier or cascade, if there is one, answers about each input.
+        """The answer of the classifier or cascade, if there is one, to each input.
 
         Args:
             options: Those of this call.
@@ -139,8 +139,7 @@ class LocalizationPipeline(Pipeline):
         traces = self._exits.start(batch, count_milliseconds(started), rule)
         self._exits.read(traces, rule=rule)
         verdicts = []
-        answers = self._exits.describe(traces, sources)
-        for trace, answer in zip(traces, answers, strict=True):
+        for trace, answer in zip(traces, self._exits.describe(traces, sources), strict=True):
             cost = answer.pop("cost")
             shown = self.reader.describe_pieces(trace.last_reading)
             verdicts.append(Verdict(answer | shown, cost))
@@ -151,7 +150,7 @@ class LocalizationPipeline(Pipeline):
         raise NotImplementedError
 
     def _read(self, views: Sequence[Any], stage: Stage, probs: Tensor) -> list[Verdict]:
-        """What a plain classifier answers; the localizer's answer where there is nothing to read.
+        """The answers of a plain classifier; the localizer's where there is nothing to read.
 
         Args:
             views: The inputs, opened for reading.

@@ -26,7 +26,7 @@ BOX_SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 @dataclass
 class PatchOptions(LocalizationOptions):
-    """How patches are chosen and shown; see `PatchLocalizationPipeline`."""
+    """Options for choosing and showing patches; see `PatchLocalizationPipeline`."""
 
     iou_threshold: float | Sequence[float] = DEFAULT_OVERLAP
     max_patches: int = 1
@@ -261,7 +261,7 @@ class ShownImage(NamedTuple):
 
 
 def _join_shown(parts: Sequence[ShownImage]) -> ShownImage:
-    """What is shown of several labels of one image."""
+    """One `ShownImage` of several, each for another label."""
     patches = [patch for part in parts for patch in part.patches]
     return ShownImage(patches, {name: one for part in parts for name, one in part.maps.items()})
 

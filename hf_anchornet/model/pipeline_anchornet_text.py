@@ -24,7 +24,7 @@ from .text_words import LocatedText
 
 @dataclass
 class SpanOptions(LocalizationOptions):
-    """How spans are chosen and shown; see `SpanLocalizationPipeline`."""
+    """Options for choosing and showing spans; see `SpanLocalizationPipeline`."""
 
     max_tokens: int | None = None
 

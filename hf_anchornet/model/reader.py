@@ -137,8 +137,8 @@ class Reader(ABC):
 
     @abstractmethod
     def describe_pieces(self, pieces: Sequence[Any]) -> dict[str, Any]:
-        """What an answer shows of the pieces that were read."""
+        """Entries of an answer that describe the pieces that were read."""
 
     @abstractmethod
     def describe_cost(self, reading: Reading, view: Any) -> dict[str, Any]:
-        """What an answer shows of the input that was read, in tokens or pixels."""
+        """Entries of an answer's cost: how much was read, in tokens or pixels."""
