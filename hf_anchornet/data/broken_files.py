@@ -85,13 +85,13 @@ def read_header(file: str, sep: str) -> list[str]:
     """Names of the columns of a CSV file.
 
     Raises:
-        BrokenFileError: if there are none, two are equal or the first row has more cells.
+        BrokenFileError: if there are no rows, two names are equal or the first row has more cells.
     """
     with fsspec.open(file, "rb", compression="infer") as stream:
         rows = (row for row in _read_csv(stream, file, sep) if row)
-        header, first = next(rows, None), next(rows, [])
-    if header is None:
-        raise BrokenFileError(f"{file} must have a header and rows, got an empty file; fill it.")
+        header, first = next(rows, None), next(rows, None)
+    if header is None or first is None:
+        raise BrokenFileError(f"{file} must have a header and rows, got none; fill the file.")
     _check_names(header, file)
     _check_width(first, header, f"{file}, in its first row,")
     return header

@@ -29,10 +29,11 @@ def group_splits(files: Mapping[str, Sequence[str]]) -> list[list[str]]:
             top = top.parent
         levels = {len(folder.relative_to(top).parts) for folder in folders}
         if levels - {0, 1} or len(levels) > 1:
+            found_in = f"{lowest} and {top} itself" if 0 in levels else f"{lowest} in {top}"
             raise ValueError(
-                f"images of split `{split}` must lie in one folder per label, got {lowest} in "
-                f"{top}; move the images so that each label is one folder directly in {top}, or "
-                "name the labels in a metadata.csv."
+                f"images of split `{split}` must lie in one folder per label, got {found_in}; move "
+                f"the images so that each label is one folder directly in {top}, or name the "
+                "labels in a metadata.jsonl."
             )
         groups.setdefault(len(lowest.parts), []).append(split)
     return [*groups.values()]

@@ -1,6 +1,6 @@
 """Data sources: rows on disk or as a stream, opened once however often they are asked for."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,15 +65,15 @@ class Source:
             builder = self._open_builder(split)
             with explain_failures(builder):
                 rows = self._choose(builder.as_streaming_dataset(), split)
-            if builder.name == "parquet":
-                if self.count_rows(split) == 0:
-                    raise self._refuse_empty(split)
-            elif rows.features is None or builder.name in ("csv", "json"):
-                first = list(rows.take(FIRST_ROWS if rows.features is None else 1))
+            if builder.name == "parquet" and not any(
+                _read_footers(builder.config.data_files[split])
+            ):
+                raise self._refuse_empty(split)
+            if rows.features is None:
+                first = list(rows.take(FIRST_ROWS))
                 if not first:
                     raise self._refuse_empty(split)
-                if rows.features is None:
-                    rows = rows.cast(Dataset.from_list(first).features)
+                rows = rows.cast(Dataset.from_list(first).features)
             self._streams[split] = rows
         return self._streams[split]
 
@@ -100,11 +100,7 @@ class Source:
             return int(info.num_examples)
         if builder.name != "parquet":
             return None
-        total = 0
-        for path in builder.config.data_files[split]:
-            with fsspec.open(path, "rb") as file:
-                total += parquet.read_metadata(file).num_rows
-        return total
+        return sum(_read_footers(builder.config.data_files[split]))
 
     def _open_builder(self, split: str) -> DatasetBuilder:
         # Splits in a pattern of files are opened one by one, all others together.
@@ -190,6 +186,13 @@ def _copy_builder(
     )
     guard(copied)
     return copied
+
+
+def _read_footers(files: Sequence[str]) -> Iterator[int]:
+    """The number of rows of each parquet file."""
+    for path in files:
+        with fsspec.open(path, "rb") as file:
+            yield parquet.read_metadata(file).num_rows
 
 
 def _read_columns(builder: DatasetBuilder) -> list[str]:

@@ -60,7 +60,7 @@ def test_a_missing_split_lists_those_there_are(tmp_path):
 
 def test_a_split_without_rows_is_refused(tmp_path):
     (tmp_path / "reviews.csv").write_text("text,label\n", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"split `train` of .* must have rows, got none"):
+    with pytest.raises(ValueError, match="must have a header and rows, got none"):
         load_split(DataOptions(str(tmp_path / "reviews.csv")), "train")
 
 
