@@ -23,8 +23,9 @@ def group_splits(files: Mapping[str, Sequence[str]]) -> list[list[str]]:
         return [[*paths]]
     groups: dict[int, list[str]] = {}
     for split, found in paths.items():
-        folders = sorted({path.parent for path in found}, key=lambda path: len(path.parts))
-        top, lowest = folders[0], folders[-1]
+        folders = sorted({path.parent for path in found}, key=lambda path: (len(path.parts), path))
+        top = folders[0]
+        lowest = next(path for path in folders if len(path.parts) == len(folders[-1].parts))
         while not all(folder.is_relative_to(top) for folder in folders):
             top = top.parent
         levels = {len(folder.relative_to(top).parts) for folder in folders}
