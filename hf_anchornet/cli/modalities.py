@@ -29,7 +29,7 @@ TOPIC_OF_OPTION = {
     name: topic
     for topic, names in {
         "checkpoints": "output_dir checkpoint_steps keep_checkpoints resume log_with",
-        "scale": "gradient_accumulation_steps mixed_precision num_workers",
+        "scale": "batch_size gradient_accumulation_steps mixed_precision num_workers",
         "streaming": "streaming max_steps shuffle_buffer vocabulary_rows",
         "regularisation": "weight_decay max_grad_norm hidden_dropout_prob token_dropout_prob "
         "ngram_dropout_prob auxiliary_loss_weight evidence_penalty ngram_penalty crop_tokens",

@@ -18,7 +18,7 @@ class DataOptions:
 
     Attributes:
         dataset: Hub id; folder of data files, or of images in one folder per label; a .parquet,
-            .csv, .json, .jsonl or .tar (WebDataset) file; or a pattern of such files in which
+            .csv, .tsv, .json, .jsonl or .tar (WebDataset) file; or a pattern of such files in which
             "{split}" stands for the name of the split: "s3://bucket/{split}-*.parquet".
         subset: Configuration to load from a dataset that has several.
         train_split: Split to train on.
