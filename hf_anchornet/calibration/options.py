@@ -39,7 +39,13 @@ class CalibrationOptions:
     batch_size: int = 32
 
     def __post_init__(self) -> None:
-        """Check the goal."""
+        """Check the names of stages and the goal."""
+        for stage in self.stages:
+            if stage != FULL and not str(stage).isdecimal():
+                raise ValueError(
+                    f'`stages` must be whole numbers and "full", got {stage!r}; for example 16 64 '
+                    "full."
+                )
         if self.unit not in ("multiply_adds", "milliseconds"):
             raise ValueError(
                 f'`unit` must be "multiply_adds" or "milliseconds", got {self.unit!r}.'

@@ -51,7 +51,7 @@ def _add_input_arguments(parser: argparse.ArgumentParser) -> None:
     add = source.add_argument
     add("text", nargs="?", metavar="TEXT", help="the text itself")
     many: dict[str, Any] = {"action": "append", "default": [], "metavar": "PATH"}
-    what = "UTF-8 file with one text, or with JSON lines if its name ends in .jsonl; repeatable"
+    what = "UTF-8 file with one text, or with JSON lines (.jsonl, .ndjson); repeatable"
     add("--file", type=Path, help=what, **many)
     add("--image", help="image file or URL; repeatable", **many)
     add("--input", metavar="PATTERN", help="parquet files of a corpus: a quoted pattern or URLs")
@@ -92,7 +92,13 @@ def _add_pipeline_arguments(parser: argparse.ArgumentParser) -> None:
         help="ask the classifier only if the localizer's confidence is below this, from 0 to 1; "
         "for a cascade, one value or one for each stage, separated by commas",
     )
-    add("--labels", type=split_names, metavar="A,B", help="labels to show evidence for")
+    add(
+        "--labels",
+        type=split_names,
+        metavar="A,B",
+        help="labels to show evidence for; as JSON if one has a comma or outer blanks: "
+        """'["a, b", "c"]'""",
+    )
     add("--batch-size", type=int, metavar="N", help="inputs in one forward pass")
     add("--device", metavar="NAME", help="device of the models, for example cpu or cuda:0")
     add(

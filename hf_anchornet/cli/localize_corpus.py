@@ -23,7 +23,7 @@ def add_corpus_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("corpora (with --input; --output is a folder)").add_argument
     add("--text-column", metavar="NAME", help="column of the texts (default: text)")
     add("--image-column", metavar="NAME", help="column of images to localize instead of texts")
-    add("--columns", type=split_names, metavar="A,B", help="columns to copy to the answers")
+    add("--columns", type=split_names, metavar="A,B", help="columns to copy, or a JSON list")
     add("--answer-prefix", metavar="NAME", help="prefix for the names of the answer columns")
     add("--num-workers", type=int, metavar="N", help="processes (default: one for each CPU)")
     add("--rows-per-group", type=int, metavar="N", help="rows in memory and in a row group")

@@ -18,6 +18,8 @@ from .shared import choose_options, measure_width, show_progress, wants_color, w
 ANSWER_FIELD = "localization"
 """Field for the answer in an object that was read as a JSON line and is written back."""
 
+BYTE_ORDER_MARK = "\ufeff"
+
 
 class Source(NamedTuple):
     """A text and the JSON object that holds it; `None` for a plain text."""
@@ -59,10 +61,11 @@ def _read_stream(
     stream: TextIO, name: str, arguments: argparse.Namespace, path: Path | None = None
 ) -> Iterator[Source]:
     """The texts of a stream; `path` is given if it is a file."""
-    named_jsonl = path is not None and path.suffix == ".jsonl"
+    named_jsonl = path is not None and path.suffix.lower() in (".jsonl", ".ndjson")
     try:
         if arguments.jsonl or (named_jsonl and not arguments.lines):
             for number, line in enumerate(stream, start=1):
+                line = line.removeprefix(BYTE_ORDER_MARK if number == 1 else "")
                 if line.strip():
                     yield _read_record(line, f"{name}, line {number},", arguments.text_field)
         elif arguments.lines:
@@ -79,6 +82,8 @@ def _read_record(line: str, name: str, field: str) -> Source:
         record = json.loads(line)
     except json.JSONDecodeError as error:
         raise ValueError(f"{name} must be JSON, got {error}; correct the line.") from None
+    except RecursionError:
+        raise ValueError(f"{name} must not be nested so deeply; correct the line.") from None
     if not isinstance(record, dict) or not isinstance(record.get(field), str):
         found = sorted(record) if isinstance(record, dict) else type(record).__name__
         raise ValueError(

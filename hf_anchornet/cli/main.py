@@ -6,13 +6,16 @@ imported only when that command is run.
 
 import argparse
 import os
+import platform
 import sys
+import traceback
 from collections.abc import Sequence
 from importlib import import_module
 
 from hf_anchornet.version import __version__
 from hf_anchornet.views.base import clean_line
 
+from .checks import hint_missing
 from .options import EXIT_CODES, suggest
 
 COMMANDS = {
@@ -27,6 +30,21 @@ COMMANDS = {
     "serve": "hf_anchornet.cli.serve:run",
 }
 """The function of each command, as "module:function"."""
+
+EXPECTED = (
+    EOFError,
+    FloatingPointError,
+    ImportError,
+    MemoryError,
+    OSError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""Errors in the input or the machine, whose message says what to do."""
+
+EXPECTED_NAMES = {"ConnectError", "ConnectTimeout", "OutOfMemoryError", "PanicException"}
+"""The same of libraries that are not imported here: httpx, torch and pyo3."""
 
 EPILOG = f"""\
 commands:
@@ -57,10 +75,38 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         return 130
-    except (FloatingPointError, ImportError, OSError, TypeError, ValueError) as error:
-        print(f"anchornet: error: {clean_line(str(error))}", file=sys.stderr)
-        return 2
+    except BaseException as error:  # pyo3, which wraps tokenizers, panics with a `BaseException`
+        if isinstance(error, GeneratorExit | SystemExit):
+            raise
+        return _report(error, argv)
     return 0
+
+
+def _report(error: BaseException, argv: Sequence[str]) -> int:
+    """Print an error on standard error; 2 if it is in the input or the machine, 1 if it is a bug.
+
+    Args:
+        error: What the command raised.
+        argv: The command line.
+    """
+    kind = type(error)
+    if isinstance(error, EXPECTED) or kind.__name__ in EXPECTED_NAMES:
+        said = str(error) or kind.__name__
+        if isinstance(error, RecursionError):
+            said = f"the input must not be nested so deeply, got: {said}; simplify it."
+        elif kind.__name__ == "PanicException":
+            said = f"a library written in Rust, such as tokenizers, failed: {said}; check the files"
+        elif isinstance(error, OSError) and error.errno is None and kind is not FileNotFoundError:
+            said += hint_missing(argv)
+        print(f"anchornet: error: {clean_line(said)}", file=sys.stderr)
+        return 2
+    traceback.print_exception(error)
+    print(
+        f"anchornet: this is a bug in hf_anchornet {__version__}: please report it with the lines "
+        f"above, the command and Python {platform.python_version()}",
+        file=sys.stderr,
+    )
+    return 1
 
 
 def _run(argv: Sequence[str]) -> None:

@@ -9,7 +9,11 @@ from inspect import getdoc
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-EXIT_CODES = "exit codes: 0 success; 2 bad usage or input, explained on stderr; 130 interrupted"
+from .checks import check_options
+
+EXIT_CODES = (
+    "exit codes: 0 success; 2 bad usage or input, explained on stderr; 1 a bug; 130 interrupted"
+)
 
 METAVARS = {int: "N", float: "X", str: "VALUE"}
 
@@ -46,10 +50,16 @@ class CommandParser(argparse.ArgumentParser):
         )
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """As in `argparse`, but an unknown option is reported with the nearest known one."""
+        """As in `argparse`, but an unknown option is reported with the nearest known one.
+
+        Raises:
+            FileNotFoundError: see `check_options`, as for the next.
+            ValueError: if there is no such device.
+        """
         parsed, unknown = self.parse_known_args(use_dashes(args), namespace)
         if unknown:
             self.error(self._describe_unknown(unknown[0]))
+        check_options(vars(parsed))
         return parsed
 
     def _describe_unknown(self, word: str) -> str:

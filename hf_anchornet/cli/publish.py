@@ -1,6 +1,5 @@
 """`anchornet publish`: upload a model to the Hub with its code and a card."""
 
-import json
 import logging
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +13,7 @@ from hf_anchornet.publishing.model_files import list_left_out
 from hf_anchornet.publishing.upload import upload_folder
 from hf_anchornet.views.base import clean_line
 
+from .checks import read_json_option
 from .options import OptionParser, build_options
 
 logger = logging.getLogger(__name__)
@@ -92,5 +92,5 @@ def _read_sources(options: PublishOptions) -> CardSources:
     sources = {field.name: getattr(options, field.name) for field in fields(CardSources)}
     for name in ("results", "speed", "evaluation"):
         path = sources[name]
-        sources[name] = json.loads(Path(path).read_text("utf-8")) if path else {}
+        sources[name] = read_json_option(name, path) if path else {}
     return CardSources(**sources)

@@ -1,6 +1,7 @@
 """Helpers of several commands: pipelines, terminals, progress, output."""
 
 import argparse
+import json
 import logging
 import os
 import shutil
@@ -40,7 +41,14 @@ def choose_options(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def split_names(value: str) -> list[str]:
-    """The names in a comma-separated list."""
+    """The names in a comma-separated list, or exactly those in a JSON list of strings."""
+    if value.lstrip().startswith("["):
+        try:
+            names = json.loads(value)
+        except (RecursionError, ValueError):
+            names = None
+        if isinstance(names, list) and all(isinstance(name, str) for name in names):
+            return names
     return [name.strip() for name in value.split(",")]
 
 

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Callable, Sequence
+from io import BytesIO
 from typing import Any
 
 import torch
 from datasets import Dataset
 from datasets import Image as ImageFeature
-from PIL import Image
+from PIL import ExifTags, Image
 from pyarrow.lib import ArrowNotImplementedError
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
@@ -19,6 +20,9 @@ from .splits import DataOptions, check_column, number_labels
 
 Item = dict[str, Any]
 """One image: `pixel_values`, (channels, height, width), and `labels`, a number or a list."""
+
+FIRST_TURNED = 5
+"""EXIF orientation from which on the width of a file is the height of the upright image."""
 
 
 class LabelledImages(TorchDataset[Item]):
@@ -72,9 +76,10 @@ def open_row_image(file: Any, column: str, row: int) -> Image.Image:
     """
     try:
         return open_image(file)
-    except (OSError, TypeError, ValueError) as error:
+    except Exception as error:  # Pillow's readers raise errors of every kind for broken files
+        said = str(error) if str(error) not in ("", "None") else type(error).__name__
         raise ValueError(
-            f"the image in row {row} of `{column}` cannot be used: {error} Repair or drop that row."
+            f"the image in row {row} of `{column}` cannot be used: {said} Repair or drop that row."
         ) from error
 
 
@@ -141,15 +146,24 @@ def collate_images(processor: AnchorNetImageProcessor, items: Sequence[Item]) ->
     return {"pixel_values": pixel_values, "pixel_mask": batch["pixel_mask"], "labels": labels}
 
 
-def read_boxes(rows: Dataset, column: str) -> list[list[list[float]]]:
+def read_boxes(rows: Dataset, column: str, image_column: str) -> list[list[list[float]]]:
     """The boxes that people drew in each image of a split.
 
+    Args:
+        rows: The split.
+        column: Column of boxes.
+        image_column: Column of images, of which only the sizes are read.
+
     Raises:
-        ValueError: if the column is missing, a box is malformed or no row has a box.
+        ValueError: if the column is missing, a box is malformed or lies outside its image, or no
+            row has a box.
     """
     check_column(rows.column_names, column)
+    files = open_pictures(rows, image_column).files
     boxes = [
-        check_boxes(found or [], f"`{column}` in row {row}")
+        check_boxes(found, f"`{column}` in row {row}", measure_size(files[row][image_column]))
+        if found
+        else []
         for row, found in enumerate(rows[column])
     ]
     if not any(boxes):
@@ -159,21 +173,52 @@ def read_boxes(rows: Dataset, column: str) -> list[list[list[float]]]:
     return boxes
 
 
-def check_boxes(boxes: Sequence[Sequence[float]], name: str) -> list[list[float]]:
+def measure_size(file: Any) -> tuple[int, int] | None:
+    """Width and height of an upright image, from its header; `None` if it cannot be read.
+
+    Args:
+        file: Its content and path, as `datasets` gives them undecoded.
+    """
+    try:
+        with Image.open(BytesIO(file["bytes"]) if file["bytes"] else file["path"]) as picture:
+            turned = picture.getexif().get(ExifTags.Base.Orientation, 1) >= FIRST_TURNED
+            return picture.size[::-1] if turned else picture.size
+    except Exception:  # each format has its own errors, and decoding will name the row
+        return None
+
+
+def check_boxes(boxes: Any, name: str, size: tuple[int, int] | None) -> list[list[float]]:
     """The boxes of one image, checked.
 
     Args:
-        boxes: Each `[x0, y0, x1, y1]`.
+        boxes: Each `[x0, y0, x1, y1]` in pixels.
         name: Column and row, for errors.
+        size: Width and height of the image; `None`: unknown.
 
     Raises:
-        ValueError: if a box is not four numbers with x0 < x1 and y0 < y1.
+        ValueError: if a box is not four numbers with x0 < x1 and y0 < y1, is given in fractions
+            or lies outside the image.
     """
+    shape = "boxes [x0, y0, x1, y1] with x0 < x1 and y0 < y1"
+    if not isinstance(boxes, list) or not all(isinstance(box, list) for box in boxes):
+        raise ValueError(f"{name} must hold a list of {shape}, got {boxes!r}; nest the lists.")
     for box in boxes:
-        finite = len(box) == 4 and all(x is not None and math.isfinite(x) for x in box)
+        numbers = len(box) == 4 and all(isinstance(x, int | float) for x in box)
+        finite = numbers and all(map(math.isfinite, box))
         if not finite or box[0] >= box[2] or box[1] >= box[3]:
             raise ValueError(
-                f"{name} must hold boxes [x0, y0, x1, y1] with x0 < x1 and y0 < y1, got "
-                f"{list(box)}; give corners, not width and height."
+                f"{name} must hold {shape}, got {box}; give corners, not width and height."
+            )
+        if max(box) <= 1:
+            raise ValueError(
+                f"{name} must hold boxes in pixels, got {box}, which looks like fractions; "
+                "multiply them by the width and height of the image."
+            )
+        width, height = size or (math.inf, math.inf)
+        if min(box) < 0 or box[2] > width or box[3] > height:
+            within = "" if size is None else f" of {width} x {height} pixels"
+            raise ValueError(
+                f"{name} must hold boxes inside the upright image{within}, got {box}; repair or "
+                "drop that row."
             )
     return [list(box) for box in boxes]

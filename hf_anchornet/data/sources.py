@@ -1,5 +1,6 @@
 """Data sources: rows on disk or as a stream, opened once however often they are asked for."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,28 +10,27 @@ from datasets import (
     DatasetBuilder,
     Features,
     IterableDataset,
-    load_dataset,
+    Value,
     load_dataset_builder,
 )
 from datasets import Image as ImageFeature
 from pyarrow import parquet
 
-FILE_FORMATS = {
-    ".parquet": "parquet",
-    ".csv": "csv",
-    ".json": "json",
-    ".jsonl": "json",
-    ".tar": "webdataset",
-}
+from .broken_files import BrokenFileError, explain_failures, guard, read_header
+from .image_folders import group_splits
+from .paths import find_format, is_local, suggest_path
+
 SPLIT = "{split}"
 """Placeholder for the name of the split in a pattern of files."""
 
 FIRST_ROWS = 100
-"""Rows from which the columns of a stream are inferred if its files have no schema (CSV, JSON)."""
+"""Rows from which the columns of a stream are inferred if its reader does not know them."""
 
 
 class Source:
     """A data source whose builders and splits are kept once they are opened.
+
+    Cells of local CSV files are read as text, exactly as they are written.
 
     Args:
         name: See `DataOptions.dataset`.
@@ -40,37 +40,39 @@ class Source:
     def __init__(self, name: str, subset: str | None = None) -> None:
         self.name, self.subset = name, subset
         self._builders: dict[str, DatasetBuilder] = {}
-        self._rows: dict[str, Any] = {}
+        self._rows: dict[str, Dataset] = {}
         self._streams: dict[str, IterableDataset] = {}
 
     def open_rows(self, split: str) -> Dataset:
         """One split, downloaded to disk.
 
         Raises:
-            ValueError: if there is no such split.
+            ValueError: if there is no such split, it has no rows, or a file cannot be read.
             FileNotFoundError: if the source names files that do not exist.
         """
-        key = self._key(split)
-        if key not in self._rows:
-            if self._file_format is None:
-                self._rows[key] = load_dataset(self.name, self.subset)
-            else:
-                builder = self._open_builder(split)
+        if split not in self._rows:
+            builder = self._open_builder(split)
+            with explain_failures(builder):
                 builder.download_and_prepare()
-                self._rows[key] = builder.as_dataset()
-        rows: Dataset = self._choose(self._rows[key], split)
-        return rows
+            if not self._choose(builder.info.splits, split).num_examples:
+                raise self._refuse_empty(split)
+            self._rows[split] = builder.as_dataset(split=split)
+        return self._rows[split]
 
     def open_stream(self, split: str) -> IterableDataset:
         """One split as a stream, which is neither downloaded nor held; raises as `open_rows`."""
         if split not in self._streams:
-            rows = self._choose(self._open_builder(split).as_streaming_dataset(), split)
+            builder = self._open_builder(split)
+            with explain_failures(builder):
+                rows = self._choose(builder.as_streaming_dataset(), split)
+            if builder.name == "parquet" and not any(
+                _read_footers(builder.config.data_files[split])
+            ):
+                raise self._refuse_empty(split)
             if rows.features is None:
                 first = list(rows.take(FIRST_ROWS))
                 if not first:
-                    raise ValueError(
-                        f"split `{split}` of {self.name} must have rows, got none; add some."
-                    )
+                    raise self._refuse_empty(split)
                 rows = rows.cast(Dataset.from_list(first).features)
             self._streams[split] = rows
         return self._streams[split]
@@ -78,13 +80,13 @@ class Source:
     def open_held_out(self, split: str) -> Dataset:
         """As `open_rows`, but no file of another split is read or downloaded."""
         builder = self._open_builder(split)
-        files = self._choose(builder.config.data_files, split)
-        rows: Dataset = load_dataset(
-            builder.name,
-            data_files={split: list(files)},
-            split=split,
-            features=builder.info.features,
-        )
+        self._choose(builder.config.data_files, split)
+        alone = _copy_builder(builder, [split], builder.info.features)
+        with explain_failures(alone):
+            alone.download_and_prepare()
+        if not alone.info.splits[split].num_examples:
+            raise self._refuse_empty(split)
+        rows: Dataset = alone.as_dataset(split=split)
         return rows
 
     def count_rows(self, split: str) -> int | None:
@@ -98,40 +100,57 @@ class Source:
             return int(info.num_examples)
         if builder.name != "parquet":
             return None
-        total = 0
-        for path in builder.config.data_files[split]:
-            with fsspec.open(path, "rb") as file:
-                total += parquet.read_metadata(file).num_rows
-        return total
-
-    @property
-    def _file_format(self) -> str | None:
-        """Format of the files that the source names; `None`: a folder or a Hub id."""
-        return FILE_FORMATS.get(Path(self.name).suffix)
-
-    def _key(self, split: str) -> str:
-        """Splits in a pattern of files are opened one by one, all others together."""
-        return split if SPLIT in self.name else ""
+        return sum(_read_footers(builder.config.data_files[split]))
 
     def _open_builder(self, split: str) -> DatasetBuilder:
-        key = self._key(split)
+        # Splits in a pattern of files are opened one by one, all others together.
+        key = split if SPLIT in self.name else ""
         if key not in self._builders:
-            if self._file_format is None:
-                self._builders[key] = load_dataset_builder(self.name, self.subset)
-            else:
-                self._builders[key] = self._open_files(split)
-        return self._builders[key]
+            found = find_format(self.name)
+            builder = self._find_builder() if found is None else self._open_files(split, *found)
+            if builder.name == "csv" and is_local(self.name) and builder.info.features is None:
+                columns = Features(dict.fromkeys(_read_columns(builder), Value("string")))
+                builder = _copy_builder(builder, None, columns, keep_default_na=False)
+            if builder.name == "imagefolder" and Path(self.name).is_dir():
+                groups = group_splits(builder.config.data_files)
+                for group in groups if len(groups) > 1 else ():
+                    self._builders.update(dict.fromkeys(group, _copy_builder(builder, group)))
+            guard(builder)
+            self._builders[key] = builder
+        return self._builders.get(split, self._builders[key])
 
-    def _open_files(self, split: str) -> DatasetBuilder:
-        files = {self._key(split) or "train": self.name.replace(SPLIT, split)}
+    def _find_builder(self) -> DatasetBuilder:
+        """The builder of a folder or of a dataset on the Hub."""
+        path = Path(self.name)
+        if any((path / name).is_file() for name in ("state.json", "dataset_dict.json")):
+            raise ValueError(
+                f"`dataset` must be a folder of data files, got {self.name}, which `save_to_disk` "
+                "wrote; write it with `to_parquet`."
+            )
+        reason = "no Hub id has this form"
+        if path.exists() or not is_local(self.name):
+            try:
+                return load_dataset_builder(self.name, self.subset)
+            except OSError as error:
+                if path.exists():
+                    raise
+                reason = f"the Hub did not give it ({error})"
+        raise FileNotFoundError(
+            f"`dataset` must be a folder, a file or a Hub id, got {self.name}: there is no such "
+            f"file or folder, and {reason}; check the name.{suggest_path(self.name)}"
+        )
+
+    def _open_files(self, split: str, reader: str, settings: dict[str, Any]) -> DatasetBuilder:
+        key = split if SPLIT in self.name else "train"
+        files = {key: self.name.replace(SPLIT, split)}
         try:
-            builder = load_dataset_builder(self._file_format, data_files=files)
+            builder = load_dataset_builder(reader, data_files=files, **settings)
         except FileNotFoundError:
             builder = None
         if builder is None or not all(builder.config.data_files.values()):
             raise FileNotFoundError(
                 f"`dataset` must be an existing file, got {self.name}, which matches no file; "
-                "check the path or the pattern."
+                f"check the path or the pattern.{suggest_path(files[key])}"
             )
         return builder
 
@@ -142,6 +161,52 @@ class Source:
                 "name one of these."
             )
         return splits[split]
+
+    def _refuse_empty(self, split: str) -> ValueError:
+        return ValueError(f"split `{split}` of {self.name} must have rows, got none; add some.")
+
+
+def _copy_builder(
+    builder: DatasetBuilder,
+    splits: Sequence[str] | None = None,
+    features: Features | None = None,
+    **settings: Any,
+) -> DatasetBuilder:
+    """The builder of some splits only, or with other settings."""
+    files = builder.config.data_files
+    kept = {name: getattr(builder.config, name, None) for name in ("sep", "keep_default_na")}
+    copied = type(builder)(
+        dataset_name=builder.dataset_name,
+        config_name=builder.config.name,
+        hash=builder.hash,
+        base_path=builder.base_path,
+        features=features,
+        data_files=type(files)({split: files[split] for split in splits or files}),
+        **{name: value for name, value in (kept | settings).items() if value is not None},
+    )
+    guard(copied)
+    return copied
+
+
+def _read_footers(files: Sequence[str]) -> Iterator[int]:
+    """The number of rows of each parquet file."""
+    for path in files:
+        with fsspec.open(path, "rb") as file:
+            yield parquet.read_metadata(file).num_rows
+
+
+def _read_columns(builder: DatasetBuilder) -> list[str]:
+    """Names of the columns of CSV files, from the first file of each split."""
+    found: list[tuple[str, list[str]]] = []
+    for files in builder.config.data_files.values():
+        found.append((files[0], read_header(files[0], builder.config.sep)))
+        (first, columns), (file, others) = found[0], found[-1]
+        if set(columns) != set(others):
+            raise BrokenFileError(
+                f"the files of a dataset must have the same columns, got {columns} in {first} and "
+                f"{others} in {file}; drop or add those that differ."
+            )
+    return [name for name in found[0][1] if name]
 
 
 def name_tar_columns(rows: Any, image_column: str, label_column: str) -> Any:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from datasets import ClassLabel, Dataset
 
+from .labels import check_label_shapes, is_missing, name_row, sort_labels
 from .sources import Source, name_tar_columns
 
 
@@ -17,8 +18,8 @@ class DataOptions:
 
     Attributes:
         dataset: Hub id; folder of data files, or of one folder of images per label; .parquet,
-            .csv, .json, .jsonl or .tar file; or a pattern in which "{split}" stands for the split,
-            such as "s3://bucket/{split}-*.parquet".
+            .csv, .tsv, .json, .jsonl or .tar file; or a pattern in which "{split}" stands for the
+            split, such as "s3://bucket/{split}-*.parquet".
         subset: Configuration to load from a dataset that has several.
         train_split: Split to train on.
         validation_split: Split on which the best epoch, or a cascade's thresholds, are chosen.
@@ -160,14 +161,18 @@ def find_labels(rows: Dataset, column: str) -> list[str]:
     Raises:
         ValueError: if fewer than two occur.
     """
-    names = class_names(rows, column)
-    found = {v for row in rows[column] for v in (row if isinstance(row, list) else [row])}
-    values = sorted(found - {None}, key=lambda v: (isinstance(v, str), v))
-    if len(values) < 2:
+    names, values = class_names(rows, column), list(rows[column])
+    check_label_shapes(values, column)
+    found: set[str] = set()
+    for row, value in enumerate(values):
+        if not is_missing(value):
+            found.update(name_row(value, names, f"row {row} of `{column}`"))
+    if len(found) < 2:
         raise ValueError(
-            f"`{column}` must hold at least two labels, got {values}; add rows of another label."
+            f"`{column}` must hold at least two labels, got {sort_labels(found)}; add rows of "
+            "another label."
         )
-    return names or [str(value) for value in values]
+    return names or sort_labels(found)
 
 
 def class_names(rows: Any, column: str) -> list[str] | None:
@@ -183,8 +188,10 @@ def is_multi_label(rows: Any, column: str) -> bool:
 
 
 def number_labels(rows: Dataset, column: str, labels: Sequence[str]) -> list[Any]:
-    """Targets of the rows of a split; see `number_values`."""
-    return number_values(rows[column], class_names(rows, column), column, labels)
+    """Targets of the rows of a split; see `number_values` and `check_label_shapes`."""
+    values = list(rows[column])
+    check_label_shapes(values, column)
+    return number_values(values, class_names(rows, column), column, labels)
 
 
 def number_values(
@@ -199,27 +206,23 @@ def number_values(
         labels: Names of the labels, in the order of their numbers.
 
     Raises:
-        ValueError: if a label is not among `labels`, naming the row.
+        ValueError: if a label is missing or not among `labels`, naming the row.
     """
     numbers = {label: number for number, label in enumerate(labels)}
-
-    def number(value: Any, row: int) -> int:
-        # An unlabelled row of a `ClassLabel` column has the number -1 or `None`.
-        name = str(value) if names is None or value not in range(len(names)) else names[value]
-        if name not in numbers:
-            raise ValueError(
-                f"label {name!r} in row {row} of `{column}` was not seen in training, where the "
-                f"labels are {list(labels)}; drop the row or add such rows to the training split."
-            )
-        return numbers[name]
-
     targets: list[Any] = []
     for row, value in enumerate(values):
+        found = name_row(value, names, f"row {row} of `{column}`")
+        for name in found:
+            if name not in numbers:
+                raise ValueError(
+                    f"label {name!r} in row {row} of `{column}` was not seen in training, where "
+                    f"the labels are {list(labels)}; drop the row or add such rows to the "
+                    "training split."
+                )
         if isinstance(value, list):
-            present = {number(item, row) for item in value}
-            targets.append([float(index in present) for index in range(len(labels))])
+            targets.append([float(label in found) for label in labels])
         else:
-            targets.append(number(value, row))
+            targets.append(numbers[found[0]])
     return targets
 
 

@@ -233,7 +233,7 @@ class _Images:
     def open(self, row: int) -> tuple[Any, Record]:
         """An image and its own fields of a record."""
         picture = self.pictures[row]["pixel_values"]
-        boxes = check_boxes(self.marks[row] or [], f"`{self.column}` in row {row}")
+        boxes = check_boxes(self.marks[row] or [], f"`{self.column}` in row {row}", picture.size)
         return picture, {"size": list(picture.size), "boxes": boxes}
 
     def erase(self, image: Any, scores: Scores, label: int, predict: Callable[..., Any]) -> Degrees:

@@ -57,7 +57,7 @@ def evaluate_image_localizer(
     """
     for column in (data.image_column, data.label_column):
         check_column(rows.column_names, column)
-    boxes = read_boxes(rows, data.boxes_column)
+    boxes = read_boxes(rows, data.boxes_column, data.image_column)
     targets = number_labels(rows, data.label_column, label_names(model))
     logits: list[Tensor] = []
     comparisons: list[BoxComparison] = []
@@ -89,7 +89,7 @@ def measure_pointing(
     Raises:
         ValueError: see `read_boxes`.
     """
-    boxes = read_boxes(rows, data.boxes_column)
+    boxes = read_boxes(rows, data.boxes_column, data.image_column)
     best: list[list[Any]] = []
     for batch in localize_images(ImageLocalizer(model, processor), rows[data.image_column]):
         ranked = batch.select(1)

@@ -58,12 +58,15 @@ def check_spans(spans: Sequence[Sequence[int]], text: str, name: str) -> list[Sp
     Raises:
         ValueError: if a span is not two whole numbers with 0 <= start < end <= characters.
     """
+    if not isinstance(spans, Sequence) or isinstance(spans, str):
+        raise ValueError(f"{name} must hold a list of spans [start, end), got {spans!r}; nest it.")
     for span in spans:
-        whole = len(span) == 2 and all(isinstance(edge, Integral) for edge in span)
+        pair = isinstance(span, Sequence) and not isinstance(span, str) and len(span) == 2
+        whole = pair and all(isinstance(edge, Integral) for edge in span)
         if not whole or not 0 <= span[0] < span[1] <= len(text):
             raise ValueError(
                 f"{name} must hold spans [start, end) with 0 <= start < end <= {len(text)}, the "
-                f"characters of its text, got {list(span)}; repair or drop that row."
+                f"characters of its text, got {span}; repair or drop that row."
             )
     return merge_spans([(int(start), int(end)) for start, end in spans])
 

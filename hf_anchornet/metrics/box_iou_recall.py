@@ -3,7 +3,7 @@
 import evaluate
 import numpy as np
 
-from .common import MAX_BOX_ACC, ROWS, average, check_boxes, describe, pair_ious
+from .common import MAX_BOX_ACC, ROWS, average, check_boxes, check_objects, describe, pair_ious
 
 _INPUTS = """\
 Args:
@@ -19,8 +19,8 @@ Returns:
     `num_skipped`: Number of images left out because they have no human box.
 
 Raises:
-    ValueError: A box is not four finite numbers with x0 < x1 and y0 < y1, no image has a human
-        box, or `top_k` or `iou_threshold` is out of range.
+    ValueError: A box is not four finite numbers with x0 < x1 and y0 < y1, a human box is negative
+        or in fractions, no image has one, or `top_k` or `iou_threshold` is out of range.
 """
 
 
@@ -48,7 +48,7 @@ class BoxIoURecall(evaluate.Metric):
         hits = []
         for index, (boxes, objects) in enumerate(zip(predictions, references, strict=True)):
             check_boxes("predictions", index, boxes)
-            check_boxes("references", index, objects)
+            check_objects(index, objects)
             if objects:
                 best = np.array(boxes[:top_k]).reshape(-1, 4)
                 hits.append(bool((pair_ious(best, np.array(objects)) >= iou_threshold).any()))

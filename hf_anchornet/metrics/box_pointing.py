@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import evaluate
 
-from .common import POINTING, ROWS, average, check_boxes, describe
+from .common import POINTING, ROWS, average, check_boxes, check_objects, describe
 
 _INPUTS = """\
 Args:
@@ -19,8 +19,8 @@ Returns:
     `num_skipped`: Number of images left out because they have no human box.
 
 Raises:
-    ValueError: A box is not four finite numbers with x0 < x1 and y0 < y1, or no image has a human
-        box.
+    ValueError: A box is not four finite numbers with x0 < x1 and y0 < y1, a human box is negative
+        or in fractions, or no image has one.
 """
 
 
@@ -40,7 +40,7 @@ class BoxPointing(evaluate.Metric):
         hits = []
         for index, (boxes, objects) in enumerate(zip(predictions, references, strict=True)):
             check_boxes("predictions", index, boxes)
-            check_boxes("references", index, objects)
+            check_objects(index, objects)
             if objects:
                 hits.append(bool(boxes) and any(_holds(box, boxes[0]) for box in objects))
         return average("box_pointing", hits, references, "human box", "image")

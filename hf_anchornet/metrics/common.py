@@ -225,6 +225,36 @@ def check_boxes(name: str, index: int, boxes: Sequence[Sequence[float]]) -> None
             )
 
 
+def check_objects(
+    index: int, boxes: Sequence[Sequence[float]], size: tuple[float, float] = (math.inf, math.inf)
+) -> None:
+    """Check the human boxes of an image: as `check_boxes`, in pixels and inside the image.
+
+    Args:
+        index: Number of the image.
+        boxes: The human boxes.
+        size: Width and height of the image, if they are known.
+
+    Raises:
+        ValueError: if a box is invalid, in fractions of the image or outside it.
+    """
+    check_boxes("references", index, boxes)
+    for box in boxes:
+        if max(box) <= 1:
+            raise ValueError(
+                f"`references` must hold boxes in pixels, got {box} for image {index}, which looks "
+                "like fractions; multiply them by the width and height of the image."
+            )
+        # Boxes that were scaled to a map may exceed it by an error of rounding.
+        far = any(edge > limit * (1 + 1e-9) for edge, limit in zip(box[2:], size, strict=True))
+        if min(box) < 0 or far:
+            within = f" of {size[0]} x {size[1]} pixels" if far else ""
+            raise ValueError(
+                f"`references` must hold boxes inside the image{within}, got {box} for image "
+                f"{index}; give them in pixels of the image or, for maps, of the map."
+            )
+
+
 def check_map(index: int, values: Sequence[Sequence[float]]) -> NDArray[np.float64]:
     """Score map of an image as an array: (rows, columns), float64, finite.
 

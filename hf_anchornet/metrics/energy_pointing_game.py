@@ -7,7 +7,7 @@ import evaluate
 import numpy as np
 from numpy.typing import NDArray
 
-from .common import ROWS, check_boxes, check_map, describe, require_marked
+from .common import ROWS, check_map, check_objects, describe, require_marked
 
 _CITATION = """\
 @inproceedings{wang-etal-2020-score-cam,
@@ -35,7 +35,7 @@ Returns:
 
 Raises:
     ValueError: A map is not rows of equal length with finite values, a box is not four finite
-        numbers with x0 < x1 and y0 < y1, or no image has a human box.
+        numbers with x0 < x1 and y0 < y1 inside the map, or no image has a human box.
 """
 
 
@@ -54,7 +54,7 @@ class EnergyPointingGame(evaluate.Metric):
         shares = []
         for index, (values, boxes) in enumerate(zip(predictions, references, strict=True)):
             scores = check_map(index, values)
-            check_boxes("references", index, boxes)
+            check_objects(index, boxes, scores.shape[::-1])
             if boxes:
                 shares.append(share_inside(scores, boxes))
         require_marked(bool(shares), references, "human box", "image")

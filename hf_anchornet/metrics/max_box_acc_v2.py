@@ -7,7 +7,7 @@ import evaluate
 import numpy as np
 from numpy.typing import NDArray
 
-from .common import MAX_BOX_ACC, ROWS, check_boxes, check_map, describe, pair_ious, require_marked
+from .common import MAX_BOX_ACC, ROWS, check_map, check_objects, describe, pair_ious, require_marked
 
 _INPUTS = """\
 Args:
@@ -33,7 +33,8 @@ Returns:
 Raises:
     ImportError: SciPy is not installed.
     ValueError: A map is not rows of equal length with finite values, a box is not four finite
-        numbers with x0 < x1 and y0 < y1, no image has a human box, or an option is out of range.
+        numbers with x0 < x1 and y0 < y1 inside the map, no image has a human box, or an
+        option is out of range.
 """
 
 Components = Literal["all", "largest"]
@@ -62,7 +63,7 @@ class MaxBoxAccV2(evaluate.Metric):
         ious = []
         for index, (values, boxes) in enumerate(zip(predictions, references, strict=True)):
             scores = check_map(index, values)
-            check_boxes("references", index, boxes)
+            check_objects(index, boxes, scores.shape[::-1])
             if boxes:
                 ious.append(fit_levels(scores, boxes, num_thresholds, components))
         require_marked(bool(ious), references, "human box", "image")

@@ -117,7 +117,7 @@ def train_image_localizer(
 
     pointing = options.metric_for_best_model == "pointing"
     if pointing:
-        read_boxes(validation_rows, data.boxes_column)
+        read_boxes(validation_rows, data.boxes_column, data.image_column)
     report = fit_model(
         model,
         processor,

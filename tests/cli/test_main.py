@@ -408,6 +408,7 @@ def test_no_command_is_imported_before_it_is_run():
         "importlib",
         "hf_anchornet.version",
         "hf_anchornet.views.base",
+        "checks",
         "options",
     }
 
@@ -471,3 +472,107 @@ def test_the_web_demo_is_served_or_written_as_a_space(monkeypatch, tmp_path):
     for argv in (["--web"], ["--web", "--port", "7"], ["--space", str(tmp_path)]):
         assert main(["demo", *argv]) == 0
     assert done == [("served", None), ("served", 7), ("space", str(tmp_path))]
+
+
+class PanicException(BaseException):
+    """As pyo3 raises it: not an `Exception`."""
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            PanicException("unwrap"),
+            "written in Rust, such as tokenizers, failed: unw",
+        ),
+        (RecursionError("maximum depth"), "must not be nested so deeply, got: maximum depth"),
+        (MemoryError(), "MemoryError"),
+        (EOFError("cut short"), "cut short"),
+        (type("OutOfMemoryError", (RuntimeError,), {})("CUDA out of memory"), "CUDA out of memory"),
+    ],
+)
+def test_errors_of_input_and_machine_are_one_line_and_exit_code_2(
+    fake, monkeypatch, capsys, error, message
+):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(fake, "localize", fail)
+    assert main(["localize", "good"]) == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith("anchornet: error: ")
+    assert message in shown
+    assert shown.count("\n") == 1
+
+
+@pytest.mark.parametrize("error", [KeyError, AttributeError, AssertionError, RuntimeError])
+def test_a_bug_shows_its_traceback_and_asks_for_a_report(fake, monkeypatch, capsys, error):
+    def fail(*_):
+        raise error("surprise")
+
+    monkeypatch.setattr(fake, "localize", fail)
+    assert main(["localize", "good"]) == 1
+    *traceback, hint = capsys.readouterr().err.splitlines()
+    assert traceback[0] == "Traceback (most recent call last):"
+    assert hint.startswith("anchornet: this is a bug in hf_anchornet ")
+    assert "please report it with the lines above" in hint
+
+
+@pytest.mark.parametrize(
+    ("value", "labels"),
+    [
+        ("a, b", ["a", "b"]),
+        ('["a, b", " c ", "d"]', ["a, b", " c ", "d"]),
+        ("[unk],b", ["[unk]", "b"]),
+        ("[1]", ["[1]"]),
+    ],
+)
+def test_labels_may_hold_commas_and_outer_blanks_in_a_json_list(fake, capsys, value, labels):
+    assert main(["localize", "good", "--labels", value]) == 0
+    assert fake.options["labels"] == labels
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "A.JSONL", "a.ndjson"])
+def test_json_lines_are_known_by_their_ending_in_any_case_and_may_have_a_bom(
+    fake, tmp_path, capsys, name
+):
+    (tmp_path / name).write_bytes(b'\xef\xbb\xbf{"text": "so good"}\n{"text": "good"}\n')
+    assert main(["localize", "--file", str(tmp_path / name), "--format", "jsonl"]) == 0
+    records = read_jsonl(capsys.readouterr().out)
+    assert [record["text"] for record in records] == ["so good", "good"]
+    assert records[0]["localization"]["spans"][0]["start"] == 3
+
+
+def test_a_deeply_nested_json_line_is_named(fake, tmp_path, capsys):
+    (tmp_path / "a.jsonl").write_text('{"text": "good"}\n' + "[" * 100_000)
+    assert main(["localize", "--file", str(tmp_path / "a.jsonl")]) == 2
+    assert "a.jsonl, line 2, must not be nested so deeply" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("streaming", [[], ["--streaming", "--max-steps", "1"]])
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv", b"text,label\ncaf\xe9,a\n", "a.csv, line 2, must be UTF-8"),
+        ("a.csv", b"text,label\ngood,a\nso, so,a\n", "must have 2 cells as its header has, got 3"),
+        ("a.jsonl", b'{"text": "a", "label": 0}\n{"te', "a.jsonl, line 2, must be valid JSON"),
+        ("a.csv", b"text,label\na,x\nb,\nc,y\n", "of `label` must have a label, got ''"),
+        ("a.jsonl", b'{"text": "a", "label": [1, 0]}\n' * 2, "got 0/1 vectors, [1, 0] in row 0"),
+    ],
+)
+@pytest.mark.usefixtures("cache_nothing_at_home")
+def test_unreadable_data_is_one_sentence_and_exit_code_2(
+    tmp_path, capsys, streaming, name, content, message
+):
+    (tmp_path / name).write_bytes(content)
+    argv = ["train", "--dataset", str(tmp_path / name), "--validation-split", "train"]
+    assert main([*argv, "--output-dir", str(tmp_path / "out"), *streaming]) == 2
+    *_, shown = capsys.readouterr().err.splitlines()
+    assert shown.startswith("anchornet: error: ")
+    assert message in shown
+
+
+def test_a_stage_that_is_no_number_is_refused_before_anything_is_loaded(capsys):
+    argv = "calibrate --dataset x --localizer y --classifier z --output-dir w --stages 16 x"
+    assert main(argv.split()) == 2
+    assert "`stages` must be whole numbers and \"full\", got 'x'" in capsys.readouterr().err

@@ -93,7 +93,8 @@ def test_columns_of_files_that_do_not_name_them_are_found_in_the_first_rows(tmp_
     (rows.to_csv if extension == "csv" else rows.to_json)(path)
     stream = Source(str(path)).open_stream("train")
     assert {"text", "label"} <= set(stream.column_names)
-    assert [row["label"] for row in stream] == [1, 0]
+    # Cells of CSV files are text, as they are written.
+    assert [row["label"] for row in stream] == (["1", "0"] if extension == "csv" else [1, 0])
     assert Source(str(path)).count_rows("train") is None
 
 

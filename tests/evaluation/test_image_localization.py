@@ -191,11 +191,12 @@ def test_columns_can_be_named_and_missing_ones_are_refused(planted_image_model, 
 )
 def test_boxes_that_are_none_are_refused(boxes, message):
     with pytest.raises(ValueError, match=message):
-        read_boxes(Dataset.from_dict({"boxes": boxes}), "boxes")
+        read_boxes(make_rows([paint()] * 2, ["warm"] * 2, boxes), "boxes", "image")
 
 
 def test_a_row_without_boxes_may_hold_none():
-    assert read_boxes(Dataset.from_dict({"boxes": [None, [[1, 2, 3, 4]]]}), "boxes")[0] == []
+    rows = make_rows([paint()] * 2, ["warm"] * 2, [None, [[1, 2, 3, 4]]])
+    assert read_boxes(rows, "boxes", "image")[0] == []
 
 
 def test_an_image_that_cannot_be_read_is_named(planted_image_model, image_processor):

@@ -171,7 +171,7 @@ def test_images_without_a_human_box_are_left_out_and_counted(name, metric):
         ([[[0, 0, 4]]], r"`references` must hold boxes .* for image 0; give corners"),
         ([[[0, 0, 4, float("nan")]]], "`references` must hold boxes .*nan"),
         ([[]], "got 1 images without any; check the column of references"),
-        ([[[0, 0, 1, 1]]] * 2, r"number of predictions \(1\) and references \(2\)"),
+        ([[[0, 0, 2, 2]]] * 2, r"number of predictions \(1\) and references \(2\)"),
     ],
 )
 def test_bad_human_boxes_are_named(name, metric, references, message):
@@ -185,7 +185,7 @@ def test_bad_human_boxes_are_named(name, metric, references, message):
 def test_bad_boxes_are_named(name, metric):
     with pytest.raises(ValueError, match=r"`predictions` must hold boxes .* for image 1"):
         metric(keep_in_memory=True).compute(
-            predictions=[[], [[4, 0, 0, 4]]], references=[[[0, 0, 1, 1]]] * 2
+            predictions=[[], [[4, 0, 0, 4]]], references=[[[0, 0, 2, 2]]] * 2
         )
 
 
@@ -228,3 +228,25 @@ def test_max_box_acc_without_scipy_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "scipy", None)
     with pytest.raises(ImportError, match=r"pip install 'hf-anchornet\[eval\]'"):
         fit_levels(draw(4, (1, 0, 0, 2, 2)), [[0, 0, 2, 2]])
+
+
+@each
+def test_human_boxes_in_fractions_are_refused(name, metric):
+    images = {"predictions": predict(name, [[0, 0, 5, 5]]), "references": [[[0.1, 0.2, 0.5, 1]]]}
+    with pytest.raises(ValueError, match=r"in pixels, got \[0.1, .* for image 0, .* fractions"):
+        metric().compute(**images)
+
+
+@each
+def test_human_boxes_with_negative_edges_are_refused(name, metric):
+    images = {"predictions": predict(name, [[0, 0, 5, 5]]), "references": [[[-1, 0, 5, 5]]]}
+    with pytest.raises(ValueError, match=r"inside the image, got \[-1.0, 0.0, 5.0, 5.0\] for im"):
+        metric().compute(**images)
+
+
+@of_maps
+def test_human_boxes_outside_the_map_are_refused(name, metric):
+    images = {"predictions": predict(name, [[0, 0, 5, 5]]), "references": [[[0, 0, 5, 11]]]}
+    with pytest.raises(ValueError, match=r"inside the image of 10 x 10 pixels, got .* for image 0"):
+        metric().compute(**images)
+    metric().compute(**images | {"references": [[[0, 0, 5, 10 + 1e-12]]]})
