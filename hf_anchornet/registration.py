@@ -14,6 +14,7 @@ from transformers.pipelines import PIPELINE_REGISTRY, pipeline
 
 from hf_anchornet.model.configuration_anchornet import AnchorNetImageConfig, AnchorNetTextConfig
 from hf_anchornet.model.image_processing_anchornet import AnchorNetImageProcessor
+from hf_anchornet.model.localizer import read_config
 from hf_anchornet.model.modeling_anchornet_image import (
     AnchorNetForImageClassification,
     AnchorNetImageModel,
@@ -90,6 +91,7 @@ def load_pipeline(
         ValueError: if a model is of the wrong kind.
     """
     localizer, classifier = find_shipped(task, localizer, classifier)
+    read_config(localizer)  # a damaged one is named here, before `pipeline` fails on it
     if classifier is not None:
         options["classifier"] = classifier
     # The stubs of transformers list its own tasks only.

@@ -6,11 +6,24 @@ from os import PathLike
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 import torch
+from huggingface_hub.dataclasses import (
+    StrictDataclassClassValidationError,
+    StrictDataclassFieldValidationError,
+)
 from torch import Tensor
 from transformers import AutoConfig, PreTrainedModel
 
 from .backend import EAGER
 from .loading import load_processor
+
+DAMAGED = (
+    AttributeError,
+    RecursionError,
+    StrictDataclassClassValidationError,
+    StrictDataclassFieldValidationError,
+    TypeError,
+)
+"""Errors of transformers for a config.json that is not an object or has impossible fields."""
 
 
 class Batch(Protocol):
@@ -87,7 +100,7 @@ def register_modality(model_type: str, localizer: Any, reader: Any) -> None:
 
 def is_localizer(source: str | PathLike[str], **hub: Any) -> bool:
     """Whether a folder or Hub id holds an AnchorNet, of either modality."""
-    return _read_type(source, **hub) in MODALITIES
+    return read_config(source, **hub).model_type in MODALITIES
 
 
 def load_localizer(
@@ -102,7 +115,7 @@ def load_localizer(
         ValueError: if the model is of another type.
         OSError: if there is no model or it is damaged.
     """
-    model_type = _read_type(source, **hub)
+    model_type = read_config(source, **hub).model_type
     if model_type not in MODALITIES:
         raise ValueError(
             f"`localizer` must be of type {' or '.join(sorted(MODALITIES))}, got {model_type} in "
@@ -112,11 +125,16 @@ def load_localizer(
     return localizer
 
 
-def _read_type(source: str | PathLike[str], **hub: Any) -> Any:
-    """The model type in a checkpoint's config.json."""
+def read_config(source: str | PathLike[str], **hub: Any) -> Any:
+    """The configuration of a folder or Hub id; `hub` is for `from_pretrained`.
+
+    Raises:
+        OSError: if there is none, or it is damaged.
+        ValueError: if its model type is unknown.
+    """
     try:
-        return AutoConfig.from_pretrained(source, **hub).model_type
-    except (AttributeError, TypeError) as error:  # raised for JSON that is not an object
+        return AutoConfig.from_pretrained(source, **hub)
+    except DAMAGED as error:
         raise OSError(
             f"`source` must hold a config.json that describes a model, got {str(source)!r}: "
             f"{error}; save the model again."

@@ -22,6 +22,14 @@ import numpy as np
 import torch
 
 from scripts.benchmarks.machine import describe_hardware
+from scripts.fuzz.files import (
+    check_labels,
+    draw_data_file,
+    draw_settings,
+    make_budgets_check,
+    make_data_files_check,
+    make_settings_check,
+)
 from scripts.fuzz.inputs import draw_picture, draw_texts
 from scripts.fuzz.media import (
     Check,
@@ -66,11 +74,15 @@ def _draw_seed(rng: np.random.Generator) -> bytes:
 
 TARGETS = {
     "geometry": Target(0.3, lambda: check_geometry, _draw_seed),
-    "selection": Target(0.3, lambda: check_selection, _draw_seed),
+    "selection": Target(0.29, lambda: check_selection, _draw_seed),
     "boxes": Target(0.2, lambda: check_boxes, _draw_seed),
     "offsets": Target(0.18, make_offsets_check, draw_texts, reads_bytes=True),
     "text-pipeline": Target(0.015, make_text_pipeline_check, draw_texts, reads_bytes=True),
     "image-pipeline": Target(0.005, make_image_pipeline_check, draw_picture, reads_bytes=True),
+    "labels": Target(0.004, lambda: check_labels, _draw_seed),
+    "data-files": Target(0.001, make_data_files_check, draw_data_file, reads_bytes=True),
+    "settings": Target(0.004, make_settings_check, draw_settings, reads_bytes=True),
+    "budgets": Target(0.001, make_budgets_check, draw_texts, reads_bytes=True),
 }
 
 
