@@ -18,6 +18,7 @@ import numpy as np
 from datasets import Dataset
 from transformers import BertConfig, BertForSequenceClassification
 
+from hf_anchornet.data.labels import is_missing
 from hf_anchornet.data.splits import DataOptions, find_labels, load_split, number_labels
 from hf_anchornet.model.cascade_file import read_cascade_file
 from hf_anchornet.model.cascade_rule import FULL, ExitRule
@@ -66,8 +67,7 @@ def check_labels(data: bytes) -> int:
         targets = number_labels(rows, "label", labels)
         assert len(labels) == len(set(labels)) >= 2
         for value, target in zip(rows["label"], targets, strict=True):
-            assert value is not None
-            assert value == value, "NaN became a class"
+            assert not is_missing(value), "a missing label became a class"
             if isinstance(value, list):
                 assert sum(target) == len({str(item) for item in value})
             else:

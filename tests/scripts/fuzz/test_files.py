@@ -21,12 +21,13 @@ def test_an_error_that_nobody_named_is_a_fault():
         raise ValueError
 
 
-def test_nan_that_becomes_a_class_is_a_fault(monkeypatch):
+def test_a_missing_label_that_becomes_a_class_is_a_fault(monkeypatch):
     monkeypatch.setattr(files, "LABELS", (float("nan"),))
-    monkeypatch.setattr(files, "find_labels", lambda rows, column: ["nan", "other"])
-    monkeypatch.setattr(files, "number_labels", lambda rows, column, labels: [0] * len(rows))
-    with pytest.raises(AssertionError, match="NaN became a class"):
-        files.check_labels(b"0" * 16)
+    monkeypatch.setattr(files, "find_labels", lambda *_: ["nan", "other"])
+    monkeypatch.setattr(files, "number_labels", lambda rows, *_: [0] * len(rows))
+    seeds = [np.random.default_rng(seed).bytes(16) for seed in range(9)]  # some draw lists
+    with pytest.raises(AssertionError, match="a missing label became a class"):
+        [files.check_labels(seed) for seed in seeds]
 
 
 def test_settings_are_read_or_refused():
