@@ -39,6 +39,7 @@ _TURNS = {
 }
 """What brings an image upright, by its EXIF orientation."""
 
+_CONTENT = (bytes, bytearray, memoryview)
 _DAMAGE = (
     ArithmeticError,
     AttributeError,
@@ -77,10 +78,10 @@ def open_image(source: Any, *, allow_paths: bool = True, allow_urls: bool = True
     source = _unpack(source)
     if isinstance(source, Image.Image):
         with _name_failures("a PIL image"):
-            return _decode(source, "a PIL image")
-    if isinstance(source, bytes | bytearray | memoryview | str | PathLike):
+            return decode_image(source, "a PIL image")
+    if isinstance(source, (*_CONTENT, str, PathLike)):
         with open_file(source) as (opened, name):
-            return _decode(opened, name)
+            return decode_image(opened, name)
     if hasattr(source, "detach"):  # a tensor
         source = source.detach().cpu()
     if hasattr(source, "__array__"):
@@ -100,18 +101,20 @@ def open_named_image(source: Any, name: str, **allowed: bool) -> Image.Image:
         raise type(error)(f"{name}: {error}") from error
 
 
-def refuse_reference(source: Any, allow_paths: bool, allow_urls: bool) -> None:
+def refuse_reference(
+    source: Any, allow_paths: bool, allow_urls: bool, name: str = "an image"
+) -> None:
     """Refuse a path or URL that is not allowed, for images that other people name.
 
     Raises:
-        ValueError: if it is one, naming it.
+        ValueError: if it is one; the message calls it `name`.
     """
     source = _unpack(source)
     allowed = allow_urls if is_url(source) else allow_paths
     if isinstance(source, str | PathLike) and not allowed:
         option, what = ("urls", "URL") if is_url(source) else ("paths", "path")
         raise ValueError(
-            f"an image must be given by its content, got the {what} {source}; if you trust who "
+            f"{name} must be given by its content, got the {what} {source}; if you trust who "
             f"wrote it, set `allow_{option}`."
         )
 
@@ -127,8 +130,7 @@ def open_file(
         source: The content of a file, its path or its URL.
         formats: Accepted formats, by Pillow's names.
     """
-    is_reference = isinstance(source, str | PathLike)
-    name = str(source) if is_reference else f"{len(source)} bytes"
+    name = f"{len(source)} bytes" if isinstance(source, _CONTENT) else str(source)
     with _open_binary(source) as file:
         kind = check_headers(file, name)
         known = [kind] if kind else [one for one in formats if one not in FORMATS or one == "BMP"]
@@ -184,7 +186,13 @@ class _ImageLimitError(Exception):
     """Metadata that were read exceed a limit."""
 
 
-def _decode(image: Image.Image, name: str) -> Image.Image:
+def decode_image(image: Image.Image, name: str) -> Image.Image:
+    """The picture of a PIL image, upright, RGB and on white; see `open_image`.
+
+    Args:
+        image: The image, perhaps not decoded yet; from `open_file`, within its context.
+        name: Name of the image in errors.
+    """
     image.load()  # which may read metadata behind the pixels
     # Copies of a picture without need would double the memory of a large one.
     turn = _TURNS.get(_read_orientation(image, name))

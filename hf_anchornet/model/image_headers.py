@@ -11,7 +11,7 @@ import struct
 from collections.abc import Callable
 from contextlib import suppress
 from io import SEEK_CUR, SEEK_END, BytesIO
-from typing import BinaryIO, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 BYTES_LIMIT = 2**30
 """Largest image file."""
@@ -87,8 +87,8 @@ class _Header:
         """Go forward."""
         self.file.seek(num_bytes, SEEK_CUR)
 
-    def unpack(self, form: str) -> tuple[int, ...]:
-        """The next numbers; raises `EOFError` at the end of the file."""
+    def unpack(self, form: str) -> tuple[Any, ...]:
+        """The next values; raises `EOFError` at the end of the file."""
         data = self.file.read(struct.calcsize(form))
         if len(data) < struct.calcsize(form):
             raise EOFError
@@ -125,7 +125,8 @@ def check_exif(content: bytes, name: str) -> None:
 def _walk_jpeg(header: _Header) -> None:
     """Segments until the end of the image (ITU-T T.81, annex B)."""
     header.skip(2)
-    scans, exif = 0, []
+    scans = 0
+    exif: list[bytes] = []
     while (marker := _find_marker(header)) is not None:
         if marker == 0xD9 and scans:
             break

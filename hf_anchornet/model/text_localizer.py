@@ -22,6 +22,7 @@ from .classifier import is_multi_label
 from .costs import ShapeCosts
 from .geometry import Window, show_evidence
 from .loading import load_processor
+from .text_growth import check_growth
 from .text_spans import attribute_tokens, locate_texts, sum_passages
 from .text_words import LocatedText, encodable
 
@@ -100,12 +101,14 @@ class TextLocalizer:
 
     Raises:
         ImportError: if the extra `onnx` is needed and not installed.
-        ValueError: if `backend` is unknown or cannot run the model.
+        ValueError: if `backend` is unknown or cannot run the model, or if the tokenizer could make
+            a text so long that memory runs out; see `check_growth`.
     """
 
     def __init__(
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, backend: str = EAGER
     ) -> None:
+        check_growth(tokenizer)
         self.model = model.eval()
         self.network = make_network(model, backend)
         self.tokenizer = tokenizer
