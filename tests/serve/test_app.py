@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 from contextlib import asynccontextmanager
+from functools import partial
 
 import httpx
 import numpy as np
@@ -12,7 +13,10 @@ import torch
 from PIL import Image
 
 from hf_anchornet import PatchLocalizationPipeline, SpanLocalizationPipeline
+from hf_anchornet.serve.access import Access
 from hf_anchornet.serve.app import IMAGE_TASK, TEXT_TASK, load_served_pipeline, make_app
+from hf_anchornet.serve.batches import Batcher
+from hf_anchornet.serve.decoders import Decoder
 from hf_anchornet.serve.limits import ServingOptions
 
 JSON = {"content-type": "application/json"}
@@ -58,10 +62,8 @@ def post_texts(localize, bodies, **options):
 def post_photos(localize, photos, query="", **options):
     async def run():
         async with living({IMAGE_TASK: localize}, **options) as client:
-            asked = [
-                client.post(f"/patches{query}", content=photo, headers=IMAGE) for photo in photos
-            ]
-            replies = await asyncio.gather(*asked)
+            post = partial(client.post, f"/patches{query}", headers=IMAGE)
+            replies = await asyncio.gather(*(post(content=photo) for photo in photos))
             return replies, (await client.get("/ready")).json()
 
     return asyncio.run(run())
@@ -124,11 +126,15 @@ def test_a_classifier_gives_the_same_answers_as_in_the_pipeline(planted, tokeniz
     assert_same(answer, expected)
 
 
-@pytest.mark.parametrize("max_batch_size", [1, 8])
+@pytest.mark.parametrize("max_batch_size", [1, 3])
 def test_patches_are_those_of_the_pipeline_for_any_batch_size(patch_localize, max_batch_size):
     photos = [make_photo(40, 40), make_photo(48, 36, "JPEG"), make_photo(54, 40, "WEBP")]
     replies, state = post_photos(
-        patch_localize, photos, "?top_k=2&scales=3&scales=7", max_batch_size=max_batch_size
+        patch_localize,
+        photos,
+        "?top_k=2&scales=3&scales=7",
+        max_batch_size=max_batch_size,
+        max_wait_ms=5000,
     )
     for reply, photo in zip(replies, photos, strict=True):
         assert reply.status_code == 200
@@ -209,6 +215,57 @@ def test_an_invalid_picture_is_explained(patch_localize, photo, query, message):
     replies, _ = post_photos(patch_localize, [photo], query, max_pixels=2000)
     assert replies[0].status_code == 422
     assert message in replies[0].json()["detail"]
+
+
+def make_gif_of_comments(number):
+    raw = make_photo(4, 4, "GIF")
+    head = 13 + 3 * 2 ** ((raw[10] & 7) + 1)
+    return raw[:head] + b"\x21\xfe\x01a\x00" * number + raw[head:]
+
+
+def test_a_picture_that_would_stop_the_server_is_refused_by_its_headers(patch_localize):
+    replies, state = post_photos(patch_localize, [make_gif_of_comments(100_000)])
+    assert replies[0].status_code == 422
+    assert "the body: an image must have at most 1,000 segments" in replies[0].json()["detail"]
+    assert state["patches"]["calls"] == 0
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "value", "fault"),
+    [
+        (Decoder, "is_stuck", True, "a decoder is stuck; restart"),
+        (Batcher, "busy_s", 31.0, "a model call is stuck; restart"),
+    ],
+)
+def test_a_server_that_is_stuck_is_not_healthy(
+    patch_localize, monkeypatch, owner, name, value, fault
+):
+    async def run():
+        async with living({IMAGE_TASK: patch_localize}) as client:
+            monkeypatch.setattr(owner, name, value)
+            return await client.get("/health"), await client.get("/ready")
+
+    health, ready = asyncio.run(run())
+    assert (health.status_code, ready.status_code) == (503, 503)
+    assert health.json()["status"] == fault
+
+
+def test_without_its_token_nothing_is_computed(localize):
+    async def run():
+        app = make_app({TEXT_TASK: localize}, access=Access(token="0123456789abcdef"))
+        transport = httpx.ASGITransport(app)
+        async with (
+            app.app.router.lifespan_context(app.app),
+            httpx.AsyncClient(transport=transport, base_url="http://localhost") as client,
+        ):
+            right = {"authorization": "Bearer 0123456789abcdef"}
+            asked = [client.post("/spans", json={"text": "good"}, headers=h) for h in ({}, right)]
+            replies = await asyncio.gather(*asked)
+            return [reply.status_code for reply in replies], (await client.get("/ready")).json()
+
+    statuses, state = asyncio.run(run())
+    assert statuses == [401, 200]
+    assert state["spans"]["calls"] == 1
 
 
 def test_wide_and_tall_pictures_are_split_into_several_batches(patch_localize):
