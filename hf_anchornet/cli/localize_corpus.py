@@ -15,6 +15,8 @@ CORPUS_OPTIONS = (
     "num_workers",
     "rows_per_group",
     "engine",
+    "allow_paths",
+    "allow_urls",
 )
 
 
@@ -27,6 +29,13 @@ def add_corpus_arguments(parser: argparse.ArgumentParser) -> None:
     add("--answer-prefix", metavar="NAME", help="prefix for the names of the answer columns")
     add("--num-workers", type=int, metavar="N", help="processes (default: one for each CPU)")
     add("--rows-per-group", type=int, metavar="N", help="rows in memory and in a row group")
+    for kind, what in (("paths", "paths of local files"), ("urls", "URLs, also of this network")):
+        add(
+            f"--allow-{kind}",
+            action="store_true",
+            default=None,
+            help=f"read images that the corpus names by {what}",
+        )
     add(
         "--engine",
         choices=("local", "ray"),
@@ -74,6 +83,8 @@ def localize_corpora(arguments: argparse.Namespace) -> None:
         "answer_prefix": arguments.answer_prefix,
         "batch_size": options.pop("batch_size", None),
         "rows_per_group": arguments.rows_per_group,
+        "allow_paths": arguments.allow_paths,
+        "allow_urls": arguments.allow_urls,
     }
     job = CorpusJob(
         input=arguments.input,

@@ -1,11 +1,12 @@
 """`anchornet serve`: serve the pipelines over HTTP."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
 from hf_anchornet.registration import IMAGE_TASK, SHIPPED, TEXT_TASK, load_pipeline
+from hf_anchornet.serve.access import LOOPBACK, Access, read_token
 from hf_anchornet.serve.app import make_app, run_app
 from hf_anchornet.serve.limits import ServingOptions
 
@@ -38,6 +39,9 @@ class ServerOptions:
         threads: Threads that torch uses; 0 leaves the choice to torch.
         host: Address to listen on; 0.0.0.0 for all addresses, as in a container.
         port: Port to listen on.
+        allowed_hosts: Names under which the server may be asked, in `Host` and `Origin`, besides
+            those of loopback and `host`; "*" for all names.
+        token_file: File with a token that each request must carry as `Authorization: Bearer`.
         access_log: Whether to log each request.
     """
 
@@ -50,6 +54,8 @@ class ServerOptions:
     threads: int = 0
     host: str = "127.0.0.1"
     port: int = 8000
+    allowed_hosts: list[str] = field(default_factory=list)
+    token_file: str | None = None
     access_log: bool = False
 
 
@@ -69,6 +75,8 @@ def run(argv: Sequence[str]) -> None:
         raise ValueError(
             '`text_localizer` and `image_localizer` must not both be "none"; leave one out.'
         )
+    token = None if server.token_file is None else read_token(server.token_file)
+    access = Access([*LOOPBACK, server.host, *server.allowed_hosts], token)
     if server.threads:
         torch.set_num_threads(server.threads)
     hide_progress_bars()
@@ -76,4 +84,4 @@ def run(argv: Sequence[str]) -> None:
         task: load_pipeline(task, *names, device=server.device, backend=server.backend)
         for task, names in models.items()
     }
-    run_app(make_app(pipelines, limits), server.host, server.port, server.access_log)
+    run_app(make_app(pipelines, limits, access), server.host, server.port, server.access_log)

@@ -2,14 +2,13 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from io import BytesIO
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.core import url_to_fs
-from PIL import Image
 
+from hf_anchornet.model.image_files import is_url, open_file, refuse_reference
 from hf_anchornet.model.pipeline_anchornet import LocalizationPipeline
 
 from .job import (
@@ -135,6 +134,8 @@ def answer_rows(
     Raises:
         ValueError: if a row cannot be read; the message names it.
     """
+    if job.task != TEXT_TASK:
+        _refuse_references(items, rows, name, job)
     measure = measure_length if job.task == TEXT_TASK else measure_shape
     lengths = [measure(item) for item in items]
     order = sorted(range(len(items)), key=lengths.__getitem__)
@@ -150,6 +151,15 @@ def answer_rows(
         for place, answer in zip(places, found, strict=True):
             answers[place] = answer
     return answers
+
+
+def _refuse_references(
+    items: Sequence[Any], rows: Sequence[int], name: str, job: CorpusJob
+) -> None:
+    """Refuse paths and URLs unless the job allows them: whoever wrote the corpus chose them."""
+    for row, item in zip(rows, items, strict=True):
+        place = f"Row {row} (from 0) of {name}: an image"
+        refuse_reference(item, job.allow_paths, job.allow_urls, place)
 
 
 def _raise_for_row(
@@ -190,10 +200,10 @@ def measure_length(item: Any) -> int:
 def measure_shape(item: Any) -> float:
     """Width over height from an image's header, 0 for invalid images (reported later)."""
     held = (item.get("bytes") or item.get("path")) if isinstance(item, Mapping) else item
-    if not held or not isinstance(held, bytes | str):
+    if not held or not isinstance(held, bytes | str) or is_url(held):
         return 0.0
     try:
-        with Image.open(BytesIO(held) if isinstance(held, bytes) else held) as picture:
+        with open_file(held) as (picture, _):
             return picture.width / picture.height
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except (OSError, ValueError):
         return 0.0

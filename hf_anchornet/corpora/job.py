@@ -40,13 +40,15 @@ class CorpusJob:
         task: "span-localization" or "patch-localization".
         model: Hub id or folder of the localizer.
         options: Options of `transformers.pipeline`: `classifier`, `top_k`, `device` and so on.
-        column: Column of texts or images. An image is the content of a file, its path or URL, or
-            both as `datasets` stores them.
+        column: Column of texts or images. An image is the content of a file, alone or as `datasets`
+            stores it; or a path or URL, if these are allowed.
         columns: Columns to copy to the output.
         answer_prefix: Prefix of the names of the answer columns.
         batch_size: Inputs in one forward pass, at least 1.
         rows_per_group: Rows held in memory at a time, sorted by length and written as one row
             group, at least 1.
+        allow_paths: Whether images may be paths of files of the machine that reads them.
+        allow_urls: Whether images may be URLs, also of that machine and its network.
     """
 
     input: str
@@ -59,6 +61,8 @@ class CorpusJob:
     answer_prefix: str = ""
     batch_size: int = 32
     rows_per_group: int = 1024
+    allow_paths: bool = False
+    allow_urls: bool = False
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:

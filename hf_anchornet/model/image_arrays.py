@@ -5,6 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+BAND_PIXELS = 2**20
+"""Pixels that are converted at a time, so that a large image is never in memory many times."""
+
 GREY_WEIGHTS = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in grey: ITU-R 601-2, as in Pillow."""
 
@@ -28,16 +31,21 @@ def to_uint8(array: NDArray[Any]) -> NDArray[np.uint8]:
     array = channels_last(array)
     if array.dtype == np.uint8 and array.shape[-1] == 3:
         return np.ascontiguousarray(array)
-    values = array.astype(np.float64) * _byte_scale(array)
-    if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 255):
-        raise ValueError(
-            "an image array must hold finite numbers in [0, 1] or [0, 255] (16-bit integers: to "
-            f"65535), got {array.dtype} in [{array.min()}, {array.max()}]; rescale it."
-        )
-    if values.shape[-1] == 4:
-        alpha = values[..., 3:] / 255
-        values = values[..., :3] * alpha + 255 * (1 - alpha)
-    return np.broadcast_to(values.round().astype(np.uint8), (*values.shape[:2], 3)).copy()
+    scale = _byte_scale(array)
+    shown = np.empty((*array.shape[:2], 3), dtype=np.uint8)
+    rows = max(1, BAND_PIXELS // array.shape[1])
+    for top in range(0, len(array), rows):
+        values = array[top : top + rows].astype(np.float64) * scale
+        if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 255):
+            raise ValueError(
+                "an image array must hold finite numbers in [0, 1] or [0, 255] (16-bit integers: "
+                f"to 65535), got {array.dtype} in [{array.min()}, {array.max()}]; rescale it."
+            )
+        if values.shape[-1] == 4:
+            alpha = values[..., 3:] / 255
+            values = values[..., :3] * alpha + 255 * (1 - alpha)
+        shown[top : top + rows] = values.round()
+    return shown
 
 
 def _byte_scale(array: NDArray[Any]) -> float:

@@ -1,25 +1,21 @@
 """The image processor: pictures of any kind to model inputs, and boxes back to the original."""
 
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from http.client import HTTPException
-from io import BytesIO
-from os import PathLike
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
-from urllib.request import Request, urlopen
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from transformers import BatchFeature
 from transformers.image_processing_backends import PilBackend
 from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD, PILImageResampling
 from transformers.processing_utils import ImagesKwargs
 
-from .image_arrays import apply_layout, own_values, to_uint8
+from .image_arrays import apply_layout, own_values
+from .image_files import ImageSource as ImageSource
+from .image_files import open_image as open_image
+from .image_files import open_named_image as open_named_image
 from .image_options import check_options, check_pixels
 
 Box = tuple[int, int, int, int]
@@ -30,109 +26,6 @@ PIXELS_LIMIT = 2**24
 
 GREY_MEAN, GREY_STD = (0.449,), (0.226,)
 """Defaults for models of one channel: the means of those of ImageNet's three."""
-
-URL_TIMEOUT_S = 30
-URL_BYTES_LIMIT = 2**28
-
-ImageSource = Image.Image | str | PathLike[str] | bytes | NDArray[Any] | Mapping[str, Any]
-"""A PIL image, a path or URL, a file's bytes, an array or tensor, or a `datasets` image struct."""
-
-
-def open_image(source: Any) -> Image.Image:
-    """The picture as a viewer shows it: upright by its EXIF orientation, RGB, on white.
-
-    Animations give their first frame. 16-bit pictures are scaled to 8 bits. Arrays are (height,
-    width), (height, width, channels) or (channels, height, width) with 1, 3 or 4 channels; floats
-    are in [0, 1], or in [0, 255] if one of them is above 1; integers are in [0, 255], or in
-    [0, 65535] if they are uint16 or one of them is above 255.
-
-    Args:
-        source: See `ImageSource`.
-
-    Raises:
-        TypeError: if `source` is something else.
-        ValueError: if it cannot be decoded, is too large, or its shape or values are invalid.
-        OSError: if there is no such file or it cannot be read.
-    """
-    if isinstance(source, Mapping) and ("bytes" in source or "path" in source):
-        source = source.get("bytes") or source.get("path")
-    if isinstance(source, Image.Image):
-        with _name_failures("a PIL image"):
-            return _decode(source)
-    if isinstance(source, bytes | bytearray | memoryview):
-        return _open_file(BytesIO(source), f"{len(source)} bytes")
-    if isinstance(source, str) and source.startswith(("http://", "https://")):
-        return _open_file(BytesIO(_download(source)), source)
-    if isinstance(source, str | PathLike):
-        if not Path(source).is_file():
-            raise FileNotFoundError(f"an image file must exist, got {source}; check the path.")
-        return _open_file(Path(source), str(source))
-    if isinstance(source, torch.Tensor):
-        source = source.detach().cpu()
-    if hasattr(source, "__array__"):
-        return Image.fromarray(to_uint8(np.asarray(source)))
-    raise TypeError(
-        "an image must be a PIL image, a path, a URL, bytes or an array, got "
-        f"{type(source).__name__}; convert it, leave it out or, for a dataset, pass its image "
-        "column."
-    )
-
-
-def open_named_image(source: Any, name: str) -> Image.Image:
-    """As `open_image`; error messages begin with `name`."""
-    try:
-        return open_image(source)
-    except (TypeError, ValueError, OSError) as error:
-        raise type(error)(f"{name}: {error}") from error
-
-
-def _download(url: str) -> bytes:
-    """The first `URL_BYTES_LIMIT` bytes behind a URL."""
-    try:
-        with urlopen(
-            Request(url, headers={"User-Agent": "Mozilla/5.0"}), timeout=URL_TIMEOUT_S
-        ) as answer:
-            content: bytes = answer.read(URL_BYTES_LIMIT)
-    except (OSError, HTTPException, ValueError) as error:
-        raise OSError(f"an image URL must answer, got {url}: {error}; check it.") from error
-    return content
-
-
-def _open_file(file: Path | BytesIO, name: str) -> Image.Image:
-    with _name_failures(name), Image.open(file) as opened:
-        return _decode(opened)
-
-
-@contextmanager
-def _name_failures(name: str) -> Iterator[None]:
-    """Turn what Pillow raises into errors that name the picture."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # below its limit
-            yield
-    except Image.DecompressionBombError as error:
-        raise ValueError(
-            f"an image must be small enough to decode, got {name}: {error} If you trust its "
-            "source, set `PIL.Image.MAX_IMAGE_PIXELS = None`."
-        ) from error
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise ValueError(
-            f"an image must be a whole picture file that Pillow can read, got {name}: {error}"
-        ) from error
-
-
-def _decode(image: Image.Image) -> Image.Image:
-    # Copies of a picture without need would double the memory of a large one.
-    turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
-    upright = ImageOps.exif_transpose(image) if turned else image
-    if upright.mode.startswith("I") or upright.mode == "F":
-        return Image.fromarray(to_uint8(np.asarray(upright)))
-    if upright.has_transparency_data:
-        layers = upright.convert("RGBA")
-        white = Image.new("RGBA", layers.size, "white")
-        return Image.alpha_composite(white, layers).convert("RGB")
-    upright.load()
-    return upright if upright.mode == "RGB" else upright.convert("RGB")
 
 
 class AnchorNetImageProcessorKwargs(ImagesKwargs, total=False):

@@ -21,6 +21,7 @@ from .classifier import is_multi_label
 from .costs import ShapeCosts
 from .geometry import Window, show_evidence
 from .localizer import Localizer
+from .text_growth import check_growth
 from .text_spans import attribute_tokens, locate_texts, sum_passages
 from .text_words import LocatedText, encodable
 
@@ -99,7 +100,8 @@ class TextLocalizer(Localizer):
 
     Raises:
         ImportError: if the extra `onnx` is needed and not installed.
-        ValueError: if `backend` is unknown or cannot run the model.
+        ValueError: if `backend` is unknown or cannot run the model, or if the tokenizer could make
+            a text so long that memory runs out; see `check_growth`.
     """
 
     model_class: ClassVar[Any] = AutoModelForSequenceClassification
@@ -108,6 +110,7 @@ class TextLocalizer(Localizer):
     def __init__(
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, backend: str = EAGER
     ) -> None:
+        check_growth(tokenizer)
         self.model = model.eval()
         self.network = make_network(model, backend)
         self.processor = self.tokenizer = tokenizer

@@ -25,6 +25,7 @@ from .costs import ShapeCosts
 from .localizer import register_modality
 from .reader import Reader, Reading
 from .text_budget import select_best_spans
+from .text_growth import check_growth
 from .text_localizer import LocalizedTexts, TextLocalizer
 from .text_words import LocatedText, Span, Words, count_tokens, encodable
 
@@ -100,7 +101,8 @@ class SpanReader(Reader):
     See `Reader`; the processor is a fast tokenizer.
 
     Raises:
-        ValueError: if the tokenizer is not a fast one.
+        ValueError: if the tokenizer is not a fast one, or could make a text so long that memory
+            runs out; see `check_growth`.
     """
 
     kind: ClassVar[ClassifierKind] = TEXT_CLASSIFIER
@@ -118,6 +120,7 @@ class SpanReader(Reader):
                 f"`classifier` must have a fast tokenizer, got {type(tokenizer).__name__}; convert "
                 "it or choose a checkpoint with a tokenizer.json."
             )
+        check_growth(tokenizer)
         self.tokenizer = tokenizer
         self.num_special_tokens = tokenizer.num_special_tokens_to_add()
         self.readable_tokens = count_readable_tokens(model, tokenizer)

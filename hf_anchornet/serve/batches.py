@@ -1,6 +1,7 @@
 """Dynamic batching: concurrent requests share forward passes in one worker thread."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import Executor
@@ -73,6 +74,13 @@ class Batcher:
         """Number of requests answered so far."""
         self.calls = 0
         """Number of pipeline calls so far."""
+        self._busy_since: float | None = None
+
+    @property
+    def busy_s(self) -> float:
+        """Seconds for which the current call has been running; 0 without a call."""
+        since = self._busy_since
+        return 0.0 if since is None else time.monotonic() - since
 
     async def ask(self, item: Any, size: int, **options: Any) -> Any:
         """The answer to one input. If the caller is cancelled while it waits, nothing is computed.
@@ -123,6 +131,13 @@ class Batcher:
             self._full.clear()
         return taken
 
+    def _call(self, items: list[Any], options: dict[str, Any]) -> list[Any]:
+        self._busy_since = time.monotonic()
+        try:
+            return self._read(items, options)
+        finally:
+            self._busy_since = None
+
     async def _answer(self, group: Sequence[Waiting]) -> None:
         """Answer a group; after a failure, each request alone, so that only the bad one fails."""
         group = [request for request in group if not request.answer.done()]
@@ -132,7 +147,7 @@ class Batcher:
         self.calls += 1
         loop = asyncio.get_running_loop()
         try:
-            answers = await loop.run_in_executor(self._thread, self._read, items, options)
+            answers = await loop.run_in_executor(self._thread, self._call, items, options)
         except Exception as error:  # passed on to the caller: this loop serves other requests
             if len(group) > 1:
                 for request in group:

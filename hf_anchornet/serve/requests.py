@@ -1,10 +1,7 @@
 """Fields of a request, the size of its input, and the answers to invalid requests."""
 
 from collections.abc import Mapping
-from io import BytesIO
 from typing import Annotated, Any
-
-from PIL import Image
 
 from .libraries import (
     BaseModel,
@@ -15,9 +12,6 @@ from .libraries import (
     RequestValidationError,
 )
 from .limits import ServingOptions
-
-IMAGE_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
-"""Accepted formats; for some of the others Pillow runs external programs."""
 
 MOST_LABELS = 32
 """Largest number of labels in one request."""
@@ -65,50 +59,24 @@ class SpanRequest(BaseModel):
     max_tokens: Annotated[int, Field(le=MOST_TOKENS)] | None = None
 
 
-def measure_text(text: str, max_characters: int) -> int:
-    """The number of characters of a text.
-
-    Raises:
-        ValueError: if the text is too long or not valid Unicode.
-    """
-    if len(text) > max_characters:
-        raise ValueError(
-            f"`text` must have at most `max_characters` ({max_characters}) characters, got "
-            f"{len(text)}; send it in parts.",
-        )
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise ValueError(
-            f"`text` must be valid Unicode, got a lone surrogate, {text[error.start]!r}, at "
-            f"character {error.start}; remove it.",
-        ) from error
-    return len(text)
-
-
-def measure_image(body: bytes, shorter_side: int | None, options: ServingOptions) -> int:
-    """The number of pixels that an image counts as, from the header of its file.
+def measure_image(
+    width: int, height: int, shorter_side: int | None, options: ServingOptions
+) -> int:
+    """The number of pixels that an image counts as.
 
     The larger of two numbers: the pixels of the image itself, which stays in memory, and
     `MODEL_WEIGHT` times the square around the model's input. The model's time and memory grow with
     the square of the longer side, and a batch of wide and tall images is padded to that square.
 
     Args:
-        body: Content of the file.
+        width: Width of the image in its file.
+        height: Its height.
         shorter_side: Pixels to which the image processor resizes the shorter side, if it does.
         options: The limits.
 
     Raises:
-        ValueError: if the body is not an image, or the image is too large or too long.
+        ValueError: if the image is too large or too long.
     """
-    try:
-        with Image.open(BytesIO(body), formats=IMAGE_FORMATS) as image:
-            width, height = image.size
-    except (Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
-        raise ValueError(
-            f"the body must be an image file ({', '.join(IMAGE_FORMATS)}), got {len(body)} bytes "
-            "of something else; send the file itself, not a form.",
-        ) from error
     if width * height > options.max_pixels:
         raise ValueError(
             f"the image must have at most `max_pixels` ({options.max_pixels}) pixels, got "

@@ -131,13 +131,31 @@ def test_images_give_the_patches_of_the_pipeline(
         for item, content in zip(items, files, strict=True):
             (tmp_path / item).write_bytes(content)
     write_shard(tmp_path / "in" / "a.parquet", [""] * 3, image=items)
-    localize_all(localize, make_job(tmp_path, task=IMAGE_TASK, column="image"))
+    allow = stored == "path"
+    localize_all(localize, make_job(tmp_path, task=IMAGE_TASK, column="image", allow_paths=allow))
     rows = read_rows(tmp_path / "out" / "a.parquet")
     assert [row["label"] for row in rows] == ["warm", "cold", "warm"]
     for row, content in zip(rows, files, strict=True):
         expected = localize(content)
         del expected["cost"]
         assert_same(row, expected)
+
+
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        ("/etc/hostname", "got the path /etc/hostname; .* set `allow_paths`"),
+        ({"bytes": None, "path": "secret.png"}, "got the path secret.png"),
+        ("http://127.0.0.1:1/", "got the URL http://127.0.0.1:1/; .* set `allow_urls`"),
+    ],
+)
+def test_paths_and_urls_of_a_corpus_are_read_only_if_the_job_allows_them(
+    tmp_path, planted_image_model, image_processor, item, message
+):
+    localize = PatchLocalizationPipeline(model=planted_image_model, image_processor=image_processor)
+    write_shard(tmp_path / "in" / "a.parquet", ["", ""], image=[None, item])
+    with pytest.raises(ValueError, match=rf"Row 1 \(from 0\) of .*a.parquet: .* {message}"):
+        localize_all(localize, make_job(tmp_path, task=IMAGE_TASK, column="image"))
 
 
 def test_the_shape_of_an_image_is_read_from_its_header():

@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 from contextlib import asynccontextmanager
+from functools import partial
 
 import httpx
 import numpy as np
@@ -12,9 +13,14 @@ import torch
 from PIL import Image
 
 from hf_anchornet import PatchLocalizationPipeline, SpanLocalizationPipeline
+from hf_anchornet.serve.access import Access
 from hf_anchornet.serve.app import IMAGE_TASK, TEXT_TASK, load_served_pipeline, make_app
+from hf_anchornet.serve.batches import Batcher
+from hf_anchornet.serve.decoders import Decoder
 from hf_anchornet.serve.limits import ServingOptions
 
+JSON = {"content-type": "application/json"}
+IMAGE = {"content-type": "image/png"}
 TEXTS = ["the film was good", "bad", "a café was not bad, the film was good.", "good film " * 30]
 
 
@@ -36,7 +42,7 @@ async def living(pipelines, **options):
     """Start the app; gives a client of it."""
     app = make_app(pipelines, ServingOptions(**options))
     transport = httpx.ASGITransport(app)
-    client = httpx.AsyncClient(transport=transport, base_url="http://test")
+    client = httpx.AsyncClient(transport=transport, base_url="http://localhost")
     async with app.app.router.lifespan_context(app.app), client:
         yield client
 
@@ -56,8 +62,8 @@ def post_texts(localize, bodies, **options):
 def post_photos(localize, photos, query="", **options):
     async def run():
         async with living({IMAGE_TASK: localize}, **options) as client:
-            asked = [client.post(f"/patches{query}", content=photo) for photo in photos]
-            replies = await asyncio.gather(*asked)
+            post = partial(client.post, f"/patches{query}", headers=IMAGE)
+            replies = await asyncio.gather(*(post(content=photo) for photo in photos))
             return replies, (await client.get("/ready")).json()
 
     return asyncio.run(run())
@@ -120,11 +126,15 @@ def test_a_classifier_gives_the_same_answers_as_in_the_pipeline(planted, tokeniz
     assert_same(answer, expected)
 
 
-@pytest.mark.parametrize("max_batch_size", [1, 8])
+@pytest.mark.parametrize("max_batch_size", [1, 3])
 def test_patches_are_those_of_the_pipeline_for_any_batch_size(patch_localize, max_batch_size):
     photos = [make_photo(40, 40), make_photo(48, 36, "JPEG"), make_photo(54, 40, "WEBP")]
     replies, state = post_photos(
-        patch_localize, photos, "?top_k=2&scales=3&scales=7", max_batch_size=max_batch_size
+        patch_localize,
+        photos,
+        "?top_k=2&scales=3&scales=7",
+        max_batch_size=max_batch_size,
+        max_wait_ms=5000,
     )
     for reply, photo in zip(replies, photos, strict=True):
         assert reply.status_code == 200
@@ -164,23 +174,19 @@ def test_an_invalid_request_is_explained_and_not_computed(localize, body, messag
     assert state["spans"]["calls"] == 0
 
 
-JSON = {"content-type": "application/json"}
-
-
 @pytest.mark.parametrize(
-    ("content", "headers", "message"),
+    ("content", "message"),
     [
-        (b'{"text": "x" ', JSON, "the body must be valid JSON, got an error at character 13"),
-        (b'{"text": "x"}', {}, "send it with `Content-Type: application/json`"),
-        (b"3", JSON, "the body must be a JSON object"),
-        (b"[" * 100_000, JSON, "the body must be JSON without deep nesting or huge numbers"),
-        (b'{"text": ' + b"9" * 5000 + b"}", JSON, "the body must be JSON without deep nesting"),
+        (b'{"text": "x" ', "the body must be valid JSON, got an error at character 13"),
+        (b"3", "the body must be a JSON object"),
+        (b"[" * 100_000, "the body must be JSON without deep nesting or huge numbers"),
+        (b'{"text": ' + b"9" * 5000 + b"}", "the body must be JSON without deep nesting"),
     ],
 )
-def test_a_body_that_is_not_a_json_object_is_refused(localize, content, headers, message):
+def test_a_body_that_is_not_a_json_object_is_refused(localize, content, message):
     async def run():
         async with living({TEXT_TASK: localize}) as client:
-            return await client.post("/spans", content=content, headers=headers)
+            return await client.post("/spans", content=content, headers=JSON)
 
     reply = asyncio.run(run())
     assert reply.status_code == 422
@@ -190,8 +196,8 @@ def test_a_body_that_is_not_a_json_object_is_refused(localize, content, headers,
 @pytest.mark.parametrize(
     ("photo", "query", "message"),
     [
-        (b"", "", "the body must be an image file (BMP, GIF, JPEG, PNG, TIFF, WEBP), got 0 bytes"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "", "the body must be an image file"),
+        (b"", "", "the body: an image must be a whole picture file that Pillow can read, got 0"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "", "the body: an image must be a whole picture file"),
         (make_photo(40, 40)[:200], "", "the body: an image must be a whole picture file"),
         (
             make_photo(50, 50),
@@ -209,6 +215,57 @@ def test_an_invalid_picture_is_explained(patch_localize, photo, query, message):
     replies, _ = post_photos(patch_localize, [photo], query, max_pixels=2000)
     assert replies[0].status_code == 422
     assert message in replies[0].json()["detail"]
+
+
+def make_gif_of_comments(number):
+    raw = make_photo(4, 4, "GIF")
+    head = 13 + 3 * 2 ** ((raw[10] & 7) + 1)
+    return raw[:head] + b"\x21\xfe\x01a\x00" * number + raw[head:]
+
+
+def test_a_picture_that_would_stop_the_server_is_refused_by_its_headers(patch_localize):
+    replies, state = post_photos(patch_localize, [make_gif_of_comments(100_000)])
+    assert replies[0].status_code == 422
+    assert "the body: an image must have at most 1,000 segments" in replies[0].json()["detail"]
+    assert state["patches"]["calls"] == 0
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "value", "fault"),
+    [
+        (Decoder, "is_stuck", True, "a decoder is stuck; restart"),
+        (Batcher, "busy_s", 31.0, "a model call is stuck; restart"),
+    ],
+)
+def test_a_server_that_is_stuck_is_not_healthy(
+    patch_localize, monkeypatch, owner, name, value, fault
+):
+    async def run():
+        async with living({IMAGE_TASK: patch_localize}) as client:
+            monkeypatch.setattr(owner, name, value)
+            return await client.get("/health"), await client.get("/ready")
+
+    health, ready = asyncio.run(run())
+    assert (health.status_code, ready.status_code) == (503, 503)
+    assert health.json()["status"] == fault
+
+
+def test_without_its_token_nothing_is_computed(localize):
+    async def run():
+        app = make_app({TEXT_TASK: localize}, access=Access(token="0123456789abcdef"))
+        transport = httpx.ASGITransport(app)
+        async with (
+            app.app.router.lifespan_context(app.app),
+            httpx.AsyncClient(transport=transport, base_url="http://localhost") as client,
+        ):
+            right = {"authorization": "Bearer 0123456789abcdef"}
+            asked = [client.post("/spans", json={"text": "good"}, headers=h) for h in ({}, right)]
+            replies = await asyncio.gather(*asked)
+            return [reply.status_code for reply in replies], (await client.get("/ready")).json()
+
+    statuses, state = asyncio.run(run())
+    assert statuses == [401, 200]
+    assert state["spans"]["calls"] == 1
 
 
 def test_wide_and_tall_pictures_are_split_into_several_batches(patch_localize):
@@ -231,7 +288,7 @@ def test_a_broken_picture_fails_alone(patch_localize):
 def test_a_task_without_a_model_has_no_route(localize):
     async def run():
         async with living({TEXT_TASK: localize}) as client:
-            found = await client.post("/patches", content=b"x")
+            found = await client.post("/patches", content=b"x", headers=IMAGE)
             told = (await client.get("/openapi.json")).json()
             return found.status_code, sorted(told["paths"])
 
@@ -253,7 +310,7 @@ def test_a_failure_of_the_model_is_a_server_error(localize, monkeypatch, fault):
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with (
             app.app.router.lifespan_context(app.app),
-            httpx.AsyncClient(transport=transport, base_url="http://test") as client,
+            httpx.AsyncClient(transport=transport, base_url="http://localhost") as client,
         ):
             with monkeypatch.context() as patch:
                 patch.setattr(localize, "_forward", fault)
@@ -268,7 +325,7 @@ def test_a_failure_of_the_model_is_a_server_error(localize, monkeypatch, fault):
 def test_a_server_that_has_not_started_is_not_ready(localize):
     async def run():
         transport = httpx.ASGITransport(make_app({TEXT_TASK: localize}))
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             return await client.get("/ready"), await client.get("/health")
 
     ready, health = asyncio.run(run())

@@ -160,6 +160,58 @@ def test_a_request_past_its_deadline_is_cancelled():
     run(scenario, deadline_s=1)
 
 
+def test_slow_bodies_take_no_place():
+    async def scenario(app, limits):
+        slow = [Client(b"x", b"") for _ in range(3)]
+        for client in slow:
+            client.messages.pop()
+        asked = [client.ask(limits) for client in slow]
+        await settle()
+        assert (limits.held, len(limits.uploads)) == (0, 1)
+        assert [client.status for client in slow[:2]] == [408, 408]
+        assert (b"connection", b"close") in slow[0].sent[0]["headers"]
+        honest = Client(b"x")
+        await honest.ask(limits)
+        assert honest.status == 200
+        await asyncio.gather(*asked)
+        assert slow[2].status == 408
+
+    run(scenario, max_held=1)
+
+
+def test_the_oldest_body_of_the_client_with_the_most_makes_way():
+    async def scenario(app, limits):
+        slow = [Client(b"x", b"") for _ in range(4)]
+        for client, address in zip(slow, "ABBA", strict=True):
+            client.messages.pop()
+            client.scope["client"] = (address, 1)
+            asked = client.ask(limits)
+            await settle()
+        assert [bool(client.sent) for client in slow] == [False, True, False, False]
+        slow[3].left.set()
+        await asked
+
+    run(scenario, max_held=3, max_uploads=2)
+
+
+def test_a_body_below_the_least_rate_is_refused_and_one_above_it_is_read(monkeypatch):
+    monkeypatch.setattr("hf_anchornet.serve.uploads.GRACE_S", 0.3)
+
+    class Dripping(Client):
+        async def receive(self):
+            await asyncio.sleep(0.1)
+            return await super().receive()
+
+    async def scenario(app, limits):
+        slow, fast = Dripping(*[b"x"] * 10), Dripping(*[b"x" * 1000] * 10)
+        await asyncio.gather(slow.ask(limits), fast.ask(limits))
+        assert (slow.status, fast.status) == (408, 200)
+        assert "at least `min_rate` (1000) bytes a second" in slow.detail
+        assert app.bodies == [b"x" * 10_000]
+
+    run(scenario)
+
+
 def test_the_deadline_includes_the_time_to_receive_the_body():
     async def scenario(app, limits):
         client = Client(b"x", b"")
@@ -231,7 +283,7 @@ def test_a_missing_library_is_named_with_its_extra(library, module, monkeypatch)
 
 def test_the_documentation_lists_each_limit_and_its_default():
     page = (Path(__file__).parents[2] / "docs" / "serving.md").read_text("utf-8")
-    told = dict(re.findall(r"^\| `--(\w+)` \| (\d+) \|", page, flags=re.MULTILINE))
-    assert {name: float(value) for name, value in told.items()} == {
+    told = dict(re.findall(r"^\| `--([\w-]+)` \| (\d+) \|", page, flags=re.MULTILINE))
+    assert {name.replace("-", "_"): float(value) for name, value in told.items()} == {
         field.name: field.default for field in fields(ServingOptions)
     }

@@ -1,18 +1,9 @@
 """The size that a request counts as. For refusals, see test_app.py."""
 
-import io
-
 import pytest
-from PIL import Image
 
 from hf_anchornet.serve.limits import ServingOptions
-from hf_anchornet.serve.requests import measure_image, measure_text
-
-
-def make_file(width, height):
-    file = io.BytesIO()
-    Image.new("RGB", (width, height)).save(file, "PNG")
-    return file.getvalue()
+from hf_anchornet.serve.requests import measure_image
 
 
 @pytest.mark.parametrize(
@@ -29,8 +20,4 @@ def make_file(width, height):
 def test_an_image_counts_as_its_pixels_or_the_square_that_the_model_pads_it_to(
     size, shorter_side, counted
 ):
-    assert measure_image(make_file(*size), shorter_side, ServingOptions()) == counted
-
-
-def test_a_text_counts_as_its_characters():
-    assert measure_text("caf\u00e9 \U0001f600", 6) == 6
+    assert measure_image(*size, shorter_side, ServingOptions()) == counted

@@ -6,7 +6,7 @@ import socket
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import httpx
 import pytest
@@ -15,6 +15,8 @@ import uvicorn
 from hf_anchornet.serve.app import TEXT_TASK, make_app
 from hf_anchornet.serve.limits import ServingOptions
 from scripts.benchmarks.serving import running_server
+
+JSON = {"content-type": "application/json"}
 
 
 @contextmanager
@@ -125,7 +127,9 @@ def test_a_body_over_the_limit_is_refused_over_a_socket(localize):
     app = make_app({TEXT_TASK: localize}, ServingOptions(max_body_bytes=1000))
     with listening(app) as (address, _):
         told = httpx.post(f"{address}/spans", json={"text": "x" * 1000})
-        chunks = httpx.post(f"{address}/spans", content=(b"x" * 600 for _ in range(2)))
+        chunks = httpx.post(
+            f"{address}/spans", content=(b"x" * 600 for _ in range(2)), headers=JSON
+        )
         assert [told.status_code, chunks.status_code] == [413, 413]
 
 
@@ -142,3 +146,60 @@ def test_a_process_that_gets_sigterm_answers_its_pending_requests(localizer_fold
             thread.join(20)
         process.wait(20)
     assert [reply.json()["label"] for reply in replies] == ["positive"] * 5
+
+
+def post_slowly(address, ended):
+    """Send a body of a byte now and then, until the server or the test ends."""
+    host, port = address.removeprefix("http://").split(":")
+    with suppress(OSError), socket.create_connection((host, int(port))) as client:
+        client.sendall(
+            b"POST /spans HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n"
+        )
+        while not ended.wait(0.5):
+            client.sendall(b"1\r\n \r\n")
+
+
+def test_slow_bodies_of_the_same_address_lock_nobody_out(localize):
+    app = make_app({TEXT_TASK: localize}, ServingOptions(max_held=8, max_uploads=4))
+    ended = threading.Event()
+    with listening(app) as (address, _):
+        slow = [threading.Thread(target=post_slowly, args=(address, ended)) for _ in range(20)]
+        for thread in slow:
+            thread.start()
+        wait_until(lambda: len(app.uploads) == 4)
+        replies = [httpx.post(f"{address}/spans", json={"text": "good"}) for _ in range(20)]
+        ended.set()
+        for thread in slow:
+            thread.join(10)
+    assert [reply.status_code for reply in replies] == [200] * 20
+
+
+STUCK_SERVER = """
+import sys, time
+from hf_anchornet.serve.app import TEXT_TASK, load_served_pipeline, make_app, run_app
+from hf_anchornet.serve.limits import ServingOptions
+
+def stall(*inputs, **options):
+    calls.append(inputs)
+    if len(calls) > 1:  # the first one warms up
+        time.sleep(600)
+    return forward(*inputs, **options)
+
+localize, calls = load_served_pipeline(TEXT_TASK, sys.argv[1]), []
+forward, localize._forward = localize._forward, stall
+app = make_app({TEXT_TASK: localize}, ServingOptions(shutdown_s=2))
+run_app(app, "127.0.0.1", int(sys.argv[3]))
+"""
+
+
+@pytest.mark.slow
+def test_sigterm_ends_a_process_whose_model_is_stuck_within_its_grace(localizer_folder):
+    command = [sys.executable, "-c", STUCK_SERVER, localizer_folder]
+    with running_server(command) as (address, process):
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(f"{address}/spans", json={"text": "good"}, timeout=0.5)
+        started = time.monotonic()
+        os.kill(process.pid, signal.SIGTERM)
+        process.wait(20)
+        assert time.monotonic() - started < 5
