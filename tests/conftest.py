@@ -70,7 +70,7 @@ def _same_seed_everywhere() -> None:
 def _keep_no_key_at_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The key that seals ONNX graphs is the tests' own."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("huggingface_hub.constants.HF_HOME", str(tmp_path_factory.mktemp("hf_home")))
+        patch.setenv("HF_HOME", str(tmp_path_factory.mktemp("hf_home")))
         yield
 
 

@@ -15,8 +15,6 @@ import secrets
 from functools import cache
 from pathlib import Path
 
-from huggingface_hub import constants
-
 logger = logging.getLogger(__name__)
 
 SEAL = "anchornet_seal"
@@ -58,7 +56,8 @@ def _encode_seal(value: str) -> bytes:
 @cache
 def _read_key() -> bytes:
     """The secret key of this user, made at the first use."""
-    path = Path(constants.HF_HOME, KEY_FILE)
+    cache_folder = Path(os.getenv("XDG_CACHE_HOME", "~/.cache"), "huggingface")
+    path = Path(os.getenv("HF_HOME", cache_folder), KEY_FILE).expanduser()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f"{KEY_FILE}.{secrets.token_hex(8)}")

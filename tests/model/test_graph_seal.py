@@ -43,15 +43,12 @@ def opened(monkeypatch):
 def new_key(monkeypatch, tmp_path):
     """Another user, with a key of their own."""
 
-    def forget():
+    def become(name):
         graph_seal._read_key.cache_clear()
+        monkeypatch.setenv("HF_HOME", str(tmp_path / name))
 
-    yield lambda name: (
-        forget(),
-        monkeypatch.setattr("huggingface_hub.constants.HF_HOME", str(tmp_path / name)),
-    )
-    monkeypatch.undo()
-    forget()
+    yield become
+    graph_seal._read_key.cache_clear()
 
 
 def negate(content):

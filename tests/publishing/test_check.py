@@ -123,6 +123,6 @@ def test_a_damaged_cascade_file_is_named(text_cascade, tmp_path):
     text_cascade.save_pretrained(tmp_path / "cascade")
     (tmp_path / "cascade" / "cascade.json").write_text("{")
     with pytest.raises(
-        ValueError, match=r"`folder` must hold a sound cascade.json, got .* no JSON"
+        ValueError, match=r"`folder` must hold a sound cascade.json, got .* invalid JSON"
     ):
         check_folder(tmp_path / "cascade")

@@ -6,6 +6,7 @@ import datasets
 import numpy as np
 import pytest
 import torch
+from conftest import relabel
 from datasets import Dataset
 from PIL import Image as Pillow
 from transformers import (
@@ -18,7 +19,7 @@ from transformers import (
 
 from hf_anchornet.data.augmentation import AugmentationOptions
 from hf_anchornet.data.splits import DataOptions
-from hf_anchornet.model.image_reader import PatchReader
+from hf_anchornet.model.image_reader import PatchReader, ReadableImage
 from hf_anchornet.training.image_adaptation import (
     READINGS,
     ImageClassifierOptions,
@@ -49,7 +50,9 @@ pytestmark = pytest.mark.usefixtures("cache_nothing_at_home")
 
 
 @pytest.fixture
-def localizer(image_localizer_folder):
+def localizer(image_localizer_folder, planted_image_model):
+    relabel(planted_image_model, ["dark", "green"])
+    planted_image_model.save_pretrained(image_localizer_folder)
     return image_localizer_folder
 
 
@@ -156,11 +159,10 @@ def test_the_patch_is_read_as_the_pipeline_reads_it(localizer, data, classifier_
     batch = collate_readings(processor, [readings[row] for row in range(4)])
     with torch.no_grad():
         logits = model.eval()(pixel_values=batch["pixel_values"]).logits
-    answers = PatchReader(model, processor).read(
-        rows[:4]["image"], [[box] for _, box in readings.places[:4]]
-    )
-    best = logits.softmax(dim=-1).amax(dim=-1)
-    torch.testing.assert_close(torch.tensor([x["score"] for x in answers]), best)
+    boxes = [[box] for _, box in readings.places[:4]]
+    views = [ReadableImage(*each) for each in zip(rows[:4]["image"], boxes, strict=True)]
+    answers = PatchReader(model, processor).read(views, 1)
+    torch.testing.assert_close(torch.stack([answer.logits for answer in answers]), logits)
     assert batch["pixel_values"].shape == (4, 3, 24, 24)
     assert batch["labels"].tolist() == [0, 1, 0, 1]
 
@@ -192,9 +194,9 @@ def test_a_classifier_learns_from_the_patches(localizer, data, tmp_path):
     assert report["best"]["accuracy"] == 1.0
     reader = PatchReader.load(tmp_path / "run")
     picture = paint(RED, 16, 40, inner=GREEN)
-    (answer,) = reader.read([picture], [[(16, 40, 32, 56)]])
-    assert answer["label"] == "green"
-    assert answer["pixels"] == 16 * 16
+    (answer,) = reader.read([ReadableImage(picture, [(16, 40, 32, 56)])], 1)
+    assert reader.model.config.id2label[int(answer.logits.argmax())] == "green"
+    assert [size[-2:] for size in answer.sizes] == [(16, 16)]
 
 
 @pytest.mark.usefixtures("fresh_accelerator")
@@ -213,6 +215,33 @@ def test_an_existing_classifier_is_trained_further(
     assert model.dtype == torch.float32  # precision is mixed in computing only
     assert model.config.id2label == {0: "dark", 1: "green"}
     assert find_side(AutoImageProcessor.from_pretrained(tmp_path / "run")) == 24
+
+
+@pytest.mark.parametrize("reading", ["patches", "mix", "centre", "random"])
+def test_a_localizer_of_other_labels_is_refused(
+    localizer, planted_image_model, data, tmp_path, reading
+):
+    relabel(planted_image_model, ["cat", "dog"])
+    planted_image_model.save_pretrained(localizer)
+    options = TrainingOptions(str(tmp_path / "run"))
+    with pytest.raises(ValueError, match=r"labels .*, \['dark', 'green'\], got .*'cat'"):
+        adapt_image_classifier(data, ImageClassifierOptions(localizer, reading=reading), options)
+
+
+@pytest.mark.parametrize(("num_rows", "batch_size"), [(3, 2), (2, 1)])
+def test_an_image_classifier_whose_last_map_is_one_pixel_learns_from_any_number_of_rows(
+    localizer, tmp_path, num_rows, batch_size
+):
+    rows = {"image": [paint(RED, 8 * row, 0, inner=GREEN) for row in range(num_rows)]}
+    rows["label"] = ["dark", "green", "dark"][:num_rows]
+    Dataset.from_dict(rows).to_parquet(tmp_path / "data.parquet")
+    small = TINY | {"patch_size": 8, "hidden_sizes": [8, 8, 8], "depths": [1, 1, 1]}
+    report = adapt_image_classifier(
+        DataOptions(str(tmp_path / "data.parquet"), validation_split="train"),
+        ImageClassifierOptions(localizer, **small),
+        TrainingOptions(str(tmp_path / "run"), num_epochs=1, batch_size=batch_size),
+    )
+    assert np.isfinite(report["best"]["train_loss"])
 
 
 @pytest.mark.parametrize(

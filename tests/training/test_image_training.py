@@ -313,4 +313,4 @@ def test_an_option_of_the_other_modality_is_refused(planted_run, tmp_path):
         check=False,
     )
     assert done.returncode != 0
-    assert "--ngram_sizes" in done.stderr
+    assert "`ngram_sizes` must not be given for images" in done.stderr
