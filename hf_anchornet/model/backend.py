@@ -1,4 +1,4 @@
-"""What computes a network: torch as it is, torch compiled, or ONNX Runtime."""
+"""Backends that run a network: torch, compiled torch, or ONNX Runtime."""
 
 import logging
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from .export_onnx import GRAPH_FILE, fingerprint, name_extra, trace_graph
 from .graph_seal import is_sealed
 
 EAGER, COMPILE, ONNX = BACKENDS = ("eager", "compile", "onnx")
-"""As it is; compiled at the first call, for any size of input; exported, see `open_graph`."""
+"""Plain torch; compiled at the first call for inputs of any size; exported, see `open_graph`."""
 FOUND_ONNX = "onnx-unchecked"
 """The ONNX graph beside the weights, whoever made it and from whatever weights."""
 
@@ -24,13 +24,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class OnnxOutput:
-    """What a graph gives, by the names of the model's own output.
+    """The output of a graph, with the field names of the model's own output.
 
     Attributes:
         logits: (batch, labels).
         bias: Of a localizer: (batch, labels).
         evidence: Of a localizer, one tensor a branch: (batch, positions, labels) or (batch, rows,
-            columns, labels); none unless asked for.
+            columns, labels); empty unless asked for.
         masks: As `evidence`, bool and without labels.
     """
 
@@ -43,10 +43,10 @@ class OnnxOutput:
 class OnnxNetwork:
     """A graph from `export_onnx` on ONNX Runtime, called like the model that it was made from.
 
-    It computes on the processor, with as many threads as torch has when it is made.
+    It runs on the CPU with as many threads as torch has when the object is made.
 
     Args:
-        graph: An ONNX file or what is in one.
+        graph: Path or bytes of an ONNX file.
 
     Raises:
         ImportError: if onnxruntime is missing.
@@ -69,7 +69,7 @@ class OnnxNetwork:
 
     @property
     def metadata(self) -> dict[str, str]:
-        """What `export_onnx` wrote beside the graph."""
+        """The graph's metadata, as `export_onnx` wrote it."""
         return dict(self.session.get_modelmeta().custom_metadata_map)
 
     def __call__(
@@ -78,8 +78,8 @@ class OnnxNetwork:
         """The graph's answer for a batch.
 
         Args:
-            inputs: In the graph's order; see `export_onnx`. Masks may be left out: all is real.
-            output_evidence: Whether to compute evidence and masks, too.
+            inputs: In the graph's order; see `export_onnx`. Without a mask all units are real.
+            output_evidence: Whether to compute evidence and masks as well.
             named: Inputs by name.
 
         Raises:
@@ -100,9 +100,9 @@ class OnnxNetwork:
         return OnnxOutput(tensors["logits"], tensors.get("bias"), evidence, masks)
 
     def _feed(self, given: dict[str, Tensor]) -> dict[str, Any]:
-        """The graph's inputs as it takes them."""
+        """Inputs as arrays of the graph's types, by name."""
         for name in set(given) - set(self.input_names):
-            if given[name].any():  # such as token types: 0 is what the model takes for none
+            if given[name].any():  # such as token types, for which 0 means the default
                 raise ValueError(
                     f"`{name}` must be 0 everywhere or one of the graph's inputs "
                     f"{self.input_names}, got other values; choose another `backend`."
@@ -124,7 +124,7 @@ class OnnxNetwork:
 def make_network(
     model: PreTrainedModel, backend: str, subfolder: str = "", fused: nn.Module | None = None
 ) -> Any:
-    """What is called instead of a model, with the same inputs and outputs.
+    """A callable that stands in for a model, with the same inputs and outputs.
 
     Args:
         model: A localizer or another classifier, in evaluation mode.
@@ -151,8 +151,8 @@ def open_graph(model: PreTrainedModel, subfolder: str = "", checked: bool = True
     """The graph beside a model's weights if there is one, else one made now: some seconds.
 
     A graph is used only if `export_onnx` has made it, for this user, from these weights and
-    settings; see `graph_seal`. Any other graph, such as one of the Hub, is left out before it is
-    opened, which is logged: it could answer anything.
+    settings; see `graph_seal`. Any other graph, such as one of the Hub, is not opened, and a
+    warning is logged: it could answer anything.
 
     Args:
         model: A localizer or another classifier.
@@ -161,7 +161,7 @@ def open_graph(model: PreTrainedModel, subfolder: str = "", checked: bool = True
 
     Raises:
         ImportError: if onnxruntime or, to make a graph, onnx or onnxscript is missing.
-        ValueError: if the model is not on the processor, or there is no graph to use unchecked;
+        ValueError: if the model is not on the CPU, or there is no graph to use unchecked;
             see also `export_onnx`.
     """
     if model.device.type != "cpu":
@@ -183,8 +183,8 @@ def open_graph(model: PreTrainedModel, subfolder: str = "", checked: bool = True
         if is_sealed(content, fingerprint(model)):
             return OnnxNetwork(content)
         logger.warning(
-            "%s was not exported by you from the weights and settings of this model: left out; "
-            'export it again, or set backend="%s" to use it as it is',
+            "not using %s: it was not exported by you from these weights and settings; export it again, "
+            'or set backend="%s" to use it as it is',
             file,
             FOUND_ONNX,
         )
@@ -202,5 +202,5 @@ def _find_graph(model: PreTrainedModel, subfolder: str) -> str | None:
     revision = getattr(model.config, "_commit_hash", None)
     try:
         return cached_file(model.name_or_path, GRAPH_FILE, subfolder=subfolder, revision=revision)
-    except OSError:  # none there, or no such place any more
+    except OSError:  # no graph, or the place is gone
         return None

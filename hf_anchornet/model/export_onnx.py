@@ -1,4 +1,4 @@
-"""Classifiers as ONNX graphs, a localizer's with the evidence of every branch."""
+"""Export of classifiers to ONNX; graphs of localizers give the evidence of every branch."""
 
 import hashlib
 import json
@@ -19,10 +19,10 @@ from transformers import PreTrainedModel
 from .graph_seal import seal_graph
 
 GRAPH_FILE = "onnx/model.onnx"
-"""Where a graph is in a model's folder or repository; Optimum looks there, too."""
+"""Path of a graph in a model's folder or repository, the same as Optimum's."""
 WINDOWS = "anchornet_windows"
-"""Key of a graph's metadata: JSON of [size, stride] of each branch."""
-DEFAULT_SIDE = 224  # pixels of the example that is traced, where a config names no size
+"""Key of a graph's metadata: [size, stride] of each branch as JSON."""
+DEFAULT_SIDE = 224  # pixels of the traced example where a config names no size
 NOT_IN_GRAPH = {
     "_name_or_path",
     "architectures",
@@ -37,7 +37,7 @@ NOT_IN_GRAPH = {
     "reading_scales",
     "transformers_version",
 }
-"""Fields of configs that change nothing in a graph."""
+"""Config fields that do not affect a graph."""
 
 
 def export_onnx(model: PreTrainedModel, path: str | PathLike[str], int8: bool = False) -> Path:
@@ -45,8 +45,8 @@ def export_onnx(model: PreTrainedModel, path: str | PathLike[str], int8: bool = 
 
     Inputs: `input_ids` and `attention_mask`, (batch, tokens), int64, 1 = real token; or
     `pixel_values`, (batch, channels, height, width), float32, and for a localizer `pixel_mask`,
-    (batch, height, width), int64, 1 = real pixel. Each axis may be as long as the model takes it,
-    but there must be a token, maybe a masked one; a model of one image size keeps it.
+    (batch, height, width), int64, 1 = real pixel. Axes may have any length that the model takes,
+    except that texts need at least one token, which may be masked.
 
     Outputs: `logits`, (batch, labels); of a localizer also `bias`, (batch, labels), and for each
     branch `evidence_0`, ..., (batch, positions, labels) or (batch, rows, columns, labels), and
@@ -54,17 +54,17 @@ def export_onnx(model: PreTrainedModel, path: str | PathLike[str], int8: bool = 
     The metadata hold the window of each branch as JSON, [size, stride], and a seal, by which
     `backend="onnx"` knows that this user exported the graph from these weights.
 
-    Left out are the choice of spans or boxes, a search of varying length, and the pieces of long
-    texts (`chunk_size`): the results are the same, but memory grows with the text. Everything is
-    computed in float32, whatever the type of the model's weights.
+    The graph does not select spans or boxes, and it reads long texts in one piece (no
+    `chunk_size`): the results are the same, but memory grows with the text. It computes in float32
+    whatever the type of the model's weights.
 
     Args:
         model: A localizer or any other classifier of texts or images.
         path: File to write (`.onnx`), or the model's folder, where it becomes `onnx/model.onnx`:
             `backend="onnx"` finds it there.
-        int8: Whether to keep the weights of embeddings and matrix products in 8 bits: a smaller
-            file that answers differently, `scripts/export_onnx.py` measures how much. Convolutions
-            stay as they are: ONNX Runtime computes them several times slower in 8 bits.
+        int8: Whether to store the weights of embeddings and matrix products in 8 bits. The file
+            is smaller and its answers differ; `scripts/export_onnx.py` measures by how much.
+            Convolutions keep their type: ONNX Runtime is several times slower on 8-bit ones.
 
     Raises:
         ImportError: if onnx, onnxscript or, for `int8`, onnxruntime is missing.
@@ -91,7 +91,7 @@ def trace_graph(model: PreTrainedModel) -> Any:
     outputs = ["logits"] + ["bias"] * bool(windows)
     outputs += [f"{kind}_{i}" for kind in ("evidence", "mask") for i in range(len(windows))]
     with warnings.catch_warnings():
-        # torch's exporter copies trees of a kind that torch itself has deprecated.
+        # torch's exporter uses a class that torch itself has deprecated.
         warnings.filterwarnings("ignore", ".*LeafSpec.* is deprecated", FutureWarning)
         program = torch.export.export(
             _Traced(model, [*inputs]),
@@ -116,6 +116,8 @@ def trace_graph(model: PreTrainedModel) -> Any:
 def fingerprint(model: PreTrainedModel) -> str:
     """A hash of the weights and settings that a graph of a model depends on."""
     fields = model.config.to_diff_dict()
+    if fields.get("ngram_vocab_size") == fields.get("vocab_size"):
+        fields.pop("ngram_vocab_size", None)  # graphs from before there was this field stay valid
     settings = {key: value for key, value in fields.items() if key not in NOT_IN_GRAPH}
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
     for name, value in sorted(model.state_dict().items()):
@@ -133,13 +135,15 @@ def name_extra(missing: str, error: ImportError) -> ImportError:
 
 
 class _Traced(nn.Module):
-    """A float32 copy of a model, from tensors to the tensors that its graph gives."""
+    """A float32 copy of a model that takes and returns plain tensors."""
 
     def __init__(self, model: PreTrainedModel, input_names: Sequence[str]) -> None:
         super().__init__()
         self.model: Any = deepcopy(model).cpu().float().eval()
         self.input_names = input_names
         self.is_localizer = hasattr(model, "windows")
+        if self.is_localizer:  # ONNX takes axes of any length as they are
+            self.model.pads_exports = self.model.anchornet.pads_exports = False
         if self.is_localizer and model.main_input_name == "input_ids":
             self.model.config.chunk_size = None
         elif self.is_localizer:
@@ -157,12 +161,12 @@ class _Traced(nn.Module):
 
 
 class _SearchByHalves(TorchFunctionMode):
-    """ONNX has no `searchsorted`: within, it is made of steps that ONNX has."""
+    """A context that replaces `torch.searchsorted`, which ONNX lacks, by operations that it has."""
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
-        """Call `func`, or what stands in for it."""
+        """Call `func` or its replacement."""
         if func is torch.searchsorted:
             return search_by_halves(*args)
         return func(*args, **kwargs or {})
@@ -186,7 +190,7 @@ def search_by_halves(known: Tensor, values: Tensor) -> Tensor:
 
 
 def _make_example(model: PreTrainedModel) -> dict[str, Tensor]:
-    """Inputs of any valid size, by name; no two axes are alike by chance.
+    """Inputs of a valid size, by name; their axes have different lengths.
 
     Raises:
         ValueError: if the model reads neither texts nor images.
@@ -210,12 +214,12 @@ def _make_example(model: PreTrainedModel) -> dict[str, Tensor]:
 
 
 def _free_axes(value: Tensor) -> dict[int, Any]:
-    """What `torch.export` takes as axes of any length: all but the channels of images."""
+    """Dynamic axes for `torch.export`: all but the channels of images."""
     return {axis: Dim.AUTO for axis in range(value.ndim) if value.ndim < 4 or axis != 1}
 
 
 def _quantize(graph: Any) -> Any:
-    """The graph with 8-bit weights where that saves time or much space."""
+    """The graph with 8-bit weights of embeddings and matrix products."""
     try:
         import onnx
         from onnxruntime.quantization import quantize_dynamic

@@ -114,12 +114,14 @@ def choose_texts(
     Each text is localized once, however many readings there are.
 
     Raises:
-        ValueError: if `max_tokens` of a reading leaves no room for text.
+        ValueError: if `max_tokens` or one of `budgets` leaves no room for text, or is more than
+            the classifier reads.
     """
     readings = options.split_mix()
+    name = "max_tokens" if options in readings else "budgets"
     for reading in readings:
         if reading.reading != "full":
-            reader.check_budget(reading.max_tokens)
+            reader.check_budget(reading.max_tokens, name)
     views: Iterable[LocatedText | None] = [None] * len(texts)
     scales: Sequence[int] = []
     if options.reads_spans:

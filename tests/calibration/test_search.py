@@ -7,12 +7,12 @@ import torch
 from hf_anchornet.calibration.options import CalibrationOptions
 from hf_anchornet.calibration.search import Observations, observe, search
 from hf_anchornet.model.cascade_rule import ExitRule
-from hf_anchornet.model.cascade_trace import Piece, Trace
+from hf_anchornet.model.cascade_trace import ReadPiece, Trace
 
 
 def make_trace(localizer, readings, costs):
     """An input whose pieces are named by letters: logits of the localizer, readings, costs."""
-    pieces = {name: Piece(torch.tensor(said), *costs[name]) for name, said in readings.items()}
+    pieces = {name: ReadPiece(torch.tensor(said), *costs[name]) for name, said in readings.items()}
     trace = Trace(torch.tensor(localizer), torch.zeros(2), 1, 2.0)
     trace.pieces = pieces
     trace.milliseconds += sum(piece.milliseconds for piece in pieces.values())
