@@ -51,7 +51,7 @@ def calibrate(
     candidates = options.list_stages(cascade.localizer.model.config.model_type)
     if not options.stages:  # of the default ones, those that this classifier can read
         most = getattr(cascade.reader, "readable_tokens", math.inf)
-        candidates = tuple(stage for stage in candidates if stage == FULL or stage <= most)
+        candidates = tuple(stage for stage in candidates if stage == FULL or int(stage) <= most)
     read = candidates if candidates[-1:] == (FULL,) else (*candidates, FULL)
     targets = torch.tensor(number_labels(rows, label_column, cascade.labels))
     plain = Cascade(cascade.localizer, cascade.reader, ExitRule.make(read, 1.0))

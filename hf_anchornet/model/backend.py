@@ -183,7 +183,7 @@ def open_graph(model: PreTrainedModel, subfolder: str = "", checked: bool = True
         if is_sealed(content, fingerprint(model)):
             return OnnxNetwork(content)
         logger.warning(
-            "not using %s: it was not exported by you from these weights and settings; export it again, "
+            "not using %s: you did not export it from these weights and settings; export it again, "
             'or set backend="%s" to use it as it is',
             file,
             FOUND_ONNX,

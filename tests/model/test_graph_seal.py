@@ -77,7 +77,7 @@ def test_a_forged_graph_with_a_copied_seal_is_left_out_before_it_is_opened(
         check_own_answers(make_network(classifier, "onnx"), classifier)
         (source,) = opened
         assert source not in (str(graph), attack)
-        assert "it was not exported by you" in caplog.text
+        assert "you did not export it" in caplog.text
         assert "export it again" in caplog.text
 
 
