@@ -1,18 +1,31 @@
 """JSON files, and folders that are written whole or not at all and can be checked for damage."""
 
+import errno
 import hashlib
 import json
 import os
+import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from safetensors import SafetensorError
 
 CHECKPOINTS_FOLDER = "checkpoints"
 """Folder of checkpoints inside a training's folder. It holds pickled files: never publish it."""
 
 SUMS_FILE = "sha256.json"
 """File in each finished folder with the SHA-256 of every other file."""
+
+_FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_FULL_DISK_MESSAGE = re.compile(
+    r"No space left|Not enough disk space|quota exceeded|File too large|"
+    r"PytorchStreamWriter failed writing",
+    re.IGNORECASE,
+)
+"""Messages of libraries that do not raise an `OSError` for a full disk."""
 
 
 def read_json(path: Path) -> Any:
@@ -21,9 +34,33 @@ def read_json(path: Path) -> Any:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write `content` to `path`, creating its folder."""
+    """Write `content` to `path` in one step, creating its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
+class FullDiskError(OSError):
+    """A disk is full; the message names it by a folder on it."""
+
+
+@contextmanager
+def naming_full_disk(place: str | Path) -> Iterator[None]:
+    """Raise a `FullDiskError` that names `place`, a folder or URL, if its disk is full within."""
+    try:
+        yield
+    except FullDiskError:
+        raise
+    except (OSError, RuntimeError, SafetensorError) as error:
+        is_named = getattr(error, "errno", None) in _FULL_DISK
+        if not is_named and not _FULL_DISK_MESSAGE.search(str(error)):
+            raise
+        reason = str(error).splitlines()[0]
+        raise FullDiskError(
+            f"the disk of {place} is full ({reason}); free some space or choose a folder on "
+            "another disk."
+        ) from error
 
 
 def start_folder(target: Path) -> Path:
@@ -58,12 +95,15 @@ def find_damage(folder: Path) -> str | None:
             return f"{_name(links[0], folder)} is a link"
         sums = read_json(folder / SUMS_FILE)
         found = {_name(path, folder): path for path in _files(folder)}
+        unlisted = sorted(found.keys() - sums.keys() - {SUMS_FILE})
+        if not sums or unlisted:
+            return f"{SUMS_FILE} does not list {unlisted[0] if unlisted else 'any file'}"
         for name, digest in sums.items():
             if name not in found:
                 return f"{name} is missing"
             if _digest(found[name]) != digest:
                 return f"{name} differs from what was written"
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         return f"{SUMS_FILE} cannot be read: {error}"
     return None
 

@@ -66,6 +66,14 @@ def _same_seed_everywhere() -> None:
     torch.manual_seed(0)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _keep_no_key_at_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The key that seals ONNX graphs is the tests' own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_HOME", str(tmp_path_factory.mktemp("hf_home")))
+        yield
+
+
 @pytest.fixture
 def cache_nothing_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Data sets are cached in the test's own folder."""

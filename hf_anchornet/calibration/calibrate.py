@@ -1,5 +1,6 @@
 """Calibrate a cascade on a validation split: temperatures, stages and thresholds."""
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -48,6 +49,9 @@ def calibrate(
     options = options or CalibrationOptions()
     check_split(rows, input_column, label_column)
     candidates = options.list_stages(cascade.localizer.model.config.model_type)
+    if not options.stages:  # of the default ones, those that this classifier can read
+        most = getattr(cascade.reader, "readable_tokens", math.inf)
+        candidates = tuple(stage for stage in candidates if stage == FULL or int(stage) <= most)
     read = candidates if candidates[-1:] == (FULL,) else (*candidates, FULL)
     targets = torch.tensor(number_labels(rows, label_column, cascade.labels))
     plain = Cascade(cascade.localizer, cascade.reader, ExitRule.make(read, 1.0))

@@ -103,8 +103,9 @@ def _add_pipeline_arguments(parser: argparse.ArgumentParser) -> None:
     add("--device", metavar="NAME", help="device of the models, for example cpu or cuda:0")
     add(
         "--backend",
-        choices=("eager", "compile", "onnx"),
-        help="torch (eager), torch.compile or ONNX Runtime",
+        choices=("eager", "compile", "onnx", "onnx-unchecked"),
+        help="torch (eager), torch.compile or ONNX Runtime; onnx-unchecked also runs a graph that "
+        "somebody else exported",
     )
 
 

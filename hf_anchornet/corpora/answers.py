@@ -2,16 +2,20 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.core import url_to_fs
 
+from hf_anchornet.files import naming_full_disk
 from hf_anchornet.model.image_files import is_url, open_file, refuse_reference
 from hf_anchornet.model.pipeline_anchornet import LocalizationPipeline
 
+from .inputs import hash_local_file
 from .job import (
+    CONTENT_KEY,
     METADATA_KEY,
     TEXT_TASK,
     CorpusJob,
@@ -42,20 +46,29 @@ def localize_shard(
 
     Raises:
         ValueError: if the shard or one of its rows cannot be read; the message names it.
+        OSError: if the output cannot be written; the message names a disk that is full.
     """
     files, target = url_to_fs(shard.target)
     temporary = name_temporary(target)
-    files.makedirs(files._parent(target), exist_ok=True)
     inputs, source = url_to_fs(shard.source)
-    try:
+    settings = settings | {CONTENT_KEY: hash_local_file(shard.source)}
+    with naming_full_disk(job.output), removing(files, temporary):
+        files.makedirs(files._parent(target), exist_ok=True)
         with inputs.open(source, "rb") as read, files.open(temporary, "wb") as written:
             reader = open_parquet(read, shard.source)
             tables = _answer_groups(localize, reader, shard, job, report)
             _write(written, next(tables), tables, shard, settings)
         files.mv(temporary, target)
+
+
+@contextmanager
+def removing(files: Any, path: str) -> Iterator[None]:
+    """A context after which a file is gone, if it was still there."""
+    try:
+        yield
     finally:
-        if files.exists(temporary):
-            files.rm_file(temporary)
+        if files.exists(path):
+            files.rm_file(path)
 
 
 def _write(

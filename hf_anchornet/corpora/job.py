@@ -23,9 +23,19 @@ from fsspec.implementations.local import LocalFileSystem
 
 from hf_anchornet.model.limits import check_positive
 
+from .inputs import (
+    check_output,
+    check_types,
+    find_fixed_folder,
+    find_real_path,
+    hash_local_file,
+)
+
 TEXT_TASK, IMAGE_TASK = TASKS = ("span-localization", "patch-localization")
 METADATA_KEY = b"anchornet"
 """Key in the metadata of an output shard; its value is the JSON of `describe_shard`."""
+CONTENT_KEY = "input_sha256"
+"""Key of the hash of a local input among the settings in that metadata."""
 NUM_READERS = 16  # threads that open shards at once; they mostly wait for input
 _ANY_TEXT = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
 
@@ -80,33 +90,36 @@ class Shard:
         target: Path or URL of the output.
         num_rows: Number of rows of the input.
         num_bytes: Size of the input file.
+        key: A hash of the properties of the input file, such as its time of change.
     """
 
     source: str
     target: str
     num_rows: int
     num_bytes: int
+    key: str = ""
 
 
 def find_shards(job: CorpusJob) -> list[Shard]:
     """The shards of a corpus in the order of their names.
 
     Raises:
-        ValueError: if there are no shards, or if a shard cannot be read, lacks a column or would be
-            overwritten.
+        ValueError: if there are no shards; if a shard cannot be read, lacks a column, holds a
+            copied column of another type than the others, or would be overwritten; or if answers
+            would become input.
     """
     files, pattern = url_to_fs(job.input)
+    files.invalidate_cache()
     found = sorted(path for path in files.glob(pattern) if files.isfile(path))
     if not found:
         raise ValueError(
             f"`input` must match parquet files, got {job.input}, which matches no file; use "
             "a pattern such as 'folder/*.parquet', in quotes."
         )
-    (fixed, *_) = re.split(r"[*?\[]", pattern, maxsplit=1)
-    folder = fixed[: fixed.rfind("/") + 1]
+    folder = find_fixed_folder(pattern)
     output = _name_location(*url_to_fs(job.output))
 
-    def inspect(path: str) -> Shard:
+    def inspect(path: str) -> tuple[Shard, pa.Schema]:
         source = _name_location(files, path)
         target = posixpath.join(output, path.removeprefix(folder))
         if source == target:
@@ -116,10 +129,27 @@ def find_shards(job: CorpusJob) -> list[Shard]:
         with files.open(path, "rb") as stream:
             reader = open_parquet(stream, source)
             _check_columns(reader.schema_arrow, job, source)
-            return Shard(source, target, reader.metadata.num_rows, files.size(path))
+            _refuse_answers(reader.metadata.metadata, files, path, job)
+            shard = Shard(
+                source, target, reader.metadata.num_rows, files.size(path), files.ukey(path)
+            )
+            return shard, reader.schema_arrow
 
     with ThreadPoolExecutor(NUM_READERS) as pool:
-        return list(pool.map(inspect, found))
+        inspected = list(pool.map(inspect, found))
+    check_output(job.input, job.output, [path.removeprefix(folder) for path in found])
+    check_types({shard.source: schema for shard, schema in inspected}, job.columns)
+    return [shard for shard, _ in inspected]
+
+
+def _refuse_answers(metadata: Any, files: Any, path: str, job: CorpusJob) -> None:
+    """Raise a `ValueError` if a shard holds answers that an earlier run has written to `output`."""
+    folder = find_real_path(files, url_to_fs(job.output)[1])
+    if METADATA_KEY in (metadata or {}) and find_real_path(files, path).startswith(f"{folder}/"):
+        raise ValueError(
+            f"`input` must not match answers of this command in `output`, got {path}; choose a "
+            "narrower pattern or another `output`."
+        )
 
 
 def open_parquet(stream: Any, name: str) -> pq.ParquetFile:
@@ -182,6 +212,8 @@ def is_finished(shard: Shard, settings: dict[str, Any]) -> bool:
     written = json.loads((footer.metadata or {}).get(METADATA_KEY, b"{}"))
     wanted = describe_shard(shard, settings)
     differing = [key for key in wanted if written.get(key) != wanted[key]]
+    if "input_key" in differing and _is_unchanged(shard, written):
+        differing.remove("input_key")
     if not differing and footer.num_rows == shard.num_rows:
         return True
     if not written:
@@ -199,6 +231,12 @@ def is_finished(shard: Shard, settings: dict[str, Any]) -> bool:
     )
 
 
+def _is_unchanged(shard: Shard, written: dict[str, Any]) -> bool:
+    """Whether an input of other properties, such as a copy, has the content that was answered."""
+    hashed = written.get(CONTENT_KEY)
+    return hashed is not None and hashed == hash_local_file(shard.source)
+
+
 def find_waiting(shards: Sequence[Shard], settings: dict[str, Any]) -> list[Shard]:
     """The unfinished shards, largest first; see `is_finished`."""
     with ThreadPoolExecutor(NUM_READERS) as pool:
@@ -209,7 +247,8 @@ def find_waiting(shards: Sequence[Shard], settings: dict[str, Any]) -> list[Shar
 
 def describe_shard(shard: Shard, settings: dict[str, Any]) -> dict[str, Any]:
     """The settings of a shard's answers, after a round trip through JSON."""
-    described: dict[str, Any] = json.loads(json.dumps(settings | {"input_bytes": shard.num_bytes}))
+    of_input = {"input_bytes": shard.num_bytes, "input_key": shard.key}
+    described: dict[str, Any] = json.loads(json.dumps(settings | of_input))
     return described
 
 

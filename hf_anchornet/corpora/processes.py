@@ -19,7 +19,7 @@ from .job import CorpusJob, Shard, find_shards, find_waiting, remove_leftovers
 from .settings import describe_settings, load_job_pipeline
 
 READING, DONE, FAILED = "reading", "done", "failed"
-"""Messages of a worker: the rows of its next batch; shard written; shard failed, and why."""
+"""Messages of a worker: the rows of its next batch; shard written; shard failed, and the error."""
 
 
 class JobSummary(NamedTuple):
@@ -47,6 +47,7 @@ def localize_corpus(job: CorpusJob, num_workers: int | None = None) -> JobSummar
     Raises:
         ValueError: if an option, a shard or a row is invalid, or a worker died; the message names
             it. Finished shards stay, and the next run continues from there.
+        OSError: if the output cannot be written.
     """
     num_workers = num_workers or os.cpu_count() or 1
     check_positive("num_workers", num_workers)
@@ -156,7 +157,7 @@ def _run_workers(
                 worker = busy[connection]
                 kind, content = worker.receive()
                 if kind == FAILED:
-                    raise ValueError(content)
+                    raise content
                 if kind == READING:
                     worker.rows = content
                     report(content)
@@ -183,7 +184,7 @@ def _work(connection: Connection, job: CorpusJob, settings: dict[str, Any]) -> N
             localize_shard(
                 localize, shard, job, settings, lambda rows: connection.send((READING, rows))
             )
-        except ValueError as error:
-            connection.send((FAILED, str(error)))
+        except (OSError, ValueError) as error:
+            connection.send((FAILED, error))
             return
         connection.send((DONE, None))

@@ -53,7 +53,7 @@ class ShardLocalizer:
         try:
             if find_waiting([shard], self.settings):
                 localize_shard(self.localize, shard, self.job, self.settings, lambda rows: None)
-        except ValueError as error:  # invalid input: a retry would fail too
+        except (OSError, ValueError) as error:  # a retry would fail too
             return str(error)
         return ""
 

@@ -11,10 +11,13 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.utils import cached_file
 
-from .export_onnx import FINGERPRINT, GRAPH_FILE, fingerprint, name_extra, trace_graph
+from .export_onnx import GRAPH_FILE, fingerprint, name_extra, trace_graph
+from .graph_seal import is_sealed
 
 EAGER, COMPILE, ONNX = BACKENDS = ("eager", "compile", "onnx")
 """Plain torch; compiled at the first call for inputs of any size; exported, see `open_graph`."""
+FOUND_ONNX = "onnx-unchecked"
+"""The ONNX graph beside the weights, whoever made it and from whatever weights."""
 
 logger = logging.getLogger(__name__)
 
@@ -125,7 +128,7 @@ def make_network(
 
     Args:
         model: A localizer or another classifier, in evaluation mode.
-        backend: One of `BACKENDS`.
+        backend: One of `BACKENDS`, or `FOUND_ONNX`.
         subfolder: Where in its folder or repository the model is.
         fused: The same network for torch, faster; default: the model itself.
 
@@ -133,45 +136,61 @@ def make_network(
         ImportError: if the extra `onnx` is needed and not installed.
         ValueError: if there is no such backend or it cannot run the model.
     """
-    if backend not in BACKENDS:
+    if backend not in (*BACKENDS, FOUND_ONNX):
         raise ValueError(
             f"`backend` must be one of {', '.join(BACKENDS)}, got {backend!r}; leave it out for "
             f"{EAGER}."
         )
-    if backend == ONNX:
-        return open_graph(model, subfolder)
+    if backend in (ONNX, FOUND_ONNX):
+        return open_graph(model, subfolder, checked=backend == ONNX)
     network = model if fused is None else fused
     return torch.compile(network, dynamic=True) if backend == COMPILE else network
 
 
-def open_graph(model: PreTrainedModel, subfolder: str = "") -> OnnxNetwork:
+def open_graph(model: PreTrainedModel, subfolder: str = "", checked: bool = True) -> OnnxNetwork:
     """The graph beside a model's weights if there is one, else one made now: some seconds.
 
-    A graph of other weights or settings than the model's is not used, and a warning is logged:
-    it may be older than the model.
+    A graph is used only if `export_onnx` has made it, for this user, from these weights and
+    settings; see `graph_seal`. Any other graph, such as one of the Hub, is not opened, and a
+    warning is logged: it could answer anything.
 
     Args:
         model: A localizer or another classifier.
         subfolder: Where in its folder or repository the model is.
+        checked: `False` to use the graph that is there, whoever made it.
 
     Raises:
         ImportError: if onnxruntime or, to make a graph, onnx or onnxscript is missing.
-        ValueError: if the model is not on the CPU; see also `export_onnx`.
+        ValueError: if the model is not on the CPU, or there is no graph to use unchecked;
+            see also `export_onnx`.
     """
     if model.device.type != "cpu":
         raise ValueError(
             f'`device` must be "cpu" with backend "{ONNX}", got "{model.device}"; choose that '
             f'device or backend "{COMPILE}".'
         )
-    file = _find_graph(model, subfolder)
+    file, name = _find_graph(model, subfolder), type(model).__name__
+    place = Path(model.name_or_path, subfolder) if model.name_or_path else name
+    if not checked:
+        if file is None:
+            raise ValueError(
+                f'`backend` must not be "{FOUND_ONNX}" for {place}, which has no {GRAPH_FILE}; '
+                f'choose "{ONNX}", which exports one.'
+            )
+        return OnnxNetwork(file)
     if file is not None:
-        network = OnnxNetwork(file)
-        if network.metadata.get(FINGERPRINT) == fingerprint(model):
-            return network
-        logger.warning("not using %s: it was made from other weights or settings", file)
+        content = Path(file).read_bytes()
+        if is_sealed(content, fingerprint(model)):
+            return OnnxNetwork(content)
+        logger.warning(
+            "not using %s: you did not export it from these weights and settings; export it again, "
+            'or set backend="%s" to use it as it is',
+            file,
+            FOUND_ONNX,
+        )
     logger.warning(
         "exporting %s to ONNX; `hf_anchornet.export_onnx(model, folder)` writes a graph for good",
-        Path(model.name_or_path, subfolder) if model.name_or_path else type(model).__name__,
+        place,
     )
     return OnnxNetwork(trace_graph(model).SerializeToString())
 

@@ -16,11 +16,12 @@ from torch.export import Dim
 from torch.overrides import TorchFunctionMode
 from transformers import PreTrainedModel
 
+from .graph_seal import seal_graph
+
 GRAPH_FILE = "onnx/model.onnx"
 """Path of a graph in a model's folder or repository, the same as Optimum's."""
-FINGERPRINT = "anchornet_fingerprint"
 WINDOWS = "anchornet_windows"
-"""Keys of a graph's metadata: fingerprint of its model; [size, stride] of each branch as JSON."""
+"""Key of a graph's metadata: [size, stride] of each branch as JSON."""
 DEFAULT_SIDE = 224  # pixels of the traced example where a config names no size
 NOT_IN_GRAPH = {
     "_name_or_path",
@@ -50,7 +51,8 @@ def export_onnx(model: PreTrainedModel, path: str | PathLike[str], int8: bool = 
     Outputs: `logits`, (batch, labels); of a localizer also `bias`, (batch, labels), and for each
     branch `evidence_0`, ..., (batch, positions, labels) or (batch, rows, columns, labels), and
     `mask_0`, ..., bool, the same without labels. `logits` is `bias` plus the sum of all evidence.
-    The metadata hold the window of each branch as JSON, [size, stride].
+    The metadata hold the window of each branch as JSON, [size, stride], and a seal, by which
+    `backend="onnx"` knows that this user exported the graph from these weights.
 
     The graph does not select spans or boxes, and it reads long texts in one piece (no
     `chunk_size`): the results are the same, but memory grows with the text. It computes in float32
@@ -73,7 +75,7 @@ def export_onnx(model: PreTrainedModel, path: str | PathLike[str], int8: bool = 
         graph = _quantize(graph)
     file = Path(path) if Path(path).suffix == ".onnx" else Path(path, GRAPH_FILE)
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(graph.SerializeToString())
+    file.write_bytes(seal_graph(graph.SerializeToString(), fingerprint(model)))
     return file
 
 
@@ -106,8 +108,7 @@ def trace_graph(model: PreTrainedModel) -> Any:
             verbose=False,
         )
     graph = exported.model_proto
-    for key, value in ((FINGERPRINT, fingerprint(model)), (WINDOWS, json.dumps(windows))):
-        graph.metadata_props.add(key=key, value=value)
+    graph.metadata_props.add(key=WINDOWS, value=json.dumps(windows))
     return graph
 
 

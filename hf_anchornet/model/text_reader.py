@@ -140,20 +140,24 @@ class SpanReader(Reader):
         offsets = np.array(encoded["offset_mapping"], dtype=np.int64).reshape(-1, 2)
         return count_tokens(words, offsets[:, 1])
 
-    def check_budget(self, max_tokens: int) -> None:
+    def check_budget(self, max_tokens: int, name: str = "max_tokens") -> None:
         """Check that the classifier can read `max_tokens`, and that they leave room for text.
+
+        Args:
+            max_tokens: The budget, special tokens included.
+            name: Name of the option, for errors.
 
         Raises:
             ValueError: if it cannot or they do not.
         """
         if max_tokens <= self.num_special_tokens:
             raise ValueError(
-                f"`max_tokens` must be at least {self.num_special_tokens + 1} for this classifier, "
+                f"`{name}` must be at least {self.num_special_tokens + 1} for this classifier, "
                 f"got {max_tokens}; {self.num_special_tokens} special tokens go with every text."
             )
         if max_tokens > self.readable_tokens:
             raise ValueError(
-                f"`max_tokens` must be at most {self.readable_tokens} for this classifier, got "
+                f"`{name}` must be at most {self.readable_tokens} for this classifier, got "
                 f"{max_tokens}; it reads no longer text: lower it or choose another classifier."
             )
 

@@ -137,7 +137,7 @@ def make_card(folder: str | Path, sources: CardSources | None = None) -> ModelCa
         snippet=_make_snippet(config, modality, repo_id, is_cascade),
         what=_describe_model(config, modality, is_cascade),
         picture=sources.picture,
-        training=_describe_data(data),
+        training=_describe_training(training),
         results=format_results(results),
         reading=READING,
         citation=CITATION,
@@ -200,7 +200,14 @@ def _describe_model(config: Any, modality: str, is_cascade: bool) -> str:
     return text
 
 
-def _describe_data(data: Mapping[str, Any]) -> str:
+def _describe_training(training: Mapping[str, Any]) -> str:
+    """The data of a training, and that it was interrupted if it was."""
+    data = training.get("data")
+    if not training.get("finished", True):
+        return (
+            "The training was interrupted. This is its best model after epoch "
+            f"{len(training['history'])} of {training['options']['num_epochs']}."
+        )
     if not data:
         return "Not recorded with the model."
     rows = "a stream of rows" if data["num_rows"] is None else f"{data['num_rows']:,} rows"

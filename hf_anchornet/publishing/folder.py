@@ -27,6 +27,9 @@ from .card import TRAINING_FILE, CardSources, write_card
 from .check import check_folder
 from .model_files import CARD_FILE, list_model_files
 
+PATH_OPTIONS = ("dataset", "localizer", "classifier", "tokenizer", "embeddings", "teacher")
+"""Training options whose value is a Hub id or a local path."""
+
 REMOTE_CODE: dict[str, tuple[dict[str, Any], Any]] = {
     "anchornet_text": (
         {
@@ -84,11 +87,17 @@ def build_folder(
 
 
 def _remove_paths(report: Path) -> None:
-    """Remove the local output path from a training report."""
-    if report.exists():
-        content = json.loads(report.read_text("utf-8"))
-        content.get("options", {}).pop("output_dir", None)
-        write_json(report, content)
+    """Remove local paths from a training report; of those of inputs the last part is kept."""
+    if not report.exists():
+        return
+    content = json.loads(report.read_text("utf-8"))
+    options = content.get("options", {})
+    options.pop("output_dir", None)
+    for name in PATH_OPTIONS:
+        value = options.get(name)
+        if isinstance(value, str) and (Path(value).is_absolute() or Path(value).exists()):
+            options[name] = Path(value).resolve().name
+    write_json(report, content)
 
 
 def _add_remote_code(folder: Path) -> None:

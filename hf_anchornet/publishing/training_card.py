@@ -28,7 +28,7 @@ def document_training(
     data: DataOptions,
     rows: LearnedRows,
     accelerator: Accelerator,
-    reading: str = "whole inputs",
+    reading: str,
 ) -> dict[str, Any]:
     """Add the training data to a report; write `training.json` and the model card.
 

@@ -1,18 +1,21 @@
 """Fitting of models with this package's batches, scores and folders."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+import datasets
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 from datasets import Dataset
 from torch import nn
 from torch.utils.data import DataLoader
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_anchornet.data.texts import make_collator
 from hf_anchornet.evaluation.accuracy import evaluate_accuracy
+from hf_anchornet.files import naming_full_disk
 
 from .batches import make_text_loader
 from .loop import run_training
@@ -37,6 +40,28 @@ def make_accelerator(options: TrainingOptions) -> Accelerator:
     )
     set_seed(options.seed, device_specific=True)
     return accelerator
+
+
+@contextmanager
+def preparing_data(accelerator: Accelerator) -> Iterator[None]:
+    """A context in which the main process runs first, so that the others find its cached data."""
+    cache = datasets.config.HF_DATASETS_CACHE
+    with accelerator.main_process_first(), naming_full_disk(cache):
+        yield
+
+
+def check_localizer_labels(localizer: str, labels: Sequence[str]) -> None:
+    """Check that a localizer, given by folder or Hub id, has the labels of the training data.
+
+    Raises:
+        ValueError: if it has others.
+    """
+    known = AutoConfig.from_pretrained(localizer).id2label.values()
+    if sorted(known) != sorted(labels):
+        raise ValueError(
+            f"`localizer` must have the labels of the dataset, {sorted(labels)}, got {localizer} "
+            f"with {sorted(known)}; choose a localizer trained on these labels."
+        )
 
 
 def fit_text_model(

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from accelerate import Accelerator
 from datasets import Dataset
 from PIL import Image
 from torch import Tensor
@@ -31,8 +32,9 @@ from hf_anchornet.model.image_reader import cut_square
 from hf_anchornet.publishing.training_card import document_training
 
 from .batches import make_image_loader
-from .fit import fit_model, make_accelerator
+from .fit import check_localizer_labels, fit_model, make_accelerator, preparing_data
 from .options import TrainingOptions
+from .output_folder import holding_folder
 
 READINGS = ("patches", "mix", "full", "small", "centre", "random")
 
@@ -241,10 +243,26 @@ def adapt_image_classifier(
 
     Returns:
         The report of `run_training` with a description of the data, as in `training.json`.
+
+    Raises:
+        ValueError: if the data has other labels than the localizer.
     """
     accelerator = make_accelerator(options)
-    with accelerator.main_process_first():
+    with holding_folder(options.output_dir, accelerator):
+        return _adapt(data, classifier, options, accelerator)
+
+
+def _adapt(
+    data: DataOptions,
+    classifier: ImageClassifierOptions,
+    options: TrainingOptions,
+    accelerator: Accelerator,
+) -> dict[str, Any]:
+    """See `adapt_image_classifier`."""
+    with preparing_data(accelerator):
         train_rows, validation_rows, labels = load_labelled_rows(data, data.image_column)
+        if classifier.reading not in ("full", "small"):
+            check_localizer_labels(classifier.localizer, labels)
         model, processor = make_image_classifier(classifier, labels)
         augmentation = AugmentationOptions(
             crop_size=find_side(processor),
@@ -264,7 +282,9 @@ def adapt_image_classifier(
         accelerator,
         settings=asdict(data) | asdict(classifier),
     )
-    return document_training(report, data, train_rows, accelerator, classifier.reading)
+    side = augmentation.crop_size
+    reading = f"{classifier.reading}; in training a random crop of it, resized to {side} px"
+    return document_training(report, data, train_rows, accelerator, reading)
 
 
 def find_side(processor: Any) -> int:

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, cast
 
 import torch
+from accelerate import Accelerator
 from datasets import Dataset, IterableDataset
 from torch.utils.data import DataLoader
 from transformers import PreTrainedModel
@@ -30,8 +31,9 @@ from hf_anchornet.model.modeling_anchornet_image import AnchorNetForImageClassif
 from hf_anchornet.publishing.training_card import document_training
 
 from .batches import make_image_loader
-from .fit import fit_model, make_accelerator
+from .fit import fit_model, make_accelerator, preparing_data
 from .options import TrainingOptions
+from .output_folder import holding_folder
 from .stream_sources import (
     find_image_labels,
     load_validation,
@@ -94,10 +96,22 @@ def train_image_localizer(
             be chosen by boxes and there are none.
     """
     accelerator = make_accelerator(options)
+    with holding_folder(options.output_dir, accelerator):
+        return _train(data, localizer, augmentation, options, accelerator)
+
+
+def _train(
+    data: DataOptions,
+    localizer: ImageLocalizerOptions,
+    augmentation: AugmentationOptions,
+    options: TrainingOptions,
+    accelerator: Accelerator,
+) -> dict[str, Any]:
+    """See `train_image_localizer`."""
     processor = AnchorNetImageProcessor(size={"shortest_edge": localizer.image_size})
     collate, workers = partial(collate_images, processor), options.num_workers
     loader: DataLoader[Any] | StreamLoader
-    with accelerator.main_process_first():
+    with preparing_data(accelerator):
         rows, validation_rows, labels = _open_rows(data, options.seed)
         if isinstance(rows, Dataset):
             images = make_training_images(rows, processor, data, labels, augmentation)
@@ -129,7 +143,11 @@ def train_image_localizer(
         asdict(data) | asdict(localizer) | asdict(augmentation),
     )
     learned = loader if isinstance(loader, StreamLoader) else rows
-    return document_training(report, data, learned, accelerator)
+    reading = (
+        f"in training a random square crop, resized to {augmentation.crop_size} px; otherwise the "
+        f"whole image, its shorter side resized to {localizer.image_size} px"
+    )
+    return document_training(report, data, learned, accelerator, reading)
 
 
 def _open_rows(

@@ -21,8 +21,11 @@ from hf_anchornet.publishing.card import TRAINING_FILE
 
 from .checkpoints import Checkpoints, Progress, describe_model
 from .epochs import RowEpochs, StreamEpochs
+from .normalization import use_running_statistics
 from .options import TrainingOptions
+from .output_folder import save_in_one_go
 from .streams import StreamLoader
+from .versions import list_versions
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +41,20 @@ class _Run:
     options: TrainingOptions
     accelerator: Accelerator
     checkpoints: Checkpoints
+    settings: Mapping[str, Any] = field(default_factory=dict)
     progress: Progress = field(default_factory=Progress)
+
+    def describe(self, finished: bool) -> dict[str, Any]:
+        """The report so far; see `run_training`."""
+        history, metric = self.progress.history, self.options.metric_for_best_model
+        return {
+            "options": {**self.settings, **asdict(self.options)},
+            "num_processes": self.accelerator.num_processes,
+            "versions": list_versions(),
+            "finished": finished,
+            "history": history,
+            "best": max(history, key=lambda scores: scores[metric], default=None),
+        }
 
 
 def run_training(
@@ -63,8 +79,9 @@ def run_training(
         settings: Options of data and model, by name; a checkpoint made with others is refused.
 
     Returns:
-        The options, the history of all epochs and the best one; also written to `training.json`
-        in `options.output_dir`.
+        All options, from which the training can be repeated, versions of packages, the history of
+        all epochs and the best one; also written to `training.json` in `options.output_dir`,
+        where "finished" is false until training ends.
 
     Raises:
         FloatingPointError: if the loss is not finite.
@@ -86,12 +103,7 @@ def run_training(
             progress.best_epoch = best
             _save_best(run, save)
         progress.epoch, progress.batches, progress.losses = epoch + 1, 0, []
-    report = {
-        "options": asdict(options),
-        "num_processes": accelerator.num_processes,
-        "history": progress.history,
-        "best": max(progress.history, key=lambda scores: scores[metric]),
-    }
+    report = run.describe(finished=True)
     if accelerator.is_main_process:
         write_json(Path(options.output_dir) / TRAINING_FILE, report)
     for tracker in accelerator.trackers:
@@ -114,10 +126,11 @@ def _prepare(
         epochs = StreamEpochs(loader, options)
     else:
         epochs = RowEpochs(loader, options)
-    settings = {**options.decisive(), "num_processes": accelerator.num_processes, **settings}
+    decisive = {**options.decisive(), "num_processes": accelerator.num_processes, **settings}
     if options.checkpoint_steps or options.resume:
         # An error names the first that differs: options come before what follows from them.
-        settings = {**settings, **epochs.describe(), **describe_model(model), **settings}
+        decisive = {**decisive, **epochs.describe(), **describe_model(model), **decisive}
+    use_running_statistics(model)
     optimizer = torch.optim.AdamW(group_parameters(model, options), betas=(0.9, 0.98))
     model, optimizer = epochs.prepare(accelerator, model, optimizer)
     steps = epochs.count_steps()
@@ -125,8 +138,8 @@ def _prepare(
     # Accelerate steps the schedule once per process: count the steps of all of them.
     steps, warmup = (count * accelerator.num_processes for count in (steps, warmup))
     schedule = accelerator.prepare(get_linear_schedule_with_warmup(optimizer, warmup, steps))
-    checkpoints = Checkpoints(accelerator, options.output_dir, options.keep_checkpoints, settings)
-    run = _Run(model, epochs, optimizer, schedule, options, accelerator, checkpoints)
+    checkpoints = Checkpoints(accelerator, options.output_dir, options.keep_checkpoints, decisive)
+    run = _Run(model, epochs, optimizer, schedule, options, accelerator, checkpoints, settings)
     if options.resume:
         run.progress = checkpoints.restore() or run.progress
         if isinstance(epochs, StreamEpochs) and run.progress.places:
@@ -145,7 +158,9 @@ def _save_best(run: _Run, save: Callable[[PreTrainedModel, str], None]) -> None:
         weights = accelerator.get_state_dict(run.model)
         best.save_pretrained = partial(best.save_pretrained, state_dict=weights)
     if accelerator.is_main_process:
-        save(best, run.options.output_dir)
+        folder = Path(run.options.output_dir)
+        write_json(folder / TRAINING_FILE, run.describe(finished=False))
+        save_in_one_go(partial(save, best), folder)
     if run.options.checkpoint_steps and run.progress.best_epoch is not None:
         run.checkpoints.write_best(run.progress.best_epoch, partial(save, best))
     if sharded:

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import torch
+from accelerate import Accelerator
 from datasets import Dataset
 from tqdm.auto import tqdm
 from transformers import (
@@ -26,8 +27,9 @@ from hf_anchornet.model.text_reader import SpanReader, join_spans
 from hf_anchornet.model.text_words import LocatedText, Span, Words, encodable
 from hf_anchornet.publishing.training_card import document_training
 
-from .fit import fit_text_model, make_accelerator
+from .fit import check_localizer_labels, fit_text_model, make_accelerator, preparing_data
 from .options import TrainingOptions
+from .output_folder import holding_folder
 from .text_vocabulary import embed_vocabulary, train_tokenizer
 
 FULL_TOKENS = 512
@@ -74,12 +76,24 @@ class TextClassifierOptions:
         """Check the reading and what it needs."""
         if self.reading not in READINGS:
             raise ValueError(f"`reading` must be one of {READINGS}, got {self.reading!r}.")
-        if self.localizer is None and self.reading in ("spans", "mix", "random"):
+        if self.localizer is None and self.reads_spans:
             raise ValueError(
                 f'`localizer` must be a folder or Hub id to read "{self.reading}", got None.'
             )
         if not self.budgets:
             raise ValueError("`budgets` must hold at least one number of tokens, got [].")
+
+    @property
+    def reads_spans(self) -> bool:
+        """Whether the localizer selects what is read."""
+        return self.reading in ("spans", "mix", "random")
+
+    def describe_reading(self) -> str:
+        """The part of each text that the classifier reads, in words."""
+        if self.reading == "full":
+            return f"the full text, at most its first {FULL_TOKENS} tokens"
+        limits = self.budgets if self.reading in ("mix", "crops") else [self.max_tokens]
+        return f"{self.reading}, at most {', '.join(map(str, limits))} tokens"
 
     def split_mix(self) -> "list[TextClassifierOptions]":
         """The readings of which "mix" or "crops" consists; any other reading alone."""
@@ -100,15 +114,17 @@ def choose_texts(
     Each text is localized once, however many readings there are.
 
     Raises:
-        ValueError: if `max_tokens` of a reading leaves no room for text.
+        ValueError: if `max_tokens` or one of `budgets` leaves no room for text, or is more than
+            the classifier reads.
     """
     readings = options.split_mix()
+    name = "max_tokens" if options in readings else "budgets"
     for reading in readings:
         if reading.reading != "full":
-            reader.check_budget(reading.max_tokens)
+            reader.check_budget(reading.max_tokens, name)
     views: Iterable[LocatedText | None] = [None] * len(texts)
     scales: Sequence[int] = []
-    if any(reading.reading in ("spans", "random") for reading in readings):
+    if options.reads_spans:
         assert options.localizer is not None
         localizer = TextLocalizer.load(options.localizer)
         scales = localizer.reading_scales
@@ -224,10 +240,26 @@ def adapt_text_classifier(
 
     Returns:
         The report of `run_training` with a description of the data, as in `training.json`.
+
+    Raises:
+        ValueError: if the data has other labels than the localizer.
     """
     accelerator = make_accelerator(options)
-    with accelerator.main_process_first():
+    with holding_folder(options.output_dir, accelerator):
+        return _adapt(data, classifier, options, accelerator)
+
+
+def _adapt(
+    data: DataOptions,
+    classifier: TextClassifierOptions,
+    options: TrainingOptions,
+    accelerator: Accelerator,
+) -> dict[str, Any]:
+    """See `adapt_text_classifier`."""
+    with preparing_data(accelerator):
         train_rows, validation_rows, labels = load_labelled_texts(data)
+        if classifier.localizer is not None and classifier.reads_spans:
+            check_localizer_labels(classifier.localizer, labels)
         model, tokenizer = make_text_classifier(classifier, train_rows[data.text_column], labels)
         train_set = encode_readings(classifier, model, tokenizer, train_rows, data, labels)
         validation_set = encode_readings(
@@ -237,4 +269,4 @@ def adapt_text_classifier(
     report = fit_text_model(
         model, tokenizer, train_set, validation_set, options, accelerator, settings=settings
     )
-    return document_training(report, data, train_rows, accelerator, classifier.reading)
+    return document_training(report, data, train_rows, accelerator, classifier.describe_reading())

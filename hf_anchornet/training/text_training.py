@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
+from accelerate import Accelerator
 from datasets import Dataset, IterableDataset
 from transformers import PreTrainedTokenizerBase
 
@@ -15,8 +16,9 @@ from hf_anchornet.model.modeling_anchornet_text import AnchorNetTextForSequenceC
 from hf_anchornet.publishing.training_card import document_training
 
 from .distillation import PIECE_WORDS, Teaching, add_taught_pieces
-from .fit import fit_text_model, make_accelerator
+from .fit import fit_text_model, make_accelerator, preparing_data
 from .options import TrainingOptions
+from .output_folder import holding_folder
 from .stream_sources import (
     load_first_texts,
     make_stream_loader,
@@ -118,7 +120,19 @@ def train_text_localizer(
         The report of `run_training` with a description of the data, as in `training.json`.
     """
     accelerator = make_accelerator(options)
-    with accelerator.main_process_first():
+    with holding_folder(options.output_dir, accelerator):
+        return _train(data, localizer, options, model_class, accelerator)
+
+
+def _train(
+    data: DataOptions,
+    localizer: TextLocalizerOptions,
+    options: TrainingOptions,
+    model_class: type[AnchorNetTextForSequenceClassification],
+    accelerator: Accelerator,
+) -> dict[str, Any]:
+    """See `train_text_localizer`."""
+    with preparing_data(accelerator):
         stream = _open_stream(data, localizer) if data.streaming else None
         train_rows, validation_rows, labels = (
             load_labelled_texts(data)
@@ -139,6 +153,9 @@ def train_text_localizer(
         if stream is not None:
             make_batch = make_text_batch(stream, tokenizer, data, labels, localizer.crop_tokens)
             learned = make_stream_loader(data, stream, make_batch, options, accelerator)
+    settings = asdict(data) | asdict(localizer)
+    if model_class is not AnchorNetTextForSequenceClassification:
+        settings["model_class"] = model_class.__name__
     report = fit_text_model(
         model,
         tokenizer,
@@ -147,9 +164,19 @@ def train_text_localizer(
         options,
         accelerator,
         localizer.crop_tokens,
-        asdict(data) | asdict(localizer) | {"model_class": model_class.__name__},
+        settings,
     )
-    return document_training(report, data, train_rows if stream is None else learned, accelerator)
+    rows = train_rows if stream is None else learned
+    return document_training(report, data, rows, accelerator, _describe_reading(localizer))
+
+
+def _describe_reading(localizer: TextLocalizerOptions) -> str:
+    """The part of each text that a model is trained on, in words."""
+    pieces = "" if localizer.teacher is None else " of the text and of pieces of it"
+    return (
+        f"in training a random crop of at most {localizer.crop_tokens} tokens{pieces}; otherwise "
+        "the whole text"
+    )
 
 
 def _open_stream(data: DataOptions, localizer: TextLocalizerOptions) -> IterableDataset:

@@ -165,3 +165,17 @@ def test_a_goal_out_of_reach_is_told(text_cascade, rows, given, message):
 def test_a_bad_option_is_refused(given, message):
     with pytest.raises(ValueError, match=message):
         CalibrationOptions(**given)
+
+
+def test_default_stages_above_what_the_classifier_reads_are_left_out(text_cascade, rows):
+    text_cascade.reader.readable_tokens = 40
+    record = calibrate(text_cascade, rows, "text", "label").record
+    assert list(record["calibration_error"]) == [
+        "localizer", "classifier on 16", "classifier on 32", "classifier on full",
+    ]  # fmt: skip
+
+
+def test_a_stage_above_what_the_classifier_reads_is_refused(text_cascade, rows):
+    options = CalibrationOptions(["16", "600"])
+    with pytest.raises(ValueError, match="must be at most 128 for this classifier, got 600"):
+        calibrate(text_cascade, rows, "text", "label", options)

@@ -1,13 +1,17 @@
 """Shards of a corpus, their state, and the errors before any work starts."""
 
 import json
+import os
+import shutil
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from corpus_shards import TEXTS, list_files, make_job, write_corpus, write_shard
 
+from hf_anchornet.corpora.inputs import hash_local_file
 from hf_anchornet.corpora.job import (
+    CONTENT_KEY,
     IMAGE_TASK,
     METADATA_KEY,
     describe_shard,
@@ -143,6 +147,78 @@ def test_answers_to_another_file_of_the_same_name_are_an_error(shard, tmp_path):
     (changed,) = find_shards(make_job(tmp_path))
     with pytest.raises(ValueError, match=r"`input_bytes`: \d+ instead of \d+"):
         is_finished(changed, {})
+
+
+def swap_words(folder, shard):
+    """Change a shard but not its size, nor its time of change; the new shard."""
+    path = folder / "in" / "0.parquet"
+    before = path.stat()
+    content = path.read_bytes()
+    write_shard(path, ["doog", *TEXTS[1:]])
+    swapped = path.read_bytes()
+    assert (len(swapped), swapped == content) == (len(content), False)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    (changed,) = find_shards(make_job(folder))
+    assert changed.num_bytes == shard.num_bytes
+    return changed
+
+
+def test_answers_to_a_changed_input_of_equal_size_are_an_error(shard, tmp_path):
+    for settings in ({}, {CONTENT_KEY: hash_local_file(shard.source)}):
+        write_shard(tmp_path / "in" / "0.parquet", TEXTS)
+        (shard,) = find_shards(make_job(tmp_path))
+        write_answers(shard, settings)
+        changed = swap_words(tmp_path, shard)
+        with pytest.raises(ValueError, match=r"`input_key`: \"\w+\" instead of \"\w+\"; choose"):
+            is_finished(changed, {})
+
+
+def test_an_input_that_was_copied_or_touched_is_finished(shard, tmp_path):
+    write_answers(shard, {CONTENT_KEY: hash_local_file(shard.source)})
+    shutil.copyfile(shard.source, tmp_path / "copy")
+    (tmp_path / "copy").replace(shard.source)
+    (copied,) = find_shards(make_job(tmp_path))
+    assert copied.key != shard.key
+    assert is_finished(copied, {})
+
+
+@pytest.mark.parametrize("pattern", ["**/*.parquet", "**", "*/*.parquet"])
+@pytest.mark.parametrize("is_link", [False, True])
+def test_answers_that_would_become_input_are_refused(tmp_path, pattern, is_link):
+    write_corpus(tmp_path / "in" / "deep", 1)
+    (tmp_path / "in" / "answers").mkdir()
+    output = tmp_path / "in" / ("answers" if pattern.startswith("**") else "")
+    if is_link:
+        (tmp_path / "link").symlink_to(output)
+        output = tmp_path / "link"
+    job = make_job(tmp_path, input=str(tmp_path / "in" / pattern), output=str(output))
+    with pytest.raises(ValueError, match="`output` must not be"):
+        find_shards(job)
+
+
+def test_answers_below_an_input_that_does_not_reach_them_are_fine(tmp_path):
+    write_corpus(tmp_path / "in", 1)
+    job = make_job(tmp_path, output=str(tmp_path / "in" / "answers"))
+    assert len(find_shards(job)) == 1
+
+
+def test_earlier_answers_in_the_output_are_no_input(shard, tmp_path):
+    write_answers(shard, {})
+    (tmp_path / "in" / "link").symlink_to(tmp_path / "out")
+    job = make_job(tmp_path, input=str(tmp_path / "in" / "link" / "*.parquet"), column="label")
+    with pytest.raises(ValueError, match=r"`output` must not be|`input` must not match answers"):
+        find_shards(job)
+    elsewhere = make_job(tmp_path, input=job.input, column="label", output=str(tmp_path / "more"))
+    assert len(find_shards(elsewhere)) == 1
+
+
+def test_a_copied_column_of_another_type_is_named_with_both_shards(tmp_path):
+    write_shard(tmp_path / "in" / "0.parquet", TEXTS, year=pa.array(range(7), pa.int64()))
+    write_shard(tmp_path / "in" / "1.parquet", TEXTS, year=pa.array(map(str, range(7))))
+    assert len(find_shards(make_job(tmp_path, columns=("id",)))) == 2
+    message = r"got year of type string in .*1.parquet and of type int64 in .*0.parquet; convert"
+    with pytest.raises(ValueError, match=message):
+        find_shards(make_job(tmp_path, columns=("id", "year")))
 
 
 def test_only_temporary_files_of_these_shards_are_removed(shard, tmp_path):

@@ -1,5 +1,6 @@
 """Corpus jobs in one process and in several: resumed, interrupted, killed."""
 
+import resource
 import threading
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from corpus_shards import (
 
 from hf_anchornet.corpora import processes as corpus_jobs
 from hf_anchornet.corpora.processes import JobSummary, localize_corpus
+from hf_anchornet.files import FullDiskError
 
 
 @pytest.fixture
@@ -63,6 +65,40 @@ def test_the_output_of_another_model_is_an_error_before_any_work(job, out, monke
     monkeypatch.setattr(corpus_jobs, "localize_shard", None)
     with pytest.raises(ValueError, match=r"`output` must only hold .* other settings, `top_k`: 5"):
         localize_corpus(type(job)(**other), 1)
+
+
+def test_a_changed_input_of_equal_size_is_an_error_before_any_work(job, out, tmp_path):
+    localize_corpus(job, 1)
+    size = (tmp_path / "in" / "1.parquet").stat().st_size
+    write_shard(tmp_path / "in" / "1.parquet", [*TEXTS[1:-1], "eht " * 40 + "good"])
+    assert (tmp_path / "in" / "1.parquet").stat().st_size == size
+    with pytest.raises(ValueError, match=r"got .*1.parquet with other settings, `input_key`"):
+        localize_corpus(job, 1)
+    (out / "1.parquet").unlink()
+    assert localize_corpus(job, 1) == JobSummary(1, 6, 2)
+
+
+@pytest.fixture
+def small_disk():
+    """A limit of 100 bytes a file, which a process and its children cannot exceed."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("num_workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_full_disk_is_named_by_the_output(job, out, small_disk, num_workers):
+    with pytest.raises(FullDiskError, match=rf"the disk of {out} is full .*; free some space"):
+        localize_corpus(job, num_workers)
+    assert list_files(out) == []
+
+
+@pytest.mark.slow
+def test_an_output_that_a_worker_cannot_write_is_named(job, out):
+    out.write_text("not a folder")
+    with pytest.raises(OSError, match=str(out)):
+        localize_corpus(job, 2)
 
 
 def test_the_number_of_workers_is_checked(job):

@@ -244,6 +244,7 @@ def test_training_records_its_data_without_local_paths(localizer_folder, tmp_pat
         DataOptions(str(tmp_path / "sets" / "reviews")),
         rows,
         Accelerator(),
+        "the full text",
     )
     assert report["data"]["dataset"] == "reviews"
     assert (report["data"]["num_rows"], report["data"]["license"]) == (2, "mit")

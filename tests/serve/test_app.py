@@ -10,9 +10,10 @@ import httpx
 import numpy as np
 import pytest
 import torch
+from conftest import relabel
 from PIL import Image
 
-from hf_anchornet import PatchLocalizationPipeline, SpanLocalizationPipeline
+from hf_anchornet import PatchLocalizationPipeline, SpanLocalizationPipeline, SpanReader
 from hf_anchornet.serve.access import Access
 from hf_anchornet.serve.app import IMAGE_TASK, TEXT_TASK, load_served_pipeline, make_app
 from hf_anchornet.serve.batches import Batcher
@@ -349,3 +350,18 @@ def test_a_server_whose_batching_task_stopped_is_not_healthy(localize):
 def test_the_shipped_localizers_are_the_default():
     assert load_served_pipeline(TEXT_TASK).labels == ["negative", "positive"]
     assert load_served_pipeline(IMAGE_TASK, classifier="default").reader is not None
+
+
+def test_a_budget_above_what_the_classifier_reads_is_an_invalid_request(
+    planted, tokenizer, classifier_folder
+):
+    reader = SpanReader.load(classifier_folder)
+    relabel(reader.model, ["negative", "positive"])
+    reader.save_pretrained(classifier_folder)
+    localize = SpanLocalizationPipeline(
+        model=planted, tokenizer=tokenizer, classifier=classifier_folder
+    )
+    bodies = [{"text": "good film", "max_tokens": tokens} for tokens in (600, 128)]
+    (refused, answered), _ = post_texts(localize, bodies)
+    assert (refused.status_code, answered.status_code) == (422, 200)
+    assert "must be at most 128 for this classifier, got 600" in refused.json()["detail"]

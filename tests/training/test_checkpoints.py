@@ -113,8 +113,13 @@ def test_a_training_resumes_at_and_after_the_end_of_an_epoch(run, interrupt, tmp
 
 def test_a_training_resumes_after_its_last_step(run, tmp_path, monkeypatch):
     run("whole")
+    describe = training_loop._Run.describe
     with monkeypatch.context() as patch:
-        patch.setattr(training_loop, "write_json", stop_training)
+        patch.setattr(
+            training_loop._Run,
+            "describe",
+            lambda self, finished: stop_training() if finished else describe(self, finished),
+        )
         with pytest.raises(InterruptedTraining, match="stopped"):
             run(checkpoint_steps=4)
     kept = [name for name in names(tmp_path / "run") if not name.startswith("best_")]

@@ -6,6 +6,7 @@ import datasets
 import numpy as np
 import pytest
 import torch
+from conftest import relabel
 from datasets import Dataset
 from PIL import Image as Pillow
 from transformers import (
@@ -49,7 +50,9 @@ pytestmark = pytest.mark.usefixtures("cache_nothing_at_home")
 
 
 @pytest.fixture
-def localizer(image_localizer_folder):
+def localizer(image_localizer_folder, planted_image_model):
+    relabel(planted_image_model, ["dark", "green"])
+    planted_image_model.save_pretrained(image_localizer_folder)
     return image_localizer_folder
 
 
@@ -212,6 +215,33 @@ def test_an_existing_classifier_is_trained_further(
     assert model.dtype == torch.float32  # precision is mixed in computing only
     assert model.config.id2label == {0: "dark", 1: "green"}
     assert find_side(AutoImageProcessor.from_pretrained(tmp_path / "run")) == 24
+
+
+@pytest.mark.parametrize("reading", ["patches", "mix", "centre", "random"])
+def test_a_localizer_of_other_labels_is_refused(
+    localizer, planted_image_model, data, tmp_path, reading
+):
+    relabel(planted_image_model, ["cat", "dog"])
+    planted_image_model.save_pretrained(localizer)
+    options = TrainingOptions(str(tmp_path / "run"))
+    with pytest.raises(ValueError, match=r"labels .*, \['dark', 'green'\], got .*'cat'"):
+        adapt_image_classifier(data, ImageClassifierOptions(localizer, reading=reading), options)
+
+
+@pytest.mark.parametrize(("num_rows", "batch_size"), [(3, 2), (2, 1)])
+def test_an_image_classifier_whose_last_map_is_one_pixel_learns_from_any_number_of_rows(
+    localizer, tmp_path, num_rows, batch_size
+):
+    rows = {"image": [paint(RED, 8 * row, 0, inner=GREEN) for row in range(num_rows)]}
+    rows["label"] = ["dark", "green", "dark"][:num_rows]
+    Dataset.from_dict(rows).to_parquet(tmp_path / "data.parquet")
+    small = TINY | {"patch_size": 8, "hidden_sizes": [8, 8, 8], "depths": [1, 1, 1]}
+    report = adapt_image_classifier(
+        DataOptions(str(tmp_path / "data.parquet"), validation_split="train"),
+        ImageClassifierOptions(localizer, **small),
+        TrainingOptions(str(tmp_path / "run"), num_epochs=1, batch_size=batch_size),
+    )
+    assert np.isfinite(report["best"]["train_loss"])
 
 
 @pytest.mark.parametrize(

@@ -150,6 +150,7 @@ def test_of_a_sharded_model_the_gathered_weights_are_saved(model, tmp_path, kind
     accelerator = SimpleNamespace(
         distributed_type=kind,
         is_main_process=True,
+        num_processes=1,
         unwrap_model=lambda wrapped: wrapped[0],
         get_state_dict=lambda wrapped: gathered,
     )

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from conftest import relabel
 from datasets import Dataset
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
@@ -144,7 +145,54 @@ def test_a_new_classifier_takes_labels_sizes_and_first_embeddings(classifier_fol
     )
 
 
+def rename_labels(folder, labels):
+    """The folder of a localizer, which now has these labels."""
+    model = AutoModelForSequenceClassification.from_pretrained(folder)
+    relabel(model, labels)
+    model.save_pretrained(folder)
+    return folder
+
+
+def adapt_three_texts(tmp_path, options, **training):
+    rows = {"text": ["good film", "bad film", "good"], "label": ["glad", "sad", "glad"]}
+    Dataset.from_dict(rows).to_parquet(tmp_path / "data.parquet")
+    return adapt_text_classifier(
+        DataOptions(str(tmp_path / "data.parquet"), validation_split="train"),
+        options,
+        TrainingOptions(str(tmp_path / "run"), num_epochs=1, **training),
+    )
+
+
+@pytest.mark.parametrize("reading", ["spans", "mix", "random"])
+def test_a_localizer_of_other_labels_is_refused(localizer, tmp_path, reading):
+    with pytest.raises(ValueError, match=r"labels of the dataset, \['glad', 'sad'\], got .* with"):
+        adapt_three_texts(tmp_path, TextClassifierOptions(localizer, reading=reading))
+
+
+def test_a_localizer_that_selects_nothing_may_have_other_labels(localizer, tmp_path):
+    options = TextClassifierOptions(localizer, reading="head", hidden_size=16, vocab_size=60)
+    assert adapt_three_texts(tmp_path, options)["data"]["reading"] == "head, at most 64 tokens"
+
+
+@pytest.mark.parametrize("sizes", [{"max_tokens": 129}, {"reading": "mix", "budgets": [4, 200]}])
+def test_a_budget_above_what_the_classifier_reads_is_refused(
+    localizer, classifier_folder, tmp_path, sizes
+):
+    rename_labels(localizer, ["sad", "glad"])
+    options = TextClassifierOptions(localizer, classifier=classifier_folder, **sizes)
+    with pytest.raises(ValueError, match="must be at most 128 for this classifier"):
+        adapt_three_texts(tmp_path, options)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2])
+def test_a_classifier_learns_from_any_number_of_texts(localizer, tmp_path, batch_size):
+    rename_labels(localizer, ["sad", "glad"])
+    options = TextClassifierOptions(localizer, hidden_size=16, num_layers=1, vocab_size=60)
+    adapt_three_texts(tmp_path, options, batch_size=batch_size)
+
+
 def test_a_classifier_learns_from_the_spans(localizer, tmp_path):
+    rename_labels(localizer, ["sad", "glad"])
     texts = [f"{'the film was a film . ' * 20}{word} . film" for word in ["good", "bad"] * 40]
     labels = ["glad", "sad"] * 40
     Dataset.from_dict({"text": texts, "label": labels}).to_parquet(tmp_path / "data.parquet")
@@ -177,6 +225,7 @@ def test_a_classifier_learns_from_the_spans(localizer, tmp_path):
 def test_an_existing_classifier_is_trained_further(
     localizer, classifier_folder, tmp_path, mixed_precision
 ):
+    rename_labels(localizer, ["no", "yes"])
     rows = {"text": ["good film", "bad film"] * 4, "label": ["yes", "no"] * 4}
     Dataset.from_dict(rows).to_parquet(tmp_path / "data.parquet")
     adapt_text_classifier(
