@@ -7,6 +7,7 @@ import pytest
 from scripts import structure
 from scripts.structure import (
     Number,
+    count_code,
     find_carried,
     find_circles,
     find_missed,
@@ -114,6 +115,11 @@ def test_the_check_fails_above_a_limit(value, code, monkeypatch, capsys):
     assert f"| files | {value} | 1 |" in capsys.readouterr().out
 
 
-@pytest.mark.xfail(strict=True, reason="the package still shrinks; its limits come last")
 def test_the_package_keeps_its_limits():
     assert find_missed(measure()) == []
+
+
+def test_code_is_counted_without_docstrings_comments_and_blanks(tmp_path):
+    path = tmp_path / "file.py"
+    path.write_text('"""Docstring."""\n\n# comment\nX = 1  # kept\n"""About X,\nin two lines."""\n')
+    assert count_code(path) == 1
