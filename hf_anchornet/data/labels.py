@@ -26,7 +26,7 @@ def name_label(value: Any, names: Sequence[str] | None, where: str) -> str:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if names is not None and value in range(len(names)):
-        return names[value]
+        return str(names[value])
     if not isinstance(value, str | int):
         raise ValueError(
             f"{where} must be the name or number of a label, or a list of them, got {value!r}; "

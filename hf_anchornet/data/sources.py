@@ -109,7 +109,8 @@ class Source:
             found = find_format(self.name)
             builder = self._find_builder() if found is None else self._open_files(split, *found)
             if builder.name == "csv" and is_local(self.name) and builder.info.features is None:
-                columns = Features(dict.fromkeys(_read_columns(builder), Value("string")))
+                with explain_failures(builder):
+                    columns = Features(dict.fromkeys(_read_columns(builder), Value("string")))
                 builder = _copy_builder(builder, None, columns, keep_default_na=False)
             if builder.name == "imagefolder" and Path(self.name).is_dir():
                 groups = group_splits(builder.config.data_files)
@@ -141,6 +142,11 @@ class Source:
         )
 
     def _open_files(self, split: str, reader: str, settings: dict[str, Any]) -> DatasetBuilder:
+        if self.subset is not None:
+            raise ValueError(
+                f"`subset` must not be given for files, got {self.subset} with {self.name}; leave "
+                "it out."
+            )
         key = split if SPLIT in self.name else "train"
         files = {key: self.name.replace(SPLIT, split)}
         try:
