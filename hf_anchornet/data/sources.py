@@ -30,7 +30,7 @@ FIRST_ROWS = 100
 class Source:
     """A data source whose builders and splits are kept once they are opened.
 
-    Cells of local CSV files are read as text, exactly as they are written.
+    Cells of CSV files, except those of a dataset on the Hub, are read as text, as they are written.
 
     Args:
         name: See `DataOptions.dataset`.
@@ -108,7 +108,8 @@ class Source:
         if key not in self._builders:
             found = find_format(self.name)
             builder = self._find_builder() if found is None else self._open_files(split, *found)
-            if builder.name == "csv" and is_local(self.name) and builder.info.features is None:
+            on_hub = found is None and not is_local(self.name)
+            if builder.name == "csv" and builder.info.features is None and not on_hub:
                 with explain_failures(builder):
                     columns = Features(dict.fromkeys(_read_columns(builder), Value("string")))
                 builder = _copy_builder(builder, None, columns, keep_default_na=False)

@@ -122,6 +122,17 @@ def test_cells_of_csv_files_are_read_as_they_are_written(tmp_path, read):
     assert [row["text"] for row in read(str(tmp_path / "a.csv"), "train")] == cells
 
 
+@pytest.mark.parametrize("source", ["{split}-*.csv", "./{split}-0.csv", "."])
+def test_cells_are_read_as_they_are_written_from_patterns_and_folders(
+    tmp_path, monkeypatch, source
+):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "train-0.csv").write_text("text,label\nNA,01\n")
+    monkeypatch.chdir(tmp_path / "data")
+    for read in (read_rows, read_stream, read_held_out):
+        assert read(source, "train") == [{"text": "NA", "label": "01"}]
+
+
 @pytest.mark.parametrize("read", [read_rows, read_stream, read_held_out])
 @pytest.mark.parametrize(
     ("name", "content"),
