@@ -132,7 +132,9 @@ class Source:
         reason = "no Hub id has this form"
         if path.exists() or not is_local(self.name):
             try:
-                return load_dataset_builder(self.name, self.subset)
+                # `datasets` needs the name of a folder, which "." does not have.
+                name = str(path.resolve()) if path.is_dir() else self.name
+                return load_dataset_builder(name, self.subset)
             except OSError as error:
                 if path.exists():
                     raise
