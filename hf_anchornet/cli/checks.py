@@ -22,13 +22,15 @@ MODEL_OPTIONS = (
 )
 """Options that take a Hub id or a folder."""
 
+MAX_PORT = 65_535
+
 
 def check_options(given: Mapping[str, Any]) -> None:
-    """Check the models and the device among options by field name.
+    """Check the models, the device and the port among options by field name.
 
     Raises:
         FileNotFoundError: if a model is a path that does not exist.
-        ValueError: if there is no such device.
+        ValueError: if there is no such device or port.
     """
     for name in MODEL_OPTIONS:
         value = given.get(name)
@@ -37,6 +39,11 @@ def check_options(given: Mapping[str, Any]) -> None:
                 f"`{name}` must be a Hub id or an existing folder, got {value}, which does not "
                 f"exist; check the path.{suggest_path(value)}"
             )
+    port = given.get("port")
+    if port is not None and not 0 <= port <= MAX_PORT:
+        raise ValueError(
+            f"`port` must be between 0 and {MAX_PORT}, got {port}; 0 takes a free one."
+        )
     if given.get("device") not in (None, "cpu"):
         check_device(given["device"])
 
@@ -75,17 +82,23 @@ def hint_missing(argv: Sequence[str]) -> str:
     return "".join(hints)
 
 
-def read_json_option(name: str, path: str) -> Any:
-    """The content of the JSON file that an option names.
+def read_json_option(name: str, path: str) -> dict[str, Any]:
+    """The JSON object in the file that an option names.
 
     Raises:
         OSError: if it cannot be read.
-        ValueError: if it is not JSON.
+        ValueError: if it is not a JSON object.
     """
     try:
-        return json.loads(Path(path).read_text("utf-8"))
+        content = json.loads(Path(path).read_text("utf-8"))
     except (RecursionError, ValueError) as error:
         said = "brackets nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise ValueError(
             f"`{name}` must be a file of JSON in UTF-8, got {path}: {said}; write it again."
         ) from None
+    if not isinstance(content, dict):
+        raise ValueError(
+            f"`{name}` must be a file with a JSON object, got {path} with "
+            f"{type(content).__name__}; write it again."
+        )
+    return content

@@ -37,6 +37,7 @@ EXPECTED = (
     ImportError,
     MemoryError,
     OSError,
+    OverflowError,
     RecursionError,
     TypeError,
     ValueError,
@@ -89,6 +90,8 @@ def _report(error: BaseException, argv: Sequence[str]) -> int:
         error: What the command raised.
         argv: The command line.
     """
+    if type(error).__name__.startswith("StrictDataclass"):  # how transformers reports a config
+        error = error.__cause__ or error
     kind = type(error)
     if isinstance(error, EXPECTED) or kind.__name__ in EXPECTED_NAMES:
         said = str(error) or kind.__name__

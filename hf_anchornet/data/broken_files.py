@@ -1,6 +1,7 @@
 """Failures to read data files, described in one sentence with the file and the line."""
 
 import csv
+import gzip
 import json
 import logging
 import lzma
@@ -25,6 +26,7 @@ READ_ERRORS = (
     StopIteration,
     TypeError,
     ValueError,
+    gzip.BadGzipFile,
     lzma.LZMAError,
     tarfile.TarError,
     zlib.error,
@@ -76,8 +78,10 @@ def explain_failures(builder: DatasetBuilder) -> Iterator[None]:
         raise
     except (DatasetsError, *READ_ERRORS) as error:
         cause = error.__cause__ if isinstance(error, DatasetsError) else error
-        if isinstance(cause, BrokenFileError | OSError):  # such as a disk that is full
+        if isinstance(cause, BrokenFileError):
             raise cause from None
+        if isinstance(cause, OSError) and not isinstance(cause, gzip.BadGzipFile):
+            raise cause from None  # such as a disk that is full
         raise BrokenFileError(_describe(builder, cause or error)) from error
 
 
@@ -107,15 +111,20 @@ def _describe(builder: DatasetBuilder, error: BaseException) -> str:
             columns = checks[builder.name](file, builder)
         except BrokenFileError as fault:
             return str(fault)
+        except READ_ERRORS as fault:
+            return _describe_failure(file, builder, fault)
         first = first or (file, columns)
         if columns != first[1]:
             return (
                 f"the files of a dataset must have the same columns, got {sorted(first[1])} in "
                 f"{first[0]} and {sorted(columns)} in {file}; drop or add those that differ."
             )
+    return _describe_failure(", ".join(files[:3]) or builder.dataset_name, builder, error)
+
+
+def _describe_failure(files: str, builder: DatasetBuilder, error: BaseException) -> str:
     said = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
-    shown = ", ".join(files[:3]) or builder.dataset_name
-    return f"{shown} must be readable as {builder.name}, got: {said}; repair the file."
+    return f"{files} must be readable as {builder.name}, got: {said}; repair the file."
 
 
 def _check_csv(file: str, builder: DatasetBuilder) -> set[str]:
@@ -228,7 +237,8 @@ def _check_names(names: Sequence[str], file: str) -> None:
 
 def _decode_lines(stream: Iterable[bytes], file: str) -> Iterator[str]:
     """The lines of a file of UTF-8, without its byte order mark."""
-    for number, line in enumerate(stream, start=1):
+    lines = (part for line in stream for part in line.splitlines(keepends=True))
+    for number, line in enumerate(lines, start=1):
         yield _decode(line, "utf-8-sig" if number == 1 else "utf-8", f"{file}, line {number},")
 
 

@@ -30,7 +30,7 @@ FIRST_ROWS = 100
 class Source:
     """A data source whose builders and splits are kept once they are opened.
 
-    Cells of local CSV files are read as text, exactly as they are written.
+    Cells of CSV files, except those of a dataset on the Hub, are read as text, as they are written.
 
     Args:
         name: See `DataOptions.dataset`.
@@ -108,8 +108,10 @@ class Source:
         if key not in self._builders:
             found = find_format(self.name)
             builder = self._find_builder() if found is None else self._open_files(split, *found)
-            if builder.name == "csv" and is_local(self.name) and builder.info.features is None:
-                columns = Features(dict.fromkeys(_read_columns(builder), Value("string")))
+            on_hub = found is None and not is_local(self.name)
+            if builder.name == "csv" and builder.info.features is None and not on_hub:
+                with explain_failures(builder):
+                    columns = Features(dict.fromkeys(_read_columns(builder), Value("string")))
                 builder = _copy_builder(builder, None, columns, keep_default_na=False)
             if builder.name == "imagefolder" and Path(self.name).is_dir():
                 groups = group_splits(builder.config.data_files)
@@ -130,7 +132,9 @@ class Source:
         reason = "no Hub id has this form"
         if path.exists() or not is_local(self.name):
             try:
-                return load_dataset_builder(self.name, self.subset)
+                # `datasets` needs the name of a folder, which "." does not have.
+                name = str(path.resolve()) if path.is_dir() else self.name
+                return load_dataset_builder(name, self.subset)
             except OSError as error:
                 if path.exists():
                     raise
@@ -141,6 +145,11 @@ class Source:
         )
 
     def _open_files(self, split: str, reader: str, settings: dict[str, Any]) -> DatasetBuilder:
+        if self.subset is not None:
+            raise ValueError(
+                f"`subset` must not be given for files, got {self.subset} with {self.name}; leave "
+                "it out."
+            )
         key = split if SPLIT in self.name else "train"
         files = {key: self.name.replace(SPLIT, split)}
         try:

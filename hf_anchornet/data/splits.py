@@ -58,7 +58,7 @@ class DataOptions:
             raise ValueError(
                 f"`max_rows` must be 0 with `streaming`, got {self.max_rows}; set `max_steps`."
             )
-        for name, least in {"shuffle_buffer": 0, "vocabulary_rows": 1}.items():
+        for name, least in {"max_rows": 0, "shuffle_buffer": 0, "vocabulary_rows": 1}.items():
             if getattr(self, name) < least:
                 raise ValueError(f"`{name}` must be at least {least}, got {getattr(self, name)}.")
 

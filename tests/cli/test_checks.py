@@ -18,6 +18,12 @@ def test_a_path_that_does_not_exist_is_refused_before_the_hub_is_asked(tmp_path,
     check_options({option: None})
 
 
+@pytest.mark.parametrize("port", [-1, 65_536, 10**30])
+def test_a_port_that_does_not_exist_is_refused(port):
+    with pytest.raises(ValueError, match=f"`port` must be between 0 and 65535, got {port}; 0"):
+        check_options({"port": port})
+
+
 @pytest.mark.parametrize("name", ["foo", "cuda:x", "cuda:99", ""])
 def test_a_device_that_torch_cannot_use_is_refused(name):
     with pytest.raises(ValueError, match=f"`device` must be one that torch .* cpu.*, got {name} "):
@@ -47,6 +53,7 @@ def test_a_model_that_the_hub_does_not_give_is_no_folder_either(tmp_path, monkey
     [
         (b"{", r"`results` must be a file of JSON in UTF-8, got .*a\.json: Expecting property"),
         (b"[" * 100_000, r"got .*a\.json: brackets nested too deeply"),
+        (b"[]", r"must be a file with a JSON object, got .*a\.json with list"),
         (b"\xff\xfe", r"got .*a\.json: 'utf-8' codec"),
     ],
 )

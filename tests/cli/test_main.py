@@ -487,6 +487,7 @@ class PanicException(BaseException):
         ),
         (RecursionError("maximum depth"), "must not be nested so deeply, got: maximum depth"),
         (MemoryError(), "MemoryError"),
+        (OverflowError("too large"), "too large"),
         (EOFError("cut short"), "cut short"),
         (type("OutOfMemoryError", (RuntimeError,), {})("CUDA out of memory"), "CUDA out of memory"),
     ],
@@ -576,3 +577,13 @@ def test_a_stage_that_is_no_number_is_refused_before_anything_is_loaded(capsys):
     argv = "calibrate --dataset x --localizer y --classifier z --output-dir w --stages 16 x"
     assert main(argv.split()) == 2
     assert "`stages` must be whole numbers and \"full\", got 'x'" in capsys.readouterr().err
+
+
+def test_a_config_that_transformers_refuses_is_one_line_and_exit_code_2(fake, monkeypatch, capsys):
+    def fail(*_):
+        kind = type("StrictDataclassClassValidationError", (Exception,), {})
+        raise kind("validate_sizes") from ValueError("`hidden_size` must be smaller")
+
+    monkeypatch.setattr(fake, "localize", fail)
+    assert main(["localize", "good"]) == 2
+    assert capsys.readouterr().err == "anchornet: error: `hidden_size` must be smaller\n"

@@ -48,6 +48,9 @@ def read_held_out(source, split):
         ("a.csv", "", "must have a header and rows, got none"),
         ("a.csv", "text,label\n", "must have a header and rows, got none"),
         ("a.csv", "text,text\na,b\n", r"must name each column once, got two of \['text'\]"),
+        ("a.csv.gz", GOOD, r"must be readable as csv, got: Not a gzipped file"),
+        ("a.csv.gz", gzip.compress(GOOD.encode())[:-9], "must be readable as csv, got: Compressed"),
+        ("a.csv", (GOOD + "so, so,a\n").replace("\n", "\r"), "must have 2 cells"),
         ("a.tsv", "text\tlabel\na\tb\tc\n", "must have 2 cells"),
         ("a.jsonl", LINES + '{"text": "open\n', "line 3, must be valid JSON, got Invalid control"),
         ("a.jsonl", LINES + "3\n", "line 3, must be a JSON object, got 3"),
@@ -117,6 +120,17 @@ def test_cells_of_csv_files_are_read_as_they_are_written(tmp_path, read):
     (tmp_path / "a.csv").write_text("text,label\n" + "".join(f"{c},{c}\n" for c in cells))
     assert [row["label"] for row in read(str(tmp_path / "a.csv"), "train")] == cells
     assert [row["text"] for row in read(str(tmp_path / "a.csv"), "train")] == cells
+
+
+@pytest.mark.parametrize("source", ["{split}-*.csv", "./{split}-0.csv", "."])
+def test_cells_are_read_as_they_are_written_from_patterns_and_folders(
+    tmp_path, monkeypatch, source
+):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "train-0.csv").write_text("text,label\nNA,01\n")
+    monkeypatch.chdir(tmp_path / "data")
+    for read in (read_rows, read_stream, read_held_out):
+        assert read(source, "train") == [{"text": "NA", "label": "01"}]
 
 
 @pytest.mark.parametrize("read", [read_rows, read_stream, read_held_out])

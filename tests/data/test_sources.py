@@ -152,6 +152,16 @@ def test_options_of_a_stream_are_checked(options, message):
         DataOptions("unused", streaming=True, **options)
 
 
+def test_negative_numbers_of_rows_are_refused():
+    with pytest.raises(ValueError, match="`max_rows` must be at least 0, got -1"):
+        DataOptions("unused", max_rows=-1)
+
+
+def test_files_have_no_subset(shards):
+    with pytest.raises(ValueError, match="`subset` must not be given for files, got x with"):
+        Source(f"{shards}/train-1.parquet", "x").open_rows("train")
+
+
 def test_what_needs_a_whole_split_refuses_a_stream(shards):
     with pytest.raises(ValueError, match="`streaming` must be False except for `anchornet train`"):
         load_split(DataOptions(str(shards), streaming=True), "train")

@@ -112,3 +112,9 @@ def test_the_jaccard_index_takes_what_stands_between_blanks():
     found = score_text_plausibility([scored(text, [0, 0, 0, 2, 0, 0, 0], [(6, 12)])], 0.0, 0.5)
     assert found["span_jaccard"] == 1.0
     assert found["character_f1"] < 1.0
+
+
+@pytest.mark.parametrize("spans", [[0, 3], "[[0, 3]]", {"start": [0]}, [{"start": 0}], [[[0, 3]]]])
+def test_spans_of_another_shape_are_refused_with_their_row(spans):
+    with pytest.raises(ValueError, match="`spans` in row 3 must hold "):
+        check_spans(spans, TEXT, "`spans` in row 3")
