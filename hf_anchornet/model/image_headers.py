@@ -62,8 +62,8 @@ class _Header:
     def refuse(self, limit: int, what: str) -> NoReturn:
         """Raise the error for a file beyond a limit."""
         raise ValueError(
-            f"an image must have at most {limit:,} {what}, got {self.name} with more; save it "
-            "again without them."
+            f"an image must have at most {limit:,} {what}, got more in {self.name}; save it again "
+            "without them."
         )
 
     def check(self, number: int, limit: int, what: str) -> None:

@@ -9,6 +9,9 @@ from hf_anchornet.model.text_growth import bound_growth, check_growth
 
 from .limits import ServingOptions
 
+TOKEN_CHARACTERS = 4
+"""Characters that a token counts as, about as many as it has in English."""
+
 
 class TextGauge:
     """Measures texts before they wait for their batch.
@@ -30,7 +33,7 @@ class TextGauge:
         self._options = options
 
     async def measure(self, text: str) -> int:
-        """The number of characters of a text, or of its tokens where they might be more.
+        """The number of characters that a text counts as: more than it has if its tokens are short.
 
         Raises:
             ValueError: if the text is too long, has too many tokens or too long a run without
@@ -47,7 +50,7 @@ class TextGauge:
                 f"`text` must have at most `max_text_tokens` ({most}) tokens, got {count}; send it "
                 "in parts."
             )
-        return max(len(text), count)
+        return max(len(text), TOKEN_CHARACTERS * count)
 
     def _count(self, text: str) -> int:
         # Of a batch, because only that lets other threads run meanwhile.

@@ -25,7 +25,11 @@ SLOW_HEAD = (
     b"POST /spans HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     b"Transfer-Encoding: chunked\r\n\r\n"
 )
-TEXTS = {"no_blanks": "a" * 100_000, "one_token_a_character": "! " * 50_000}
+TEXTS = {
+    "no_blanks": "a" * 100_000,
+    "many_tokens": "! " * 50_000,
+    "many_tokens_just_allowed": "! " * 29_000,
+}
 
 
 @dataclass
@@ -155,13 +159,12 @@ async def stop(
 ) -> dict[str, float]:
     """Seconds from SIGTERM to the end of the process while it is given everything at once."""
     port = httpx.URL(address).port or 0
-    tasks: list[asyncio.Future[Any]] = [
-        asyncio.ensure_future(drip(port, time.perf_counter() + 60)) for _ in range(20)
-    ]
+    end = time.perf_counter() + 60
+    tasks: list[asyncio.Task[Any]] = [asyncio.create_task(drip(port, end)) for _ in range(20)]
     async with httpx.AsyncClient(base_url=address, timeout=60) as client:
         for content in pictures.values():
-            request = client.post("/patches", content=content, headers=IMAGE)
-            tasks.append(asyncio.ensure_future(request))
+            post = client.post("/patches", content=content, headers=IMAGE)
+            tasks.append(asyncio.create_task(post))
         await asyncio.sleep(1)
         sent = time.perf_counter()
         process.send_signal(signal.SIGTERM)

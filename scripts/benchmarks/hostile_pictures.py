@@ -67,14 +67,14 @@ def make_jpeg_of_scans(number: int = 40_000, side: int = SIDE) -> bytes:
     return raw[:-2] + min(scans[1:], key=len) * number + b"\xff\xd9"
 
 
-def make_jpeg_of_segments(number: int = 150_000) -> bytes:
+def make_jpeg_of_segments(number: int = 120_000) -> bytes:
     """A JPEG of 8 x 8 px whose EXIF data come in many parts."""
     raw = encode(Image.new("RGB", (8, 8)), "JPEG")
     part = b"\xff\xe1" + struct.pack(">H", 12) + b"Exif\0\0" + b"II*\0"
     return raw[:2] + part * number + raw[2:]
 
 
-def make_png_of_chunks(number: int = 150_000) -> bytes:
+def make_png_of_chunks(number: int = 120_000) -> bytes:
     """A PNG of 4 x 4 px with many comments."""
     raw = encode(Image.new("RGB", (4, 4)), "PNG")
     data = b"tEXta\0b"

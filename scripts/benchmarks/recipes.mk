@@ -1,6 +1,6 @@
 # Benchmarks: the numbers in results/ and the tables made of them; included by the Makefile.
 BENCHMARKS = bench-text bench-image bench-speed bench-quick bench-backends bench-int8 \
-	bench-cold-start bench-serving bench-long-input bench-scale bench-demo bench-evidence tables
+	bench-cold-start bench-serving bench-hostile bench-long-input bench-scale bench-demo bench-evidence tables
 .PHONY: $(BENCHMARKS)
 $(BENCHMARKS): $(VENV)/.installed
 
@@ -83,6 +83,9 @@ bench-cold-start:  ## compare a first answer with loading a plain model, minutes
 bench-serving:  ## load the server for a quarter of an hour (DATA=)
 	$(RUN) scripts.benchmarks.serving --dataset $(DATA)/text/imdb/test.parquet \
 		--warm-up-seconds 120 --note "$(NOTE)"
+
+bench-hostile:  ## send hostile images, texts and slow bodies to the server, two minutes
+	$(RUN) scripts.benchmarks.hostile --note "$(NOTE)"
 
 bench-long-input:  ## memory and time up to 1 M tokens and 400 M pixels, minutes
 	$(RUN) scripts.benchmarks.long_input

@@ -19,6 +19,7 @@ OPTIONS = {
     "benchmarks.backends": ["--text-localizer", "--image-localizer", "--rounds", "--output"],
     "benchmarks.cold_start": ["--rounds", "--output"],
     "benchmarks.corpus": ["--dataset", "--num-rows", "--lengths", "--workers", "--output"],
+    "benchmarks.hostile": ["--seconds", "--attackers", "--slow-bodies", "--output"],
     "benchmarks.image_measurement": [
         *("--localizer", "--other-sets", "--classifiers", "--boxes-column", "--output"),
     ],
