@@ -38,6 +38,9 @@ _TURNS = {
 }
 """What brings an image upright, by its EXIF orientation."""
 
+_ORIENTED = ("exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp")
+"""Metadata that may hold an orientation."""
+
 _CONTENT = (bytes, bytearray, memoryview)
 _DAMAGE = (
     ArithmeticError,
@@ -195,7 +198,7 @@ def decode_image(image: Image.Image, name: str) -> Image.Image:
     image.load()  # which may read metadata behind the pixels
     # Copies of a picture without need would double the memory of a large one.
     turn = _TURNS.get(_read_orientation(image, name))
-    upright = image if turn is None else image.transpose(turn)
+    upright = image if turn is None else _turn(image, turn)
     if upright.mode.startswith("I") or upright.mode == "F":
         return Image.fromarray(to_uint8(np.asarray(upright)))
     if upright.has_transparency_data:
@@ -213,6 +216,14 @@ def _read_orientation(image: Image.Image, name: str) -> Any:
         except ValueError as error:
             raise _ImageLimitError(str(error)) from error
     return image.getexif().get(ExifTags.Base.Orientation, 1)
+
+
+def _turn(image: Image.Image, turn: Image.Transpose) -> Image.Image:
+    """The turned image without its orientation, which must not turn it again."""
+    upright = image.transpose(turn)
+    for kind in _ORIENTED:
+        upright.info.pop(kind, None)
+    return upright
 
 
 def _lay_on_white(image: Image.Image) -> Image.Image:

@@ -65,3 +65,12 @@ def test_16_bit_values_are_scaled_by_those_of_the_whole_picture():
     array[0], array[-1] = 200, 65_535
     shown = np.asarray(open_image(array))
     assert (shown[0, 0, 0], shown[-1, 0, 0]) == (1, 255)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_a_picture_is_turned_once_however_often_it_is_opened(kind):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    once = open_image(encode(Image.new("RGB", (8, 4)), kind, exif=exif))
+    assert (once.size, open_image(once).size) == ((4, 8), (4, 8))
+    assert open_image(open_image(once)) is once
