@@ -189,6 +189,12 @@ def _check_columns(schema: pa.Schema, job: CorpusJob, name: str) -> None:
                 f"`{option}` must name columns of every shard, expected {missing} in {name}, "
                 f"found {sorted(schema.names)}{guess}"
             )
+        twice = sorted(column for column in set(wanted) if schema.names.count(column) > 1)
+        if twice:
+            raise ValueError(
+                f"`{option}` must name one column each, got {twice}, of which {name} has several; "
+                "rename them."
+            )
     held = schema.field(job.column).type
     held = held.value_type if pa.types.is_dictionary(held) else held
     if job.task == TEXT_TASK and not any(is_text(held) for is_text in _ANY_TEXT):

@@ -125,6 +125,10 @@ def count_readable_tokens(
 ) -> int:
     """The most tokens, special ones included, that a model can read of one text."""
     positions = getattr(model.config, "max_position_embeddings", at_most)
+    # Models of RoBERTa's kind number positions from the one after that of padding.
+    padding = getattr(getattr(model.base_model, "embeddings", None), "padding_idx", None)
+    if padding is not None:
+        positions -= padding + 1
     return int(min(at_most, positions, tokenizer.model_max_length))
 
 

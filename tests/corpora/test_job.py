@@ -234,3 +234,11 @@ def test_a_temporary_name_is_hidden_and_unique():
     names = {name_temporary("s3://bucket/a/b.parquet") for _ in range(3)}
     assert len(names) == 3
     assert all(name.startswith("s3://bucket/a/.b.parquet.") for name in names)
+
+
+def test_a_shard_with_two_columns_of_one_name_is_refused(tmp_path):
+    table = pa.table([pa.array(["good"]), pa.array(["bad"])], names=["text", "text"])
+    (tmp_path / "in").mkdir()
+    pq.write_table(table, tmp_path / "in" / "0.parquet")
+    with pytest.raises(ValueError, match=r"`column` must name one column each, got \['text'\]"):
+        find_shards(make_job(tmp_path))

@@ -6,11 +6,17 @@ from transformers import (
     AutoModelForImageClassification,
     AutoModelForSequenceClassification,
     BertForSequenceClassification,
+    RobertaConfig,
+    RobertaForSequenceClassification,
     ViTForImageClassification,
     pipeline,
 )
 
-from hf_anchornet.model.classifier import load_classifier, name_predictions
+from hf_anchornet.model.classifier import (
+    count_readable_tokens,
+    load_classifier,
+    name_predictions,
+)
 from hf_anchornet.model.image_reader import IMAGE_CLASSIFIER
 from hf_anchornet.model.text_reader import TEXT_CLASSIFIER
 
@@ -79,3 +85,15 @@ def test_predictions_are_named_by_the_labels_of_the_model(case, multi_label):
     assert [answer["label"] for answer in answers] == ["glad", "sad"]
     expected = torch.tensor([2.0, 3.0 if multi_label else 2.0]).sigmoid().tolist()
     assert [answer["score"] for answer in answers] == pytest.approx(expected)
+
+
+def test_a_model_of_robertas_kind_reads_two_tokens_less_than_it_has_positions(tokenizer):
+    sizes = {"hidden_size": 8, "num_attention_heads": 1, "intermediate_size": 8}
+    config = RobertaConfig(
+        vocab_size=50, num_hidden_layers=1, max_position_embeddings=34, pad_token_id=1, **sizes
+    )
+    model = RobertaForSequenceClassification(config).eval()
+    assert count_readable_tokens(model, tokenizer) == 32
+    model(torch.full((1, 32), 5))
+    with pytest.raises((IndexError, RuntimeError), match=r"index|out of range"):
+        model(torch.full((1, 33), 5))
