@@ -33,6 +33,7 @@ class LabelledImages(TorchDataset[Item]):
         column: Column of images: a `datasets` image feature, file contents or paths.
         targets: One per row, from `number_labels`.
         prepare: Makes `pixel_values` of an upright RGB picture; the default keeps the picture.
+        allow_urls: Whether the column may hold URLs.
 
     Raises:
         TypeError: if the column holds no images.
@@ -44,6 +45,7 @@ class LabelledImages(TorchDataset[Item]):
         column: str,
         targets: Sequence[Any],
         prepare: Callable[[Image.Image], Any] | None = None,
+        allow_urls: bool = False,
     ) -> None:
         try:
             self.files = rows.select_columns(column).cast_column(column, ImageFeature(decode=False))
@@ -53,6 +55,7 @@ class LabelledImages(TorchDataset[Item]):
                 f"{rows.features[column]}; name the right `image_column`."
             ) from error
         self.column, self.targets, self.prepare = column, targets, prepare
+        self.allow_urls = allow_urls
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -61,21 +64,22 @@ class LabelledImages(TorchDataset[Item]):
         """The image of a row, decoded and prepared.
 
         Raises:
-            ValueError: if it cannot be decoded, naming its row.
+            ValueError: if it cannot be opened, naming its row.
         """
-        picture = open_row_image(self.files[row][self.column], self.column, row)
+        file = self.files[row][self.column]
+        picture = open_row_image(file, self.column, row, self.allow_urls)
         prepared = picture if self.prepare is None else self.prepare(picture)
         return {"pixel_values": prepared, "labels": self.targets[row]}
 
 
-def open_row_image(file: Any, column: str, row: int) -> Image.Image:
+def open_row_image(file: Any, column: str, row: int, allow_urls: bool = False) -> Image.Image:
     """The picture of a row, upright and RGB.
 
     Raises:
-        ValueError: if it cannot be decoded, naming its row.
+        ValueError: if it cannot be decoded or is a URL that is not allowed, naming its row.
     """
     try:
-        return open_image(file)
+        return open_image(file, allow_urls=allow_urls)
     except Exception as error:  # Pillow's readers raise errors of every kind for broken files
         said = str(error) if str(error) not in ("", "None") else type(error).__name__
         raise ValueError(
@@ -93,7 +97,7 @@ def make_training_images(
     """Random views of the images of a split, normalised as the processor normalises."""
     targets = number_labels(rows, options.label_column, labels)
     view = make_random_view(processor, augmentation)
-    return LabelledImages(rows, options.image_column, targets, view)
+    return LabelledImages(rows, options.image_column, targets, view, options.allow_urls)
 
 
 def make_random_view(
@@ -119,18 +123,19 @@ def make_whole_images(
         return processor(picture)["pixel_values"][0]
 
     targets = number_labels(rows, options.label_column, labels)
-    return LabelledImages(rows, options.image_column, targets, prepare)
+    return LabelledImages(rows, options.image_column, targets, prepare, options.allow_urls)
 
 
 def make_pictures(rows: Dataset, options: DataOptions, labels: Sequence[str]) -> LabelledImages:
     """The pictures of a split, upright and RGB, with their targets."""
     targets = number_labels(rows, options.label_column, labels)
-    return LabelledImages(rows, options.image_column, targets)
+    return LabelledImages(rows, options.image_column, targets, None, options.allow_urls)
 
 
-def open_pictures(rows: Dataset, column: str) -> LabelledImages:
+def open_pictures(rows: Dataset, options: DataOptions) -> LabelledImages:
     """The pictures of a split, upright and RGB, without targets."""
-    return LabelledImages(rows, column, [None] * len(rows))
+    targets = [None] * len(rows)
+    return LabelledImages(rows, options.image_column, targets, None, options.allow_urls)
 
 
 def collate_images(processor: AnchorNetImageProcessor, items: Sequence[Item]) -> dict[str, Tensor]:
@@ -159,7 +164,7 @@ def read_boxes(rows: Dataset, column: str, image_column: str) -> list[list[list[
             row has a box.
     """
     check_column(rows.column_names, column)
-    files = open_pictures(rows, image_column).files
+    files = LabelledImages(rows, image_column, [None] * len(rows)).files
     boxes = [
         check_boxes(found, f"`{column}` in row {row}", measure_size(files[row][image_column]))
         if found

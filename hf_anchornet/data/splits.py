@@ -30,6 +30,8 @@ class DataOptions:
         boxes_column: Column of boxes drawn by people, [x0, y0, x1, y1] in pixels of the upright
             image; used for scores only.
         max_rows: Rows to sample from each split, always the same ones; 0: all rows.
+        allow_urls: Open images that the image column gives as URLs. Whoever wrote the dataset then
+            chooses which addresses this machine asks.
         streaming: Read the training split as a stream, so that it need not fit in memory or on
             disk (`anchornet train` only). The validation split is still downloaded.
         shuffle_buffer: Number of streamed rows held in memory, by each process or worker, and
@@ -48,6 +50,7 @@ class DataOptions:
     label_column: str = "label"
     boxes_column: str = "boxes"
     max_rows: int = 0
+    allow_urls: bool = False
     streaming: bool = False
     shuffle_buffer: int = 10_000
     vocabulary_rows: int = 100_000

@@ -168,7 +168,7 @@ def _batch_inputs(
 ) -> Iterator[list[Any]]:
     """Batches of checked inputs, in order, with a progress bar."""
     is_text = localizer.model.main_input_name == "input_ids"
-    pictures = None if is_text else open_pictures(rows, data.image_column)
+    pictures = None if is_text else open_pictures(rows, data)
     texts = rows[data.text_column] if is_text else []
     for start in tqdm(range(0, len(rows), batch_size), desc="evaluating", disable=None):
         yield [

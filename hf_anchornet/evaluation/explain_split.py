@@ -228,7 +228,7 @@ class _Images:
     def __init__(self, rows: Dataset, data: DataOptions) -> None:
         self.column = data.boxes_column
         self.marks = _read_marks(rows, self.column)
-        self.pictures = open_pictures(rows, data.image_column)
+        self.pictures = open_pictures(rows, data)
 
     def open(self, row: int) -> tuple[Any, Record]:
         """An image and its own fields of a record."""

@@ -115,7 +115,7 @@ def scale_temperature(
     if isinstance(subject, TextSubject):
         probs = subject.predict(rows[data.text_column])
     else:
-        pictures = open_pictures(rows, data.image_column)
+        pictures = open_pictures(rows, data)
         starts = range(0, len(rows), IMAGES_AT_ONCE)
         batches = (range(start, min(start + IMAGES_AT_ONCE, len(rows))) for start in starts)
         probs = np.concatenate(

@@ -55,7 +55,7 @@ def measure_parity(
     if is_text:
         inputs: Any = rows[options.text_column]
     else:
-        inputs = open_pictures(rows, options.image_column)
+        inputs = open_pictures(rows, options)
     logits, seconds = {}, {}
     for name in ("model", "graph"):
         if name == "graph":

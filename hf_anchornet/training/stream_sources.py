@@ -130,8 +130,11 @@ def make_image_batch(
     def make_batch(found: list[Row]) -> dict[str, Tensor]:
         columns = list_columns(found)
         targets = number_values(columns[data.label_column], names, data.label_column, labels)
-        files = enumerate(columns[data.image_column])
-        views = [view(open_row_image(file, data.image_column, row)) for row, file in files]
+        pictures = [
+            open_row_image(file, data.image_column, row, data.allow_urls)
+            for row, file in enumerate(columns[data.image_column])
+        ]
+        views = map(view, pictures)
         pairs = zip(views, targets, strict=True)
         items = [{"pixel_values": pixels, "labels": target} for pixels, target in pairs]
         return collate_images(processor, items)

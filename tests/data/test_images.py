@@ -10,6 +10,7 @@ from PIL import ExifTags, Image
 
 from hf_anchornet.data import images
 from hf_anchornet.data.images import open_row_image, read_boxes
+from hf_anchornet.model import image_files
 
 
 def make_rows(boxes, orientation=1):
@@ -76,7 +77,7 @@ def test_an_image_without_a_size_is_left_to_be_named_when_it_is_decoded():
     [SyntaxError, struct.error, NotImplementedError, IndexError, Image.DecompressionBombError],
 )
 def test_a_format_that_cannot_be_decoded_is_named_with_its_row(monkeypatch, error):
-    def fail(_):
+    def fail(*_, **__):
         raise error
 
     monkeypatch.setattr(images, "open_image", fail)
@@ -93,3 +94,17 @@ def test_formats_without_a_decoder_are_named_with_their_row():
     for content in broken:
         with pytest.raises(ValueError, match="the image in row 0 of `image` cannot be used: "):
             open_row_image(content, "image", 0)
+
+
+@pytest.mark.parametrize(
+    "file", ["http://127.0.0.1:9/x.png", {"bytes": None, "path": "https://a/b"}]
+)
+def test_a_url_in_a_dataset_is_opened_only_if_it_is_allowed(file, monkeypatch):
+    message = r"the image in row 4 of `photo` cannot be used: .* set `allow_urls`"
+    with pytest.raises(ValueError, match=message):
+        open_row_image(file, "photo", 4)
+    asked = []
+    monkeypatch.setattr(image_files, "download_image", lambda url: asked.append(url) or b"")
+    with pytest.raises(ValueError, match="in row 4 of `photo` cannot be used"):
+        open_row_image(file, "photo", 4, allow_urls=True)
+    assert len(asked) == 1
