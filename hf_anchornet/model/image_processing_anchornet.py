@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from transformers import BatchFeature
 from transformers.image_processing_backends import PilBackend
+from transformers.image_transforms import get_resize_output_image_size
 from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD, PILImageResampling
 from transformers.processing_utils import ImagesKwargs
 
@@ -104,6 +105,24 @@ class AnchorNetImageProcessor(PilBackend):
             )
         masks = [np.ones(image.shape[1:], np.int64) for image in pixels]
         return BatchFeature({"pixel_values": pixels, "pixel_mask": masks}, return_tensors)
+
+    def resize(
+        self, image: Any, size: Any, resample: Any = None, reducing_gap: Any = None, **kwargs: Any
+    ) -> Any:
+        """As in the base class, the same pixels, with two copies fewer of a large picture."""
+        if (
+            image.dtype != np.uint8
+            or len(image) != 3
+            or not size.shortest_edge
+            or size.longest_edge
+        ):
+            return super().resize(image, size, resample, reducing_gap, **kwargs)
+        height, width = get_resize_output_image_size(
+            image, size.shortest_edge, default_to_square=False, input_data_format="channels_first"
+        )
+        picture = Image.fromarray(np.ascontiguousarray(np.moveaxis(image, 0, -1)))
+        method = self.resample if resample is None else resample
+        return np.moveaxis(np.asarray(picture.resize((width, height), method)), -1, 0)
 
     def collate(
         self, images: Sequence[NDArray[np.float32]], return_tensors: str | None = "pt"

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from transformers import AutoImageProcessor, ViTImageProcessorPil
+from transformers.image_utils import SizeDict
 
 from hf_anchornet import AnchorNetForImageClassification, AnchorNetImageProcessor
 from hf_anchornet.model.image_processing_anchornet import open_image, restore_boxes
@@ -613,3 +614,11 @@ def test_boxes_of_an_image_that_was_not_resized_are_unchanged():
     boxes = np.array([[0, 0, 8, 8], [3, 1, 11, 9]])
     assert restore_boxes(boxes, (9, 11), (11, 9)) == [(0, 0, 8, 8), (3, 1, 11, 9)]
     assert restore_boxes(boxes[:0], (9, 11), (11, 9)) == []
+
+
+@pytest.mark.parametrize("shape", [(3, 60, 45), (3, 20, 90), (3, 33, 33)])
+def test_pictures_are_resized_to_the_pixels_of_the_base_class(image_processor, shape):
+    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    size, resample = SizeDict(shortest_edge=24), image_processor.resample
+    expected = super(AnchorNetImageProcessor, image_processor).resize(pixels, size, resample)
+    np.testing.assert_array_equal(image_processor.resize(pixels, size, resample), expected)
