@@ -95,6 +95,7 @@ def fake(monkeypatch, tmp_path, photo):
     sample.write_text(REVIEW, encoding="utf-8")
     fake = FakePipeline()
     monkeypatch.setattr(registration, "pipeline", fake.load)
+    monkeypatch.setattr(registration, "read_config", lambda source: None)  # there is no model
     shipped = {
         "span-localization": (Path("shipped/localizer"), Path("shipped/classifier")),
         "patch-localization": (Path("shipped/images"), Path("shipped/patches")),
