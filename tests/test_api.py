@@ -2,8 +2,6 @@
 
 import json
 import pydoc
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,18 +15,6 @@ ROOT = Path(__file__).parent.parent
 VERBS = ("adapt", "calibrate", "evaluate", "load", "publish", "train")
 
 pytestmark = pytest.mark.usefixtures("cache_nothing_at_home")
-
-
-def test_a_folder_imported_first_leaves_the_verb_in_place():
-    code = """
-import hf_anchornet.training.loop, hf_anchornet.publishing.card
-from hf_anchornet import publish, train
-from hf_anchornet.training import loop
-assert (publish, train) == (hf_anchornet.publish, hf_anchornet.train)
-assert publish.__module__ == train.__module__ == "hf_anchornet.api"
-assert loop.__name__ == "hf_anchornet.training.loop"
-"""
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
 def test_no_folder_or_file_of_the_package_has_the_name_of_a_function():
