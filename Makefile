@@ -27,7 +27,7 @@ test: lint  ## run every check: lint and the default tests
 	$(PYTEST)
 
 test-all: test  ## run every check and the slow tests (those of the web demo need Chromium)
-	$(PYTEST) -m "slow and not gpu and not hub"
+	$(PYTEST) -n 0 -m "slow and not gpu and not hub"
 
 test-lowest: $(LOWEST)/.installed  ## run the default tests on the lowest supported transformers
 	$(LOWEST)/bin/python -m pytest
