@@ -7,10 +7,9 @@ An unknown option raises a `TypeError` that suggests the nearest one, a value ou
 from os import PathLike
 from typing import Any
 
-from transformers import AutoConfig
-
 from hf_anchornet.model.cascade import Cascade
 from hf_anchornet.model.cascade_file import find_cascade
+from hf_anchornet.model.localizer import read_config
 from hf_anchornet.model.pipeline_anchornet import LocalizationPipeline
 from hf_anchornet.model.pipeline_anchornet_image import PatchLocalizationPipeline
 from hf_anchornet.model.pipeline_anchornet_text import SpanLocalizationPipeline
@@ -133,7 +132,7 @@ def load(
 
 
 def _find_task(source: str) -> str:
-    model_type = AutoConfig.from_pretrained(source).model_type
+    model_type = read_config(source).model_type
     for pipeline_class in (SpanLocalizationPipeline, PatchLocalizationPipeline):
         if pipeline_class.model_type == model_type:
             return pipeline_class.task_name

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Sequence
-from io import BytesIO
 from typing import Any
 
 import torch
@@ -13,7 +12,8 @@ from pyarrow.lib import ArrowNotImplementedError
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
-from hf_anchornet.model.image_processing_anchornet import AnchorNetImageProcessor, open_image
+from hf_anchornet.model.image_files import is_url, open_file, open_image
+from hf_anchornet.model.image_processing_anchornet import AnchorNetImageProcessor
 
 from .augmentation import AugmentationOptions, augment
 from .splits import DataOptions, check_column, number_labels
@@ -185,7 +185,10 @@ def measure_size(file: Any) -> tuple[int, int] | None:
         file: Its content and path, as `datasets` gives them undecoded.
     """
     try:
-        with Image.open(BytesIO(file["bytes"]) if file["bytes"] else file["path"]) as picture:
+        source = file["bytes"] or file["path"]
+        if is_url(source):
+            return None
+        with open_file(source) as (picture, _):
             turned = picture.getexif().get(ExifTags.Base.Orientation, 1) >= FIRST_TURNED
             return picture.size[::-1] if turned else picture.size
     except Exception:  # each format has its own errors, and decoding will name the row

@@ -16,7 +16,7 @@ from hf_anchornet.model.backend import OnnxNetwork
 from hf_anchornet.model.cascade_rule import FULL
 from hf_anchornet.model.classifier import label_names
 from hf_anchornet.model.image_reader import PatchReader, ReadableImage
-from hf_anchornet.model.localizer import is_localizer, load_localizer
+from hf_anchornet.model.localizer import MODALITIES, load_localizer
 from hf_anchornet.model.text_reader import SpanReader
 
 from .modality import find_model_modality
@@ -77,7 +77,7 @@ def _load_runner(source: str | PathLike[str]) -> tuple[Any, ComputeLogits, bool]
     """The object whose `network` is called, its logits function, and whether it reads text."""
     config = AutoConfig.from_pretrained(source)
     is_text = find_model_modality(config, str(source)) == "text"
-    if is_localizer(source):
+    if config.model_type in MODALITIES:
         localizer: Any = load_localizer(source)
         return localizer, lambda inputs: localizer.read(inputs).logits, is_text
     reader: Any = (SpanReader if is_text else PatchReader).load(source)

@@ -8,11 +8,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 from functools import partial
 from typing import Annotated, Any
 
-from transformers import pipeline
-from transformers.utils.logging import disable_progress_bar
-
 from hf_anchornet.model.pipeline_anchornet import LocalizationPipeline
-from hf_anchornet.registration import DEFAULTS, SAMPLE_IMAGE, register
+from hf_anchornet.registration import IMAGE_TASK, SAMPLE_IMAGE, TEXT_TASK
 
 from .access import Access
 from .batches import Batcher
@@ -38,41 +35,8 @@ from .requests import (
 )
 from .texts import TextGauge
 
-TEXT_TASK, IMAGE_TASK = DEFAULTS
 ROUTES = {TEXT_TASK: "spans", IMAGE_TASK: "patches"}
 SAMPLES = {TEXT_TASK: "A first text.", IMAGE_TASK: SAMPLE_IMAGE}
-
-SHIPPED = "default"
-"""Name of the localizer or classifier shipped with the package."""
-
-
-def load_served_pipeline(
-    task: str, localizer: str = SHIPPED, classifier: str | None = None, **options: Any
-) -> LocalizationPipeline:
-    """The localization pipeline of a task.
-
-    Args:
-        task: "span-localization" or "patch-localization".
-        localizer: Hub id or folder, or "default" for the shipped localizer.
-        classifier: Hub id or folder of a classifier or cascade, or "default" for the shipped
-            classifier; `None` for a localizer alone.
-        options: Other options of the pipeline.
-
-    Raises:
-        OSError: if a model cannot be found.
-        ValueError: if a model is of the wrong type.
-    """
-    register()
-    disable_progress_bar()
-    shipped_localizer, shipped_classifier = map(str, DEFAULTS[task])
-    source = shipped_localizer if localizer == SHIPPED else localizer
-    if classifier is not None:
-        options["classifier"] = shipped_classifier if classifier == SHIPPED else classifier
-    # The type stubs of transformers list its own tasks only.
-    localize: LocalizationPipeline = pipeline(  # type: ignore[call-overload]
-        task, model=source, **options
-    )
-    return localize
 
 
 def make_app(

@@ -14,8 +14,9 @@ from conftest import relabel
 from PIL import Image
 
 from hf_anchornet import PatchLocalizationPipeline, SpanLocalizationPipeline, SpanReader
+from hf_anchornet.registration import IMAGE_TASK, TEXT_TASK, load_pipeline
 from hf_anchornet.serve.access import Access
-from hf_anchornet.serve.app import IMAGE_TASK, TEXT_TASK, load_served_pipeline, make_app
+from hf_anchornet.serve.app import make_app
 from hf_anchornet.serve.batches import Batcher
 from hf_anchornet.serve.decoders import Decoder
 from hf_anchornet.serve.limits import ServingOptions
@@ -348,8 +349,8 @@ def test_a_server_whose_batching_task_stopped_is_not_healthy(localize):
 
 
 def test_the_shipped_localizers_are_the_default():
-    assert load_served_pipeline(TEXT_TASK).labels == ["negative", "positive"]
-    assert load_served_pipeline(IMAGE_TASK, classifier="default").reader is not None
+    assert load_pipeline(TEXT_TASK).labels == ["negative", "positive"]
+    assert load_pipeline(IMAGE_TASK, classifier="default").reader is not None
 
 
 def test_a_budget_above_what_the_classifier_reads_is_an_invalid_request(

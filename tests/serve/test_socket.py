@@ -12,7 +12,8 @@ import httpx
 import pytest
 import uvicorn
 
-from hf_anchornet.serve.app import TEXT_TASK, make_app
+from hf_anchornet.registration import TEXT_TASK
+from hf_anchornet.serve.app import make_app
 from hf_anchornet.serve.limits import ServingOptions
 from scripts.benchmarks.serving import running_server
 
@@ -177,7 +178,8 @@ def test_slow_bodies_of_the_same_address_lock_nobody_out(localize):
 
 STUCK_SERVER = """
 import sys, time
-from hf_anchornet.serve.app import TEXT_TASK, load_served_pipeline, make_app, run_app
+from hf_anchornet.registration import TEXT_TASK, load_pipeline
+from hf_anchornet.serve.app import make_app, run_app
 from hf_anchornet.serve.limits import ServingOptions
 
 def stall(*inputs, **options):
@@ -186,7 +188,7 @@ def stall(*inputs, **options):
         time.sleep(600)
     return forward(*inputs, **options)
 
-localize, calls = load_served_pipeline(TEXT_TASK, sys.argv[1]), []
+localize, calls = load_pipeline(TEXT_TASK, sys.argv[1]), []
 forward, localize._forward = localize._forward, stall
 app = make_app({TEXT_TASK: localize}, ServingOptions(shutdown_s=2))
 run_app(app, "127.0.0.1", int(sys.argv[3]))
