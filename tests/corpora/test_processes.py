@@ -2,6 +2,7 @@
 
 import resource
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -78,18 +79,24 @@ def test_a_changed_input_of_equal_size_is_an_error_before_any_work(job, out, tmp
     assert localize_corpus(job, 1) == JobSummary(1, 6, 2)
 
 
-@pytest.fixture
+@contextmanager
 def small_disk():
-    """A limit of 100 bytes a file, which a process and its children cannot exceed."""
+    """A limit of 100 bytes a file, which a process and its children cannot exceed.
+
+    Not a fixture: pytest writes its report, perhaps to a file, before it ends one.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("num_workers", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_a_full_disk_is_named_by_the_output(job, out, small_disk, num_workers):
-    with pytest.raises(FullDiskError, match=rf"the disk of {out} is full .*; free some space"):
+def test_a_full_disk_is_named_by_the_output(job, out, num_workers):
+    named = rf"the disk of {out} is full .*; free some space"
+    with small_disk(), pytest.raises(FullDiskError, match=named):
         localize_corpus(job, num_workers)
     assert list_files(out) == []
 
