@@ -177,6 +177,11 @@ class AnchorNetTextModel(AnchorNetTextPreTrainedModel):
     _keys_to_ignore_on_load_unexpected = (r"^aggregation\.", r"^ngrams\.")  # type: ignore[assignment]
 
     def __init__(self, config: AnchorNetTextConfig) -> None:
+        if not config.trunk:
+            raise ValueError(
+                "`trunk` must be True for a model that returns features, got False; load this "
+                "checkpoint with AutoModelForSequenceClassification."
+            )
         super().__init__(config)
         self.embeddings = nn.Embedding(config.vocab_size, config.embedding_size)
         same_width = config.embedding_size == config.hidden_size
@@ -259,7 +264,8 @@ class AnchorNetTextForSequenceClassification(AnchorNetTextPreTrainedModel, Ancho
     def __init__(self, config: AnchorNetTextConfig) -> None:
         super().__init__(config)
         self.num_labels = config.num_labels
-        self.anchornet = AnchorNetTextModel(config)
+        if config.trunk:
+            self.anchornet = AnchorNetTextModel(config)
         self.ngrams = NgramScores(config)
         self.aggregation = LinearAggregation(
             config, [nn.LayerNorm(config.hidden_size, config.layer_norm_eps) for _ in self.windows]
@@ -288,6 +294,7 @@ class AnchorNetTextForSequenceClassification(AnchorNetTextPreTrainedModel, Ancho
         return_dict: bool | None = None,
         inputs_embeds: Tensor | None = None,
         output_hidden_states: bool | None = None,
+        ngram_logits: Tensor | None = None,
         **kwargs: Any,
     ) -> AnchorNetClassifierOutput | tuple[Tensor, ...]:
         """Logits, and on request the evidence that adds up to them.
@@ -303,6 +310,9 @@ class AnchorNetTextForSequenceClassification(AnchorNetTextPreTrainedModel, Ancho
             inputs_embeds: See `AnchorNetTextModel.forward`; for models without n-grams only.
             output_hidden_states: Whether to return them; default `config.output_hidden_states`.
                 Then long texts are processed in one piece.
+            ngram_logits: (batch, labels), used in place of the bias and what the n-grams add: in
+                training, what n-grams say that were learned without these texts. The evidence
+                of the n-gram branches is then spread evenly.
             kwargs: Ignored; unknown names are logged.
 
         Raises:
@@ -319,10 +329,11 @@ class AnchorNetTextForSequenceClassification(AnchorNetTextPreTrainedModel, Ancho
         masks = tuple(valid_positions(mask, window) for window in self.windows)
         if output_hidden_states is None:
             output_hidden_states = self.config.output_hidden_states
-        chunk_size = None if self.training or output_hidden_states else self.config.chunk_size
+        whole = self.training or output_hidden_states or ngram_logits is not None
+        chunk_size = None if whole else self.config.chunk_size
         hidden_states = None
         if chunk_size is None or tokens.shape[1] <= chunk_size:
-            scores, hidden_states = self._score_piece(tokens, mask, masks)
+            scores, hidden_states = self._score_piece(tokens, mask, masks, ngram_logits)
         else:
             scores = self._score_in_pieces(tokens, mask, masks, chunk_size)
         if not output_hidden_states:
@@ -353,24 +364,43 @@ class AnchorNetTextForSequenceClassification(AnchorNetTextPreTrainedModel, Ancho
         return tuple(torch.cat(branch, dim=1) for branch in zip(*pieces, strict=True))
 
     def _score_piece(
-        self, tokens: Tensor, mask: Tensor, masks: tuple[Tensor, ...]
+        self,
+        tokens: Tensor,
+        mask: Tensor,
+        masks: tuple[Tensor, ...],
+        ngram_logits: Tensor | None = None,
     ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         """Scores of the first windows of each branch, as many as `masks` has, and hidden states.
 
         The masks are those of the whole text: a piece cannot tell which windows are clipped.
         Scores are 0 where the mask is False.
         """
-        by_ngram = self.ngrams(tokens, mask)
-        hidden_states = self.anchornet.compute_hidden_states(tokens, mask)
-        features = self.anchornet.pick_features(hidden_states)
+        hidden_states: tuple[Tensor, ...] = ()
+        features: tuple[Tensor, ...] = ()
+        if self.config.trunk:
+            hidden_states = self.anchornet.compute_hidden_states(tokens, mask)
+            features = self.anchornet.pick_features(hidden_states)
         trunk_masks, ngram_masks = masks[: len(features)], masks[len(features) :]
         features = tuple(
             feature[:, : m.shape[1]] for feature, m in zip(features, trunk_masks, strict=True)
         )
+        if ngram_logits is None:
+            by_ngram = self.ngrams(tokens, mask)
+        else:
+            by_ngram = (self._spread(ngram_logits),) * len(ngram_masks)
         return self.aggregation.scores(features, trunk_masks) + tuple(
             score[:, : m.shape[1]].float() * m[..., None]
             for score, m in zip(by_ngram, ngram_masks, strict=True)
         ), hidden_states
+
+    def _spread(self, ngram_logits: Tensor) -> Tensor:
+        """The score of every n-gram if all are alike and add up to these logits, with the bias.
+
+        Returns:
+            (batch, 1, labels).
+        """
+        added = ngram_logits - self.aggregation.bias.detach()
+        return added[:, None] * len(self.windows) / len(self.config.ngram_sizes)
 
 
 def choose_tokens(input_ids: Tensor | None, inputs_embeds: Tensor | None) -> Tensor:
