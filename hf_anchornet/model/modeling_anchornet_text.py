@@ -268,6 +268,11 @@ class AnchorNetTextForSequenceClassification(AnchorNetTextPreTrainedModel, Ancho
         self.post_init()  # type: ignore[no-untyped-call]
 
     @property
+    def ngram_windows(self) -> tuple[Window, ...]:
+        """The windows of the n-gram branches, the last of `windows`; empty without n-grams."""
+        return self.windows[len(self.windows) - len(self.config.ngram_sizes) :]
+
+    @property
     def branch_penalties(self) -> list[float]:
         """Weight of each branch's absolute evidence in the training loss: trunk, then n-grams."""
         ngrams = [self.config.ngram_penalty] * len(self.config.ngram_sizes)
@@ -330,6 +335,32 @@ class AnchorNetTextForSequenceClassification(AnchorNetTextPreTrainedModel, Ancho
         output = self.classify(scores, masks, labels, output_evidence, hidden_states)
         return cast(AnchorNetClassifierOutput, self.pack(output, return_dict))
 
+    @torch.no_grad()
+    def glance(
+        self, input_ids: Tensor, attention_mask: Tensor | None = None
+    ) -> AnchorNetClassifierOutput:
+        """The answer of the n-gram branches alone: bias plus the terms that they add in `forward`.
+
+        The tables are looked up; the trunk does not run. `evidence` and `masks` hold the n-gram
+        branches only, in the order of `ngram_windows`, with the values that `forward` gives them.
+
+        Args:
+            input_ids: (batch, tokens), int64; any length, also 0; always in one piece.
+            attention_mask: (batch, tokens), 1 = real token; see `AnchorNetTextModel.forward`.
+
+        Raises:
+            ValueError: if the model has no n-grams.
+        """
+        if not self.config.ngram_sizes:
+            raise ValueError(
+                "`ngram_sizes` must name at least one size for a glance, got []: this model has no "
+                "n-grams; call it, or train one with n-grams."
+            )
+        tokens, mask = self.align_left(input_ids, attention_mask)
+        masks = tuple(valid_positions(mask, window) for window in self.ngram_windows)
+        scores = self._score_ngrams(tokens, mask, masks)
+        return self.classify(scores, masks, None, output_evidence=True, hidden_states=None)
+
     # Compiled, it would be compiled anew for each length: only what it calls is.
     @torch.compiler.disable(recursive=False)  # type: ignore[no-untyped-call, untyped-decorator]
     def _score_in_pieces(
@@ -360,17 +391,24 @@ class AnchorNetTextForSequenceClassification(AnchorNetTextPreTrainedModel, Ancho
         The masks are those of the whole text: a piece cannot tell which windows are clipped.
         Scores are 0 where the mask is False.
         """
-        by_ngram = self.ngrams(tokens, mask)
+        num_trunk = len(self.windows) - len(self.ngram_windows)
+        trunk_masks, ngram_masks = masks[:num_trunk], masks[num_trunk:]
+        by_ngram = self._score_ngrams(tokens, mask, ngram_masks)
         hidden_states = self.anchornet.compute_hidden_states(tokens, mask)
         features = self.anchornet.pick_features(hidden_states)
-        trunk_masks, ngram_masks = masks[: len(features)], masks[len(features) :]
         features = tuple(
             feature[:, : m.shape[1]] for feature, m in zip(features, trunk_masks, strict=True)
         )
-        return self.aggregation.scores(features, trunk_masks) + tuple(
+        return self.aggregation.scores(features, trunk_masks) + by_ngram, hidden_states
+
+    def _score_ngrams(
+        self, tokens: Tensor, mask: Tensor, masks: tuple[Tensor, ...]
+    ) -> tuple[Tensor, ...]:
+        """Scores of the n-gram branches, as `_score_piece`, float32; `masks` are theirs."""
+        return tuple(
             score[:, : m.shape[1]].float() * m[..., None]
-            for score, m in zip(by_ngram, ngram_masks, strict=True)
-        ), hidden_states
+            for score, m in zip(self.ngrams(tokens, mask), masks, strict=True)
+        )
 
 
 def choose_tokens(input_ids: Tensor | None, inputs_embeds: Tensor | None) -> Tensor:
