@@ -274,6 +274,11 @@ class AnchorNetTextForSequenceClassification(AnchorNetTextPreTrainedModel, Ancho
         self.post_init()  # type: ignore[no-untyped-call]
 
     @property
+    def ngram_windows(self) -> tuple[Window, ...]:
+        """The windows of the n-gram branches, the last of `windows`; empty without n-grams."""
+        return self.windows[len(self.windows) - len(self.config.ngram_sizes) :]
+
+    @property
     def branch_penalties(self) -> list[float]:
         """Weight of each branch's absolute evidence in the training loss: trunk, then n-grams."""
         ngrams = [self.config.ngram_penalty] * len(self.config.ngram_sizes)
@@ -317,13 +322,18 @@ class AnchorNetTextForSequenceClassification(AnchorNetTextPreTrainedModel, Ancho
 
         Raises:
             ValueError: as `AnchorNetTextModel.forward`, or if the model has n-grams and
-                `inputs_embeds` is given.
+                `inputs_embeds` is given, or none and `ngram_logits` is.
         """
         self.check_extra(kwargs)
         if inputs_embeds is not None and self.config.ngram_sizes:
             raise ValueError(
                 "`inputs_embeds` must be None for a model with n-grams, which are looked up by "
                 f"token ids, got a tensor of shape {tuple(inputs_embeds.shape)}; give `input_ids`."
+            )
+        if ngram_logits is not None and not self.config.ngram_sizes:
+            raise ValueError(
+                "`ngram_logits` must be None for a model without n-grams, got a tensor of shape "
+                f"{tuple(ngram_logits.shape)}; leave it out."
             )
         tokens, mask = self.align_left(choose_tokens(input_ids, inputs_embeds), attention_mask)
         masks = tuple(valid_positions(mask, window) for window in self.windows)
@@ -340,6 +350,32 @@ class AnchorNetTextForSequenceClassification(AnchorNetTextPreTrainedModel, Ancho
             hidden_states = None
         output = self.classify(scores, masks, labels, output_evidence, hidden_states)
         return cast(AnchorNetClassifierOutput, self.pack(output, return_dict))
+
+    @torch.no_grad()
+    def glance(
+        self, input_ids: Tensor, attention_mask: Tensor | None = None
+    ) -> AnchorNetClassifierOutput:
+        """The answer of the n-gram branches alone: bias plus the terms that they add in `forward`.
+
+        The tables are looked up; the trunk does not run. `evidence` and `masks` hold the n-gram
+        branches only, in the order of `ngram_windows`, with the values that `forward` gives them.
+
+        Args:
+            input_ids: (batch, tokens), int64; any length, also 0; always in one piece.
+            attention_mask: (batch, tokens), 1 = real token; see `AnchorNetTextModel.forward`.
+
+        Raises:
+            ValueError: if the model has no n-grams.
+        """
+        if not self.config.ngram_sizes:
+            raise ValueError(
+                "`ngram_sizes` must name at least one size for a glance, got []: this model has no "
+                "n-grams; call it, or train one with n-grams."
+            )
+        tokens, mask = self.align_left(input_ids, attention_mask)
+        masks = tuple(valid_positions(mask, window) for window in self.ngram_windows)
+        scores = self._score_ngrams(tokens, mask, masks)
+        return self.classify(scores, masks, None, output_evidence=True, hidden_states=None)
 
     # Compiled, it would be compiled anew for each length: only what it calls is.
     @torch.compiler.disable(recursive=False)  # type: ignore[no-untyped-call, untyped-decorator]
@@ -375,32 +411,36 @@ class AnchorNetTextForSequenceClassification(AnchorNetTextPreTrainedModel, Ancho
         The masks are those of the whole text: a piece cannot tell which windows are clipped.
         Scores are 0 where the mask is False.
         """
-        hidden_states: tuple[Tensor, ...] = ()
-        features: tuple[Tensor, ...] = ()
-        if self.config.trunk:
-            hidden_states = self.anchornet.compute_hidden_states(tokens, mask)
-            features = self.anchornet.pick_features(hidden_states)
-        trunk_masks, ngram_masks = masks[: len(features)], masks[len(features) :]
+        num_trunk = len(self.windows) - len(self.ngram_windows)
+        trunk_masks, ngram_masks = masks[:num_trunk], masks[num_trunk:]
+        by_ngram = self._score_ngrams(tokens, mask, ngram_masks, ngram_logits)
+        if not self.config.trunk:
+            return by_ngram, ()
+        hidden_states = self.anchornet.compute_hidden_states(tokens, mask)
+        features = self.anchornet.pick_features(hidden_states)
         features = tuple(
             feature[:, : m.shape[1]] for feature, m in zip(features, trunk_masks, strict=True)
         )
+        return self.aggregation.scores(features, trunk_masks) + by_ngram, hidden_states
+
+    def _score_ngrams(
+        self,
+        tokens: Tensor,
+        mask: Tensor,
+        masks: tuple[Tensor, ...],
+        ngram_logits: Tensor | None = None,
+    ) -> tuple[Tensor, ...]:
+        """Scores of the n-gram branches, as `_score_piece`, float32; `masks` are theirs."""
         if ngram_logits is None:
-            by_ngram = self.ngrams(tokens, mask)
-        else:
-            by_ngram = (self._spread(ngram_logits),) * len(ngram_masks)
-        return self.aggregation.scores(features, trunk_masks) + tuple(
+            scores = self.ngrams(tokens, mask)
+        else:  # alike, so that they add up to these logits with the bias
+            added = ngram_logits - self.aggregation.bias.detach()
+            alike = added[:, None] * len(self.windows) / len(masks)  # (batch, 1, labels)
+            scores = (alike,) * len(masks)
+        return tuple(
             score[:, : m.shape[1]].float() * m[..., None]
-            for score, m in zip(by_ngram, ngram_masks, strict=True)
-        ), hidden_states
-
-    def _spread(self, ngram_logits: Tensor) -> Tensor:
-        """The score of every n-gram if all are alike and add up to these logits, with the bias.
-
-        Returns:
-            (batch, 1, labels).
-        """
-        added = ngram_logits - self.aggregation.bias.detach()
-        return added[:, None] * len(self.windows) / len(self.config.ngram_sizes)
+            for score, m in zip(scores, masks, strict=True)
+        )
 
 
 def choose_tokens(input_ids: Tensor | None, inputs_embeds: Tensor | None) -> Tensor:

@@ -106,7 +106,8 @@ def run_benchmark(
     Returns:
         For each method `accuracy` and `macro_f1`, in [0, 1], and `multiply_adds` an input, unless
         only times are measured; `times` for each number of threads and batch size; `stages`: each
-        step's share of the time.
+        step's share of the time; for a cascade `exits`: the share of inputs that each of its stages
+        answers.
 
     Raises:
         ValueError: If the baseline or a requested method is missing.
@@ -134,6 +135,8 @@ def run_benchmark(
                 report[name].setdefault("times", []).append(row)
     for name, method in methods.items():
         report[name]["stages"] = share_stages(method, timed)
+        if isinstance(method, CascadeMethod):
+            report[name]["exits"] = method.share_exits(drawn)
     return report
 
 

@@ -193,3 +193,7 @@ def test_a_cascade_is_a_method_that_counts_what_each_input_took(text_cascade, tm
     spent = [cost["localizer_multiply_adds"] + cost["classifier_multiply_adds"] for cost in costs]
     report = run_benchmark({"full": method}, texts, [0, 1], FEW)
     assert report["full"]["multiply_adds"] == sum(spent) / 2 > 0
+    stages = [trace.stage for trace in traces]
+    names = ["localizer", "4", "6", "full"]
+    expected = {name: stages.count(stage) / 2 for stage, name in enumerate(names)}
+    assert report["full"]["exits"] == expected
