@@ -7,6 +7,8 @@ from torch.testing import assert_close
 from transformers import AutoModel, AutoModelForSequenceClassification
 
 from hf_anchornet import AnchorNetTextConfig, AnchorNetTextForSequenceClassification
+from hf_anchornet.explain.text_gradients import integrate_tokens
+from hf_anchornet.explain.text_subject import TextSubject
 from hf_anchornet.model.backend import OnnxNetwork
 from hf_anchornet.model.export_onnx import export_onnx
 from hf_anchornet.model.pipeline_anchornet_text import SpanLocalizationPipeline
@@ -91,7 +93,8 @@ def test_a_graph_gives_the_same(model, inputs, tmp_path):
 def test_a_pipeline_shows_its_spans_and_no_product_is_counted(model, tokenizer):
     localize = SpanLocalizationPipeline(model, tokenizer=tokenizer, top_k=2)
     answers = localize(TEXTS)
-    assert answers[0]["spans"] and not answers[2]["spans"]
+    assert answers[0]["spans"]
+    assert not answers[2]["spans"]
     assert {span["scale"] for answer in answers for span in answer["spans"]} <= {1, 2}
     assert TextLocalizer(model, tokenizer).read(TEXTS).multiply_adds() == [0] * len(TEXTS)
 
@@ -125,3 +128,12 @@ def test_held_out_logits_of_a_model_without_ngrams_are_refused():
     model = AnchorNetTextForSequenceClassification(config)
     with pytest.raises(ValueError, match=r"`ngram_logits` must be None for a model without"):
         model(torch.ones(1, 3, dtype=torch.long), ngram_logits=torch.zeros(1, 2))
+
+
+def test_integrated_gradients_of_a_sum_are_its_evidence(model, tokenizer):
+    subject = TextSubject(model, tokenizer)
+    read = subject.read(TEXTS[0])
+    found = integrate_tokens(subject, read, 1, num_steps=2, batch_size=2)
+    assert len(found) == read.ids.shape[1]
+    evidence = model(read.ids, output_evidence=True).evidence
+    assert_close(torch.tensor(found.sum()), sum(each[0, :, 1].sum() for each in evidence).double())
