@@ -149,6 +149,24 @@ def test_two_killed_processes_go_on_with_the_same_samples(source, launch_trainin
     torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)
 
 
+def test_a_checkpoint_from_before_an_option_was_there_resumes_if_it_is_off(
+    run, interrupt, tmp_path
+):
+    run("whole", patience=0)
+    interrupt(7, run, checkpoint_steps=5, patience=0)
+    last = tmp_path / "run" / "checkpoints" / "step_5"
+    content = json.loads((last / "progress.json").read_text("utf-8"))
+    for name in ("patience", "balance", "from_localizer", "encoder"):
+        del content["settings"][name]
+    (last / "progress.json").write_text(json.dumps(content), "utf-8")
+    (last / SUMS_FILE).unlink()
+    finish_folder(last.rename(last.with_name("step_5.partial")), last)
+    with pytest.raises(ValueError, match="`patience` must be as in the checkpoint, None"):
+        run(resume=True, patience=2)
+    run(resume=True, patience=0)
+    assert_same_training(tmp_path / "run", tmp_path / "whole")
+
+
 @pytest.mark.parametrize("damage", ["a bit", "a file", "progress", "the best model"])
 def test_a_damaged_checkpoint_is_skipped_and_the_one_before_taken(
     run, interrupt, tmp_path, caplog, damage

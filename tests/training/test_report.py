@@ -125,6 +125,7 @@ def test_the_card_says_that_crops_were_seen(tmp_path, pictures):
 
 def test_local_paths_in_a_report_are_not_published(localizer_folder, tmp_path):
     options = {"dataset": str(tmp_path), "tokenizer": "user/model", "localizer": "/home/me/runs/a"}
+    options |= {"from_localizer": "/home/me/runs/b", "encoder": "/home/me/minilm"}
     report = json.dumps({"options": options | {"output_dir": "/home/me", "teacher": None}})
     (tmp_path / "localizer" / "training.json").write_text(report)
     build_folder(localizer_folder, tmp_path / "built")
@@ -133,6 +134,8 @@ def test_local_paths_in_a_report_are_not_published(localizer_folder, tmp_path):
             "dataset": tmp_path.name,
             "tokenizer": "user/model",
             "localizer": "a",
+            "from_localizer": "b",
+            "encoder": "minilm",
             "teacher": None,
         }
     }
