@@ -15,12 +15,15 @@ MODEL_OPTIONS = (
     "teacher",
     "tokenizer",
     "embeddings",
+    "encoder",
+    "from_localizer",
+    "from",
     "text_localizer",
     "image_localizer",
     "text_classifier",
     "image_classifier",
 )
-"""Options that take a Hub id or a folder."""
+"""Options that take a Hub id or a folder, by field name; "from" is how one of them is typed."""
 
 MAX_PORT = 65_535
 

@@ -15,7 +15,17 @@ from .shared import show_log
 
 NOUNS = {"text": "texts", "image": "images"}
 
-TOPICS = ("data", "model", "optimisation", "regularisation", "checkpoints", "scale", "streaming")
+TOPICS = (
+    "data",
+    "start",
+    "model",
+    "epochs",
+    "optimisation",
+    "regularisation",
+    "checkpoints",
+    "scale",
+    "streaming",
+)
 """Groups of the help that come first, in their order."""
 
 TOPIC_OF_TYPE: dict[Any, str] = {
@@ -28,6 +38,8 @@ TOPIC_OF_TYPE: dict[Any, str] = {
 TOPIC_OF_OPTION = {
     name: topic
     for topic, names in {
+        "start": "from_localizer encoder tokenizer vocab_size embeddings",
+        "epochs": "num_epochs patience metric_for_best_model balance seed",
         "checkpoints": "output_dir checkpoint_steps keep_checkpoints resume log_with",
         "scale": "batch_size gradient_accumulation_steps mixed_precision num_workers",
         "streaming": "streaming max_steps shuffle_buffer vocabulary_rows",

@@ -17,6 +17,9 @@ EXIT_CODES = (
 
 METAVARS = {int: "N", float: "X", str: "VALUE"}
 
+SPELLINGS = {"from_localizer": "--from"}
+"""Options whose names are keywords of Python, by field name; either spelling is accepted."""
+
 # A whole word of a command line, or the part of it before "=".
 _OPTION_NAME = re.compile(r"--\w[\w-]*(?=\Z|=)")
 
@@ -160,6 +163,7 @@ class OptionParser(CommandParser):
     def _add_option(self, group: Any, name: str, variants: Variants) -> None:
         option, *_ = variants.values()
         flag = _name_flag(name)
+        flags = [flag, f"--{name.replace('_', '-')}"] if name in SPELLINGS else [flag]
         if all(variant.default is MISSING for variant in variants.values()):
             self._required.append(name)
         settings: dict[str, Any] = {"dest": name, "default": argparse.SUPPRESS}
@@ -176,7 +180,7 @@ class OptionParser(CommandParser):
             settings |= {"type": option.kind, "metavar": METAVARS[option.kind]}
         if option.is_list:
             settings["nargs"] = "+"
-        group.add_argument(flag, help=text.replace("%", "%%"), **settings)
+        group.add_argument(*flags, help=text.replace("%", "%%"), **settings)
 
     def _rename(self, name: re.Match[str]) -> str:
         """An option in the text of a docstring, as it is typed on the command line."""
@@ -225,7 +229,7 @@ def _give_variants(options: type | Mapping[str, Variants]) -> Mapping[str, Varia
 
 
 def _name_flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
+    return SPELLINGS.get(name, f"--{name.replace('_', '-')}")
 
 
 def _describe_variants(variants: Variants) -> str:

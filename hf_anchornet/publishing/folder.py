@@ -27,7 +27,16 @@ from .card import TRAINING_FILE, CardSources, write_card
 from .check import check_folder
 from .model_files import CARD_FILE, list_model_files
 
-PATH_OPTIONS = ("dataset", "localizer", "classifier", "tokenizer", "embeddings", "teacher")
+PATH_OPTIONS = (
+    "dataset",
+    "localizer",
+    "classifier",
+    "from_localizer",
+    "encoder",
+    "tokenizer",
+    "embeddings",
+    "teacher",
+)
 """Training options whose value is a Hub id or a local path."""
 
 REMOTE_CODE: dict[str, tuple[dict[str, Any], Any]] = {

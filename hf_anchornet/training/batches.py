@@ -4,6 +4,7 @@ An interrupted training therefore sees the same batches once it is resumed: noth
 state of a generator, on prefetched batches or on worker processes.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from datasets import Dataset
-from torch import Tensor
+from torch import Generator, Tensor
 from torch.utils.data import DataLoader, Sampler
 from torch.utils.data import Dataset as TorchDataset
 from transformers.trainer_pt_utils import get_length_grouped_indices
@@ -30,13 +31,20 @@ class EpochOrder(Sampler[int]):
         seed: At least 0.
         lengths: Length of each row, to put rows of similar length together; `None`: any order.
         batch_size: Rows per step, of all processes together, that should be of similar length.
+        classes: Class of each row, to draw as many rows of every class; see `draw_balanced`.
+            `None`: every row once.
     """
 
     def __init__(
-        self, num_rows: int, seed: int, lengths: Sequence[int] | None = None, batch_size: int = 1
+        self,
+        num_rows: int,
+        seed: int,
+        lengths: Sequence[int] | None = None,
+        batch_size: int = 1,
+        classes: Sequence[int] | None = None,
     ) -> None:
         self.num_rows, self.seed, self.epoch = num_rows, seed, 0
-        self.lengths, self.batch_size = lengths, batch_size
+        self.lengths, self.batch_size, self.classes = lengths, batch_size, classes
 
     def __len__(self) -> int:
         return self.num_rows
@@ -44,11 +52,60 @@ class EpochOrder(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         epoch, self.epoch = self.epoch, self.epoch + 1
         generator = torch.Generator().manual_seed(mix_seed(self.seed, epoch))
-        if self.lengths is None:
-            rows = torch.randperm(self.num_rows, generator=generator).tolist()
+        if self.classes is None:
+            drawn: Sequence[int] = range(self.num_rows)
         else:
-            rows = get_length_grouped_indices(self.lengths, self.batch_size, generator=generator)
-        yield from (epoch * self.num_rows + row for row in rows)
+            drawn = draw_balanced(self.classes, generator)
+        if self.lengths is None:
+            order = torch.randperm(self.num_rows, generator=generator).tolist()
+        else:
+            lengths = [self.lengths[row] for row in drawn]
+            order = get_length_grouped_indices(lengths, self.batch_size, generator=generator)
+        times: Counter[int] = Counter()
+        for place in order:
+            row = drawn[place]
+            # A row that comes again is augmented anew: for its key this is another epoch.
+            yield ((times[row] << 32) + epoch) * self.num_rows + row
+            times[row] += 1
+
+
+def draw_balanced(classes: Sequence[int], generator: Generator) -> list[int]:
+    """As many rows as there are, an equal number of each class that occurs, in no useful order.
+
+    Rows of a class are used up before one comes again, so that a large class shows as many
+    different rows as possible. A remainder goes to classes at random.
+
+    Args:
+        classes: Class of each row.
+        generator: Source of all randomness.
+    """
+    rows_of: dict[int, list[int]] = {}
+    for row, label in enumerate(classes):
+        rows_of.setdefault(label, []).append(row)
+    share, rest = divmod(len(classes), len(rows_of))
+    lucky = set(torch.randperm(len(rows_of), generator=generator)[:rest].tolist())
+    drawn: list[int] = []
+    for number, (_, rows) in enumerate(sorted(rows_of.items())):
+        wanted = share + (number in lucky)
+        rounds = -(-wanted // len(rows))
+        orders = [torch.randperm(len(rows), generator=generator) for _ in range(rounds)]
+        places = torch.cat([*orders, torch.empty(0, dtype=torch.long)])[:wanted]
+        drawn.extend(rows[place] for place in places.tolist())
+    return drawn
+
+
+def read_classes(values: Sequence[Any]) -> list[int]:
+    """The class of each row, for `EpochOrder`.
+
+    Raises:
+        ValueError: if a row can have several labels, or has probabilities.
+    """
+    if values and not isinstance(values[0], int):
+        raise ValueError(
+            "`balance` must be False unless each row has exactly one label, got rows with lists of "
+            "labels or with a teacher's probabilities; leave it out."
+        )
+    return list(values)
 
 
 class SeededRows(TorchDataset[Any]):
@@ -105,6 +162,7 @@ def make_text_loader(
     batch_size: int,
     seed: int | None = None,
     batches_per_step: int = 1,
+    balance: bool = False,
 ) -> DataLoader[Any]:
     """Batches of texts of similar length: shuffled by `seed`, without it from short to long.
 
@@ -115,10 +173,16 @@ def make_text_loader(
         seed: At least 0.
         batches_per_step: Batches of all processes in a step, accumulated ones included. All of
             them are of similar length, as one batch of `batches_per_step * batch_size` rows is.
+        balance: Whether every class is drawn equally often, by a column `labels`.
+
+    Raises:
+        ValueError: if classes are to be balanced and a row has not exactly one label.
     """
     lengths = list(rows["length"])
     if seed is not None:
-        order = EpochOrder(len(lengths), seed, lengths, batch_size * batches_per_step)
+        classes = read_classes(list(rows["labels"])) if balance else None
+        step = batch_size * batches_per_step
+        order = EpochOrder(len(lengths), seed, lengths, step, classes)
         return _make_shuffled_loader(rows, collate, batch_size, order)
     sampler = sorted(range(len(lengths)), key=lengths.__getitem__)
     return DataLoader(rows, batch_size=batch_size, sampler=sampler, collate_fn=collate)
@@ -130,6 +194,7 @@ def make_image_loader(
     batch_size: int,
     seed: int | None = None,
     num_workers: int = 0,
+    targets: Sequence[Any] | None = None,
 ) -> DataLoader[Any]:
     """Batches of images: shuffled and augmented by `seed`, without it in order.
 
@@ -139,9 +204,14 @@ def make_image_loader(
         batch_size: Images per batch and process.
         seed: At least 0.
         num_workers: Processes that decode images; 0: the training process does.
+        targets: Label of each image, to draw every class equally often; `None`: every image once.
+
+    Raises:
+        ValueError: if classes are to be balanced and an image has not exactly one label.
     """
     if seed is not None:
-        order = EpochOrder(len(images), seed)  # type: ignore[arg-type]
+        classes = None if targets is None else read_classes(targets)
+        order = EpochOrder(len(images), seed, classes=classes)  # type: ignore[arg-type]
         return _make_shuffled_loader(images, collate, batch_size, order, num_workers)
     return DataLoader(
         images,

@@ -174,6 +174,8 @@ class Checkpoints:
     def _check_settings(self, saved: dict[str, Any]) -> None:
         for name in [*self.settings, *saved]:
             before, now = (found.get(name) for found in (saved, self.settings))
+            if name not in saved and not now:
+                continue  # an option that was not there yet, and is off
             if before != now and name in _ROWS:
                 raise ValueError(
                     f"`dataset` must hold the rows of the checkpoint to resume from it, got others "

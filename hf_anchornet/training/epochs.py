@@ -9,7 +9,7 @@ from accelerate import Accelerator, skip_first_batches
 from torch.utils.data import DataLoader
 
 from .batches import EpochOrder
-from .options import TrainingOptions
+from .options import CompleteOptions
 from .streams import CHECKED_ROWS, StreamLoader
 
 
@@ -21,7 +21,7 @@ class RowEpochs:
         options: Options of the training.
     """
 
-    def __init__(self, loader: DataLoader[Any], options: TrainingOptions) -> None:
+    def __init__(self, loader: DataLoader[Any], options: CompleteOptions) -> None:
         if options.max_steps:
             raise ValueError(
                 f"`max_steps` must be 0 without `streaming`, got {options.max_steps}; set "
@@ -81,7 +81,7 @@ class StreamEpochs:
         options: Options of the training.
     """
 
-    def __init__(self, loader: StreamLoader, options: TrainingOptions) -> None:
+    def __init__(self, loader: StreamLoader, options: CompleteOptions) -> None:
         if loader.max_steps < options.num_epochs:
             raise ValueError(
                 f"`max_steps` must be at least `num_epochs`, {options.num_epochs}, got "

@@ -19,7 +19,7 @@ from hf_anchornet.files import naming_full_disk
 
 from .batches import make_text_loader
 from .loop import run_training
-from .options import TrainingOptions
+from .options import CompleteOptions, TrainingOptions
 from .streams import StreamLoader
 
 
@@ -69,7 +69,7 @@ def fit_text_model(
     tokenizer: PreTrainedTokenizerBase,
     train_set: Dataset | StreamLoader,
     validation_set: Dataset,
-    options: TrainingOptions,
+    options: CompleteOptions,
     accelerator: Accelerator,
     crop_tokens: int | None = None,
     settings: Mapping[str, Any] | None = None,
@@ -85,7 +85,8 @@ def fit_text_model(
         loader = train_set
     else:
         batches = accelerator.num_processes * options.gradient_accumulation_steps
-        loader = make_text_loader(train_set, crop, options.batch_size, options.seed, batches)
+        size, seed, balance = options.batch_size, options.seed, options.balance
+        loader = make_text_loader(train_set, crop, size, seed, batches, balance)
     validation = make_text_loader(validation_set, whole, options.batch_size)
     return fit_model(model, tokenizer, loader, validation, options, accelerator, settings=settings)
 
@@ -95,7 +96,7 @@ def fit_model(
     processor: Processor,
     train_loader: DataLoader[Any] | StreamLoader,
     validation_loader: DataLoader[Any],
-    options: TrainingOptions,
+    options: CompleteOptions,
     accelerator: Accelerator,
     score: Callable[[PreTrainedModel], dict[str, float]] | None = None,
     settings: Mapping[str, Any] | None = None,

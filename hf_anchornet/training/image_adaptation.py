@@ -32,8 +32,9 @@ from hf_anchornet.model.image_reader import cut_square
 from hf_anchornet.publishing.training_card import document_training
 
 from .batches import make_image_loader
+from .defaults import complete_options
 from .fit import check_localizer_labels, fit_model, make_accelerator, preparing_data
-from .options import TrainingOptions
+from .options import CompleteOptions, TrainingOptions
 from .output_folder import holding_folder
 
 READINGS = ("patches", "mix", "full", "small", "centre", "random")
@@ -204,6 +205,11 @@ class Readings(TorchDataset[dict[str, Any]]):
         self.images, self.read = images, read
         self.places = [(row, box) for row, found in enumerate(boxes) for box in found]
 
+    @property
+    def targets(self) -> list[Any]:
+        """The label of each item."""
+        return [self.images.targets[row] for row, _ in self.places]
+
     def __len__(self) -> int:
         return len(self.places)
 
@@ -249,13 +255,13 @@ def adapt_image_classifier(
     """
     accelerator = make_accelerator(options)
     with holding_folder(options.output_dir, accelerator):
-        return _adapt(data, classifier, options, accelerator)
+        return _adapt(data, classifier, complete_options(options), accelerator)
 
 
 def _adapt(
     data: DataOptions,
     classifier: ImageClassifierOptions,
-    options: TrainingOptions,
+    options: CompleteOptions,
     accelerator: Accelerator,
 ) -> dict[str, Any]:
     """See `adapt_image_classifier`."""
@@ -273,10 +279,11 @@ def _adapt(
         train_set = make_readings(classifier, train_rows, data, labels, view, device)
         validation_set = make_readings(classifier, validation_rows, data, labels, cut, device)
     collate, workers = partial(collate_readings, processor), options.num_workers
+    size, targets = options.batch_size, train_set.targets if options.balance else None
     report = fit_model(
         model,
         processor,
-        make_image_loader(train_set, collate, options.batch_size, options.seed, workers),
+        make_image_loader(train_set, collate, size, options.seed, workers, targets),
         make_image_loader(validation_set, collate, options.batch_size, num_workers=workers),
         options,
         accelerator,

@@ -1,7 +1,7 @@
 """Training of an image localizer, from a data source and options to a folder pipelines load."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any, cast
 
@@ -27,13 +27,16 @@ from hf_anchornet.data.splits import (
 from hf_anchornet.evaluation.image_localization import measure_pointing
 from hf_anchornet.model.configuration_anchornet import AnchorNetImageConfig
 from hf_anchornet.model.image_processing_anchornet import AnchorNetImageProcessor
+from hf_anchornet.model.loading import load_processor
 from hf_anchornet.model.modeling_anchornet_image import AnchorNetForImageClassification
 from hf_anchornet.publishing.training_card import document_training
 
 from .batches import make_image_loader
+from .defaults import complete_options
 from .fit import fit_model, make_accelerator, preparing_data
-from .options import TrainingOptions
+from .options import CompleteOptions, TrainingOptions
 from .output_folder import holding_folder
+from .start import Start
 from .stream_sources import (
     find_image_labels,
     load_validation,
@@ -45,12 +48,27 @@ from .streams import StreamLoader
 
 DEFAULT = AnchorNetImageConfig()
 
+ARCHITECTURE = (
+    "hidden_size",
+    "channels",
+    "expand_ratios",
+    "kernel_sizes",
+    "strides",
+    "branch_depths",
+)
+"""Options that a localizer to start from decides."""
+
+REGULARISATION = ("hidden_dropout_prob", "auxiliary_loss_weight", "evidence_penalty")
+"""Options that a localizer to start from does not decide."""
+
 
 @dataclass
 class ImageLocalizerOptions:
     """Architecture of an image localizer, and the size of the images it reads.
 
     Attributes:
+        from_localizer: Trained localizer to start from: its trunk, and with the same labels also
+            the rest. For other labels, heads start anew.
         image_size: Shorter side, in pixels, to which whole images are resized for validation and
             use. Larger finds smaller objects and is slower.
         hidden_size: Width of the features from which each branch scores its windows. Larger is
@@ -68,6 +86,7 @@ class ImageLocalizerOptions:
         evidence_penalty: Weight of the total absolute evidence. Larger gives sparser evidence.
     """
 
+    from_localizer: str | None = None
     image_size: int = 224
     hidden_size: int = DEFAULT.hidden_size
     channels: list[int] = field(default_factory=lambda: list(DEFAULT.channels))
@@ -97,30 +116,37 @@ def train_image_localizer(
     """
     accelerator = make_accelerator(options)
     with holding_folder(options.output_dir, accelerator):
-        return _train(data, localizer, augmentation, options, accelerator)
+        return _train(data, localizer, augmentation, complete_options(options), accelerator)
 
 
 def _train(
     data: DataOptions,
     localizer: ImageLocalizerOptions,
     augmentation: AugmentationOptions,
-    options: TrainingOptions,
+    options: CompleteOptions,
     accelerator: Accelerator,
 ) -> dict[str, Any]:
     """See `train_image_localizer`."""
-    processor = AnchorNetImageProcessor(size={"shortest_edge": localizer.image_size})
+    start = Start.open(localizer.from_localizer, AnchorNetImageConfig.model_type)
+    if start is not None:
+        localizer = replace(localizer, **start.choose_architecture(localizer, ARCHITECTURE))
+    processor = _make_processor(localizer)
     collate, workers = partial(collate_images, processor), options.num_workers
     loader: DataLoader[Any] | StreamLoader
     with preparing_data(accelerator):
-        rows, validation_rows, labels = _open_rows(data, options.seed)
+        rows, validation_rows, labels = _open_rows(data, options)
+        if start is not None:
+            labels = start.order_labels(labels)
         if isinstance(rows, Dataset):
             images = make_training_images(rows, processor, data, labels, augmentation)
-            loader = make_image_loader(images, collate, options.batch_size, options.seed, workers)
+            size, seed = options.batch_size, options.seed
+            targets = images.targets if options.balance else None
+            loader = make_image_loader(images, collate, size, seed, workers, targets)
         else:
             make_batch = make_image_batch(rows, processor, data, labels, augmentation)
             loader = make_stream_loader(data, rows, make_batch, options, accelerator)
     validation_set = make_whole_images(validation_rows, processor, data, labels)
-    model = make_image_localizer(localizer, labels, is_multi_label(rows, data.label_column))
+    model = _make_model(localizer, labels, is_multi_label(rows, data.label_column), start)
     _check_sides(
         model.windows[-1].size, crop_size=augmentation.crop_size, image_size=localizer.image_size
     )
@@ -150,14 +176,37 @@ def _train(
     return document_training(report, data, learned, accelerator, reading)
 
 
+def _make_processor(localizer: ImageLocalizerOptions) -> AnchorNetImageProcessor:
+    """A new image processor, or that of the localizer to start from at another image size."""
+    size = {"shortest_edge": localizer.image_size}
+    if localizer.from_localizer is None:
+        return AnchorNetImageProcessor(size=size)
+    load = AnchorNetImageProcessor.from_pretrained
+    return cast(AnchorNetImageProcessor, load_processor(load, localizer.from_localizer, size=size))
+
+
+def _make_model(
+    localizer: ImageLocalizerOptions, labels: Sequence[str], multi_label: bool, start: Start | None
+) -> AnchorNetForImageClassification:
+    """A new localizer, with the trunk of `start`, or that one itself if it has the same labels."""
+    if start is not None and start.knows(labels, multi_label):
+        fields = {name: getattr(localizer, name) for name in REGULARISATION}
+        return _put_channels_last(start.load(AnchorNetForImageClassification, **fields))
+    model = make_image_localizer(localizer, labels, multi_label)
+    if start is not None:
+        start.give_trunk(model)
+    return model
+
+
 def _open_rows(
-    data: DataOptions, seed: int
+    data: DataOptions, options: TrainingOptions
 ) -> tuple[Dataset | IterableDataset, Dataset, list[str]]:
     """Training rows, the validation split, and the labels of the former."""
     if not data.streaming:
         return load_labelled_rows(data, data.image_column)
-    rows = open_training_stream(data, data.image_column)
-    return rows, load_validation(data, data.image_column), find_image_labels(rows, data, seed)
+    rows = open_training_stream(data, data.image_column, options.balance)
+    labels = find_image_labels(rows, data, options.seed)
+    return rows, load_validation(data, data.image_column), labels
 
 
 def _check_sides(largest: int, **sides: int) -> None:
@@ -174,8 +223,12 @@ def make_image_localizer(
 ) -> AnchorNetForImageClassification:
     """A new localizer whose weights have the channels last in memory."""
     fields = asdict(localizer)
-    del fields["image_size"]  # all others are fields of the configuration
+    del fields["image_size"], fields["from_localizer"]  # all others are fields of the config
     config = AnchorNetImageConfig(**fields, **label_fields(labels, multi_label))
-    model: Any = AnchorNetForImageClassification(config)
+    return _put_channels_last(AnchorNetForImageClassification(config))
+
+
+def _put_channels_last(model: Any) -> AnchorNetForImageClassification:
+    """The same model, its weights with the channels last in memory."""
     model.to(memory_format=torch.channels_last)
     return cast(AnchorNetForImageClassification, model)

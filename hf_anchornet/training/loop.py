@@ -20,9 +20,11 @@ from hf_anchornet.files import write_json
 from hf_anchornet.publishing.card import TRAINING_FILE
 
 from .checkpoints import Checkpoints, Progress, describe_model
+from .defaults import complete_options
+from .early_stopping import describe_end, warn_of_overfitting
 from .epochs import RowEpochs, StreamEpochs
 from .normalization import use_running_statistics
-from .options import TrainingOptions
+from .options import CompleteOptions, TrainingOptions
 from .output_folder import save_in_one_go
 from .streams import StreamLoader
 from .versions import list_versions
@@ -38,7 +40,7 @@ class _Run:
     epochs: RowEpochs | StreamEpochs
     optimizer: Any
     schedule: Any
-    options: TrainingOptions
+    options: CompleteOptions
     accelerator: Accelerator
     checkpoints: Checkpoints
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -52,9 +54,20 @@ class _Run:
             "num_processes": self.accelerator.num_processes,
             "versions": list_versions(),
             "finished": finished,
+            "ended": self._describe_end() if finished else None,
             "history": history,
             "best": max(history, key=lambda scores: scores[metric], default=None),
         }
+
+    def end_early(self) -> str | None:
+        """The reason to end before the last epoch; `None`: go on."""
+        metric = self.options.metric_for_best_model
+        return describe_end(self.progress.history, metric, self.options.patience)
+
+    def _describe_end(self) -> dict[str, Any]:
+        """The last epoch, and why it was the last."""
+        reason = self.end_early() or f"num_epochs: all {self.options.num_epochs} epochs are done"
+        return {"epoch": len(self.progress.history), "reason": reason}
 
 
 def run_training(
@@ -80,8 +93,8 @@ def run_training(
 
     Returns:
         All options, from which the training can be repeated, versions of packages, the history of
-        all epochs and the best one; also written to `training.json` in `options.output_dir`,
-        where "finished" is false until training ends.
+        all epochs, the best one, and after which epoch and why it "ended"; also written to
+        `training.json` in `options.output_dir`, where "finished" is false until training ends.
 
     Raises:
         FloatingPointError: if the loss is not finite.
@@ -89,13 +102,14 @@ def run_training(
             with it they were made with other options; if the order of `loader` cannot be resumed
             or `options.max_steps` does not suit it.
     """
-    run = _prepare(model, loader, options, accelerator, settings or {})
+    run = _prepare(model, loader, complete_options(options), accelerator, settings or {})
     progress, metric = run.progress, options.metric_for_best_model
-    for epoch in range(progress.epoch, options.num_epochs + 1):
+    for epoch in range(progress.epoch, run.options.num_epochs + 1):
         loss = _train_epoch(run)
         scores = evaluate(run.model)
         progress.history.append({"epoch": epoch, "train_loss": loss, **scores})
         logger.info("epoch %d: %s", epoch, progress.history[-1])
+        warn_of_overfitting(progress.history)
         logged = {f"validation/{name}": score for name, score in scores.items()}
         accelerator.log({"train/epoch_loss": loss, **logged}, step=progress.step)
         best = int(max(progress.history, key=lambda scores: scores[metric])["epoch"])
@@ -103,6 +117,9 @@ def run_training(
             progress.best_epoch = best
             _save_best(run, save)
         progress.epoch, progress.batches, progress.losses = epoch + 1, 0, []
+        if reason := run.end_early():
+            logger.info("ended after epoch %d of %d, %s", epoch, run.options.num_epochs, reason)
+            break
     report = run.describe(finished=True)
     if accelerator.is_main_process:
         write_json(Path(options.output_dir) / TRAINING_FILE, report)
@@ -116,7 +133,7 @@ def run_training(
 def _prepare(
     model: PreTrainedModel,
     loader: DataLoader[Any] | StreamLoader,
-    options: TrainingOptions,
+    options: CompleteOptions,
     accelerator: Accelerator,
     settings: Mapping[str, Any],
 ) -> _Run:
@@ -219,7 +236,7 @@ def _train_batch(run: _Run, batch: Mapping[str, Any]) -> float:
     return float(loss)
 
 
-def group_parameters(model: nn.Module, options: TrainingOptions) -> list[dict[str, Any]]:
+def group_parameters(model: nn.Module, options: CompleteOptions) -> list[dict[str, Any]]:
     """Parameter groups with a learning rate and a weight decay each."""
     rates = {
         "embeddings": (options.embedding_learning_rate, 0.0),

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from hf_anchornet.model.modeling_anchornet_text import AnchorNetTextForSequenceClassification
 
+from .distillation import TEXT_NUMBER
 from .text_vocabulary import encode_ngrams
 
 NUM_FOLDS = 4
@@ -91,6 +92,13 @@ class NgramStart:
             rows = np.flatnonzero(fold_of_row == fold)
             logits[rows] = part.predict(frequencies[rows])
         return logits
+
+    def add_held_out_logits(self, rows: Dataset) -> Dataset:
+        """Tokenized texts, or pieces of them, with the column `ngram_logits` for their training."""
+        pieces = TEXT_NUMBER in rows.column_names
+        texts = rows[TEXT_NUMBER] if pieces else range(len(rows))
+        logits = self.predict_held_out(rows["input_ids"], texts)
+        return rows.add_column("ngram_logits", list(logits))
 
     @torch.no_grad()
     def initialize(self, model: AnchorNetTextForSequenceClassification) -> None:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 TRACKERS = ("tensorboard", "trackio")
 POSITIVE = ("num_epochs", "batch_size", "gradient_accumulation_steps", "keep_checkpoints")
+NOT_NEGATIVE = ("max_steps", "patience", "num_workers", "checkpoint_steps")
 _FREE = ("output_dir", "num_workers", "checkpoint_steps", "keep_checkpoints", "resume", "log_with")
 
 
@@ -16,16 +17,23 @@ class TrainingOptions:
     Attributes:
         output_dir: Folder for the best model, its card and the report `training.json`.
         num_epochs: Number of passes over the training split; the model is scored after each and
-            the best one is kept. On a stream: number of equal parts of `max_steps`.
+            the best one is kept. On a stream: number of equal parts of `max_steps`. By default 3,
+            or more for a text localizer with fewer than 20,000 rows.
         max_steps: Number of optimizer steps on a stream; 0: as many as `num_epochs` passes take,
             if the dataset states how many rows it has.
+        patience: Number of epochs in a row with neither a better `metric_for_best_model` nor a
+            lower validation loss after which training ends; 0: never. By default 0, or more for a
+            text localizer with fewer than 20,000 rows.
+        balance: Draw every class equally often, rows of rare classes several times an epoch. An
+            epoch has as many rows as without it.
         batch_size: Inputs per forward pass and process. Larger takes more memory; a step sees
-            `batch_size` x `gradient_accumulation_steps` x processes of them.
+            `batch_size` x `gradient_accumulation_steps` x processes of them. By default 32, or less
+            for a text localizer with fewer than 20,000 rows.
         learning_rate: Peak learning rate of all weights except embeddings and n-grams; it falls
-            linearly to 0. Larger learns faster but may diverge.
-        embedding_learning_rate: Peak learning rate of the embedding table.
+            linearly to 0. Larger learns faster but may diverge. By default 0.002.
+        embedding_learning_rate: Peak learning rate of the embedding table. By default 0.0005.
         ngram_learning_rate: Peak learning rate of the n-gram tables. It is large because their
-            entries are scores on the scale of logits times the number of branches.
+            entries are scores on the scale of logits times the number of branches. By default 0.5.
         weight_decay: AdamW's decay of weight matrices, embeddings and n-grams excepted. Larger
             regularises more.
         warmup_ratio: Share of the steps, in [0, 1], over which learning rates rise from 0.
@@ -48,12 +56,14 @@ class TrainingOptions:
     """
 
     output_dir: str
-    num_epochs: int = 3
+    num_epochs: int | None = None
     max_steps: int = 0
-    batch_size: int = 32
-    learning_rate: float = 2e-3
-    embedding_learning_rate: float = 5e-4
-    ngram_learning_rate: float = 0.5
+    patience: int | None = None
+    balance: bool = False
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    embedding_learning_rate: float | None = None
+    ngram_learning_rate: float | None = None
     weight_decay: float = 0.01
     warmup_ratio: float = 0.05
     max_grad_norm: float = 1.0
@@ -74,18 +84,32 @@ class TrainingOptions:
                 '`metric_for_best_model` must be "accuracy" or "pointing", got '
                 f"{self.metric_for_best_model!r}."
             )
-        for name in POSITIVE:
-            if getattr(self, name) < 1:
-                raise ValueError(f"`{name}` must be at least 1, got {getattr(self, name)}.")
-        for name in ("max_steps", "num_workers", "checkpoint_steps"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"`{name}` must be at least 0, got {getattr(self, name)}.")
+        for least, names in ((1, POSITIVE), (0, NOT_NEGATIVE)):
+            for name in names:
+                value = getattr(self, name)
+                if value is not None and value < least:
+                    raise ValueError(f"`{name}` must be at least {least}, got {value}.")
         if self.log_with is not None:
             _check_tracker(self.log_with)
 
     def decisive(self) -> dict[str, Any]:
         """The options that decide the weights, by name; a resumed training must repeat them."""
         return {name: value for name, value in asdict(self).items() if name not in _FREE}
+
+
+@dataclass(kw_only=True)
+class CompleteOptions(TrainingOptions):
+    """Training options of which none is left to choose; see `TrainingOptions` for what they mean.
+
+    `complete_options` of `defaults.py` makes them.
+    """
+
+    num_epochs: int
+    patience: int
+    batch_size: int
+    learning_rate: float
+    embedding_learning_rate: float
+    ngram_learning_rate: float
 
 
 def _check_tracker(name: str) -> None:

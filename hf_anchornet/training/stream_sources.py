@@ -21,13 +21,13 @@ from hf_anchornet.data.splits import (
 from hf_anchornet.data.texts import check_texts, encode_texts, make_collator
 from hf_anchornet.model.image_processing_anchornet import AnchorNetImageProcessor
 
-from .options import TrainingOptions
+from .options import CompleteOptions
 from .streams import Row, StreamLoader, StreamSettings, order_rows
 
 MakeBatch = Callable[[list[Row]], dict[str, Tensor]]
 
 
-def open_training_stream(data: DataOptions, inputs: str) -> IterableDataset:
+def open_training_stream(data: DataOptions, inputs: str, balance: bool = False) -> IterableDataset:
     """The training split as a stream of inputs and labels; images are not decoded.
 
     A shard is a row group of a parquet file, or another whole file. pyarrow decodes a parquet
@@ -36,11 +36,17 @@ def open_training_stream(data: DataOptions, inputs: str) -> IterableDataset:
     Args:
         data: The source.
         inputs: Column of texts or images.
+        balance: See `TrainingOptions`; it is refused.
 
     Raises:
-        ValueError: if the split or a column is missing.
+        ValueError: if the split or a column is missing, or classes are to be balanced.
         ImportError: if `datasets` cannot read single row groups.
     """
+    if balance:
+        raise ValueError(
+            "`balance` must be False with `streaming`, got True: it needs the labels of all rows "
+            "before training; leave out one of them."
+        )
     rows = data.source.open_stream(data.train_split)
     if not hasattr(rows, "reshard"):
         raise ImportError(
@@ -151,7 +157,7 @@ def make_stream_loader(
     data: DataOptions,
     rows: IterableDataset,
     make_batch: MakeBatch,
-    options: TrainingOptions,
+    options: CompleteOptions,
     accelerator: Accelerator,
 ) -> StreamLoader:
     """The batches of this process.
@@ -181,7 +187,7 @@ def make_stream_loader(
     return StreamLoader(rows, make_batch, settings, steps, num_rows)
 
 
-def _count_steps(num_rows: int | None, options: TrainingOptions, num_processes: int) -> int:
+def _count_steps(num_rows: int | None, options: CompleteOptions, num_processes: int) -> int:
     step = options.batch_size * options.gradient_accumulation_steps * num_processes
     if not num_rows:
         raise ValueError(

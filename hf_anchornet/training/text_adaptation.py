@@ -27,8 +27,9 @@ from hf_anchornet.model.text_reader import SpanReader, join_spans
 from hf_anchornet.model.text_words import LocatedText, Span, Words, encodable
 from hf_anchornet.publishing.training_card import document_training
 
+from .defaults import complete_options
 from .fit import check_localizer_labels, fit_text_model, make_accelerator, preparing_data
-from .options import TrainingOptions
+from .options import CompleteOptions, TrainingOptions
 from .output_folder import holding_folder
 from .text_vocabulary import embed_vocabulary, train_tokenizer
 
@@ -246,13 +247,13 @@ def adapt_text_classifier(
     """
     accelerator = make_accelerator(options)
     with holding_folder(options.output_dir, accelerator):
-        return _adapt(data, classifier, options, accelerator)
+        return _adapt(data, classifier, complete_options(options), accelerator)
 
 
 def _adapt(
     data: DataOptions,
     classifier: TextClassifierOptions,
-    options: TrainingOptions,
+    options: CompleteOptions,
     accelerator: Accelerator,
 ) -> dict[str, Any]:
     """See `adapt_text_classifier`."""

@@ -1,7 +1,7 @@
 """Training of a text localizer, from a data source and options to a folder that pipelines load."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
@@ -16,11 +16,13 @@ from hf_anchornet.model.configuration_anchornet import AnchorNetTextConfig
 from hf_anchornet.model.modeling_anchornet_text import AnchorNetTextForSequenceClassification
 from hf_anchornet.publishing.training_card import document_training
 
-from .distillation import PIECE_WORDS, TEXT_NUMBER, Teaching, add_taught_pieces
+from .defaults import LARGE, choose_options
+from .distillation import Teaching, add_taught_pieces
 from .fit import fit_text_model, make_accelerator, preparing_data
 from .ngram_start import NgramStart, fit_ngrams
 from .options import TrainingOptions
 from .output_folder import holding_folder
+from .start import Start
 from .stream_sources import (
     load_first_texts,
     make_stream_loader,
@@ -28,84 +30,8 @@ from .stream_sources import (
     open_training_stream,
 )
 from .streams import StreamLoader
-from .text_vocabulary import count_ngrams, embed_vocabulary, load_tokenizer, train_tokenizer
-
-
-@dataclass
-class TextLocalizerOptions:
-    """Architecture and starting point of a text localizer.
-
-    Attributes:
-        tokenizer: Checkpoint whose tokenizer is used; by default one is trained on the training
-            split.
-        vocab_size: Largest number of tokens of a tokenizer trained here. Larger keeps more words
-            whole and makes the model bigger.
-        embeddings: Encoder checkpoint from which the first embeddings are computed; random by
-            default.
-        teacher: Text classifier checkpoint of the same labels. The localizer also learns its
-            probabilities for short pieces of the training texts.
-        distillation_weight: Share of the teacher, in [0, 1], in the targets of these pieces; the
-            rest is the label of the text.
-        piece_words: Fewest and most words of a piece; pieces end at a sentence where possible.
-        hidden_size: Width of embeddings and trunk. Larger is usually more accurate, and slower.
-        kernel_sizes: Kernel size of each convolution, in tokens. Every layer adds a branch with
-            larger windows: 3 3 gives windows of 1, 3 and 5 tokens.
-        dilations: Dilation of each convolution; all 1 by default. 1 1 2 4 with kernel sizes
-            3 3 3 3 gives windows of 1, 3, 5, 9 and 17 tokens.
-        trunk: Whether to build the convolutions; without, the localizer is its n-grams alone and
-            costs what a linear model costs.
-        ngram_sizes: Lengths, in tokens, of n-grams that have a learned score of their own.
-        ngram_start: Solve the n-grams' scores as a linear model before the first epoch and keep
-            them; the convolutions learn what it leaves over. Otherwise all is learned together.
-        ngram_min_count: Occurrences in the training split that make an n-gram known. Larger gives
-            a smaller model and less overfitting.
-        gated: Let each window scale its evidence by a learned factor in (0, 1), which concentrates
-            evidence on fewer windows.
-        hidden_dropout_prob: Dropout, in [0, 1), before each branch's linear layer.
-        token_dropout_prob: Probability, in [0, 1), of blanking a token in training.
-        ngram_dropout_prob: Probability, in [0, 1), of dropping an n-gram's score in training.
-        auxiliary_loss_weight: Weight of the loss of each branch on its own. Larger makes every
-            window size predictive by itself.
-        evidence_penalty: Weight of the total absolute evidence of the convolutions. Larger gives
-            sparser evidence.
-        ngram_penalty: Weight of the total absolute evidence of the n-grams.
-        crop_tokens: Length in tokens of the random crop of each text that a step trains on.
-            Larger sees more of a text and takes more memory.
-    """
-
-    tokenizer: str | None = None
-    vocab_size: int = 24_000
-    embeddings: str | None = None
-    teacher: str | None = None
-    distillation_weight: float = 0.9
-    piece_words: list[int] = field(default_factory=lambda: list(PIECE_WORDS))
-    hidden_size: int = 128
-    kernel_sizes: list[int] = field(default_factory=lambda: [3, 3])
-    dilations: list[int] = field(default_factory=list)
-    trunk: bool = True
-    ngram_sizes: list[int] = field(default_factory=lambda: [1, 2, 3])
-    ngram_start: bool = True
-    ngram_min_count: int = 10
-    gated: bool = True
-    hidden_dropout_prob: float = 0.3
-    token_dropout_prob: float = 0.15
-    ngram_dropout_prob: float = 0.5
-    auxiliary_loss_weight: float = 0.3
-    evidence_penalty: float = 0.01
-    ngram_penalty: float = 0.05
-    crop_tokens: int = 250
-
-    def __post_init__(self) -> None:
-        """Check what the model's configuration does not."""
-        if not 0 <= self.distillation_weight <= 1:
-            raise ValueError(
-                f"`distillation_weight` must be in [0, 1], got {self.distillation_weight}."
-            )
-        if len(self.piece_words) != 2 or not 1 <= self.piece_words[0] <= self.piece_words[1]:
-            raise ValueError(
-                "`piece_words` must be the fewest and the most words of a piece, got "
-                f"{self.piece_words}; try 16 48."
-            )
+from .text_options import ARCHITECTURE, REGULARISATION, TextLocalizerOptions
+from .text_vocabulary import embed_vocabulary, find_ngrams, load_tokenizer, train_tokenizer
 
 
 def train_text_localizer(
@@ -140,35 +66,38 @@ def _train(
     accelerator: Accelerator,
 ) -> dict[str, Any]:
     """See `train_text_localizer`."""
+    start = Start.open(localizer.from_localizer, AnchorNetTextConfig.model_type)
+    if start is not None:
+        localizer = replace(localizer, **start.choose_architecture(localizer, ARCHITECTURE))
     with preparing_data(accelerator):
-        stream = _open_stream(data, localizer) if data.streaming else None
+        stream = _open_stream(data, localizer, options.balance) if data.streaming else None
         train_rows, validation_rows, labels = (
             load_labelled_texts(data)
             if stream is None
             else load_first_texts(stream, data, options.seed)
         )
+        num_rows = len(train_rows) if stream is None else None
+        localizer, complete, chosen = choose_options(localizer, options, num_rows)
+        if start is not None:
+            labels = start.order_labels(labels)
         tokenizer = make_tokenizer(localizer, train_rows[data.text_column])
         train_set = tokenize(train_rows, tokenizer, data, labels)
         validation_set = tokenize(validation_rows, tokenizer, data, labels)
-        ngrams = find_ngrams(localizer, tokenizer, train_set)
-        model = make_text_localizer(localizer, tokenizer, train_set, labels, ngrams, model_class)
-        start: NgramStart | None = None
-        if localizer.ngram_start and ngrams:
-            sizes = len(tokenizer), len(labels)
-            start = fit_ngrams(train_set, ngrams, *sizes, seed=options.seed)
-            start.initialize(model)
+        model, ngram_start = _make_model(
+            localizer, options, tokenizer, train_set, labels, model_class, start
+        )
         if localizer.teacher is not None:
             weight, piece_words = localizer.distillation_weight, localizer.piece_words
             teaching = Teaching(localizer.teacher, weight, piece_words)
             train_set = add_taught_pieces(
                 train_set, train_rows, tokenizer, data, labels, teaching, accelerator
             )
-        if start is not None and stream is None:
-            train_set = add_held_out_logits(train_set, start)
+        if ngram_start is not None and stream is None:
+            train_set = ngram_start.add_held_out_logits(train_set)
         learned: Dataset | StreamLoader = train_set
         if stream is not None:
             make_batch = make_text_batch(stream, tokenizer, data, labels, localizer.crop_tokens)
-            learned = make_stream_loader(data, stream, make_batch, options, accelerator)
+            learned = make_stream_loader(data, stream, make_batch, complete, accelerator)
     settings = asdict(data) | asdict(localizer)
     if model_class is not AnchorNetTextForSequenceClassification:
         settings["model_class"] = model_class.__name__
@@ -177,11 +106,12 @@ def _train(
         tokenizer,
         learned,
         validation_set,
-        options,
+        complete,
         accelerator,
         localizer.crop_tokens,
         settings,
     )
+    report["chosen"] = chosen
     rows = train_rows if stream is None else learned
     return document_training(report, data, rows, accelerator, _describe_reading(localizer))
 
@@ -195,13 +125,46 @@ def _describe_reading(localizer: TextLocalizerOptions) -> str:
     )
 
 
-def _open_stream(data: DataOptions, localizer: TextLocalizerOptions) -> IterableDataset:
+def _make_model(
+    localizer: TextLocalizerOptions,
+    options: TrainingOptions,
+    tokenizer: PreTrainedTokenizerBase,
+    train_set: Dataset,
+    labels: list[str],
+    model_class: type[AnchorNetTextForSequenceClassification],
+    start: Start | None,
+) -> tuple[AnchorNetTextForSequenceClassification, NgramStart | None]:
+    """A new localizer, with the trunk of `start`, or that one itself if it has the same labels.
+
+    Returns:
+        The localizer, and the linear model that its n-grams start from, if they do.
+    """
+    multi_label = isinstance(train_set[0]["labels"], list)
+    if start is not None and start.knows(labels, multi_label):
+        fields = {name: getattr(localizer, name) for name in REGULARISATION}
+        return start.load(model_class, **fields), None
+    min_count = localizer.ngram_min_count or LARGE.ngram_min_count
+    ngrams = find_ngrams(train_set, localizer.ngram_sizes, min_count, len(tokenizer))
+    model = make_text_localizer(localizer, tokenizer, train_set, labels, ngrams, model_class)
+    if start is not None:
+        start.give_trunk(model)
+    if not localizer.ngram_start or not ngrams:
+        return model, None
+    sizes = len(tokenizer), len(labels)
+    ngram_start = fit_ngrams(train_set, ngrams, *sizes, options.balance, options.seed)
+    ngram_start.initialize(model)
+    return model, ngram_start
+
+
+def _open_stream(
+    data: DataOptions, localizer: TextLocalizerOptions, balance: bool
+) -> IterableDataset:
     if localizer.teacher is not None:
         raise ValueError(
             f"`teacher` must be None with `streaming`, got {localizer.teacher}: it reads all texts "
             "before training; leave out one of them."
         )
-    return open_training_stream(data, data.text_column)
+    return open_training_stream(data, data.text_column, balance)
 
 
 def make_tokenizer(
@@ -210,26 +173,7 @@ def make_tokenizer(
     """The tokenizer of an existing checkpoint, or one trained on `texts`."""
     if localizer.tokenizer is not None:
         return load_tokenizer(localizer.tokenizer)
-    return train_tokenizer(texts, localizer.vocab_size)
-
-
-def find_ngrams(
-    localizer: TextLocalizerOptions, tokenizer: PreTrainedTokenizerBase, train_set: Dataset
-) -> dict[int, Tensor]:
-    """Codes of the frequent n-grams of each size, (count,); sizes without any are left out."""
-    counted = {
-        size: count_ngrams(train_set, size, localizer.ngram_min_count, len(tokenizer))
-        for size in localizer.ngram_sizes
-    }
-    return {size: codes for size, codes in counted.items() if len(codes)}
-
-
-def add_held_out_logits(train_set: Dataset, start: NgramStart) -> Dataset:
-    """The training set with the column `ngram_logits`; see `NgramStart.predict_held_out`."""
-    known = TEXT_NUMBER in train_set.column_names
-    texts = train_set[TEXT_NUMBER] if known else range(len(train_set))
-    logits = start.predict_held_out(train_set["input_ids"], texts)
-    return train_set.add_column("ngram_logits", list(logits))
+    return train_tokenizer(texts, localizer.vocab_size or LARGE.vocab_size)
 
 
 def make_text_localizer(

@@ -86,6 +86,14 @@ def load_tokenizer(checkpoint: str) -> PreTrainedTokenizerBase:
     )
 
 
+def find_ngrams(
+    rows: Dataset, sizes: Sequence[int], min_count: int, vocab_size: int
+) -> dict[int, Tensor]:
+    """Codes of the n-grams of each size, as `count_ngrams`; sizes without any are left out."""
+    found = {size: count_ngrams(rows, size, min_count, vocab_size) for size in sizes}
+    return {size: codes for size, codes in found.items() if len(codes)}
+
+
 def count_ngrams(rows: Dataset, size: int, min_count: int, vocab_size: int) -> Tensor:
     """Codes of the n-grams that occur at least `min_count` times: (count,), int64, sorted.
 

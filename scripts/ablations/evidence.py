@@ -21,7 +21,8 @@ from hf_anchornet.files import write_json
 from hf_anchornet.model.geometry import center_evidence
 from hf_anchornet.model.modeling_anchornet_text import AnchorNetTextForSequenceClassification
 from hf_anchornet.training.options import TrainingOptions
-from hf_anchornet.training.text_training import TextLocalizerOptions, train_text_localizer
+from hf_anchornet.training.text_options import TextLocalizerOptions
+from hf_anchornet.training.text_training import train_text_localizer
 from scripts.benchmarks.evidence_tables import make_idea_table
 from scripts.options import parse_options
 

@@ -26,6 +26,7 @@ from hf_anchornet.model.text_localizer import TextLocalizer
 from hf_anchornet.model.text_reader import SpanReader, join_spans
 from hf_anchornet.model.text_words import LocatedText, Span, encodable
 from hf_anchornet.training.batches import make_text_loader
+from hf_anchornet.training.defaults import complete_options
 from hf_anchornet.training.fit import fit_model, make_accelerator
 from hf_anchornet.training.options import TrainingOptions
 from hf_anchornet.training.text_adaptation import TextClassifierOptions, make_text_classifier
@@ -282,14 +283,14 @@ def train_and_judge(
         )
     reader = SpanReader(model, tokenizer)
     train_set, validation_set = (split.encode(idea, reader, options.max_tokens) for split in splits)
-    accelerator = make_accelerator(training)
+    accelerator, complete = make_accelerator(training), complete_options(training)
     batches = accelerator.num_processes * training.gradient_accumulation_steps
     fit_model(
         model,
         tokenizer,
-        make_text_loader(train_set, collate, training.batch_size, training.seed, batches),
-        make_text_loader(validation_set, collate, training.batch_size),
-        training,
+        make_text_loader(train_set, collate, complete.batch_size, training.seed, batches),
+        make_text_loader(validation_set, collate, complete.batch_size),
+        complete,
         accelerator,
         settings={"classifier": options.classifier, "max_tokens": options.max_tokens},
     )

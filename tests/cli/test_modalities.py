@@ -96,9 +96,10 @@ def test_help_has_groups_of_at_most_a_screen_and_prints_nothing_twice(command, m
         main([command, "--help"])
     shown = capsys.readouterr().out
     groups = read_groups(shown)
-    topics = ["data", "model", "optimisation", "regularisation", "checkpoints", "scale"]
-    assert [*groups][1:7] == topics
-    assert {"model (texts only)", "model (images only)"} <= set(groups)
+    topics = ["data", *["start"] * (command == "train"), "model", "epochs", "optimisation"]
+    topics += ["regularisation", "checkpoints", "scale"]
+    assert [*groups][1 : len(topics) + 1] == topics
+    assert {"start (texts only)", "model (texts only)", "model (images only)"} <= set(groups)
     assert max(map(len, groups.values())) <= SCREEN
     flags = re.findall(r"^  (--[a-z-]+)", shown.partition("examples:")[0], flags=re.MULTILINE)
     assert len(flags) == len(set(flags)) > 30

@@ -10,7 +10,7 @@ from accelerate.commands.launch import launch_command_parser
 
 from hf_anchornet.data.splits import DataOptions
 from hf_anchornet.training.options import TrainingOptions
-from hf_anchornet.training.text_training import TextLocalizerOptions
+from hf_anchornet.training.text_options import TextLocalizerOptions
 
 FOLDER = Path(__file__).parents[2] / "docs" / "accelerate"
 FILES = sorted(FOLDER.glob("*.yaml"))

@@ -1,11 +1,15 @@
 """Training batches: their order and randomness follow from the seed and the place in training."""
 
+from collections import Counter
+
+import pytest
 import torch
 from datasets import Dataset
 from torch.utils.data import Dataset as TorchDataset
 
 from hf_anchornet.training.batches import (
     EpochOrder,
+    draw_balanced,
     make_image_loader,
     make_text_loader,
     mix_seed,
@@ -114,3 +118,70 @@ def test_two_processes_see_in_a_step_what_one_sees_at_twice_the_batch_size():
     whole = list(make_text_loader(rows, keep, 8, seed=0))
     halves = list(make_text_loader(rows, keep, 4, seed=0, batches_per_step=2))
     assert [a + b for a, b in zip(halves[::2], halves[1::2], strict=True)] == whole
+
+
+# Balanced classes
+
+RARE = [0] * 3 + [1] * 30 + [4] * 7  # class of each row
+
+
+def draw_rows(order):
+    return [key % order.num_rows for key in order]
+
+
+def test_every_class_is_drawn_equally_often_and_an_epoch_has_as_many_rows_as_before():
+    rows = draw_rows(EpochOrder(40, seed=0, classes=RARE))
+    counted = Counter(RARE[row] for row in rows)
+    assert sorted(counted) == [0, 1, 4]
+    assert sorted(counted.values()) == [13, 13, 14]
+
+
+def test_rows_of_a_class_are_used_up_before_one_comes_again():
+    rows = Counter(draw_rows(EpochOrder(40, seed=0, classes=RARE)))
+    assert {rows[row] for row in range(3)} <= {4, 5}
+    assert max(rows[row] for row in range(3, 33)) == 1
+
+
+def test_balanced_epochs_differ_and_can_be_drawn_again():
+    order = EpochOrder(40, seed=3, classes=RARE)
+    passes = [list(order) for _ in range(3)]
+    assert sorted(passes[0]) != sorted(key - 40 for key in passes[1])
+    order.epoch = 1
+    assert list(order) == passes[1]
+    assert list(EpochOrder(40, seed=4, classes=RARE)) != passes[0]
+
+
+def test_a_row_that_comes_again_in_an_epoch_is_augmented_anew():
+    loader = make_image_loader(Noisy(), collate, 4, seed=0, targets=[0] + [1] * 9)
+    noise = {}
+    for batch in loader:
+        for row, value in zip(batch["row"].tolist(), batch["noise"].tolist(), strict=True):
+            noise.setdefault(row, []).append(value)
+    assert len(noise[0]) == 5
+    assert len(set(noise[0])) == 5
+
+
+def test_balanced_batches_hold_texts_of_similar_length():
+    generator = torch.Generator().manual_seed(0)
+    lengths = torch.randint(1, 1000, (400,), generator=generator).tolist()
+    labels = [int(row % 10 == 0) for row in range(400)]
+    rows = Dataset.from_dict({"length": lengths, "labels": labels})
+    loader = make_text_loader(rows, list, 8, seed=0, balance=True)
+    batches = [[row["length"] for row in batch] for batch in loader]
+    assert sum(max(batch) - min(batch) < 200 for batch in batches) > len(batches) * 0.9
+    drawn = Counter(row["labels"] for batch in loader for row in batch)
+    assert drawn == {0: 200, 1: 200}
+
+
+def test_fewer_rows_than_classes_are_drawn_from_some_of_them():
+    drawn = draw_balanced([5, 3], torch.Generator().manual_seed(0))
+    assert sorted(drawn) == [0, 1]
+
+
+@pytest.mark.parametrize("targets", [[[0.0, 1.0]] * 10, [[0.2, 0.8]] * 10])
+def test_rows_without_a_single_label_cannot_be_balanced(targets):
+    with pytest.raises(ValueError, match="`balance` must be False unless each row has exactly one"):
+        make_image_loader(Noisy(), collate, 4, seed=0, targets=targets)
+    rows = Dataset.from_dict({"length": [1] * 10, "labels": targets})
+    with pytest.raises(ValueError, match="`balance` must be False unless each row has exactly one"):
+        make_text_loader(rows, list, 4, seed=0, balance=True)

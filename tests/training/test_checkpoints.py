@@ -28,7 +28,8 @@ from hf_anchornet.training import loop as training_loop
 from hf_anchornet.training.epochs import RowEpochs
 from hf_anchornet.training.image_training import ImageLocalizerOptions, train_image_localizer
 from hf_anchornet.training.options import TrainingOptions
-from hf_anchornet.training.text_training import TextLocalizerOptions, train_text_localizer
+from hf_anchornet.training.text_options import TextLocalizerOptions
+from hf_anchornet.training.text_training import train_text_localizer
 
 pytestmark = pytest.mark.usefixtures("cache_nothing_at_home", "fresh_accelerator")
 
@@ -147,6 +148,24 @@ def test_two_killed_processes_go_on_with_the_same_samples(source, launch_trainin
     kill_and_compare(launch_training, tmp_path, source, step, options.split(), num_processes=2)
     one, other = (load_file(tmp_path / name / "final.safetensors") for name in ("a", "c"))
     torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)
+
+
+def test_a_checkpoint_from_before_an_option_was_there_resumes_if_it_is_off(
+    run, interrupt, tmp_path
+):
+    run("whole", patience=0)
+    interrupt(7, run, checkpoint_steps=5, patience=0)
+    last = tmp_path / "run" / "checkpoints" / "step_5"
+    content = json.loads((last / "progress.json").read_text("utf-8"))
+    for name in ("patience", "balance", "from_localizer", "encoder"):
+        del content["settings"][name]
+    (last / "progress.json").write_text(json.dumps(content), "utf-8")
+    (last / SUMS_FILE).unlink()
+    finish_folder(last.rename(last.with_name("step_5.partial")), last)
+    with pytest.raises(ValueError, match="`patience` must be as in the checkpoint, None"):
+        run(resume=True, patience=2)
+    run(resume=True, patience=0)
+    assert_same_training(tmp_path / "run", tmp_path / "whole")
 
 
 @pytest.mark.parametrize("damage", ["a bit", "a file", "progress", "the best model"])

@@ -13,7 +13,8 @@ from hf_anchornet.data.splits import DataOptions
 from hf_anchornet.training import options as training_options
 from hf_anchornet.training.loop import _Run, _save_best
 from hf_anchornet.training.options import TrainingOptions
-from hf_anchornet.training.text_training import TextLocalizerOptions, train_text_localizer
+from hf_anchornet.training.text_options import TextLocalizerOptions
+from hf_anchornet.training.text_training import train_text_localizer
 
 pytestmark = pytest.mark.usefixtures("cache_nothing_at_home", "fresh_accelerator")
 

@@ -19,7 +19,8 @@ from hf_anchornet.publishing.card import make_card
 from hf_anchornet.training import loop as training_loop
 from hf_anchornet.training.options import TrainingOptions
 from hf_anchornet.training.output_folder import LOCK_FILE, holding_folder, save_in_one_go
-from hf_anchornet.training.text_training import TextLocalizerOptions, train_text_localizer
+from hf_anchornet.training.text_options import TextLocalizerOptions
+from hf_anchornet.training.text_training import train_text_localizer
 
 pytestmark = pytest.mark.usefixtures("cache_nothing_at_home", "fresh_accelerator")
 

@@ -14,6 +14,7 @@ from hf_anchornet.data.images import collate_images, make_training_images
 from hf_anchornet.data.splits import DataOptions, find_labels, is_multi_label
 from hf_anchornet.data.texts import make_collator, tokenize
 from hf_anchornet.training.batches import seeded
+from hf_anchornet.training.defaults import complete_options
 from hf_anchornet.training.options import TrainingOptions
 from hf_anchornet.training.stream_sources import (
     find_image_labels,
@@ -81,7 +82,7 @@ def test_the_first_rows_are_those_of_the_first_pass(data):
         data,
         open_training_stream(data, "text"),
         lambda rows: {"texts": [row["text"] for row in rows]},
-        TrainingOptions("unused", batch_size=10, seed=3),
+        complete_options(TrainingOptions("unused", batch_size=10, seed=3)),
         ALONE,
     )
     streamed = [text for batch in loader.take(3) for text in batch["texts"]]
@@ -91,7 +92,8 @@ def test_the_first_rows_are_those_of_the_first_pass(data):
 def test_steps_are_as_many_as_rows_need_or_as_asked_for(data):
     def count(**options):
         rows = open_training_stream(data, "text")
-        settings = TrainingOptions("unused", batch_size=16, num_epochs=2, **options)
+        given = TrainingOptions("unused", batch_size=16, num_epochs=2, **options)
+        settings = complete_options(given)
         process = SimpleNamespace(num_processes=2, process_index=0)
         return make_stream_loader(data, rows, dict, settings, process).max_steps
 

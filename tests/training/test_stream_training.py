@@ -15,7 +15,8 @@ from hf_anchornet.data.splits import DataOptions, detect_modality
 from hf_anchornet.training import loop as training_loop
 from hf_anchornet.training.options import TrainingOptions
 from hf_anchornet.training.text_adaptation import TextClassifierOptions, adapt_text_classifier
-from hf_anchornet.training.text_training import TextLocalizerOptions, train_text_localizer
+from hf_anchornet.training.text_options import TextLocalizerOptions
+from hf_anchornet.training.text_training import train_text_localizer
 
 pytestmark = pytest.mark.usefixtures("cache_nothing_at_home", "fresh_accelerator", "short_passes")
 

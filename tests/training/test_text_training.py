@@ -24,17 +24,17 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 from hf_anchornet.data.splits import DataOptions
 from hf_anchornet.data.texts import make_collator
 from hf_anchornet.training.batches import make_text_loader
+from hf_anchornet.training.defaults import complete_options
 from hf_anchornet.training.fit import make_accelerator
 from hf_anchornet.training.loop import group_parameters, run_training
 from hf_anchornet.training.options import TrainingOptions
+from hf_anchornet.training.text_options import TextLocalizerOptions
 from hf_anchornet.training.text_training import (
-    TextLocalizerOptions,
-    find_ngrams,
     make_text_localizer,
     make_tokenizer,
     train_text_localizer,
 )
-from hf_anchornet.training.text_vocabulary import train_tokenizer
+from hf_anchornet.training.text_vocabulary import find_ngrams, train_tokenizer
 
 pytestmark = pytest.mark.usefixtures("cache_nothing_at_home")
 
@@ -176,20 +176,20 @@ def test_the_learning_rate_rises_and_then_falls_to_zero(tmp_path, monkeypatch, a
 
 
 def test_a_loss_that_is_not_finite_stops_the_training(tmp_path):
-    options = TrainingOptions(str(tmp_path), num_epochs=1, learning_rate=3.0)
+    options = TrainingOptions(str(tmp_path), num_epochs=1, batch_size=4, learning_rate=3.0)
     with pytest.raises(FloatingPointError, match=r"became nan in epoch 1; lower .* \(3.0\)"):
         run_fixed(Fixed([float("nan"), 0.0]), options, [0.0])
 
 
 def test_parameter_groups_hold_each_parameter_once(model):
-    groups = group_parameters(model, TrainingOptions("unused"))
+    groups = group_parameters(model, complete_options(TrainingOptions("unused")))
     grouped = [id(parameter) for group in groups for parameter in group["params"]]
     assert len(grouped) == len(set(grouped))
     assert set(grouped) == {id(parameter) for parameter in model.parameters()}
 
 
 def test_tables_vectors_and_matrices_have_rates_and_decay_of_their_own(model):
-    options = TrainingOptions("unused")
+    options = complete_options(TrainingOptions("unused"))
     groups = group_parameters(model, options)
     found = {
         id(parameter): (group["lr"], group["weight_decay"])
@@ -254,7 +254,7 @@ def test_without_a_seed_texts_come_from_short_to_long():
 def test_an_ngram_size_without_a_frequent_ngram_is_left_out(tokenizer):
     train_set = Dataset.from_dict({"input_ids": [[2, 3], [2, 4]], "labels": [0, 1]})
     options = TextLocalizerOptions(hidden_size=8, ngram_min_count=2)
-    ngrams = find_ngrams(options, tokenizer, train_set)
+    ngrams = find_ngrams(train_set, options.ngram_sizes, 2, len(tokenizer))
     model = make_text_localizer(options, tokenizer, train_set, ["a", "b"], ngrams)
     assert model.config.ngram_sizes == [1]
     assert model.ngrams.codes_1.tolist() == [3]

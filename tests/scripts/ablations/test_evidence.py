@@ -7,7 +7,7 @@ from torch.testing import assert_close
 
 from hf_anchornet.data.splits import DataOptions
 from hf_anchornet.training.options import TrainingOptions
-from hf_anchornet.training.text_training import TextLocalizerOptions
+from hf_anchornet.training.text_options import TextLocalizerOptions
 from scripts.ablations.evidence import (
     CONTINUITY,
     ENTROPY,

@@ -1,0 +1,113 @@
+"""Options that the user left out, chosen by the number of training rows."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, TypeVar
+
+from .options import CompleteOptions, TrainingOptions
+
+logger = logging.getLogger(__name__)
+
+Options = TypeVar("Options")
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """Values of options of the same names; without arguments those of large sets.
+
+    Attributes:
+        num_epochs: See `TrainingOptions`, as for the next five.
+        batch_size: Smaller makes more steps of few rows.
+        patience: Ends what `num_epochs` would carry too far.
+        learning_rate: Of the trunk.
+        embedding_learning_rate: Of the embedding table.
+        ngram_learning_rate: Of the n-gram tables.
+        vocab_size: See `TextLocalizerOptions`, as for the next two.
+        ngram_min_count: Smaller knows n-grams that few rows would hide.
+        ngram_start: Never below a linear model, at the price of less plausible evidence.
+    """
+
+    num_epochs: int = 3
+    batch_size: int = 32
+    patience: int = 0
+    learning_rate: float = 2e-3
+    embedding_learning_rate: float = 5e-4
+    ngram_learning_rate: float = 0.5
+    vocab_size: int = 24_000
+    ngram_min_count: int = 10
+    ngram_start: bool = False
+
+
+LARGE = Defaults()
+
+TEXTS_BELOW = {
+    1_000: Defaults(num_epochs=20, batch_size=8, patience=4, ngram_min_count=2, ngram_start=True),
+    3_000: Defaults(num_epochs=12, batch_size=16, patience=3, ngram_min_count=3, ngram_start=True),
+    10_000: Defaults(num_epochs=6, batch_size=16, patience=2, ngram_min_count=5, ngram_start=True),
+    20_000: Defaults(num_epochs=4, batch_size=32, patience=2, ngram_min_count=8, ngram_start=True),
+}
+"""Defaults of text localizers by the number of rows below which they hold, rising."""
+
+
+def choose_defaults(num_rows: int | None) -> Defaults:
+    """The defaults of a text localizer.
+
+    Args:
+        num_rows: Number of training rows; `None` if unknown, as of a stream: those of large sets.
+    """
+    for limit, defaults in TEXTS_BELOW.items():
+        if num_rows is not None and num_rows < limit:
+            return defaults
+    return LARGE
+
+
+def complete_options(options: TrainingOptions, defaults: Defaults = LARGE) -> CompleteOptions:
+    """Training options with values for all that were left out."""
+    if isinstance(options, CompleteOptions):
+        return options
+    filled = _fill(options, defaults)
+    return CompleteOptions(**{field.name: getattr(filled, field.name) for field in fields(filled)})
+
+
+def choose_options(
+    localizer: Options, options: TrainingOptions, num_rows: int | None
+) -> tuple[Options, CompleteOptions, dict[str, Any]]:
+    """Options of a text localizer and its training with values for all that were left out.
+
+    One line of the log says what they are.
+
+    Args:
+        localizer: A dataclass of options.
+        options: Options of the training.
+        num_rows: Number of training rows; `None` if unknown.
+
+    Returns:
+        Both, and `num_rows` with the options that were left out, by name.
+    """
+    defaults = choose_defaults(num_rows)
+    given, known = vars(localizer) | vars(options), asdict(defaults)
+    left_out = {name: value for name, value in known.items() if given.get(name, 0) is None}
+    filled, complete = _fill(localizer, defaults), complete_options(options, defaults)
+    logger.info(_describe(num_rows, vars(filled) | vars(complete)))
+    return filled, complete, {"num_rows": num_rows, **left_out}
+
+
+def _fill(options: Options, defaults: Defaults) -> Options:
+    """A copy of a dataclass in which the options that are None have their defaults, if any."""
+    known = asdict(defaults)
+    left_out = [name for name in known if getattr(options, name, 0) is None]
+    return replace(options, **{name: known[name] for name in left_out})  # type: ignore[type-var]
+
+
+def _describe(num_rows: int | None, options: Mapping[str, Any]) -> str:
+    """What a training will do, such as "1,445 rows: 6 epochs, batches of 16, ..."."""
+    rows = "a stream" if num_rows is None else f"{num_rows:,} rows"
+    patience = options["patience"]
+    ending = f" (fewer if {patience} in a row bring nothing)" if patience else ""
+    rates = (options[f"{part}learning_rate"] for part in ("", "embedding_", "ngram_"))
+    return (
+        f"{rows}: {options['num_epochs']} epochs{ending}, batches of {options['batch_size']}, "
+        f"n-grams seen {options['ngram_min_count']} times, learning rates "
+        f"{' / '.join(f'{rate:g}' for rate in rates)} (trunk / embeddings / n-grams)"
+    )

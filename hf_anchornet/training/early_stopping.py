@@ -1,0 +1,60 @@
+"""When a training has nothing left to gain, from the scores of its epochs."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+logger = logging.getLogger(__name__)
+
+History = Sequence[Mapping[str, float]]
+"""Scores of each finished epoch: "train_loss", those of the validation split, maybe "loss"."""
+
+
+def count_stale_epochs(history: History, metric: str) -> int:
+    """Epochs since the validation metric last rose or the validation loss last fell to a new best.
+
+    A small set often gains accuracy while its loss rises: only epochs that better neither count.
+
+    Args:
+        history: Scores of each finished epoch.
+        metric: Name of the score that selects the best epoch; larger is better.
+    """
+    gains = [[scores[metric] for scores in history]]
+    if all("loss" in scores for scores in history):
+        gains.append([-scores["loss"] for scores in history])
+    best = max((values.index(max(values)) for values in gains if values), default=-1)
+    return len(history) - 1 - best
+
+
+def describe_end(history: History, metric: str, patience: int) -> str | None:
+    """The reason to end a training before its last epoch; `None`: it should go on.
+
+    Args:
+        history: See `count_stale_epochs`, as for the next.
+        metric: Name of the score.
+        patience: Number of stale epochs that end a training; 0: it never ends early.
+    """
+    if not patience or count_stale_epochs(history, metric) < patience:
+        return None
+    count = "1 epoch" if patience == 1 else f"{patience} epochs"
+    return f"patience: for {count} neither {metric} nor validation loss was better than before"
+
+
+def warn_of_overfitting(history: History) -> None:
+    """Log a warning at the first epoch whose validation loss rose while its training loss fell."""
+    rises = [
+        before["loss"] < after["loss"] and before["train_loss"] > after["train_loss"]
+        for before, after in pairwise(history)
+        if "loss" in before and "loss" in after
+    ]
+    if not rises or not rises[-1] or any(rises[:-1]):
+        return
+    before, after = history[-2:]
+    logger.warning(
+        "epoch %d: validation loss rose from %.3f to %.3f while training loss fell: the model "
+        "begins to remember the training rows. More rows, fewer epochs or stronger dropout and "
+        "penalties help; `patience` ends a training that no longer improves.",
+        after["epoch"],
+        before["loss"],
+        after["loss"],
+    )
