@@ -183,12 +183,14 @@ def solve_naive_bayes(features: Any, targets: Targets, strength: float) -> tuple
     """Logistic regression of features scaled by their log ratios, one label against the rest.
 
     Wang and Manning 2012, "Baselines and Bigrams", section 2.3, with logistic regression in place
-    of the SVM and without their interpolation with the mean weight.
+    of the SVM and without their interpolation with the mean weight. The ratios are those of the
+    texts that hold a feature, whatever its value there.
     """
+    present = (features > 0).astype(np.float32)
     labels = np.unique(targets)[1 if len(np.unique(targets)) == 2 else 0 :]
     weights, bias = [], []
     for label in labels:
-        ratios = compute_log_ratios(features, targets == label)
+        ratios = compute_log_ratios(present, targets == label)
         model = LogisticRegression(
             C=strength, solver="liblinear", max_iter=MAX_STEPS, random_state=0
         ).fit(features @ diags_array(ratios), targets == label)
@@ -197,11 +199,15 @@ def solve_naive_bayes(features: Any, targets: Targets, strength: float) -> tuple
     return np.stack(weights), np.array(bias)
 
 
-def compute_log_ratios(features: Any, chosen: NDArray[np.bool_]) -> Floats:
+def compute_log_ratios(present: Any, chosen: NDArray[np.bool_]) -> Floats:
     """Log of each feature's share in the chosen texts over that in the others: (features,).
 
-    Equation 3 of Wang and Manning 2012, with a smoothing of 1.
+    The log-count ratio of Wang and Manning 2012, with a smoothing of 1.
+
+    Args:
+        present: 1 where a text holds a feature, else 0: (texts, features).
+        chosen: The chosen texts: (texts,).
     """
-    shares = [features[rows].sum(axis=0) + 1.0 for rows in (chosen, ~chosen)]
+    shares = [present[rows].sum(axis=0) + 1.0 for rows in (chosen, ~chosen)]
     ratios: Floats = np.log(shares[0] / shares[0].sum()) - np.log(shares[1] / shares[1].sum())
     return np.asarray(ratios, dtype=np.float32).ravel()

@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from sklearn.feature_extraction.text import TfidfTransformer
-from sklearn.preprocessing import Binarizer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import Binarizer, Normalizer
 
 from hf_anchornet.data.splits import DataOptions
 from scripts.benchmarks.linear_rivals import (
@@ -19,7 +20,9 @@ from scripts.benchmarks.text_methods import load_texts
 
 NGRAM_RIVALS: dict[str, Callable[[], LinearRival]] = {
     "nb_lr": lambda: LinearRival(
-        NgramFeatures(Binarizer()), solve_naive_bayes, (0.01, 0.03, 0.1, 0.3, 1.0)
+        NgramFeatures(make_pipeline(Binarizer(), Normalizer())),
+        solve_naive_bayes,
+        (10.0, 30.0, 100.0, 300.0),
     ),
     "tfidf_svm": lambda: LinearRival(
         NgramFeatures(TfidfTransformer(sublinear_tf=True)), solve_svm, (0.1, 0.3, 1.0, 3.0)
