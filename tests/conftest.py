@@ -339,6 +339,26 @@ def text_cascade(
 
 
 @pytest.fixture
+def ngram_cascade(tokenizer: PreTrainedTokenizerFast, classifier_folder: str) -> Cascade:
+    """`planted` with two n-grams, "not good" (negative) and "not bad" (positive), at four stages.
+
+    "not bad" leaves with the n-grams' answer, "good good" with the localizer's, "good bad film"
+    after the classifier has read it in full.
+    """
+    model = planted_model(tokenizer, ngram_sizes=[2], ngram_counts=[2])
+    no, good, bad = tokenizer.convert_tokens_to_ids(["not", "good", "bad"])
+    pairs = torch.tensor([[no, good], [no, bad]])
+    codes = model.ngrams.encode(pairs, torch.ones_like(pairs), len(tokenizer), 2)[:, 0]
+    model.ngrams.set_codes(2, codes)
+    with torch.no_grad():
+        model.ngrams.tables[0].weight[1:] = torch.tensor([[30.0, -30.0], [-30.0, 30.0]])
+    reader = SpanReader.load(classifier_folder)
+    relabel(reader.model, ["positive", "negative"])
+    rule = ExitRule.make(["ngrams", "localizer", 4, "full"], [0.9, 0.9, 1.0], [1.0, 2.0, 1.0, 1.0])
+    return Cascade(TextLocalizer(model, tokenizer), reader, rule)
+
+
+@pytest.fixture
 def image_cascade(
     planted_image_model: AnchorNetForImageClassification,
     image_processor: AnchorNetImageProcessor,
@@ -431,7 +451,9 @@ def relabel(model: Any, labels: list[str]) -> None:
     model.config.label2id = {label: index for index, label in enumerate(labels)}
 
 
-def planted_model(tokenizer: PreTrainedTokenizerFast) -> AnchorNetTextForSequenceClassification:
+def planted_model(
+    tokenizer: PreTrainedTokenizerFast, **fields: Any
+) -> AnchorNetTextForSequenceClassification:
     """A one-token localizer: "good" is positive, "bad" negative, and nothing else counts."""
     config = AnchorNetTextConfig(
         vocab_size=len(tokenizer),
@@ -440,6 +462,7 @@ def planted_model(tokenizer: PreTrainedTokenizerFast) -> AnchorNetTextForSequenc
         kernel_sizes=[],
         id2label={0: "negative", 1: "positive"},
         label2id={"negative": 0, "positive": 1},
+        **fields,
     )
     model = AnchorNetTextForSequenceClassification(config).eval()
     ids = tokenizer.convert_tokens_to_ids(["good", "bad"])

@@ -1,19 +1,20 @@
 """Calibrate a cascade on a validation split: temperatures, stages and thresholds."""
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import asdict
+from math import inf
 from typing import Any
 
 import numpy as np
 import torch
 from datasets import Dataset
 from numpy.typing import NDArray
+from torch import Tensor
 
 from hf_anchornet.data.splits import check_column, find_labels, number_labels
 from hf_anchornet.model.cascade import Cascade
-from hf_anchornet.model.cascade_rule import FULL, ExitRule
+from hf_anchornet.model.cascade_rule import FULL, OPENINGS, ExitRule, Stage
 
 from .options import CalibrationOptions
 from .search import Choice, Observations, observe, search
@@ -29,7 +30,9 @@ def calibrate(
 ) -> Cascade:
     """A cascade of the same models with the best stages, thresholds and temperatures.
 
-    Each input is read once at every candidate stage and in full; the rest is arithmetic.
+    Each input is read once at every candidate stage and in full; the rest is arithmetic. With both
+    "ngrams" and "localizer" among the candidates, it is read twice: the spans that the one of them
+    chooses, and those of the other.
 
     Args:
         cascade: The models; its exit rule is ignored.
@@ -48,27 +51,23 @@ def calibrate(
     """
     options = options or CalibrationOptions()
     check_split(rows, input_column, label_column)
-    candidates = options.list_stages(cascade.localizer.model.config.model_type)
-    if not options.stages:  # of the default ones, those that this classifier can read
-        most = getattr(cascade.reader, "readable_tokens", math.inf)
-        candidates = tuple(stage for stage in candidates if stage == FULL or int(stage) <= most)
-    read = candidates if candidates[-1:] == (FULL,) else (*candidates, FULL)
+    localizer = cascade.localizer
+    candidates = options.list_stages(localizer, getattr(cascade.reader, "readable_tokens", inf))
     targets = torch.tensor(number_labels(rows, label_column, cascade.labels))
-    plain = Cascade(cascade.localizer, cascade.reader, ExitRule.make(read, 1.0))
     sources = [
-        plain.localizer.check_input(item, f"row {row}")
-        for row, item in enumerate(rows[input_column])
+        localizer.check_input(item, f"row {row}") for row, item in enumerate(rows[input_column])
     ]
-    traces = plain.follow(sources, options.batch_size)
-    temperatures = fit_temperatures(traces, targets)
-    rule = ExitRule.make(read, 1.0, temperatures)
-    seen = observe(traces, rule, targets)
-    choice = _choose(seen, range(len(candidates)), options)
-    kept = [0, *(index + 1 for index in choice.stages)]
+    routes = [
+        _observe_route(cascade, stages, sources, targets, options.batch_size)
+        for stages in _list_routes(candidates)
+    ]
+    observations = [seen for seen, _ in routes]
+    choice = _choose(observations, options)
+    seen, rule = routes[choice.seen]
     chosen = ExitRule.make(
-        [read[index] for index in choice.stages],
+        [rule.stages[index] for index in choice.stages],
         choice.thresholds,
-        [temperatures[stage] for stage in kept],
+        [rule.temperatures[index] for index in choice.stages],
     )
     record = {
         "split": {
@@ -77,11 +76,33 @@ def calibrate(
             "num_rows": len(rows),
         },
         "options": asdict(options),
-        "calibration_error": compare_calibration(traces, targets, rule),
-        **describe_choice(seen, choice),
-        "difference": cross_validate(seen, range(len(candidates)), options),
+        "calibration_error": compare_calibration(seen.traces, targets, rule),
+        **describe_choice(observations, choice),
+        "difference": cross_validate(observations, options),
     }
-    return Cascade(cascade.localizer, cascade.reader, chosen, record)
+    return Cascade(localizer, cascade.reader, chosen, record)
+
+
+def _list_routes(candidates: tuple[Stage, ...]) -> list[tuple[Stage, ...]]:
+    """The candidates, less the opening stages after each of them: see `Observations`."""
+    opening = [stage for stage in candidates if stage in OPENINGS]
+    readings = candidates[len(opening) :]
+    return [(*opening[: end + 1], *readings) for end in range(len(opening))]
+
+
+def _observe_route(
+    cascade: Cascade,
+    candidates: tuple[Stage, ...],
+    sources: Sequence[Any],
+    targets: Tensor,
+    batch_size: int,
+) -> tuple[Observations, ExitRule]:
+    """What each input was answered at all candidates and in full, and the calibrated rule."""
+    stages = candidates if candidates[-1] == FULL else (*candidates, FULL)
+    plain = Cascade(cascade.localizer, cascade.reader, ExitRule.make(stages, 1.0))
+    traces = plain.follow(sources, batch_size)
+    rule = ExitRule.make(stages, 1.0, fit_temperatures(traces, targets))
+    return observe(traces, rule, targets, len(candidates)), rule
 
 
 def check_split(rows: Any, input_column: str, label_column: str) -> None:
@@ -101,23 +122,28 @@ def check_split(rows: Any, input_column: str, label_column: str) -> None:
     find_labels(rows, label_column)
 
 
-def describe_choice(seen: Observations, choice: Choice) -> dict[str, Any]:
+def describe_choice(observations: Sequence[Observations], choice: Choice) -> dict[str, Any]:
     """Accuracy and mean cost of a choice and of its models alone; share of the exits by stage."""
+    seen = observations[choice.seen]
+    alone = {str(one.stages[one.opened]): one for one in observations}
     paths = {unit: seen.replay(choice.stages, unit) for unit in ("multiply_adds", "milliseconds")}
     exits = paths["multiply_adds"].find_exits(choice.thresholds)
     rows = np.arange(len(exits))
-    names = ["localizer", *(str(seen.stages[index]) for index in choice.stages)]
+    names = [str(seen.stages[index]) for index in choice.stages]
     full = [[trace.pieces[piece] for piece in trace.readings[-1]] for trace in seen.traces]
     return {
         "accuracy": {
             "cascade": float(paths["multiply_adds"].right[rows, exits].mean()),
-            "localizer": float(seen.right[:, 0].mean()),
+            **{name: float(one.right[:, one.opened].mean()) for name, one in alone.items()},
             "classifier on full": float(seen.full_right.mean()),
         },
         "expected_cost": {
             unit: {
                 "cascade": float(path.cost[rows, exits].mean()),
-                "localizer": float(path.cost[:, 0].mean()),
+                **{
+                    name: float(one.replay([one.opened], unit).cost.mean())
+                    for name, one in alone.items()
+                },
                 "classifier on full": float(
                     np.mean([sum(getattr(piece, unit) for piece in pieces) for pieces in full])
                 ),
@@ -129,7 +155,7 @@ def describe_choice(seen: Observations, choice: Choice) -> dict[str, Any]:
 
 
 def cross_validate(
-    seen: Observations, candidates: Sequence[int], options: CalibrationOptions, seed: int = 0
+    observations: Sequence[Observations], options: CalibrationOptions, seed: int = 0
 ) -> dict[str, float]:
     """Cross-validated accuracy of the cascade minus that of the full input, with its interval.
 
@@ -137,17 +163,16 @@ def cross_validate(
     is that of a paired bootstrap of 10,000 draws.
 
     Args:
-        seen: The inputs.
-        candidates: Indices of the stages to choose from.
+        observations: The same inputs, by the last opening stage.
         options: The goal.
         seed: Seed of the halves and draws.
     """
     random = np.random.default_rng(seed)
-    halves = np.array_split(random.permutation(len(seen.traces)), 2)
+    halves = np.array_split(random.permutation(len(observations[0].traces)), 2)
     gains: list[NDArray[np.int64]] = []
     for chosen_on, tested_on in (halves, halves[::-1]):
-        choice = _choose(seen.take(chosen_on), candidates, options)
-        others = seen.take(tested_on)
+        choice = _choose([seen.take(chosen_on) for seen in observations], options)
+        others = observations[choice.seen].take(tested_on)
         path = others.replay(choice.stages, options.unit)
         right = path.right[np.arange(len(tested_on)), path.find_exits(choice.thresholds)]
         gains.append(right.astype(int) - others.full_right.astype(int))
@@ -159,12 +184,14 @@ def cross_validate(
     return {"mean": mean, "low": float(low), "high": float(high), "confidence": 0.95}
 
 
-def _choose(seen: Observations, candidates: Sequence[int], options: CalibrationOptions) -> Choice:
-    choice = search(seen, candidates, options)
+def _choose(observations: Sequence[Observations], options: CalibrationOptions) -> Choice:
+    choice = search(observations, options)
     if choice is None:
-        goal = options.describe_goal(float(seen.full_right.mean()))
+        goal = options.describe_goal(float(observations[0].full_right.mean()))
+        widest = observations[-1]
+        stages = [widest.stages[index] for index in widest.candidates]
         raise ValueError(
-            f"`stages` must allow {goal}, got {[seen.stages[i] for i in candidates]}; let the "
-            "classifier read more or lower the goal."
+            f"`stages` must allow {goal}, got {stages}; let the classifier read more or lower the "
+            "goal."
         )
     return choice

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from hf_anchornet.model.cascade_rule import FULL, Stage, check_stages
+from hf_anchornet.model.cascade_rule import FULL, LOCALIZER, NGRAMS, OPENINGS, Stage, check_stages
+from hf_anchornet.model.localizer import Localizer
 
 DEFAULT_STAGES: dict[str, list[Stage]] = {
     "anchornet_text": [16, 32, 64, 128, FULL],
@@ -15,10 +16,13 @@ class CalibrationOptions:
     """Candidate stages of a cascade, and the goal by which they are chosen.
 
     Attributes:
-        stages: Amounts that the classifier may read: rising numbers of tokens (texts) or patches
-            (images), then optionally "full". Default: 16 32 64 128 full, or 1 2 3 full.
-        max_stages: Most of these stages to keep. Larger can save more compute and is slower to
-            search.
+        stages: Stages to choose from: "ngrams" (of a text localizer that has some) and "localizer",
+            at least one of which is kept; then amounts that the classifier may read: rising numbers
+            of tokens (texts) or patches (images), then optionally "full". Without the first two:
+            "localizer". Default: ngrams (if the model has some) localizer 16 32 64 128 full, or
+            localizer 1 2 3 full.
+        max_stages: Most stages to keep after the first. Larger can save more compute and is slower
+            to search.
         max_loss: Accuracy, in [0, 1], that may be lost against the classifier on the full input;
             among the cascades that lose at most this the one of least cost is chosen. 0.01 is one
             point; larger is cheaper.
@@ -41,10 +45,10 @@ class CalibrationOptions:
     def __post_init__(self) -> None:
         """Check the names of stages and the goal."""
         for stage in self.stages:
-            if stage != FULL and not str(stage).isdecimal():
+            if stage not in (*OPENINGS, FULL) and not str(stage).isdecimal():
                 raise ValueError(
-                    f'`stages` must be whole numbers and "full", got {stage!r}; for example 16 64 '
-                    "full."
+                    '`stages` must be "ngrams", "localizer", whole numbers and "full", got '
+                    f"{stage!r}; for example ngrams localizer 16 64 full."
                 )
         if self.unit not in ("multiply_adds", "milliseconds"):
             raise ValueError(
@@ -58,10 +62,25 @@ class CalibrationOptions:
                     "is one point of accuracy."
                 )
 
-    def list_stages(self, model_type: str) -> tuple[Stage, ...]:
-        """The candidate stages for a localizer of this type, checked."""
-        named = [FULL if stage == FULL else int(stage) for stage in self.stages]
-        return check_stages(named or DEFAULT_STAGES[model_type])
+    def list_stages(self, localizer: Localizer, most: float) -> tuple[Stage, ...]:
+        """The candidate stages for a localizer, checked.
+
+        Args:
+            localizer: The localizer.
+            most: The most tokens or patches that the classifier reads; larger default stages are
+                left out.
+
+        Raises:
+            ValueError: if they are out of order, or the localizer has no n-grams.
+        """
+        named = [int(stage) if str(stage).isdecimal() else stage for stage in self.stages]
+        if not named:
+            opening = [NGRAMS, LOCALIZER] if localizer.has_ngrams else [LOCALIZER]
+            default = DEFAULT_STAGES[localizer.model.config.model_type]
+            named = [*opening, *(n for n in default if n == FULL or int(n) <= most)]
+        stages = check_stages(named)
+        localizer.check_opening(stages)
+        return stages
 
     def rank(
         self, accuracy: float, cost: float, full_accuracy: float

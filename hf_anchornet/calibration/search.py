@@ -1,6 +1,6 @@
 """Search for the stages and thresholds of a cascade, on inputs that were read at every stage."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hf_anchornet.model.cascade_rule import ExitRule, Stage
+from hf_anchornet.model.cascade_rule import OPENINGS, ExitRule, Stage
 from hf_anchornet.model.cascade_trace import Trace
 
 from .options import CalibrationOptions
@@ -16,46 +16,71 @@ from .options import CalibrationOptions
 
 @dataclass(frozen=True)
 class Observations:
-    """Answers to each input at the localizer's stage and at each candidate stage, and their cost.
+    """Answers to each input at every stage, and their cost.
+
+    What the classifier reads is chosen by the last opening stage, and its answer is averaged with
+    that of the classifier: cascades whose localizer ends at another stage need observations of
+    their own.
 
     Attributes:
-        stages: The candidates; the last is "full".
-        confidence: Largest probability of the calibrated answer, (inputs, 1 + stages).
-        right: Whether this answer is right, (inputs, 1 + stages), bool.
+        stages: The opening stages, then those at which the classifier reads; the last is "full".
+        candidates: Indices of the stages that a cascade may have.
+        confidence: Largest probability of the calibrated answer, (inputs, stages).
+        right: Whether this answer is right, (inputs, stages), bool.
         full_right: Whether the classifier alone is right on the full input, (inputs,), bool.
-        traces: The inputs' readings at all candidates.
+        traces: The inputs' answers at all stages.
     """
 
     stages: tuple[Stage, ...]
+    candidates: Sequence[int]
     confidence: NDArray[np.float64]
     right: NDArray[np.bool_]
     full_right: NDArray[np.bool_]
     traces: Sequence[Trace]
 
+    @property
+    def opened(self) -> int:
+        """Index of the last opening stage, which every cascade has."""
+        return sum(stage in OPENINGS for stage in self.stages) - 1
+
     def take(self, rows: NDArray[np.int64]) -> "Observations":
         """The observations of some inputs."""
         traces = [self.traces[row] for row in rows]
         fields = (self.confidence[rows], self.right[rows], self.full_right[rows])
-        return Observations(self.stages, *fields, traces)
+        return Observations(self.stages, self.candidates, *fields, traces)
+
+    def list_choices(self, most: int) -> Iterator[tuple[int, ...]]:
+        """Indices of the stages of all cascades with at most `most` stages after the first."""
+        others = [index for index in self.candidates if index != self.opened]
+        for size in range(most + 1):
+            for chosen in combinations(others, size):
+                yield tuple(sorted((self.opened, *chosen)))
 
     def replay(self, chosen: Sequence[int], unit: str) -> "Replay":
-        """The answers and costs of a cascade with some of the candidate stages.
+        """The answers and costs of a cascade with some of the stages.
+
+        A localizer that answers without its n-grams first is charged for that look-up too: it
+        contains it.
 
         Args:
-            chosen: Indices of the stages, rising.
+            chosen: Indices of the stages, rising, the last opening one among them.
             unit: Unit of cost: "multiply_adds" or "milliseconds".
         """
-        shape = (len(self.traces), 1 + len(chosen))
+        shape = (len(self.traces), len(chosen))
         source, cost = np.zeros(shape, dtype=np.int64), np.zeros(shape)
+        first = self.opened + 1  # stage at which the classifier reads
         for row, trace in enumerate(self.traces):
-            pieces = trace.pieces
-            spent, seen, at = _price_localizer(trace, unit), set(), 0
-            cost[row, 0] = spent
-            for number, index in enumerate(chosen, start=1):
-                new = [piece for piece in trace.readings[index] if piece not in seen]
+            opening = np.cumsum([float(getattr(answer, unit)) for answer in trace.opened])
+            seen: set[Hashable] = set()
+            at, spent = self.opened, float(opening[-1])
+            for number, index in enumerate(chosen):
+                if index < first:
+                    source[row, number], cost[row, number] = index, opening[index]
+                    continue
+                new = [piece for piece in trace.readings[index - first] if piece not in seen]
                 seen.update(new)
-                spent += sum(float(getattr(pieces[piece], unit)) for piece in new)
-                at = index + 1 if new else at  # the answer stays without anything new to read
+                spent += sum(float(getattr(trace.pieces[piece], unit)) for piece in new)
+                at = index if new else at  # the answer stays without anything new to read
                 source[row, number], cost[row, number] = at, spent
         rows = np.arange(shape[0])[:, None]
         return Replay(self.confidence[rows, source], self.right[rows, source], cost)
@@ -63,7 +88,7 @@ class Observations:
 
 @dataclass(frozen=True)
 class Replay:
-    """Answers and cumulative costs at each stage of a cascade, each (inputs, 1 + stages)."""
+    """Answers and cumulative costs at each stage of a cascade, each (inputs, stages)."""
 
     confidence: NDArray[np.float64]
     right: NDArray[np.bool_]
@@ -113,66 +138,65 @@ class Replay:
 
 @dataclass(frozen=True)
 class Choice:
-    """Indices of the chosen stages among the candidates, and their thresholds."""
+    """A cascade: of which of several observations, indices of their stages, and thresholds."""
 
+    seen: int
     stages: tuple[int, ...]
     thresholds: tuple[float, ...]
 
 
 def search(
-    seen: Observations,
-    candidates: Sequence[int],
-    options: CalibrationOptions,
-    num_levels: int = 16,
+    observations: Sequence[Observations], options: CalibrationOptions, num_levels: int = 16
 ) -> Choice | None:
     """The best stages and thresholds; `None` if no choice reaches the goal.
 
-    All sets of at most `options.max_stages` candidates are tried, the localizer alone included.
+    All cascades with at most `options.max_stages` stages after the first are tried, each opening
+    stage alone included.
 
     Args:
-        seen: The inputs.
-        candidates: Indices of the stages to choose from.
+        observations: The same inputs, by the last opening stage.
         options: The goal.
         num_levels: See `Replay.try_thresholds`.
     """
-    full_accuracy = float(seen.full_right.mean())
+    full_accuracy = float(observations[0].full_right.mean())
     best: tuple[tuple[float, float], Choice] | None = None
-    for size in range(options.max_stages + 1):
-        for chosen in combinations(candidates, size):
+    for number, seen in enumerate(observations):
+        for chosen in seen.list_choices(options.max_stages):
             tried = seen.replay(chosen, options.unit).try_thresholds(num_levels)
             for thresholds, accuracy, cost in tried:
                 rank = options.rank(accuracy, cost, full_accuracy)
                 if rank is not None and (best is None or rank < best[0]):
-                    best = rank, Choice(chosen, tuple(thresholds))
+                    best = rank, Choice(number, chosen, tuple(thresholds))
     return None if best is None else best[1]
 
 
-def observe(traces: Sequence[Trace], rule: ExitRule, targets: Tensor) -> Observations:
+def observe(
+    traces: Sequence[Trace], rule: ExitRule, targets: Tensor, num_candidates: int | None = None
+) -> Observations:
     """Correctness and confidence of each input's answer at every stage.
 
     Args:
-        traces: The inputs' readings at all stages of the rule; the last is the full input.
+        traces: The inputs' answers at all stages of the rule; the last is the full input.
         rule: Its temperatures calibrate the answers.
         targets: The right labels, (inputs,), int64.
+        num_candidates: How many of the stages, cheapest first, a cascade may have; default: all.
     """
-    confidence = np.zeros((len(traces), 1 + len(rule.stages)))
+    confidence = np.zeros((len(traces), len(rule.stages)))
     right = np.zeros(confidence.shape, dtype=bool)
     full_right = np.zeros(len(traces), dtype=bool)
     for row, (trace, target) in enumerate(zip(traces, targets.tolist(), strict=True)):
         readings = [trace.average(reading) if reading else None for reading in trace.readings]
-        for stage, reading in enumerate([None, *readings]):
-            probs = rule.combine(trace.logits, reading, stage)
+        opened = [answer.logits for answer in trace.opened]
+        for stage in range(len(rule.stages)):
+            number = stage - len(opened)
+            reading = readings[number] if number >= 0 else None
+            probs = rule.combine(opened[min(stage, len(opened) - 1)], reading, stage)
             confidence[row, stage] = float(probs.max())
             right[row, stage] = int(probs.argmax()) == target
         full = trace.logits if readings[-1] is None else readings[-1]
         full_right[row] = int(full.argmax()) == target
-    return Observations(rule.stages, confidence, right, full_right, traces)
-
-
-def _price_localizer(trace: Trace, unit: str) -> float:
-    if unit == "multiply_adds":
-        return float(trace.localizer_multiply_adds)
-    return trace.milliseconds - trace.classifier_milliseconds
+    candidates = range(len(rule.stages) if num_candidates is None else num_candidates)
+    return Observations(rule.stages, candidates, confidence, right, full_right, traces)
 
 
 def _round_down(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,13 +1,13 @@
 """Calibrate a classifier by temperature scaling (Guo et al. 2017)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from hf_anchornet.metrics.expected_calibration_error import ExpectedCalibrationError
-from hf_anchornet.model.cascade_rule import ExitRule
+from hf_anchornet.model.cascade_rule import ExitRule, name_stage
 from hf_anchornet.model.cascade_trace import Trace
 
 TEMPERATURES = (0.05, 20.0)
@@ -15,12 +15,11 @@ TEMPERATURES = (0.05, 20.0)
 
 
 def fit_temperatures(traces: Sequence[Trace], targets: Tensor) -> list[float]:
-    """The temperature of the localizer, followed by that of the classifier at each stage."""
-    temperatures = [fit_temperature(torch.stack([trace.logits for trace in traces]), targets)]
-    for stage in range(len(traces[0].readings)):
-        logits, wanted = _gather_readings(traces, targets, stage)
-        temperatures.append(fit_temperature(logits, wanted) if len(wanted) else 1.0)
-    return temperatures
+    """The temperature of the model that answers at each stage; all inputs reached all stages."""
+    return [
+        fit_temperature(logits, wanted) if len(wanted) else 1.0
+        for logits, wanted in _gather_answers(traces, targets)
+    ]
 
 
 def fit_temperature(logits: Tensor, targets: Tensor) -> float:
@@ -63,27 +62,23 @@ def compare_calibration(
     traces: Sequence[Trace], targets: Tensor, rule: ExitRule
 ) -> dict[str, dict[str, float]]:
     """Calibration error of each model at its stages, before and after temperature scaling."""
-    logits = torch.stack([trace.logits for trace in traces])
-    models = {"localizer": (logits, targets)}
-    for stage, what in enumerate(rule.stages):
-        models[f"classifier on {what}"] = _gather_readings(traces, targets, stage)
+    models = zip(rule.stages, _gather_answers(traces, targets), rule.temperatures, strict=True)
     return {
-        name: {
+        name_stage(stage): {
             "temperature": temperature,
             "before": measure_calibration_error(logits.softmax(dim=-1), wanted),
             "after": measure_calibration_error((logits / temperature).softmax(dim=-1), wanted),
         }
-        for (name, (logits, wanted)), temperature in zip(
-            models.items(), rule.temperatures, strict=True
-        )
+        for stage, (logits, wanted), temperature in models
         if len(wanted)
     }
 
 
-def _gather_readings(traces: Sequence[Trace], targets: Tensor, stage: int) -> tuple[Tensor, Tensor]:
-    """Logits, (inputs, labels), and targets of the inputs that have a reading at a stage."""
-    rows = [row for row, trace in enumerate(traces) if trace.readings[stage]]
-    if not rows:
-        return torch.zeros(0, len(traces[0].logits)), targets[:0]
-    logits = [traces[row].average(traces[row].readings[stage]) for row in rows]
-    return torch.stack(logits), targets[rows]
+def _gather_answers(traces: Sequence[Trace], targets: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """For each stage the logits, (inputs, labels), and targets of the inputs with an answer."""
+    for opening in zip(*(trace.opened for trace in traces), strict=True):
+        yield torch.stack([answer.logits for answer in opening]), targets
+    for stage in range(len(traces[0].readings)):
+        rows = [row for row, trace in enumerate(traces) if trace.readings[stage]]
+        logits = [traces[row].average(traces[row].readings[stage]) for row in rows]
+        yield torch.stack(logits) if rows else torch.zeros(0, 0), targets[rows]

@@ -17,7 +17,10 @@ from .shared import show_log
 DESCRIPTION = "Choose the stages and exit thresholds of a cascade on the validation split."
 EXAMPLES = """\
   anchornet calibrate --dataset my_data --localizer runs/localizer \\
-      --classifier runs/classifier --output-dir runs/cascade"""
+      --classifier runs/classifier --output-dir runs/cascade
+  anchornet calibrate --dataset my_data --localizer runs/localizer \\
+      --classifier runs/classifier --stages ngrams localizer 64 full \\
+      --output-dir runs/cascade"""
 
 
 @dataclass

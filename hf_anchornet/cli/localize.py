@@ -90,7 +90,7 @@ def _add_pipeline_arguments(parser: argparse.ArgumentParser) -> None:
         type=_split_thresholds,
         metavar="X",
         help="ask the classifier only if the localizer's confidence is below this, from 0 to 1; "
-        "for a cascade, one value or one for each stage, separated by commas",
+        "for a cascade, one value or one for each stage but the last, separated by commas",
     )
     add(
         "--labels",

@@ -8,7 +8,7 @@ from typing import Any
 from hf_anchornet.model.backend import EAGER
 from hf_anchornet.model.cascade import Cascade, attach_cascade
 from hf_anchornet.model.cascade_file import find_cascade
-from hf_anchornet.model.cascade_rule import FULL, ExitRule
+from hf_anchornet.model.cascade_rule import FULL, ExitRule, Stage
 from hf_anchornet.model.cascade_trace import Trace
 from hf_anchornet.model.classifier import name_predictions
 from hf_anchornet.model.localizer import MODALITIES
@@ -156,22 +156,21 @@ class Comparison:
     whole: Trace
 
     @property
-    def stage(self) -> int:
-        """The last stage at which the classifier read something; 0 if it read nothing."""
-        return self.trace.stage
+    def first(self) -> Stage:
+        """The last opening stage reached: "ngrams" if the n-grams answered, else "localizer"."""
+        return self.cascade.rule.stages[len(self.trace.opened) - 1]
 
     @property
     def parts(self) -> list[Any]:
-        """The parts that the classifier read last: a `TextPiece`, boxes, or "full"."""
+        """The parts that the classifier read last: a `TextPiece`, boxes, or "full"; or none."""
         return self.trace.last_reading
 
     @cached_property
     def alone(self) -> Reading:
-        """The localizer's answer, as calibrated in the cascade."""
-        probs = self.cascade.rule.combine(self.trace.logits, None, 0)
+        """The answer of the localizer, or of its n-grams alone, as calibrated in the cascade."""
         trace = self.trace
-        spent = trace.milliseconds - trace.classifier_milliseconds
-        return self._name(probs, trace.localizer_multiply_adds, spent)
+        probs = self.cascade.rule.combine(trace.logits, None, len(trace.opened) - 1)
+        return self._name(probs, trace.localizer_multiply_adds, trace.localizer_milliseconds)
 
     @cached_property
     def selected(self) -> Reading | None:
@@ -207,7 +206,7 @@ def _load_localizer(task: str, source: str) -> LocalizationPipeline:
 
 def _read(cascade: Cascade, trace: Trace) -> Reading | None:
     """The classifier's own answer in a trace, with its cost; `None` if it read nothing."""
-    if not trace.stage:
+    if not trace.last_reading:
         return None
     # The logits are in the order of the localizer's labels.
     (answer,) = name_predictions(cascade.localizer.model, trace.average(trace.last_reading)[None])

@@ -10,7 +10,7 @@ from io import BytesIO
 
 from PIL import Image
 
-from hf_anchornet.model.cascade_rule import FULL
+from hf_anchornet.model.cascade_rule import FULL, NGRAMS
 from hf_anchornet.model.image_reader import cut_square
 from hf_anchornet.views.base import REPLACEMENTS, Record, clean
 from hf_anchornet.views.image_view import draw_panels
@@ -69,7 +69,8 @@ def render_verdict(answer: Answer) -> str:
         saying = _say(answer.result["label"], answer.result["score"])
         return _wrap(f'<p class="verdict">{saying}<br>The localizer alone; no classifier.</p>')
     together, full = comparison.together, comparison.full
-    who = "localizer and classifier" if comparison.stage else "the localizer alone"
+    first = _name_first(comparison)
+    who = f"{first} and classifier" if comparison.parts else f"the {first} alone"
     if full is None:
         rest = "The input has no token for the classifier."
     else:
@@ -103,12 +104,12 @@ def render_cards(answer: Answer, full_name: str, remark: str = "") -> str:
     full = comparison.full
     most = max(comparison.together.multiply_adds, full.multiply_adds if full else 0, 1)
     cards = [
-        _card("Localizer", "the full input", comparison.alone, most),
+        _card(_name_first(comparison).capitalize(), "the full input", comparison.alone, most),
         _card("Classifier", "the selected parts", comparison.selected, most, "not asked"),
         _card("Both together", "the cascade", comparison.together, most),
         _card("Classifier", full_name, full, most, "nothing to read"),
     ]
-    notes = "" if comparison.stage else f"<p>{_explain_exit(comparison)}</p>"
+    notes = "" if comparison.parts else f"<p>{_explain_exit(comparison)}</p>"
     notes += f"<p><small>{_MEASURED} {remark}</small></p>"
     return _wrap(f'<h2>Answers and cost</h2><div class="cards">{"".join(cards)}</div>{notes}')
 
@@ -170,14 +171,19 @@ def _card(title: str, reads: str, reading: Reading | None, most: int, absent: st
 
 
 def _explain_exit(comparison: Comparison) -> str:
-    threshold = comparison.cascade.rule.thresholds[0]
+    thresholds, stage = comparison.cascade.rule.thresholds, comparison.trace.stage
     sure = comparison.alone.score
-    if sure <= threshold:
+    if stage == len(thresholds) or sure <= thresholds[stage]:
         return "There was nothing for the classifier to read."
     return (
-        f"The classifier was not asked: the localizer's confidence of {sure:.1%} is more than the "
-        f"exit threshold of {threshold:.0%}."
+        f"The classifier was not asked: the confidence of the {_name_first(comparison)} is "
+        f"{sure:.1%}, more than the exit threshold of {thresholds[stage]:.0%}."
     )
+
+
+def _name_first(comparison: Comparison) -> str:
+    """What answered before the classifier, in words."""
+    return "n-grams" if comparison.first == NGRAMS else "localizer"
 
 
 def _quote_reading(comparison: Comparison | None) -> str:

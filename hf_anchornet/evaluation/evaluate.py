@@ -14,7 +14,7 @@ from hf_anchornet.data.images import open_pictures
 from hf_anchornet.data.splits import DataOptions, detect_modality, load_split, number_labels
 from hf_anchornet.model.backend import EAGER
 from hf_anchornet.model.cascade import Cascade, attach_cascade
-from hf_anchornet.model.cascade_rule import ExitRule
+from hf_anchornet.model.cascade_rule import LOCALIZER, NGRAMS, ExitRule, Stage
 from hf_anchornet.model.cascade_trace import Trace
 from hf_anchornet.model.classifier import label_names
 from hf_anchornet.model.localizer import MODALITIES, Localizer, is_localizer, load_localizer
@@ -80,13 +80,15 @@ class _Answer(NamedTuple):
     """Scores of one input, and their cost.
 
     Attributes:
-        localizer: (labels,), logits of the localizer.
+        first: (labels,), logits of the localizer at the first stage.
+        localizer: (labels,), logits of the whole localizer.
         scores: (labels,), logits or probabilities of the cascade or classifier.
         stage: The last stage at which there was something to read.
         multiply_adds: Of both models.
         full_multiply_adds: Of the classifier on the full input.
     """
 
+    first: Tensor
     localizer: Tensor
     scores: Tensor
     stage: int
@@ -108,7 +110,8 @@ def evaluate_models(
         `split` and `num_rows`. If the model is an AnchorNet: `localizer`, its `accuracy` and
         `macro_f1`, see `score_labels`; with a classifier, in `classifier`, the same of the
         pipeline's answers, with the mean `multiply_adds` of both models, the `full_multiply_adds`
-        of the classifier on full inputs and `stages`, the share of inputs answered at each stage;
+        of the classifier on full inputs and `stages`, the names of the stages and the share of
+        inputs answered at each; for a cascade that opens with n-grams, in `ngrams` their scores;
         if the split has the column, `boxes`, see `summarize_localization`. If there are explainers,
         `explanations`, see `evaluate_explanations`.
 
@@ -150,9 +153,11 @@ def _evaluate_localizer(
     else:
         exits, cascade = _load_cascade(localizer, options, device)
         answers = [answer for batch in batches for answer in _follow(cascade, batch, exits)]
+        if cascade.rule.stages[0] == NGRAMS:
+            report[NGRAMS] = score_labels(torch.stack([a.first for a in answers]), targets)
         logits = [answer.localizer for answer in answers]
         report["localizer"] = score_labels(torch.stack(logits), targets)
-        report["classifier"] = _summarize(answers, targets, len(cascade.rule.stages))
+        report["classifier"] = _summarize(answers, targets, cascade.rule.stages)
     is_image = localizer.model.main_input_name == "pixel_values"
     if is_image and data.boxes_column in rows.column_names:
         scores = evaluate_image_localizer(
@@ -204,23 +209,32 @@ def _follow(cascade: Cascade, sources: list[Any], exits: bool) -> Iterator[_Answ
         exits: Whether inputs may exit early; if not, the classifier alone answers.
     """
     traces = cascade.follow(sources, len(sources))
+    localized: Sequence[Tensor] = [trace.logits for trace in traces]
+    if cascade.rule.opening != (LOCALIZER,):  # which did not read every input
+        localized = cascade.localizer.read(sources).logits.float().cpu()
     full = cascade.reader.full_multiply_adds(sources, [trace.view for trace in traces])
-    for trace, whole in zip(traces, full, strict=True):
+    for trace, logits, whole in zip(traces, localized, full, strict=True):
         scores = trace.probs if exits else _rate_reading(trace)
         spent = trace.localizer_multiply_adds + trace.classifier_multiply_adds
-        yield _Answer(trace.logits.float(), scores, trace.stage, spent, whole)
+        first = trace.opened[0].logits.float()
+        yield _Answer(first, logits.float(), scores, trace.stage, spent, whole)
 
 
 def _rate_reading(trace: Trace) -> Tensor:
     """Logits of the classifier; of the localizer where there was nothing to read."""
-    return trace.average(trace.last_reading) if trace.stage else trace.logits
+    return trace.average(trace.last_reading) if trace.last_reading else trace.logits
 
 
-def _summarize(answers: Sequence[_Answer], targets: Tensor, num_stages: int) -> dict[str, Any]:
-    stages = np.bincount([answer.stage for answer in answers], minlength=num_stages + 1)
+def _summarize(
+    answers: Sequence[_Answer], targets: Tensor, stages: Sequence[Stage]
+) -> dict[str, Any]:
+    counts = np.bincount([answer.stage for answer in answers], minlength=len(stages))
     return {
         **score_labels(torch.stack([answer.scores for answer in answers]), targets),
         "multiply_adds": float(np.mean([answer.multiply_adds for answer in answers])),
         "full_multiply_adds": float(np.mean([answer.full_multiply_adds for answer in answers])),
-        "stages": (stages / len(answers)).tolist(),
+        "stages": {
+            str(stage): count / len(answers)
+            for stage, count in zip(stages, counts.tolist(), strict=True)
+        },
     }

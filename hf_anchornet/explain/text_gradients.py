@@ -35,11 +35,12 @@ def integrate_tokens(
         num_steps: See `integrate`.
         batch_size: See `integrate`.
     """
-    tables = _list_tables(subject)
+    embeddings, scores = _list_tables(subject)
+    tables, first_score = [*embeddings, *scores], len(embeddings)
     with _in_one_piece(subject):
         values = _record(subject, tables, read.ids)
-        embedded, *scores = _record(subject, tables, _blank_out(subject, read))
-        baselines = (embedded, *(torch.zeros_like(score) for score in scores))
+        blank = _record(subject, embeddings, _blank_out(subject, read))
+        baselines = (*blank, *(torch.zeros_like(score) for score in values[first_score:]))
         shares = integrate(
             lambda *given: _compute_logits(subject, tables, read.ids, given),
             values,
@@ -49,10 +50,12 @@ def integrate_tokens(
             batch_size=batch_size,
         )
     num_tokens = read.ids.shape[1]
-    totals = shares[0].double().sum(dim=-1)[0, :num_tokens]
+    totals = torch.zeros(num_tokens, dtype=torch.double, device=read.ids.device)
+    for share in shares[:first_score]:
+        totals = totals + share.double().sum(dim=-1)[0, :num_tokens]
     if subject.is_anchornet:
         lengths = torch.tensor([num_tokens], device=totals.device)
-        for size, share in zip(subject.model.ngrams.sizes, shares[1:], strict=True):
+        for size, share in zip(subject.model.ngrams.sizes, shares[first_score:], strict=True):
             evidence = share.sum(dim=-1, keepdim=True)  # (1, positions, 1)
             spread = spread_evidence(evidence, Window(size, 1), lengths, num_tokens)
             totals = totals + spread[0, :, 0]
@@ -69,10 +72,11 @@ def _blank_out(subject: TextSubject, read: ReadText) -> Tensor:
     return read.ids.masked_fill(of_text, blank)
 
 
-def _list_tables(subject: TextSubject) -> list[nn.Module]:
-    """Lookup tables of a model: token embeddings, then n-gram scores."""
-    tables: list[nn.Module] = [subject.model.get_input_embeddings()]
-    return [*tables, *subject.model.ngrams.tables] if subject.is_anchornet else tables
+def _list_tables(subject: TextSubject) -> tuple[list[nn.Module], list[nn.Module]]:
+    """Lookup tables of a model: token embeddings, if it has any, and scores of n-grams."""
+    embeds = getattr(subject.model.config, "trunk", True)
+    embeddings = [subject.model.get_input_embeddings()] if embeds else []
+    return embeddings, [*subject.model.ngrams.tables] if subject.is_anchornet else []
 
 
 @torch.no_grad()

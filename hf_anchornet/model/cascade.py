@@ -13,7 +13,7 @@ from transformers.utils import PushToHubMixin
 
 from .backend import EAGER
 from .cascade_file import CASCADE_FILE, CLASSIFIER_FOLDER, find_cascade, load_settings
-from .cascade_rule import DEFAULT_THRESHOLD, ExitRule, Stage
+from .cascade_rule import DEFAULT_THRESHOLD, OPENINGS, ExitRule, Stage, name_stage
 from .cascade_trace import Trace, count_milliseconds, read_stages, start_traces
 from .classifier import Classifier, is_multi_label, label_names, match_labels
 from .localizer import MODALITIES, Batch, Localizer, load_localizer
@@ -23,10 +23,12 @@ from .reader import Reader
 class Cascade(PushToHubMixin):
     """A localizer answers; where it is in doubt, a classifier reads what it points at.
 
-    The classifier reads more from stage to stage: spans of a text under a growing budget, chosen
-    by the largest absolute evidence for any label, or the best patches of an image, with their
-    logits averaged. `ExitRule` defines the answer of a stage and when an input exits; only the
-    others go on. An input with nothing (more) to read keeps its answer.
+    A text localizer may answer in two steps: its n-grams alone first, its trunk only where these
+    are in doubt (`stages=["ngrams", "localizer", 64, "full"]`). The classifier reads more from
+    stage to stage: spans of a text under a growing budget, chosen by the largest absolute evidence
+    for any label, or the best patches of an image, with their logits averaged. `ExitRule` defines
+    the answer of a stage and when an input exits; only the others go on. An input with nothing
+    (more) to read keeps its answer.
 
     ```python
     >>> from hf_anchornet import DEFAULT_TEXT_CLASSIFIER, DEFAULT_TEXT_LOCALIZER, Cascade
@@ -44,8 +46,8 @@ class Cascade(PushToHubMixin):
         record: The report of the calibration, saved with the cascade.
 
     Raises:
-        ValueError: if the labels differ, a model is multi-label, or the classifier cannot read at
-            one of the stages.
+        ValueError: if the labels differ, a model is multi-label, the localizer has no n-grams for a
+            stage "ngrams", or the classifier cannot read at one of the stages.
     """
 
     def __init__(
@@ -62,7 +64,8 @@ class Cascade(PushToHubMixin):
                     "the confidence in one label: use the pipeline without `exit_threshold`."
                 )
         self.order = match_labels(localizer.model, reader.model)
-        reader.check_stages(rule.stages)
+        localizer.check_opening(rule.opening)
+        reader.check_stages(rule.readings)
         self.localizer, self.reader, self.rule = localizer, reader, rule
         self.record = dict(record or {})
         self.labels = label_names(localizer.model)
@@ -73,8 +76,9 @@ class Cascade(PushToHubMixin):
         for name, model in (("localizer", self.localizer.model), ("classifier", self.reader.model)):
             source = model.name_or_path or "not loaded from a folder"
             lines.append(f"  {name}: {type(model).__name__} ({source})")
-        names = ["localizer alone", *(f"classifier on {stage}" for stage in self.rule.stages)]
-        for name, threshold in zip(names, [*self.rule.thresholds, None], strict=True):
+        thresholds = [*self.rule.thresholds, None]
+        for stage, threshold in zip(self.rule.stages, thresholds, strict=True):
+            name = f"{stage} alone" if stage in OPENINGS else name_stage(stage)
             exits = "answers the rest" if threshold is None else f"exits above {threshold:g}"
             lines.append(f"  stage {len(lines) - 3}: {name}, {exits}")
         lines.append(f"  labels: {', '.join(self.labels)}")
@@ -96,7 +100,8 @@ class Cascade(PushToHubMixin):
         Args:
             localizer: Folder or Hub id.
             classifier: A classifier of the localizer's modality, in any of its forms.
-            stages: What the classifier reads; see `ExitRule`.
+            stages: What answers and what the classifier reads, see `ExitRule`: [32, 64] is
+                ["localizer", 32, 64].
             exit_threshold: One for all stages or one for each; see `ExitRule`.
             full_size: Tokens that a full text is truncated to, or side in pixels that a whole
                 image is resized to; default: what the classifier reads by itself.
@@ -210,8 +215,9 @@ class Cascade(PushToHubMixin):
         """The answer for one text or image, or a list of answers for a list of them.
 
         Each answer is a dict: `label`, `score`, `stage` (the last at which there was something to
-        read) and `cost`: `localizer_multiply_adds`, `classifier_multiply_adds`,
-        `full_multiply_adds` (of the classifier on the full input) and `milliseconds`.
+        read: its number in `rule.stages`, from 0) and `cost`: `localizer_multiply_adds`,
+        `classifier_multiply_adds`, `full_multiply_adds` (of the classifier on the full input) and
+        `milliseconds`.
 
         Args:
             inputs: Texts, or images as `open_image` takes them; one or a list.
@@ -234,20 +240,23 @@ class Cascade(PushToHubMixin):
     def follow(
         self, sources: Sequence[Any], batch_size: int = 32, rule: ExitRule | None = None
     ) -> list[Trace]:
-        """The trace of each checked input through the stages until it exits; see `__call__`."""
+        """The trace of each checked input through the stages until it exits; see `__call__`.
+
+        `rule` may have other thresholds than the cascade's own.
+        """
         order = sorted(range(len(sources)), key=lambda row: self.localizer.measure(sources[row]))
         traces: dict[int, Trace] = {}
         for start in range(0, len(sources), batch_size):
             rows = order[start : start + batch_size]
             started = perf_counter()
-            batch = self.localizer.read([sources[row] for row in rows])
+            batch = self.localizer.start([sources[row] for row in rows], self.rule.opening)
             opened = self.start(batch, count_milliseconds(started), rule)
             traces.update(zip(rows, opened, strict=True))
         self.read(list(traces.values()), batch_size, rule)
         return [traces[row] for row in range(len(sources))]
 
     def start(self, batch: Batch, milliseconds: float, rule: ExitRule | None = None) -> list[Trace]:
-        """Stage 0 of a localized batch; see `start_traces`. `rule` replaces the cascade's own."""
+        """The opening stages of a batch; see `start_traces`. `rule` replaces the cascade's own."""
         return start_traces(batch, self.reader, rule or self.rule, milliseconds)
 
     def read(
@@ -281,7 +290,9 @@ def attach_cascade(
 ) -> Cascade | None:
     """The cascade that `classifier` is or names, with this localizer; `None` for a classifier."""
     if hasattr(classifier, "rule"):  # a cascade of this class or, in remote code, of its twin
-        return Cascade(localizer, classifier.reader, classifier.rule, classifier.record)
+        known = classifier.rule
+        rule = ExitRule.make(known.stages, known.thresholds, known.temperatures)
+        return Cascade(localizer, classifier.reader, rule, classifier.record)
     if find_cascade(classifier) is None:
         return None
     return Cascade.attach(classifier, localizer, device, backend)

@@ -9,9 +9,12 @@ import torch
 from torch import Tensor
 
 Stage = int | str
-"""The number of tokens or patches that the classifier reads at a stage, or `FULL`."""
+"""What answers at a stage: `NGRAMS` or `LOCALIZER`; or what the classifier reads: a number of
+tokens or patches, or `FULL`."""
 
-FULL = "full"
+NGRAMS, LOCALIZER, FULL = "ngrams", "localizer", "full"
+"""The n-gram branches of a text localizer alone; the whole localizer; the full input."""
+OPENINGS = (NGRAMS, LOCALIZER)
 
 DEFAULT_THRESHOLD = 0.9
 
@@ -20,17 +23,20 @@ DEFAULT_THRESHOLD = 0.9
 class ExitRule:
     """The stages of a cascade, and when an input exits.
 
-    Stage 0 is the localizer alone; at stage `k` the classifier reads `stages[k - 1]`. The answer
-    at stage 0 is the localizer's calibrated probabilities. At a later stage it is the mean of
-    these and the classifier's calibrated probabilities for its latest reading, which includes the
-    earlier ones. An input exits at stage `k` if its largest probability is above `thresholds[k]`:
-    every input at 0, no input at 1. All remaining inputs exit at the last stage.
+    The stages count from 0, cheapest first. At the opening stages the localizer answers: its
+    n-gram branches alone, then all of it, or one of the two. Their answer is the calibrated
+    probabilities. At the other stages the classifier reads. Then the answer is the mean of the last
+    opening stage's probabilities and of the classifier's calibrated probabilities for its latest
+    reading, which includes the earlier ones. An input exits at stage `k` if its largest probability
+    is above `thresholds[k]`: every input at 0, no input at 1. All remaining inputs exit at the last
+    stage.
 
     Attributes:
-        stages: Increasing numbers of tokens (special tokens included) or of patches that the
-            classifier reads; the last may be "full", the whole input.
-        thresholds: One for each stage but the last, from stage 0, in [0, 1].
-        temperatures: Divisor of the logits of each stage's model, from stage 0.
+        stages: "ngrams", "localizer" or both; then increasing numbers of tokens (special tokens
+            included) or of patches that the classifier reads; then "full", the whole input. All but
+            one of the first two may be left out.
+        thresholds: One for each stage but the last, in [0, 1].
+        temperatures: Divisor of the logits of each stage's model.
     """
 
     stages: tuple[Stage, ...]
@@ -46,54 +52,99 @@ class ExitRule:
     ) -> "ExitRule":
         """A checked rule; a single threshold or temperature applies to all stages.
 
+        Args:
+            stages: See the class; "localizer" is put in front of a list that names no opening
+                stage first.
+            exit_threshold: See `thresholds` of the class.
+            temperatures: See the class.
+
         Raises:
             ValueError: naming the argument, its value and the remedy.
         """
+        checked = check_stages(stages)
         return cls(
-            check_stages(stages),
-            check_thresholds(exit_threshold, len(stages)),
-            _check_temperatures(temperatures, len(stages) + 1),
+            checked,
+            check_thresholds(exit_threshold, len(checked) - 1),
+            _check_temperatures(temperatures, len(checked)),
         )
+
+    @property
+    def opening(self) -> tuple[Stage, ...]:
+        """The stages that the localizer answers, one or two."""
+        return tuple(stage for stage in self.stages if stage in OPENINGS)
+
+    @property
+    def readings(self) -> tuple[Stage, ...]:
+        """What the classifier reads at the other stages."""
+        return self.stages[len(self.opening) :]
 
     def override(self, exit_threshold: float | Sequence[float] | None) -> "ExitRule":
         """The same rule with other thresholds; `None` changes nothing."""
         if exit_threshold is None:
             return self
-        return replace(self, thresholds=check_thresholds(exit_threshold, len(self.stages)))
+        return replace(self, thresholds=check_thresholds(exit_threshold, len(self.stages) - 1))
 
-    def combine(self, localizer: Tensor, reading: Tensor | None, stage: int) -> Tensor:
+    def combine(self, opening: Tensor, reading: Tensor | None, stage: int) -> Tensor:
         """Probabilities of the labels after a stage: (..., labels).
 
         Args:
-            localizer: Logits of the localizer, (..., labels).
-            reading: Logits of the classifier at this stage, (..., labels); `None` at stage 0.
+            opening: Logits of this opening stage or, at a stage where the classifier reads, of the
+                last opening stage: (..., labels).
+            reading: Logits of the classifier at this stage, (..., labels); `None` if there was
+                nothing to read, and at the opening stages.
             stage: Number of the stage.
         """
-        probs = torch.softmax(localizer.float() / self.temperatures[0], dim=-1)
+        opened = min(stage, len(self.opening) - 1)
+        probs = torch.softmax(opening.float() / self.temperatures[opened], dim=-1)
         if reading is None:
             return probs
         return (probs + torch.softmax(reading.float() / self.temperatures[stage], dim=-1)) / 2
 
     def leaves(self, confidence: float, stage: int) -> bool:
         """Whether an input with this largest probability exits at this stage."""
-        return stage == len(self.stages) or confidence > self.thresholds[stage]
+        return stage == len(self.stages) - 1 or confidence > self.thresholds[stage]
 
 
 def check_stages(stages: Sequence[Stage]) -> tuple[Stage, ...]:
-    """The stages, if they are increasing whole numbers >= 1, possibly followed by "full".
+    """All stages of a rule, with "localizer" in front if the list names no opening stage first.
 
     Raises:
-        ValueError: if they are not.
+        ValueError: if a stage is unknown, or they are out of order of cost.
     """
-    checked: list[Any] = [] if isinstance(stages, str) else list(stages)
-    numbers = checked[:-1] if checked[-1:] == [FULL] else checked
-    whole = all(type(number) is int and number >= 1 for number in numbers)
-    if isinstance(stages, str) or not whole or sorted(set(numbers)) != numbers:
+    given: list[Any] = [] if isinstance(stages, str) else list(stages)
+    unknown = [stage for stage in given if not _is_stage(stage)]
+    if isinstance(stages, str) or unknown:
         raise ValueError(
-            f"`stages` must be increasing whole numbers of at least 1, the last may be {FULL!r}, "
-            f"got {stages!r}; list what the classifier reads, such as [32, 64, {FULL!r}]."
+            f"`stages` must be a list of {NGRAMS!r}, {LOCALIZER!r}, whole numbers of at least 1 "
+            f"and {FULL!r}, got {unknown[0] if unknown else stages!r}; list what answers and what "
+            f"the classifier reads, such as [{LOCALIZER!r}, 32, 64, {FULL!r}]."
         )
-    return tuple(checked)
+    complete = given if given[:1] and given[0] in OPENINGS else [LOCALIZER, *given]
+    costs = [_rank_cost(stage) for stage in complete]
+    if sorted(set(costs)) != costs:
+        raise ValueError(
+            f"`stages` must be in order of cost, each once: {NGRAMS!r}, {LOCALIZER!r}, increasing "
+            f"numbers, {FULL!r}; got {given!r}, out of order of cost; sort them and leave out "
+            "repeats."
+        )
+    return tuple(complete)
+
+
+def name_stage(stage: Stage) -> str:
+    """A stage in words: who answers, and what it reads."""
+    return str(stage) if stage in OPENINGS else f"classifier on {stage}"
+
+
+def _is_stage(stage: Any) -> bool:
+    return (
+        stage in (*OPENINGS, FULL) if isinstance(stage, str) else type(stage) is int and stage > 0
+    )
+
+
+def _rank_cost(stage: Stage) -> float:
+    """A number that rises with the cost of a stage."""
+    ranks = {NGRAMS: -1.0, LOCALIZER: 0.0, FULL: float("inf")}
+    return ranks[stage] if isinstance(stage, str) else float(stage)
 
 
 def check_thresholds(exit_threshold: float | Sequence[float], num_stages: int) -> tuple[float, ...]:
@@ -101,7 +152,7 @@ def check_thresholds(exit_threshold: float | Sequence[float], num_stages: int) -
 
     Args:
         exit_threshold: One for all of them or one for each, in [0, 1].
-        num_stages: Number of stages at which the classifier reads.
+        num_stages: Number of stages but the last.
 
     Raises:
         ValueError: if one is outside [0, 1] or their number is another.
@@ -110,7 +161,7 @@ def check_thresholds(exit_threshold: float | Sequence[float], num_stages: int) -
     if values is None or not all(0 <= value <= 1 for value in values):
         raise ValueError(
             "`exit_threshold` must be a number in [0, 1] or one for each of the first "
-            f"{num_stages} stages, from the localizer's, got {exit_threshold!r}; at 0 every "
+            f"{num_stages} stages, cheapest first, got {exit_threshold!r}; at 0 every "
             "input exits, at 1 no input."
         )
     return values
@@ -123,7 +174,7 @@ def _check_temperatures(
     if values is None or not all(0 < value < float("inf") for value in values):
         raise ValueError(
             "`temperatures` must be a positive number or one for each of the "
-            f"{num_stages} stages, from the localizer's, got {temperatures!r}; 1 changes nothing."
+            f"{num_stages} stages, cheapest first, got {temperatures!r}; 1 changes nothing."
         )
     return values
 

@@ -152,6 +152,8 @@ class AnchorNetTextConfig(AnchorNetConfig):
     tokens; `kernel_sizes=[3, 3, 3, 3]` with `dilations=[1, 1, 2, 4]` gives 1, 3, 5, 9 and 17.
 
     Args:
+        trunk: Whether there are embeddings and convolutions; without, the model is its n-grams
+            alone: no layers, no branches but theirs.
         vocab_size: Number of rows of the embedding table.
         embedding_size: Width of the embedding table.
         ngram_sizes: Sizes of the n-grams that have a score of their own, looked up in a table;
@@ -176,6 +178,7 @@ class AnchorNetTextConfig(AnchorNetConfig):
 
     model_type = "anchornet_text"
 
+    trunk: bool = True
     vocab_size: int = 30522
     embedding_size: int = 128
     ngram_sizes: list[int] = field(default_factory=list)
@@ -194,6 +197,18 @@ class AnchorNetTextConfig(AnchorNetConfig):
         if self.ngram_vocab_size is None:  # as in checkpoints from before there was this field
             self.ngram_vocab_size = self.vocab_size
         super().__post_init__(**kwargs)
+        if not self.trunk:
+            self.kernel_sizes, self.strides, self.dilations, self.branch_depths = [], [], [], []
+
+    def validate_layers(self) -> None:
+        """Check the trunk, or that there are n-grams instead."""
+        if self.trunk:
+            super().validate_layers()
+        elif not self.ngram_sizes:
+            raise ValueError(
+                "`ngram_sizes` must name at least one size for a model without a trunk, got []; "
+                "set `trunk=True` or give n-grams."
+            )
 
     def validate_sizes(self) -> None:
         """Check the sizes and rates of text."""

@@ -143,7 +143,7 @@ class _Traced(nn.Module):
         self.input_names = input_names
         self.is_localizer = hasattr(model, "windows")
         if self.is_localizer:  # ONNX takes axes of any length as they are
-            self.model.pads_exports = self.model.anchornet.pads_exports = False
+            self.model.pads_exports = self.model.base_model.pads_exports = False
         if self.is_localizer and model.main_input_name == "input_ids":
             self.model.config.chunk_size = None
         elif self.is_localizer:

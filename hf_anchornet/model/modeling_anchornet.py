@@ -118,9 +118,16 @@ class LinearAggregation(nn.Module):
         )
 
 
-def weigh_scores(scores: Sequence[Tensor], masks: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """Evidence of each window: its score over `B |P_b|`, with P_b the windows that count."""
-    num_branches = len(scores)
+def weigh_scores(
+    scores: Sequence[Tensor], masks: Sequence[Tensor], num_branches: int
+) -> tuple[Tensor, ...]:
+    """Evidence of each window: its score over `B |P_b|`, with P_b the windows that count.
+
+    Args:
+        scores: One tensor a branch: (batch, positions, labels).
+        masks: One tensor a branch: (batch, positions), bool.
+        num_branches: B, the number of all branches of the model.
+    """
     evidence = []
     for score, mask in zip(scores, masks, strict=True):
         count = mask.flatten(1).sum(dim=1).clamp(min=1) * num_branches  # (batch,)
@@ -225,7 +232,8 @@ class AnchorNetClassifier(AnchorNetPreTrainedModel):
         """Logits, and on request the evidence that adds up to them.
 
         Args:
-            scores: One tensor a branch: (batch, positions, labels), see `LinearAggregation`.
+            scores: One tensor a branch, of all branches or of some: (batch, positions, labels), see
+                `LinearAggregation`.
             masks: One tensor a branch: (batch, positions), bool, True = the window counts.
             labels: (batch,), int64 class indices, or (batch, labels), float in [0, 1]:
                 probabilities, which add up to 1 unless `config.problem_type` is
@@ -233,7 +241,7 @@ class AnchorNetClassifier(AnchorNetPreTrainedModel):
             output_evidence: Whether to return evidence and masks; default `config.output_evidence`.
             hidden_states: Returned as they are.
         """
-        evidence = weigh_scores(scores, masks)
+        evidence = weigh_scores(scores, masks, len(self.windows))
         by_branch = sum_evidence(evidence)  # (branches, batch, labels)
         bias = self.aggregation.bias.float()
         logits = bias + by_branch.sum(dim=0)

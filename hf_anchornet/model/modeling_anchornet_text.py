@@ -177,6 +177,11 @@ class AnchorNetTextModel(AnchorNetTextPreTrainedModel):
     _keys_to_ignore_on_load_unexpected = (r"^aggregation\.", r"^ngrams\.")  # type: ignore[assignment]
 
     def __init__(self, config: AnchorNetTextConfig) -> None:
+        if not config.trunk:
+            raise ValueError(
+                "`trunk` must be True for a model that returns features, got False; load this "
+                "checkpoint with AutoModelForSequenceClassification."
+            )
         super().__init__(config)
         self.embeddings = nn.Embedding(config.vocab_size, config.embedding_size)
         same_width = config.embedding_size == config.hidden_size
@@ -259,13 +264,19 @@ class AnchorNetTextForSequenceClassification(AnchorNetTextPreTrainedModel, Ancho
     def __init__(self, config: AnchorNetTextConfig) -> None:
         super().__init__(config)
         self.num_labels = config.num_labels
-        self.anchornet = AnchorNetTextModel(config)
+        if config.trunk:
+            self.anchornet = AnchorNetTextModel(config)
         self.ngrams = NgramScores(config)
         self.aggregation = LinearAggregation(
             config, [nn.LayerNorm(config.hidden_size, config.layer_norm_eps) for _ in self.windows]
         )
         self.windows += tuple(Window(size, stride=1) for size in config.ngram_sizes)
         self.post_init()  # type: ignore[no-untyped-call]
+
+    @property
+    def ngram_windows(self) -> tuple[Window, ...]:
+        """The windows of the n-gram branches, the last of `windows`; empty without n-grams."""
+        return self.windows[len(self.windows) - len(self.config.ngram_sizes) :]
 
     @property
     def branch_penalties(self) -> list[float]:
@@ -288,6 +299,7 @@ class AnchorNetTextForSequenceClassification(AnchorNetTextPreTrainedModel, Ancho
         return_dict: bool | None = None,
         inputs_embeds: Tensor | None = None,
         output_hidden_states: bool | None = None,
+        ngram_logits: Tensor | None = None,
         **kwargs: Any,
     ) -> AnchorNetClassifierOutput | tuple[Tensor, ...]:
         """Logits, and on request the evidence that adds up to them.
@@ -303,11 +315,14 @@ class AnchorNetTextForSequenceClassification(AnchorNetTextPreTrainedModel, Ancho
             inputs_embeds: See `AnchorNetTextModel.forward`; for models without n-grams only.
             output_hidden_states: Whether to return them; default `config.output_hidden_states`.
                 Then long texts are processed in one piece.
+            ngram_logits: (batch, labels), used in place of the bias and what the n-grams add: in
+                training, what n-grams say that were learned without these texts. The evidence
+                of the n-gram branches is then spread evenly.
             kwargs: Ignored; unknown names are logged.
 
         Raises:
             ValueError: as `AnchorNetTextModel.forward`, or if the model has n-grams and
-                `inputs_embeds` is given.
+                `inputs_embeds` is given, or none and `ngram_logits` is.
         """
         self.check_extra(kwargs)
         if inputs_embeds is not None and self.config.ngram_sizes:
@@ -315,20 +330,52 @@ class AnchorNetTextForSequenceClassification(AnchorNetTextPreTrainedModel, Ancho
                 "`inputs_embeds` must be None for a model with n-grams, which are looked up by "
                 f"token ids, got a tensor of shape {tuple(inputs_embeds.shape)}; give `input_ids`."
             )
+        if ngram_logits is not None and not self.config.ngram_sizes:
+            raise ValueError(
+                "`ngram_logits` must be None for a model without n-grams, got a tensor of shape "
+                f"{tuple(ngram_logits.shape)}; leave it out."
+            )
         tokens, mask = self.align_left(choose_tokens(input_ids, inputs_embeds), attention_mask)
         masks = tuple(valid_positions(mask, window) for window in self.windows)
         if output_hidden_states is None:
             output_hidden_states = self.config.output_hidden_states
-        chunk_size = None if self.training or output_hidden_states else self.config.chunk_size
+        whole = self.training or output_hidden_states or ngram_logits is not None
+        chunk_size = None if whole else self.config.chunk_size
         hidden_states = None
         if chunk_size is None or tokens.shape[1] <= chunk_size:
-            scores, hidden_states = self._score_piece(tokens, mask, masks)
+            scores, hidden_states = self._score_piece(tokens, mask, masks, ngram_logits)
         else:
             scores = self._score_in_pieces(tokens, mask, masks, chunk_size)
         if not output_hidden_states:
             hidden_states = None
         output = self.classify(scores, masks, labels, output_evidence, hidden_states)
         return cast(AnchorNetClassifierOutput, self.pack(output, return_dict))
+
+    @torch.no_grad()
+    def glance(
+        self, input_ids: Tensor, attention_mask: Tensor | None = None
+    ) -> AnchorNetClassifierOutput:
+        """The answer of the n-gram branches alone: bias plus the terms that they add in `forward`.
+
+        The tables are looked up; the trunk does not run. `evidence` and `masks` hold the n-gram
+        branches only, in the order of `ngram_windows`, with the values that `forward` gives them.
+
+        Args:
+            input_ids: (batch, tokens), int64; any length, also 0; always in one piece.
+            attention_mask: (batch, tokens), 1 = real token; see `AnchorNetTextModel.forward`.
+
+        Raises:
+            ValueError: if the model has no n-grams.
+        """
+        if not self.config.ngram_sizes:
+            raise ValueError(
+                "`ngram_sizes` must name at least one size for a glance, got []: this model has no "
+                "n-grams; call it, or train one with n-grams."
+            )
+        tokens, mask = self.align_left(input_ids, attention_mask)
+        masks = tuple(valid_positions(mask, window) for window in self.ngram_windows)
+        scores = self._score_ngrams(tokens, mask, masks)
+        return self.classify(scores, masks, None, output_evidence=True, hidden_states=None)
 
     # Compiled, it would be compiled anew for each length: only what it calls is.
     @torch.compiler.disable(recursive=False)  # type: ignore[no-untyped-call, untyped-decorator]
@@ -353,24 +400,47 @@ class AnchorNetTextForSequenceClassification(AnchorNetTextPreTrainedModel, Ancho
         return tuple(torch.cat(branch, dim=1) for branch in zip(*pieces, strict=True))
 
     def _score_piece(
-        self, tokens: Tensor, mask: Tensor, masks: tuple[Tensor, ...]
+        self,
+        tokens: Tensor,
+        mask: Tensor,
+        masks: tuple[Tensor, ...],
+        ngram_logits: Tensor | None = None,
     ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         """Scores of the first windows of each branch, as many as `masks` has, and hidden states.
 
         The masks are those of the whole text: a piece cannot tell which windows are clipped.
         Scores are 0 where the mask is False.
         """
-        by_ngram = self.ngrams(tokens, mask)
+        num_trunk = len(self.windows) - len(self.ngram_windows)
+        trunk_masks, ngram_masks = masks[:num_trunk], masks[num_trunk:]
+        by_ngram = self._score_ngrams(tokens, mask, ngram_masks, ngram_logits)
+        if not self.config.trunk:
+            return by_ngram, ()
         hidden_states = self.anchornet.compute_hidden_states(tokens, mask)
         features = self.anchornet.pick_features(hidden_states)
-        trunk_masks, ngram_masks = masks[: len(features)], masks[len(features) :]
         features = tuple(
             feature[:, : m.shape[1]] for feature, m in zip(features, trunk_masks, strict=True)
         )
-        return self.aggregation.scores(features, trunk_masks) + tuple(
+        return self.aggregation.scores(features, trunk_masks) + by_ngram, hidden_states
+
+    def _score_ngrams(
+        self,
+        tokens: Tensor,
+        mask: Tensor,
+        masks: tuple[Tensor, ...],
+        ngram_logits: Tensor | None = None,
+    ) -> tuple[Tensor, ...]:
+        """Scores of the n-gram branches, as `_score_piece`, float32; `masks` are theirs."""
+        if ngram_logits is None:
+            scores = self.ngrams(tokens, mask)
+        else:  # alike, so that they add up to these logits with the bias
+            added = ngram_logits - self.aggregation.bias.detach()
+            alike = added[:, None] * len(self.windows) / len(masks)  # (batch, 1, labels)
+            scores = (alike,) * len(masks)
+        return tuple(
             score[:, : m.shape[1]].float() * m[..., None]
-            for score, m in zip(by_ngram, ngram_masks, strict=True)
-        ), hidden_states
+            for score, m in zip(scores, masks, strict=True)
+        )
 
 
 def choose_tokens(input_ids: Tensor | None, inputs_embeds: Tensor | None) -> Tensor:

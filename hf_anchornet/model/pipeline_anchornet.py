@@ -218,7 +218,7 @@ class LocalizationPipeline(Pipeline):
             )
         rule = self._choose_rule(chosen)
         if rule is not None and self.reader is not None:
-            self.reader.check_stages(rule.stages)
+            self.reader.check_stages(rule.readings)
         return chosen
 
     def __call__(

@@ -58,7 +58,8 @@ class SpanLocalizationPipeline(LocalizationPipeline):
     in the spans; `cost` in tokens; and, with a classifier, `classifier`: its `label`, `score`,
     `stage` and the `text` that it read (stage 0: there was nothing to read and the answer is the
     localizer's). With a cascade or `exit_threshold`, `classifier` is the answer of the cascade and
-    `cost` holds its multiply-adds and milliseconds, too: see `Cascade`.
+    `cost` holds its multiply-adds and milliseconds, too: see `Cascade`. Of a text that exits at a
+    stage "ngrams", label, score and spans are those of the localizer's n-grams alone.
 
     Args:
         classifier: A text classifier that reads the spans of largest absolute evidence instead
@@ -67,7 +68,9 @@ class SpanLocalizationPipeline(LocalizationPipeline):
         top_k: Number of spans to show for each label, best first (default 5).
         scales: Sizes of the spans to show, in tokens (default: all windows of the model). If one
             is not a window of the model, they are sizes of passages: `scales=100` shows the
-            passages of 100 tokens with the largest attribution.
+            passages of 100 tokens with the largest attribution. Where a cascade's n-grams answered
+            and lack one of these windows, label, score and spans are those of the whole localizer,
+            which is run for them; `cost` does not count that.
         max_tokens: With a classifier: the most tokens that it reads, special tokens included
             (default 64). Without: show the best set of spans under this many tokens of the
             localizer, in reading order, instead of `top_k`.
@@ -146,18 +149,33 @@ class SpanLocalizationPipeline(LocalizationPipeline):
     ) -> list[dict[str, Any]]:
         """The answers for a batch of tokenized texts; see `TextLocalizer.read_tokens`."""
         started = perf_counter()
-        batch = self.localizer.read_tokens(texts, ids, offsets)
+        rule = self._choose_rule(options)
+        stages = () if rule is None else rule.stages
+        batch = self.localizer.start_tokens(texts, ids, offsets, stages)
         probs = predict_probs(self.model, batch.logits)
         verdicts = self._ask(options, batch, texts, probs, started)
-        shown = self._choose_spans(batch, probs, options)
-        return [self._answer(*each) for each in zip(probs, shown, verdicts, strict=True)]
+        answers: dict[int, dict[str, Any]] = {}
+        for rows, part in batch.split():
+            if self._lacks(part, options):
+                part = part.deepen(range(len(rows)))
+            probs = predict_probs(self.model, part.logits)
+            shown = self._choose_spans(part, probs, options)
+            for row, prob, spans in zip(rows, probs, shown, strict=True):
+                answers[row] = self._answer(prob, spans, verdicts[row])
+        return [answers[row] for row in range(len(texts))]
+
+    def _lacks(self, batch: LocalizedTexts, options: SpanOptions) -> bool:
+        """Whether the caller wants windows of the localizer that a batch of n-grams has not."""
+        wanted, own = set(options.scales or ()), {window.size for window in batch.windows}
+        return bool(wanted - own) and wanted <= {window.size for window in self.windows}
 
     def _localize_long(self, text: str, options: SpanOptions) -> dict[str, Any]:
         """The answer for a text of any length, at constant memory; see `LongText`."""
         read = LongText(text, self.localizer)
         probs = predict_probs(self.model, read.logits)
         (labels,) = self._number_labels(options.labels, probs).tolist()
-        shown = read.show(labels, self._scales(options), options.top_k, options.iou_threshold)
+        scales = options.scales or [window.size for window in self.windows]
+        shown = read.show(labels, scales, options.top_k, options.iou_threshold)
         return self._answer(probs[0], shown, Verdict(None, {}))
 
     def _open(
@@ -167,15 +185,12 @@ class SpanLocalizationPipeline(LocalizationPipeline):
         (stage,) = self.reader.list_stages(options.max_tokens)
         return self.reader.open(batch, range(count), [stage]), stage
 
-    def _scales(self, options: SpanOptions) -> Sequence[int]:
-        """Sizes of the spans to show, by default those of all windows."""
-        return options.scales or [window.size for window in self.windows]
-
     def _choose_spans(
         self, batch: LocalizedTexts, probs: Tensor, options: SpanOptions
     ) -> list[ShownText]:
         """The spans to show of each text."""
-        located, scales = batch.locate(), self._scales(options)
+        located = batch.locate()
+        scales = options.scales or [window.size for window in batch.windows]
         labels = self._number_labels(options.labels, probs)
         if options.max_tokens is not None and self.reader is None:
             spans = [

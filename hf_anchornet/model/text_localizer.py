@@ -1,7 +1,7 @@
 """A text localizer ready for inference: logits and evidence of a batch of texts, by word."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from transformers import (
 )
 
 from .backend import EAGER, make_network
+from .cascade_rule import NGRAMS, Stage
 from .classifier import is_multi_label
 from .costs import ShapeCosts
 from .geometry import Window, show_evidence
@@ -28,32 +29,84 @@ from .text_words import LocatedText, encodable
 Offsets = Sequence[tuple[int, int]] | NDArray[np.int64]
 """Characters `[start, end)` of each token of a text, (tokens, 2)."""
 
+TokenIds = Sequence[int] | NDArray[np.int64]
+"""Token ids of a text, (tokens,)."""
+
+
+class TokenizedTexts(NamedTuple):
+    """Texts, the token ids of each and their offsets."""
+
+    texts: Sequence[str]
+    ids: Sequence[TokenIds]
+    offsets: Sequence[Offsets]
+
+    def take(self, rows: Sequence[int]) -> "TokenizedTexts":
+        """Some of the texts."""
+        return TokenizedTexts(
+            [self.texts[row] for row in rows],
+            [self.ids[row] for row in rows],
+            [self.offsets[row] for row in rows],
+        )
+
 
 class LocalizedTexts:
-    """A batch of texts with their logits and evidence.
+    """A batch of texts with their logits and evidence, of the whole localizer or of its n-grams.
 
     Args:
-        texts: The original texts.
-        offsets: Of each text.
+        source: The texts.
         evidence: As it is shown, one tensor a branch: (batch, positions, labels).
         logits: (batch, labels).
+        windows: One window a branch.
         localizer: The localizer that produced this batch.
+
+    Attributes:
+        deepened: Rows that the whole localizer read later, by `deepen`, and their batch.
     """
 
     def __init__(
         self,
-        texts: Sequence[str],
-        offsets: Sequence[Offsets],
+        source: TokenizedTexts,
         evidence: Sequence[Tensor],
         logits: Tensor,
+        windows: tuple[Window, ...],
         localizer: "TextLocalizer",
     ) -> None:
-        self.texts = texts
-        self.offsets = offsets
+        self.source = source
+        self.texts, _, self.offsets = source
         self.evidence = evidence
         self.logits = logits
+        self.windows = windows
         self.localizer = localizer
+        self.deepened: list[tuple[Sequence[int], LocalizedTexts]] = []
         self._located: dict[int, LocatedText] = {}
+
+    @property
+    def by_ngrams(self) -> bool:
+        """Whether no more than the n-gram tables was looked up."""
+        return self.windows == self.localizer.ngram_windows
+
+    def take(self, rows: Sequence[int]) -> "LocalizedTexts":
+        """Some of the texts, as if they had been read without the others."""
+        return LocalizedTexts(
+            self.source.take(rows),
+            [branch[rows] for branch in self.evidence],
+            self.logits[rows],
+            self.windows,
+            self.localizer,
+        )
+
+    def deepen(self, rows: Sequence[int]) -> "LocalizedTexts":
+        """These rows, at least one, read by the whole localizer, without tokenizing them again."""
+        self.deepened.append((rows, self.localizer.read_tokens(*self.source.take(rows))))
+        return self.deepened[-1][1]
+
+    def split(self) -> list[tuple[Sequence[int], "LocalizedTexts"]]:
+        """All rows, each once, in the batch that answered last, and their place in this one."""
+        deeper = {row for rows, _ in self.deepened for row in rows}
+        rest = [row for row in range(len(self.texts)) if row not in deeper]
+        if not deeper:
+            return [(rest, self)]
+        return [*self.deepened, (rest, self.take(rest))] if rest else self.deepened
 
     def locate(self, rows: Sequence[int] | None = None) -> list[LocatedText]:
         """The texts of these rows (default: all) with the attribution of their words."""
@@ -64,7 +117,7 @@ class LocalizedTexts:
                 [self.texts[row] for row in missing],
                 [self.offsets[row] for row in missing],
                 [branch[missing] for branch in self.evidence],
-                self.localizer.windows,
+                self.windows,
             )
             self._located.update(zip(missing, located, strict=True))
         return [self._located[row] for row in rows]
@@ -73,10 +126,10 @@ class LocalizedTexts:
         """Evidence, one tensor a size, and windows to choose spans from.
 
         Args:
-            scales: Sizes of the spans, in tokens: windows of the model or, if one of them is not,
+            scales: Sizes of the spans, in tokens: windows of this batch or, if one of them is not,
                 passages of any size.
         """
-        windows = self.localizer.windows
+        windows = self.windows
         if set(scales) - {window.size for window in windows}:
             device = self.logits.device
             lengths = torch.tensor([len(tokens) for tokens in self.offsets], device=device)
@@ -86,7 +139,9 @@ class LocalizedTexts:
         return [self.evidence[i] for i in branches], [windows[i] for i in branches]
 
     def multiply_adds(self) -> list[int]:
-        """Multiply-adds of the localizer for each text alone, without padding."""
+        """Multiply-adds for each text alone, without padding: 0 for tables, which are looked up."""
+        if self.by_ngrams:
+            return [0] * len(self.offsets)
         return [self.localizer.costs.count_tokens(len(tokens)) for tokens in self.offsets]
 
 
@@ -115,6 +170,7 @@ class TextLocalizer(Localizer):
         self.network = make_network(model, backend)
         self.processor = self.tokenizer = tokenizer
         self.windows = cast(tuple[Window, ...], model.windows)
+        self.ngram_windows = cast(tuple[Window, ...], model.ngram_windows)
         self.reading_scales = cast(list[int], model.reading_scales)
         self.costs = ShapeCosts(model, torch.long)
 
@@ -134,6 +190,11 @@ class TextLocalizer(Localizer):
     def measure(self, text: str) -> int:
         """The length of a text: those of a batch should be alike."""
         return len(text)
+
+    @property
+    def has_ngrams(self) -> bool:
+        """Whether the model has n-gram branches, which may answer alone."""
+        return bool(self.ngram_windows)
 
     @property
     def unknown_token_id(self) -> int:
@@ -157,12 +218,25 @@ class TextLocalizer(Localizer):
         encoded = self.tokenize(texts)
         return self.read_tokens(texts, encoded["input_ids"], encoded["offset_mapping"])
 
-    @torch.no_grad()
-    def read_tokens(
+    def start(self, texts: Sequence[str], stages: Sequence[Stage]) -> LocalizedTexts:
+        """The batch of texts, at least one, at the first stage of a cascade; see `start_tokens`."""
+        encoded = self.tokenize(texts)
+        return self.start_tokens(texts, encoded["input_ids"], encoded["offset_mapping"], stages)
+
+    def start_tokens(
         self,
         texts: Sequence[str],
-        ids: Sequence[Sequence[int]] | Sequence[NDArray[np.int64]],
+        ids: Sequence[TokenIds],
         offsets: Sequence[Offsets],
+        stages: Sequence[Stage],
+    ) -> LocalizedTexts:
+        """A batch as `glance_tokens` or `read_tokens`: by what answers first of these stages."""
+        first = self.glance_tokens if NGRAMS in stages else self.read_tokens
+        return first(texts, ids, offsets)
+
+    @torch.no_grad()
+    def read_tokens(
+        self, texts: Sequence[str], ids: Sequence[TokenIds], offsets: Sequence[Offsets]
     ) -> LocalizedTexts:
         """The localized batch of texts that are tokenized already.
 
@@ -171,11 +245,32 @@ class TextLocalizer(Localizer):
             ids: Token ids of each text.
             offsets: Of each text.
         """
+        output = self.network(*self._pad(ids), output_evidence=True)
+        return self._show(TokenizedTexts(texts, ids, offsets), output, self.windows)
+
+    def glance_tokens(
+        self, texts: Sequence[str], ids: Sequence[TokenIds], offsets: Sequence[Offsets]
+    ) -> LocalizedTexts:
+        """As `read_tokens`, by the n-gram branches alone, whose tables torch looks up.
+
+        Raises:
+            ValueError: if the model has no n-grams.
+        """
+        model: Any = self.model
+        output = model.glance(*self._pad(ids))
+        return self._show(TokenizedTexts(texts, ids, offsets), output, self.ngram_windows)
+
+    def _pad(self, ids: Sequence[TokenIds]) -> tuple[Tensor, Tensor]:
+        """Token ids and their mask, (batch, tokens), on the model's device."""
         rows = [torch.as_tensor(row, dtype=torch.long) for row in ids]
         tokens = pad_sequence(rows, batch_first=True)  # (batch, tokens)
         lengths = torch.tensor([len(row) for row in rows])
         mask = torch.arange(tokens.shape[1]) < lengths[:, None]
-        device = self.model.device
-        output = self.network(tokens.to(device), mask.to(device), output_evidence=True)
+        return tokens.to(self.model.device), mask.to(self.model.device)
+
+    def _show(
+        self, source: TokenizedTexts, output: Any, windows: tuple[Window, ...]
+    ) -> LocalizedTexts:
+        """The batch with the model's output, evidence centred."""
         evidence = show_evidence(output.evidence, is_multi_label(self.model))
-        return LocalizedTexts(texts, offsets, evidence, output.logits, self)
+        return LocalizedTexts(source, evidence, output.logits, windows, self)

@@ -10,7 +10,8 @@ import torch
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from transformers import AutoConfig
 
-from hf_anchornet.model.cascade_file import CASCADE_FILE
+from hf_anchornet.model.cascade_file import CASCADE_FILE, read_cascade_file
+from hf_anchornet.model.cascade_rule import NGRAMS
 from hf_anchornet.model.localizer import MODALITIES
 
 from .card_results import (
@@ -129,13 +130,14 @@ def make_card(folder: str | Path, sources: CardSources | None = None) -> ModelCa
     repo_id = sources.repo_id or folder.resolve().name
     name = repo_id.rpartition("/")[2]
     is_cascade = (folder / CASCADE_FILE).exists()
+    stages = read_cascade_file(folder / CASCADE_FILE)["stages"] if is_cascade else []
     card: ModelCard = ModelCard.from_template(
         make_data(modality, name, results, sources.license),
         template_path=str(TEMPLATE),
         mark=MARK,
         name=name,
         snippet=_make_snippet(config, modality, repo_id, is_cascade),
-        what=_describe_model(config, modality, is_cascade),
+        what=_describe_model(config, modality, is_cascade, NGRAMS in stages),
         picture=sources.picture,
         training=_describe_training(training),
         results=format_results(results),
@@ -177,7 +179,7 @@ def _make_snippet(config: Any, modality: str, repo_id: str, is_cascade: bool) ->
     )
 
 
-def _describe_model(config: Any, modality: str, is_cascade: bool) -> str:
+def _describe_model(config: Any, modality: str, is_cascade: bool, by_ngrams: bool) -> str:
     names = [config.id2label[index] for index in range(len(config.id2label))]
     labels = ", ".join(names[:MAX_LABELS])
     if len(names) > MAX_LABELS:
@@ -193,8 +195,9 @@ def _describe_model(config: Any, modality: str, is_cascade: bool) -> str:
         f"so it can show the {parts} that decided."
     )
     if is_cascade:
+        opening = "its n-grams answer alone where they are confident; " if by_ngrams else ""
         text += (
-            f" It is a cascade: where the localizer is not confident, the classifier in "
+            f" It is a cascade: {opening}where the localizer is not confident, the classifier in "
             f"`classifier/` reads the selected {parts}."
         )
     return text

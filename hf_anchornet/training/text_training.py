@@ -1,12 +1,13 @@
 """Training of a text localizer, from a data source and options to a folder that pipelines load."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 from datasets import Dataset, IterableDataset
+from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from hf_anchornet.data.splits import DataOptions, label_fields
@@ -15,8 +16,9 @@ from hf_anchornet.model.configuration_anchornet import AnchorNetTextConfig
 from hf_anchornet.model.modeling_anchornet_text import AnchorNetTextForSequenceClassification
 from hf_anchornet.publishing.training_card import document_training
 
-from .distillation import PIECE_WORDS, Teaching, add_taught_pieces
+from .distillation import PIECE_WORDS, TEXT_NUMBER, Teaching, add_taught_pieces
 from .fit import fit_text_model, make_accelerator, preparing_data
+from .ngram_start import NgramStart, fit_ngrams
 from .options import TrainingOptions
 from .output_folder import holding_folder
 from .stream_sources import (
@@ -50,7 +52,11 @@ class TextLocalizerOptions:
             larger windows: 3 3 gives windows of 1, 3 and 5 tokens.
         dilations: Dilation of each convolution; all 1 by default. 1 1 2 4 with kernel sizes
             3 3 3 3 gives windows of 1, 3, 5, 9 and 17 tokens.
+        trunk: Whether to build the convolutions; without, the localizer is its n-grams alone and
+            costs what a linear model costs.
         ngram_sizes: Lengths, in tokens, of n-grams that have a learned score of their own.
+        ngram_start: Solve the n-grams' scores as a linear model before the first epoch and keep
+            them; the convolutions learn what it leaves over. Otherwise all is learned together.
         ngram_min_count: Occurrences in the training split that make an n-gram known. Larger gives
             a smaller model and less overfitting.
         gated: Let each window scale its evidence by a learned factor in (0, 1), which concentrates
@@ -76,7 +82,9 @@ class TextLocalizerOptions:
     hidden_size: int = 128
     kernel_sizes: list[int] = field(default_factory=lambda: [3, 3])
     dilations: list[int] = field(default_factory=list)
+    trunk: bool = True
     ngram_sizes: list[int] = field(default_factory=lambda: [1, 2, 3])
+    ngram_start: bool = True
     ngram_min_count: int = 10
     gated: bool = True
     hidden_dropout_prob: float = 0.3
@@ -142,13 +150,21 @@ def _train(
         tokenizer = make_tokenizer(localizer, train_rows[data.text_column])
         train_set = tokenize(train_rows, tokenizer, data, labels)
         validation_set = tokenize(validation_rows, tokenizer, data, labels)
-        model = make_text_localizer(localizer, tokenizer, train_set, labels, model_class)
+        ngrams = find_ngrams(localizer, tokenizer, train_set)
+        model = make_text_localizer(localizer, tokenizer, train_set, labels, ngrams, model_class)
+        start: NgramStart | None = None
+        if localizer.ngram_start and ngrams:
+            sizes = len(tokenizer), len(labels)
+            start = fit_ngrams(train_set, ngrams, *sizes, seed=options.seed)
+            start.initialize(model)
         if localizer.teacher is not None:
             weight, piece_words = localizer.distillation_weight, localizer.piece_words
             teaching = Teaching(localizer.teacher, weight, piece_words)
             train_set = add_taught_pieces(
                 train_set, train_rows, tokenizer, data, labels, teaching, accelerator
             )
+        if start is not None and stream is None:
+            train_set = add_held_out_logits(train_set, start)
         learned: Dataset | StreamLoader = train_set
         if stream is not None:
             make_batch = make_text_batch(stream, tokenizer, data, labels, localizer.crop_tokens)
@@ -197,27 +213,39 @@ def make_tokenizer(
     return train_tokenizer(texts, localizer.vocab_size)
 
 
+def find_ngrams(
+    localizer: TextLocalizerOptions, tokenizer: PreTrainedTokenizerBase, train_set: Dataset
+) -> dict[int, Tensor]:
+    """Codes of the frequent n-grams of each size, (count,); sizes without any are left out."""
+    counted = {
+        size: count_ngrams(train_set, size, localizer.ngram_min_count, len(tokenizer))
+        for size in localizer.ngram_sizes
+    }
+    return {size: codes for size, codes in counted.items() if len(codes)}
+
+
+def add_held_out_logits(train_set: Dataset, start: NgramStart) -> Dataset:
+    """The training set with the column `ngram_logits`; see `NgramStart.predict_held_out`."""
+    known = TEXT_NUMBER in train_set.column_names
+    texts = train_set[TEXT_NUMBER] if known else range(len(train_set))
+    logits = start.predict_held_out(train_set["input_ids"], texts)
+    return train_set.add_column("ngram_logits", list(logits))
+
+
 def make_text_localizer(
     localizer: TextLocalizerOptions,
     tokenizer: PreTrainedTokenizerBase,
     train_set: Dataset,
     labels: list[str],
+    ngrams: Mapping[int, Tensor],
     model_class: type[
         AnchorNetTextForSequenceClassification
     ] = AnchorNetTextForSequenceClassification,
 ) -> AnchorNetTextForSequenceClassification:
-    """A new localizer with the n-grams of `train_set` and, if wanted, pretrained embeddings.
-
-    Sizes without a frequent n-gram are left out.
-    """
-    vocab_size = len(tokenizer)
-    counted = {
-        size: count_ngrams(train_set, size, localizer.ngram_min_count, vocab_size)
-        for size in localizer.ngram_sizes
-    }
-    ngrams = {size: codes for size, codes in counted.items() if len(codes)}
+    """A new localizer with these n-grams and, if wanted, pretrained embeddings."""
     config = AnchorNetTextConfig(
-        vocab_size=vocab_size,
+        trunk=localizer.trunk,
+        vocab_size=len(tokenizer),
         embedding_size=localizer.hidden_size,
         hidden_size=localizer.hidden_size,
         kernel_sizes=localizer.kernel_sizes,
@@ -237,7 +265,7 @@ def make_text_localizer(
     model = model_class(config)
     for size, codes in ngrams.items():
         model.ngrams.set_codes(size, codes)
-    if localizer.embeddings is not None:
+    if localizer.embeddings is not None and localizer.trunk:
         table = embed_vocabulary(tokenizer, localizer.embeddings, config.embedding_size)
         with torch.no_grad():
             model.anchornet.embeddings.weight.copy_(table)

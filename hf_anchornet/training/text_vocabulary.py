@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from datasets import Dataset
+from numpy.typing import NDArray
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from torch import Tensor
 from transformers import (
@@ -94,13 +95,17 @@ def count_ngrams(rows: Dataset, size: int, min_count: int, vocab_size: int) -> T
         min_count: Fewest occurrences.
         vocab_size: Number of tokens of the tokenizer.
     """
-    codes = [torch.empty(0, dtype=torch.long)]
-    for ids in rows["input_ids"]:
-        text = torch.tensor([ids], dtype=torch.long)
-        if len(ids) >= size:
-            codes.append(NgramScores.encode(text, torch.ones_like(text), vocab_size, size)[0])
-    known, counts = np.unique(torch.cat(codes).numpy(), return_counts=True)
+    codes = [encode_ngrams(ids, size, vocab_size) for ids in [[], *rows["input_ids"]]]
+    known, counts = np.unique(np.concatenate(codes), return_counts=True)
     return torch.from_numpy(known[counts >= min_count])
+
+
+def encode_ngrams(ids: Sequence[int], size: int, vocab_size: int) -> NDArray[np.int64]:
+    """Codes of the n-grams of a text, see `NgramScores.encode`: (positions,); none if shorter."""
+    text = torch.tensor([ids], dtype=torch.long)
+    if len(ids) < size:
+        return np.empty(0, dtype=np.int64)
+    return NgramScores.encode(text, torch.ones_like(text), vocab_size, size)[0].numpy()
 
 
 @torch.no_grad()

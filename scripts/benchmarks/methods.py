@@ -100,6 +100,12 @@ class CascadeMethod:
         traces = self.cascade.follow(self._open(inputs))
         return sum(t.localizer_multiply_adds + t.classifier_multiply_adds for t in traces)
 
+    def share_exits(self, inputs: Sequence[Any]) -> dict[str, float]:
+        """The share of the inputs that each stage answers, by the stage's name."""
+        stages = [trace.stage for trace in self.cascade.follow(self._open(inputs))]
+        names = enumerate(map(str, self.cascade.rule.stages))
+        return {name: stages.count(stage) / len(stages) for stage, name in names}
+
     def _open(self, inputs: Sequence[Any]) -> list[Any]:
         check = self.cascade.localizer.check_input
         return [check(item, f"input {index}") for index, item in enumerate(inputs)]

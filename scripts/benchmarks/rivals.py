@@ -22,10 +22,10 @@ NGRAM_RIVALS: dict[str, Callable[[], LinearRival]] = {
     "nb_lr": lambda: LinearRival(
         NgramFeatures(make_pipeline(Binarizer(), Normalizer())),
         solve_naive_bayes,
-        (10.0, 30.0, 100.0, 300.0),
+        (10.0, 30.0, 100.0, 300.0, 1000.0),
     ),
     "tfidf_svm": lambda: LinearRival(
-        NgramFeatures(TfidfTransformer(sublinear_tf=True)), solve_svm, (0.1, 0.3, 1.0, 3.0)
+        NgramFeatures(TfidfTransformer(sublinear_tf=True)), solve_svm, (0.1, 0.3, 1.0, 3.0, 10.0)
     ),
 }
 """Classifiers whose weights of n-grams are their exact evidence."""

@@ -21,10 +21,10 @@ from transformers import HfArgumentParser
 from hf_anchornet.data.splits import DataOptions, detect_modality, find_labels, load_split
 from hf_anchornet.files import write_json
 from hf_anchornet.model.backend import EAGER, ONNX
-from hf_anchornet.model.costs import count_work
 from scripts.benchmarks.image_methods import load_pictures, make_image_methods
 from scripts.benchmarks.machine import describe_hardware
-from scripts.benchmarks.methods import FULL_READING, CascadeMethod, Method, Models, Probs
+from scripts.benchmarks.method_quality import count_method, measure_quality, predict_batches
+from scripts.benchmarks.methods import FULL_READING, CascadeMethod, Method, Models
 from scripts.benchmarks.rivals import RivalOptions, fit_rivals
 from scripts.benchmarks.speed_tables import format_report, format_stages, plot_report
 from scripts.benchmarks.text_methods import TextModels, load_texts, make_text_methods
@@ -112,7 +112,8 @@ def run_benchmark(
         For each method `accuracy` and `macro_f1`, in [0, 1], `multiply_adds` an input and `size`,
         in bytes (both `None` if unknown), unless only times are measured; of rivals, `fitted`:
         what was chosen; `times` for each number of threads and batch size; `stages`: each step's
-        share of the time.
+        share of the time; for a cascade `exits`: the share of inputs that each of its stages
+        answers.
 
     Raises:
         ValueError: If the baseline or a requested method is missing.
@@ -130,12 +131,9 @@ def run_benchmark(
     timed = _draw(inputs, options.num_timed)
     report: dict[str, dict[str, Any]] = {name: {} for name in methods}
     for name, method in methods.items() if not options.times_only else ():
-        report[name] |= score(predict_batches(method, inputs, 32), targets)
         work = count_method((eager or methods).get(name, method), drawn)
+        report[name] |= measure_quality(method, inputs, targets)
         report[name]["multiply_adds"] = None if work is None else work / len(drawn)
-        report[name]["size"] = getattr(method, "size", None)
-        if hasattr(method, "fitted"):
-            report[name]["fitted"] = method.fitted
     for threads in options.threads:
         for batch_size in options.batch_sizes:
             times = time_methods(methods, timed, batch_size, threads, options)
@@ -143,6 +141,8 @@ def run_benchmark(
                 report[name].setdefault("times", []).append(row)
     for name, method in methods.items():
         report[name]["stages"] = share_stages(getattr(method, "steps", {}), timed)
+        if isinstance(method, CascadeMethod):
+            report[name]["exits"] = method.share_exits(drawn)
     return report
 
 
@@ -165,36 +165,6 @@ def _draw(inputs: Sequence[Any], count: int) -> list[Any]:
     """Random inputs, `count` of them, in their order: neighbours are alike."""
     rows = np.random.default_rng(0).permutation(len(inputs))[:count]
     return [inputs[row] for row in sorted(rows)]
-
-
-def count_method(method: Method, inputs: Sequence[Any]) -> int | None:
-    """Multiply-adds of all inputs together, one at a time; a method may count its own.
-
-    `None` for a method that says that there is nothing to count.
-    """
-    counted = getattr(method, "counted_as", None) or method
-    count = getattr(counted, "count_work", None)
-    if count is not None:
-        work: int | None = count(inputs)
-        return work
-    return count_work(partial(predict_batches, counted, inputs, 1))
-
-
-def predict_batches(method: Method, inputs: Sequence[Any], batch_size: int) -> Probs:
-    """Probabilities of all inputs, computed in batches."""
-    starts = range(0, len(inputs), batch_size)
-    return np.concatenate([method.predict(inputs[i : i + batch_size]) for i in starts])
-
-
-def score(probs: Probs, targets: Sequence[int]) -> dict[str, float]:
-    """Accuracy and macro F1, in [0, 1]."""
-    from sklearn.metrics import f1_score
-
-    predicted = probs.argmax(axis=1)
-    return {
-        "accuracy": float((predicted == np.asarray(targets)).mean()),
-        "macro_f1": float(f1_score(targets, predicted, average="macro")),
-    }
 
 
 def time_methods(

@@ -38,14 +38,19 @@ def format_report(report: Report) -> str:
 
 
 def format_stages(report: Report) -> str:
-    """A list of the methods of several steps with each step's share of the time."""
-    return "".join(
-        f"- {name.replace('_', ' ')}: "
-        + ", ".join(f"{step} {share:.2f}" for step, share in row["stages"].items())
-        + "\n"
-        for name, row in report.items()
-        if len(row["stages"]) > 1
-    )
+    """A list: each step's share of the time; of a cascade, the inputs that each stage answers."""
+    lines = []
+    for name, row in report.items():
+        if len(row["stages"]) > 1:
+            lines.append(_list_shares(name, row["stages"]))
+        if "exits" in row:
+            lines.append(_list_shares(f"{name}, inputs answered by", row["exits"]))
+    return "".join(lines)
+
+
+def _list_shares(name: str, shares: Mapping[str, float]) -> str:
+    parts = ", ".join(f"{part} {share:.2f}" for part, share in shares.items())
+    return f"- {name.replace('_', ' ')}: {parts}\n"
 
 
 def _count_millions(number: float | None) -> str:

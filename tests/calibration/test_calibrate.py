@@ -144,8 +144,14 @@ def test_a_text_that_is_none_is_named_by_its_row(text_cascade):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"max_cost": 0.5}, r"an expected cost of at most 0\.5 multiply_adds, got \[4\]; let"),
-        ({"min_accuracy": 1.0}, r"an accuracy of at least 1, got \[4\]; let the classifier read"),
+        (
+            {"max_cost": 0.5},
+            r"an expected cost of at most 0\.5 multiply_adds, got \['localizer', 4\]; let",
+        ),
+        (
+            {"min_accuracy": 1.0},
+            r"an accuracy of at least 1, got \['localizer', 4\]; let the classifier read",
+        ),
     ],
 )
 def test_a_goal_out_of_reach_is_told(text_cascade, rows, given, message):
@@ -179,3 +185,87 @@ def test_a_stage_above_what_the_classifier_reads_is_refused(text_cascade, rows):
     options = CalibrationOptions(["16", "600"])
     with pytest.raises(ValueError, match="must be at most 128 for this classifier, got 600"):
         calibrate(text_cascade, rows, "text", "label", options)
+
+
+# N-grams
+
+MIXED = ["not bad", "good good", "good bad, a film", "", "not good film", "bad"]
+
+
+@pytest.fixture
+def mixed():
+    """The n-grams know five of six, the localizer all."""
+    labels = ["positive", "positive", "negative", "negative", "negative", "negative"]
+    return make_rows(MIXED * 5, labels * 5)
+
+
+def calibrate_ngrams(cascade, rows, *stages, **goal):
+    return calibrate(cascade, rows, "text", "label", CalibrationOptions([*stages], **goal))
+
+
+def test_ngrams_answer_first_where_that_is_good_enough(ngram_cascade, mixed):
+    stages = ("ngrams", "localizer", "4", "full")
+    calibrated = calibrate_ngrams(ngram_cascade, mixed, *stages, min_accuracy=1.0)
+    assert calibrated.rule.stages[0] == "ngrams"
+    record = calibrated.record
+    assert record["share_leaving"]["ngrams"] > 0
+    assert set(record["accuracy"]) == {"cascade", "ngrams", "localizer", "classifier on full"}
+    cost = record["expected_cost"]["multiply_adds"]
+    assert cost["ngrams"] == 0 < cost["cascade"] < cost["localizer"]
+    assert record["expected_cost"]["milliseconds"]["ngrams"] > 0
+
+
+def test_the_record_is_that_of_the_answers(ngram_cascade, mixed):
+    stages = ("ngrams", "localizer", "4", "full")
+    for goal in ({"min_accuracy": 0.8}, {"max_loss": 1.0}, {"max_cost": 1e9}):
+        calibrated = calibrate_ngrams(ngram_cascade, mixed, *stages, **goal)
+        answers = calibrated(mixed["text"][:])
+        right = [answer["label"] == label for answer, label in zip(answers, mixed["label"])]  # noqa: B905
+        assert calibrated.record["accuracy"]["cascade"] == pytest.approx(sum(right) / len(right))
+        counts = [answer["stage"] for answer in answers]
+        assert sum(calibrated.record["share_leaving"].values()) == pytest.approx(1.0)
+        spent = [
+            answer["cost"]["localizer_multiply_adds"] + answer["cost"]["classifier_multiply_adds"]
+            for answer in answers
+        ]
+        expected = calibrated.record["expected_cost"]["multiply_adds"]["cascade"]
+        assert sum(spent) / len(counts) == pytest.approx(expected)
+
+
+def test_ngrams_may_be_the_only_opening_stage(ngram_cascade, mixed):
+    record = calibrate_ngrams(ngram_cascade, mixed, "ngrams", "4", max_cost=1e9).record
+    assert next(iter(record["calibration_error"])) == "ngrams"
+    assert set(record["accuracy"]) == {"cascade", "ngrams", "classifier on full"}
+
+
+def test_either_opening_stage_can_be_left_out(ngram_cascade, mixed):
+    stages = ("ngrams", "localizer", "full")
+    cheapest = calibrate_ngrams(ngram_cascade, mixed, *stages, max_loss=1.0)
+    assert cheapest.rule.stages == ("ngrams",)
+    assert cheapest.record["accuracy"]["cascade"] == cheapest.record["accuracy"]["ngrams"]
+
+
+def test_every_stage_has_its_temperature(ngram_cascade, mixed):
+    stages = ("ngrams", "localizer", "4")
+    calibrated = calibrate_ngrams(ngram_cascade, mixed, *stages, min_accuracy=1.0)
+    assert calibrated.rule.stages == ("ngrams", "localizer")
+    errors = calibrated.record["calibration_error"]
+    expected = tuple(errors[name]["temperature"] for name in ("ngrams", "localizer"))
+    assert calibrated.rule.temperatures == expected
+    assert expected[0] != expected[1]
+
+
+def test_by_default_ngrams_are_a_candidate_if_the_model_has_some(ngram_cascade, mixed):
+    ngram_cascade.reader.readable_tokens = 20
+    record = calibrate(ngram_cascade, mixed, "text", "label").record
+    assert {"ngrams", "localizer"} <= set(record["accuracy"])
+
+
+def test_ngrams_that_the_model_has_not_are_refused(text_cascade, rows):
+    with pytest.raises(ValueError, match="`stages` must not name 'ngrams' for a localizer without"):
+        calibrate_ngrams(text_cascade, rows, "ngrams", "localizer", "4")
+
+
+def test_stages_out_of_order_are_refused(ngram_cascade, mixed):
+    with pytest.raises(ValueError, match="`stages` must be in order of cost"):
+        calibrate_ngrams(ngram_cascade, mixed, "localizer", "ngrams", "4")

@@ -70,7 +70,7 @@ def test_a_classifier_and_the_rule_of_a_cascade_are_part_of_the_settings(
     cascade = SpanLocalizationPipeline(model=planted, tokenizer=tokenizer, classifier=text_cascade)
     after = describe_settings(cascade, job)
     assert before["classifier"] is before["cascade"] is None
-    assert after["cascade"]["stages"] == (4, 6, "full")
+    assert after["cascade"]["stages"] == ("localizer", 4, 6, "full")
     assert len(after["classifier"]) == 64
     assert after["answer_columns"] == [*before["answer_columns"], "classifier"]
 

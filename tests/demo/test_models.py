@@ -46,13 +46,13 @@ def photo(tmp_path):
 
 def test_a_cascade_brings_its_classifier_and_thresholds(calibrated):
     assert calibrated.calibrated
-    assert calibrated.cascade.rule.stages == (4, 6, "full")
+    assert calibrated.cascade.rule.stages == ("localizer", 4, 6, "full")
     assert calibrated.ask(TEXT, ONE).comparison.cascade.rule.thresholds == (0.9, 1.0, 1.0)
 
 
 def test_the_thresholds_of_a_cascade_can_be_changed(calibrated):
     chosen = DemoOptions(5, [1], 8, exit_threshold=0.0)
-    assert calibrated.ask(TEXT, chosen).comparison.stage == 0
+    assert calibrated.ask(TEXT, chosen).comparison.parts == []
 
 
 def test_a_localizer_alone_answers_alone(localizer_folder):

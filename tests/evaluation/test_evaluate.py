@@ -109,7 +109,7 @@ def test_a_classifier_is_scored_as_the_pipeline_answers(
     right = [answer["label"] == label for answer, label in zip(answers, LABELS, strict=True)]
     assert report["accuracy"] == pytest.approx(sum(right) / 5)
     stages = [answer["stage"] for answer in answers]
-    assert report["stages"] == [stages.count(0) / 5, stages.count(1) / 5]
+    assert report["stages"] == {"localizer": stages.count(0) / 5, "6": stages.count(1) / 5}
     assert report["multiply_adds"] > 0
     assert report["full_multiply_adds"] > 0
 
@@ -123,9 +123,25 @@ def test_a_cascade_is_scored_with_its_own_thresholds_or_others(text_cascade, rev
     spent += [a["cost"]["classifier_multiply_adds"] for a in answers]
     assert own["multiply_adds"] == pytest.approx(sum(spent) / 5)
     stages = [answer["stage"] for answer in answers]
-    assert own["stages"] == [stages.count(stage) / 5 for stage in range(4)]
+    assert list(own["stages"]) == ["localizer", "4", "6", "full"]
+    assert [*own["stages"].values()] == [stages.count(stage) / 5 for stage in range(4)]
     at_once = EvaluationOptions(folder, folder, exit_threshold=[0.0])
-    assert evaluate_models(reviews, at_once, NO_EXPLAINERS)["classifier"]["stages"] == [1, 0, 0, 0]
+    left = evaluate_models(reviews, at_once, NO_EXPLAINERS)["classifier"]["stages"]
+    assert [*left.values()] == [1, 0, 0, 0]
+
+
+def test_of_a_cascade_that_opens_with_ngrams_each_model_is_scored_on_all_rows(
+    ngram_cascade, reviews, tmp_path
+):
+    folder = str(tmp_path / "cascade")
+    ngram_cascade.override(0.0).save_pretrained(folder)
+    report = evaluate_models(reviews, EvaluationOptions(folder, folder), NO_EXPLAINERS)
+    alone = evaluate_models(reviews, EvaluationOptions(folder), NO_EXPLAINERS)
+    assert report["classifier"]["stages"] == {"ngrams": 1, "localizer": 0, "4": 0, "full": 0}
+    assert report["classifier"]["multiply_adds"] == 0
+    assert report["classifier"]["accuracy"] == report["ngrams"]["accuracy"] == 4 / 5
+    assert report["localizer"] == alone["localizer"]
+    assert report["localizer"]["accuracy"] == 4 / 5
 
 
 def test_images_are_scored_on_labels_and_boxes(image_localizer_folder, photos):
@@ -144,7 +160,7 @@ def test_patches_of_images_are_read_alike(image_cascade, photos, tmp_path):
     report = evaluate_models(
         photos, EvaluationOptions(folder, f"{folder}/classifier"), NO_EXPLAINERS
     )
-    assert report["classifier"]["stages"] == [0, 1]
+    assert report["classifier"]["stages"] == {"localizer": 0, "1": 1}
     options = EvaluationOptions(folder, f"{folder}/classifier", max_patches=2, exit_threshold=[1.0])
     assert len(evaluate_models(photos, options, NO_EXPLAINERS)["classifier"]["stages"]) == 3
 

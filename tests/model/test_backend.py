@@ -112,6 +112,27 @@ def test_a_cascade_answers_and_costs_the_same_on_onnx_runtime(
         assert_same_answers(cascade(TEXTS), expected)
 
 
+def test_ngrams_answer_on_onnx_runtime_as_in_torch(
+    random_folder, named_classifier, trace_once, monkeypatch
+):
+    options = {"stages": ["ngrams", "localizer", 4, "full"], "exit_threshold": [0.505, 0.95, 1.0]}
+    eager = Cascade.load(random_folder, named_classifier, **options)
+    onnx = Cascade.load(random_folder, named_classifier, **options, backend="onnx")
+    texts = ["bad good", "film good", "a bad film", "not good", "the good was good"]
+    sizes, run = [], OnnxNetwork.__call__
+
+    def note(self, *inputs, **named):
+        sizes.append(len(inputs[0]) if inputs else 0)
+        return run(self, *inputs, **named)
+
+    monkeypatch.setattr(OnnxNetwork, "__call__", note)
+    expected = eager(texts)
+    assert len({answer["stage"] for answer in expected}) >= 3
+    assert_same_answers(onnx(texts), expected)
+    stay = sum(answer["stage"] > 0 for answer in expected)
+    assert sizes[0] == stay < len(texts)  # the rest saw no graph
+
+
 def test_a_pipeline_reads_a_cascade_by_its_own_backend(
     model, tokenizer, random_folder, named_classifier, trace_once, tmp_path
 ):

@@ -52,8 +52,8 @@ def test_a_size_that_is_none_is_refused(tmp_path, full_size):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"stages": [-1]}, "`stages` must be increasing whole numbers"),
-        ({"stages": "x"}, "`stages` must be increasing whole numbers"),
+        ({"stages": [-1]}, "`stages` must be a list of"),
+        ({"stages": "x"}, "`stages` must be a list of"),
         ({"thresholds": [float("nan")] * 3}, r"`exit_threshold` must be a number in \[0, 1\]"),
         ({"temperatures": [0.0] * 4}, "`temperatures` must be a positive number"),
         ({"classifier": "/nowhere"}, "`classifier` must be the Hub id or folder"),

@@ -66,8 +66,53 @@ def test_a_bad_temperature_is_refused(temperature):
 
 
 @pytest.mark.parametrize(
-    "stages", ["full", [0, 8], [8, 8], [16, 8], ["full", 8], [8.0], [True], ["all"]]
+    "stages", ["full", [0, 8], [8.0], [True], ["all"], [["ngrams"]], [8, None]]
 )
-def test_bad_stages_are_refused(stages):
-    with pytest.raises(ValueError, match="`stages` must be increasing whole numbers of at least 1"):
+def test_unknown_stages_are_refused(stages):
+    message = "`stages` must be a list of 'ngrams', 'localizer', whole numbers of at least 1 and"
+    with pytest.raises(ValueError, match=message):
         ExitRule.make(stages)
+
+
+@pytest.mark.parametrize(
+    "stages",
+    [
+        [8, 8],
+        [16, 8],
+        ["full", 8],
+        ["full", "full"],
+        [8, "localizer"],
+        [8, "ngrams"],
+        ["localizer", "ngrams"],
+        ["ngrams", "ngrams"],
+        ["ngrams", 8, "localizer"],
+        ["localizer", "localizer", 8],
+    ],
+)
+def test_stages_out_of_order_of_cost_are_refused(stages):
+    with pytest.raises(ValueError, match=r"`stages` must be in order of cost, each once: .*; got"):
+        ExitRule.make(stages)
+
+
+def test_the_localizer_opens_a_list_without_an_opening_stage():
+    rule = ExitRule.make([8, "full"], [0.8, 0.7], [1.0, 2.0, 3.0])
+    assert rule == ExitRule.make(["localizer", 8, "full"], [0.8, 0.7], [1.0, 2.0, 3.0])
+    assert rule.stages == ("localizer", 8, "full")
+    assert ExitRule.make([]).stages == ("localizer",)
+
+
+def test_a_rule_has_one_or_two_opening_stages():
+    both = ExitRule.make(["ngrams", "localizer", 8, "full"])
+    assert (both.opening, both.readings) == (("ngrams", "localizer"), (8, "full"))
+    assert len(both.thresholds) == 3
+    assert len(both.temperatures) == 4
+    alone = ExitRule.make(["ngrams", 8])
+    assert (alone.opening, alone.readings) == (("ngrams",), (8,))
+
+
+def test_a_reading_is_averaged_with_the_last_opening_stage():
+    rule = ExitRule.make(["ngrams", "localizer", 8], temperatures=[5.0, 2.0, 4.0])
+    assert_close(rule.combine(LOCALIZER, None, 0), torch.tensor([0.4, 0.0]).softmax(-1))
+    assert_close(rule.combine(LOCALIZER, None, 1), torch.tensor([1.0, 0.0]).softmax(-1))
+    expected = (torch.tensor([1.0, 0.0]).softmax(-1) + torch.tensor([-0.25, 0.75]).softmax(-1)) / 2
+    assert_close(rule.combine(LOCALIZER, READING, 2), expected)

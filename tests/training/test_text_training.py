@@ -29,6 +29,7 @@ from hf_anchornet.training.loop import group_parameters, run_training
 from hf_anchornet.training.options import TrainingOptions
 from hf_anchornet.training.text_training import (
     TextLocalizerOptions,
+    find_ngrams,
     make_text_localizer,
     make_tokenizer,
     train_text_localizer,
@@ -253,10 +254,43 @@ def test_without_a_seed_texts_come_from_short_to_long():
 def test_an_ngram_size_without_a_frequent_ngram_is_left_out(tokenizer):
     train_set = Dataset.from_dict({"input_ids": [[2, 3], [2, 4]], "labels": [0, 1]})
     options = TextLocalizerOptions(hidden_size=8, ngram_min_count=2)
-    model = make_text_localizer(options, tokenizer, train_set, ["a", "b"])
+    ngrams = find_ngrams(options, tokenizer, train_set)
+    model = make_text_localizer(options, tokenizer, train_set, ["a", "b"], ngrams)
     assert model.config.ngram_sizes == [1]
     assert model.ngrams.codes_1.tolist() == [3]
     assert len(model.windows) == 4
+
+
+def test_a_localizer_without_a_trunk_is_the_linear_model_of_its_ngrams(planted_run, tmp_path):
+    source, _, _ = planted_run
+    options = TrainingOptions(str(tmp_path / "run"), num_epochs=1, **FAST)
+    localizer = TextLocalizerOptions(**SMALL | {"trunk": False})
+    report = train_text_localizer(DataOptions(source), localizer, options)
+    assert report["best"]["accuracy"] == 1.0
+    model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "run")
+    assert {name.split(".")[0] for name in model.state_dict()} == {"ngrams", "aggregation"}
+    localize = pipeline("span-localization", model=str(tmp_path / "run"), top_k=1)
+    (span,) = localize("superb")["spans"]
+    assert (span["text"], span["label"]) == ("superb", "positive")
+
+
+def test_the_start_of_the_ngrams_is_kept_and_without_it_they_are_learned(planted_run, tmp_path):
+    source, _, _ = planted_run
+    first = {}
+    for start in (True, False):
+        options = TrainingOptions(str(tmp_path / str(start)), num_epochs=1, **FAST)
+        localizer = TextLocalizerOptions(**SMALL, ngram_start=start)
+        report = train_text_localizer(DataOptions(source), localizer, options)
+        assert report["options"]["ngram_start"] is start
+        model = AutoModelForSequenceClassification.from_pretrained(options.output_dir)
+        first[start] = model.ngrams.tables[0].weight
+    linear = TextLocalizerOptions(**SMALL | {"trunk": False})
+    options = TrainingOptions(str(tmp_path / "linear"), num_epochs=1, **FAST)
+    train_text_localizer(DataOptions(source), linear, options)
+    model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "linear")
+    scale = first[True].abs().max() / model.ngrams.tables[0].weight.abs().max()
+    torch.testing.assert_close(first[True], model.ngrams.tables[0].weight * scale)
+    assert not torch.allclose(first[True], first[False], rtol=0.1)
 
 
 def test_lists_of_labels_make_a_multi_label_localizer(tmp_path):
@@ -282,7 +316,7 @@ def test_an_existing_tokenizer_and_encoder_can_be_the_start(tmp_path):
     )
     tokenizer = make_tokenizer(options, [])
     train_set = Dataset.from_dict({"input_ids": [[2, 3]], "labels": [0]})
-    model = make_text_localizer(options, tokenizer, train_set, ["a", "b"])
+    model = make_text_localizer(options, tokenizer, train_set, ["a", "b"], {})
     assert tokenizer("good film").input_ids == stored("good film").input_ids[1:-1]
     torch.testing.assert_close(
         model.get_input_embeddings().weight.std(), torch.tensor(1.0), atol=1e-4, rtol=0

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from scripts.benchmarks.method_quality import score
 from scripts.benchmarks.methods import (
     CascadeMethod,
     Models,
@@ -13,7 +14,7 @@ from scripts.benchmarks.methods import (
     combine_steps,
     parse_folders,
 )
-from scripts.benchmarks.speed import BenchmarkOptions, merge_reports, run_benchmark, score
+from scripts.benchmarks.speed import BenchmarkOptions, merge_reports, run_benchmark
 
 FEW = BenchmarkOptions(batch_sizes=[1, 3], threads=[1], num_timed=4, num_counted=5, rounds=2)
 
@@ -193,3 +194,7 @@ def test_a_cascade_is_a_method_that_counts_what_each_input_took(text_cascade, tm
     spent = [cost["localizer_multiply_adds"] + cost["classifier_multiply_adds"] for cost in costs]
     report = run_benchmark({"full": method}, texts, [0, 1], FEW)
     assert report["full"]["multiply_adds"] == sum(spent) / 2 > 0
+    stages = [trace.stage for trace in traces]
+    names = ["localizer", "4", "6", "full"]
+    expected = {name: stages.count(stage) / 2 for stage, name in enumerate(names)}
+    assert report["full"]["exits"] == expected

@@ -51,6 +51,12 @@ def test_stages_are_told_of_methods_that_have_several():
     assert format_stages(REPORT) == "- head and tail: select 0.25, classify 0.75\n"
 
 
+def test_the_stages_of_a_cascade_are_told_by_name():
+    row = make_row(0.9, 1.0, {}) | {"exits": {"ngrams": 0.75, "localizer": 0.2, "64": 0.05}}
+    expected = "- my cascade, inputs answered by: ngrams 0.75, localizer 0.20, 64 0.05\n"
+    assert format_stages({"my_cascade": row}) == expected
+
+
 def test_the_picture_is_written(tmp_path):
     plot_report(REPORT, tmp_path / "plot.png")
     with Image.open(tmp_path / "plot.png") as picture:
