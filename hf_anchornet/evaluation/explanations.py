@@ -31,6 +31,7 @@ def evaluate_explanations(
     data: DataOptions,
     options: ExplanationOptions,
     device: torch.device,
+    subject: TextSubject | ImageSubject | None = None,
 ) -> dict[str, Any]:
     """Report on the explanations of a split: `settings` and see `ExplanationSummary.report`.
 
@@ -41,6 +42,7 @@ def evaluate_explanations(
         data: Its columns: texts if it has the text column, else images.
         options: Which explainers, and how they are evaluated.
         device: Device of the model.
+        subject: The model, if it is not to be loaded; `model` is then only its name.
 
     Raises:
         ValueError: see `explain_rows` and `read_records`.
@@ -50,6 +52,8 @@ def evaluate_explanations(
     @cache
     def load() -> TextSubject | ImageSubject:
         """The model, loaded on first use: existing records need none."""
+        if subject is not None:
+            return subject
         return TextSubject.load(model, device) if is_text else ImageSubject.load(model, device)
 
     temperature = 1.0

@@ -50,8 +50,7 @@ def explain_text(
 
 def show_evidence_of_words(subject: TextSubject, text: str, label: int) -> Scores:
     """Attribution by an AnchorNet itself, exact, in one pass; see `LocatedText`."""
-    (located,) = subject.localizer.read([text]).locate()
-    scores: Scores = located.attribution[:, label].copy()
+    scores: Scores = subject.locate(text).attribution[:, label].copy()
     return scores
 
 

@@ -96,6 +96,16 @@ class TextSubject(Subject):
         ids = torch.from_numpy(encoded["input_ids"].astype(np.int64)).to(self.model.device)
         return ReadText(words, num_read, ids, of_text, offsets)
 
+    def locate(self, text: str) -> LocatedText:
+        """A text with the attribution of its words by an AnchorNet itself, exact, in one pass.
+
+        Raises:
+            ValueError: if the model is not an AnchorNet.
+        """
+        located: LocatedText
+        (located,) = self.localizer.read([text]).locate()
+        return located
+
     @torch.no_grad()
     def predict(self, texts: Sequence[str], batch_size: int = 32) -> NDArray[np.float64]:
         """Probabilities of the labels of texts, in [0, 1]: (texts, labels).

@@ -22,11 +22,14 @@ def describe_explainers(name: str, reports: Mapping[str, Report]) -> str:
     return page
 
 
-def make_evidence_table(reports: Mapping[str, Report]) -> str:
+def make_evidence_table(
+    reports: Mapping[str, Report], linear: Mapping[str, Mapping[str, Report]]
+) -> str:
     """README's table of explanations: one row a data set, the evidence beside other explainers.
 
     Args:
         reports: Reports of `evaluate_explanations` by the name of the data set.
+        linear: For some of the data sets those of linear models, by the name of the model.
     """
     head = (
         "set",
@@ -34,14 +37,17 @@ def make_evidence_table(reports: Mapping[str, Report]) -> str:
         "AUPRC or energy",
         "refined",
         "the best other",
+        "linear n-grams: pointing / AUPRC",
         "random",
         "comprehensiveness / sufficiency",
         "times slower: IG / LIME",
     )
-    return format_table(head, [_compare(name, report) for name, report in reports.items()])
+    return format_table(
+        head, [_compare(name, report, linear.get(name, {})) for name, report in reports.items()]
+    )
 
 
-def _compare(name: str, report: Report) -> tuple[str, ...]:
+def _compare(name: str, report: Report, linear: Mapping[str, Report]) -> tuple[str, ...]:
     explainers = report["explainers"]
     own = explainers["evidence"]
     score = "token_auprc" if "token_auprc" in own["plausibility"] else "energy"
@@ -60,10 +66,23 @@ def _compare(name: str, report: Report) -> tuple[str, ...]:
         f"{scores['evidence']:.3f}",
         f"{scores['refined_evidence']:.3f}" if "refined_evidence" in scores else "not measured",
         f"{others[best]:.3f} ({best.replace('_', ' ')})" if best else "not measured",
+        _name_best_linear(linear),
         f"{scores['random']:.3f}" if "random" in scores else "not measured",
         " / ".join(f"{faith[side]:.3f}" for side in SIDES),
         " / ".join(slower) or "not measured",
     )
+
+
+def _name_best_linear(linear: Mapping[str, Report]) -> str:
+    """Scores of the linear model whose evidence has the highest token AUPRC."""
+    scores = {
+        name: report["explainers"]["evidence"]["plausibility"] for name, report in linear.items()
+    }
+    if not scores:
+        return "not measured"
+    best = max(scores, key=lambda name: scores[name]["token_auprc"])
+    shown = f"{scores[best]['pointing']:.3f} / {scores[best]['token_auprc']:.3f}"
+    return f"{shown} ({best.replace('_', ' ')})"
 
 
 def make_idea_table(report: Report) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -58,10 +59,12 @@ class Steps:
             one before it, and the last returns the probabilities.
         counted_as: A method with the same multiply-adds, where those of the steps cannot be
             counted.
+        size: Bytes of its models, if known; see `measure_size`.
     """
 
     steps: dict[str, Callable[[Any], Any]]
     counted_as: Method | None = None
+    size: int | None = None
 
     def predict(self, inputs: Sequence[Any], /) -> Probs:
         """Run all steps."""
@@ -83,6 +86,7 @@ class CascadeMethod:
 
     def __init__(self, folder: str, labels: Sequence[str], backend: str = EAGER) -> None:
         self.cascade = Cascade.from_pretrained(folder, backend=backend)
+        self.size = measure_size(folder, self.cascade.reader.model.name_or_path)
         self.order = order_labels(self.cascade.localizer.model, labels)
 
     def predict(self, inputs: Sequence[Any], /) -> Probs:
@@ -113,6 +117,7 @@ def combine_steps(
     rate: Callable[[Any], Probs],
     choose: Callable[[Any], Any],
     classify: Callable[[Any], Probs],
+    size: int | None = None,
 ) -> dict[str, Method]:
     """The two methods of a localizer and a classifier that reads what it selects.
 
@@ -123,6 +128,7 @@ def combine_steps(
         rate: Maps this view to the localizer's probabilities.
         choose: Maps this view to what the classifier reads.
         classify: Maps this to the classifier's probabilities.
+        size: Bytes of both models, if known.
     """
     first: dict[str, Callable[[Any], Any]] = {
         "localize": localize,
@@ -130,7 +136,19 @@ def combine_steps(
     }
     alone = {**first, "classify": lambda chosen: classify(chosen[0])}
     both = {**first, "classify": lambda chosen: (classify(chosen[0]) + chosen[1]) / 2}
-    return {part: Steps(alone), f"{part}_and_localizer": Steps(both)}
+    return {part: Steps(alone, size=size), f"{part}_and_localizer": Steps(both, size=size)}
+
+
+def measure_size(*folders: str) -> int | None:
+    """Bytes of the weights and tokenizers of stored models; `None` if one is not in a folder."""
+    if not all(folder and Path(folder).is_dir() for folder in folders):
+        return None
+    return sum(
+        path.stat().st_size
+        for folder in folders
+        for pattern in ("*.safetensors", "tokenizer.json")
+        for path in Path(folder).glob(pattern)
+    )
 
 
 def parse_folders(classifiers: Sequence[str]) -> dict[str, str]:

@@ -28,7 +28,8 @@ bench-image:  ## measure the shipped image models only (DATA=, RUNS=)
 	$(WRITE_TABLES)
 
 SPEED = $(KEEP_MEMORY) $(RUN) scripts.benchmarks.speed
-REVIEWS = --localizer $(TEXT_LOCALIZER) \
+# Long reviews are read by models of IMDb reviews, so that their rivals learn from these, too.
+REVIEWS = --fit-on $(DATA)/text/imdb --encoder $(ENCODER) --localizer $(TEXT_LOCALIZER) \
 	--classifiers $(foreach reading,full mix,$(reading)=$(RUNS)/minilm_$(reading)) \
 		$(foreach reading,crop head tfidf textrank,$(reading)=$(RUNS)/minilm_crops)
 IMDB = $(REVIEWS) --dataset $(DATA)/text/imdb --max-rows 5000 \
@@ -49,6 +50,7 @@ bench-speed:  ## compare what MiniLM and EfficientNet-Lite0 may read (DATA=, RUN
 	for set in newsgroups20 cuad_windows; do \
 		$(SPEED) --dataset $(DATA)/text/$$set --max-rows 2000 $(LONG_TEXTS) \
 			--output results/speed_$$set.json --localizer $(RUNS)/localizer_$$set \
+			--encoder $(ENCODER) \
 			--cascades cascade=$(RUNS)/cascade_$$set \
 			--classifiers full=$(RUNS)/minilm_$$set || exit 1; \
 	done
@@ -59,7 +61,7 @@ bench-speed:  ## compare what MiniLM and EfficientNet-Lite0 may read (DATA=, RUN
 QUICK = --num-counted 50 --num-timed 8 --rounds 3
 bench-quick:  ## the same on few rows with the shipped models, minutes (DATA=)
 	$(SPEED) --dataset $(DATA)/text/imdb --max-rows 200 $(QUICK) \
-		--localizer $(TEXT_LOCALIZER) --output $(RUNS)/quick_imdb.json \
+		--localizer $(TEXT_LOCALIZER) --output $(RUNS)/quick_imdb.json --rivals nb_lr tfidf_svm \
 		--classifiers full=$(DEFAULTS)/text_classifier
 	$(SPEED) --dataset $(DATA)/image/fod_a --max-rows 100 $(QUICK) \
 		--localizer $(IMAGE_LOCALIZER) --output $(RUNS)/quick_fod_a.json \
@@ -105,6 +107,10 @@ EVALUATE = $(KEEP_MEMORY) $(ANCHORNET) evaluate
 OTHERS = integrated_gradients occlusion lime
 EXPLAINERS = --calibration-split validation \
 	--explainers evidence refined_evidence integrated_gradients lime random
+LINEAR = $(RUN) scripts.benchmarks.linear_evidence --calibration-split validation \
+	--explainers evidence random
+TWEETS = --spans-column spans_repaired --only-labels positive negative --true-labels True --mass 0.3
+TOXIC = --only-labels toxic --true-labels True --mass 0.1 --max-explained 1000
 bench-evidence:  ## judge explanations: agreement, faithfulness, cost (DATA=, RUNS=)
 	$(EVALUATE) --dataset $(DATA)/text/movie_rationales --model $(TEXT_LOCALIZER) --smoothing 3 \
 		--explainers evidence integrated_gradients lime random \
@@ -125,13 +131,20 @@ bench-evidence:  ## judge explanations: agreement, faithfulness, cost (DATA=, RU
 	$(EVALUATE) --dataset $(DATA)/text/imdb_rationales --model $(RUNS)/minilm_crops --max-explained 40 \
 		--explainers $(OTHERS) shapley attention_rollout random \
 		--output results/evidence_imdb_rationales_minilm.json
-	$(EVALUATE) --dataset $(DATA)/text/tweet_sentiment_extraction --spans-column spans_repaired \
-		--model $(RUNS)/localizer_tweet_sentiment_extraction --only-labels positive negative \
-		--true-labels True --mass 0.3 $(EXPLAINERS) \
+	$(EVALUATE) --dataset $(DATA)/text/tweet_sentiment_extraction $(TWEETS) \
+		--model $(RUNS)/localizer_tweet_sentiment_extraction $(EXPLAINERS) \
 		--output results/evidence_tweet_sentiment_extraction.json
-	$(EVALUATE) --dataset $(DATA)/text/toxic_spans_civil --model $(RUNS)/localizer_toxic_spans_civil \
-		--only-labels toxic --true-labels True --mass 0.1 --max-explained 1000 $(EXPLAINERS) \
+	$(EVALUATE) --dataset $(DATA)/text/toxic_spans_civil $(TOXIC) \
+		--model $(RUNS)/localizer_toxic_spans_civil $(EXPLAINERS) \
 		--output results/evidence_toxic_spans_civil.json
+	$(LINEAR) --dataset $(DATA)/text/movie_rationales --fit-on $(DATA)/text/imdb --smoothing 3 \
+		--output results/evidence_movie_rationales_linear.json
+	$(LINEAR) --dataset $(DATA)/text/imdb_rationales --fit-on $(DATA)/text/imdb \
+		--output results/evidence_imdb_rationales_linear.json
+	$(LINEAR) --dataset $(DATA)/text/tweet_sentiment_extraction $(TWEETS) \
+		--output results/evidence_tweet_sentiment_extraction_linear.json
+	$(LINEAR) --dataset $(DATA)/text/toxic_spans_civil $(TOXIC) \
+		--output results/evidence_toxic_spans_civil_linear.json
 	$(EVALUATE) --dataset $(DATA)/image/fod_a --model $(IMAGE_LOCALIZER) --max-explained 40 \
 		--explainers evidence $(OTHERS) shapley grad_cam random --output results/evidence_fod_a.json
 	$(EVALUATE) --dataset $(DATA)/image/fod_a --model $(RUNS)/lite0_full --max-explained 40 \

@@ -1,7 +1,9 @@
 """Write the numbers of results/*.json into README.md and results/README.md."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from scripts.benchmarks.evidence_tables import (
     describe_explainers,
@@ -46,6 +48,11 @@ OTHER_MODELS = {
     "_lite0": "EfficientNet-Lite0",
 }
 """Explained models by the end of the file name."""
+LINEAR_MODELS = {
+    "nb_lr": "logistic regression on n-grams scaled by naive-Bayes log ratios, its coefficients",
+    "tfidf_svm": "a linear SVM on TF-IDF of n-grams, its coefficients",
+}
+"""Explained linear models by their names in evidence_*_linear.json."""
 
 
 def main() -> None:
@@ -74,30 +81,37 @@ def main() -> None:
     evidence = {
         name: found[f"evidence_{name}"] for name in MARKED_SETS if f"evidence_{name}" in found
     }
+    linear = {name: read_linear(found, name) for name in evidence}
     for name in evidence:
-        page += describe_explainers(
-            MARKED_SETS[name],
-            {
-                model: found[f"evidence_{name}{end}"]["explanations"]
-                for end, model in OTHER_MODELS.items()
-                if f"evidence_{name}{end}" in found
-            },
-        )
+        models = {
+            model: found[f"evidence_{name}{end}"]["explanations"]
+            for end, model in OTHER_MODELS.items()
+            if f"evidence_{name}{end}" in found
+        }
+        models |= {LINEAR_MODELS[rival]: report for rival, report in linear[name].items()}
+        page += describe_explainers(MARKED_SETS[name], models)
     (FOLDER / "README.md").write_text(page, "utf-8")
     on_onnx = {
         SETS[name]: found[f"speed_{name}_onnx"] for name in speed if f"speed_{name}_onnx" in found
     }
     table = make_speed_table({SETS[name]: report for name, report in speed.items()}, on_onnx)
     fill_readme("make bench-speed", table)
-    shown = {}
+    shown, linear_shown = {}, {}
     for name, report in evidence.items():
         latest = found.get(f"evidence_{name}_gated", report)
         shown[MARKED_SETS[name]] = latest["explanations"]
-    fill_readme("make bench-evidence", make_evidence_table(shown))
+        linear_shown[MARKED_SETS[name]] = linear[name]
+    fill_readme("make bench-evidence", make_evidence_table(shown, linear_shown))
     if "retrieval_cuad_insurance" in found:
         table = make_retrieval_table(found["retrieval_cuad_insurance"])
         fill_readme("make bench-evidence, contracts", table)
     fill_readme("make bench-scale", make_scale_table(found))
+
+
+def read_linear(found: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Reports on explanations of linear models of a set by the model; {} if not measured."""
+    rivals = found.get(f"evidence_{name}_linear", {"rivals": {}})["rivals"]
+    return {rival: row["explanations"] for rival, row in rivals.items()}
 
 
 def fill_readme(command: str, table: str) -> None:

@@ -5,10 +5,9 @@ a table and a picture beside it, and prints the table.
 """
 
 import json
-import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -22,18 +21,24 @@ from transformers import HfArgumentParser
 from hf_anchornet.data.splits import DataOptions, detect_modality, find_labels, load_split
 from hf_anchornet.files import write_json
 from hf_anchornet.model.backend import EAGER, ONNX
-from hf_anchornet.model.costs import count_work
 from scripts.benchmarks.image_methods import load_pictures, make_image_methods
 from scripts.benchmarks.machine import describe_hardware
-from scripts.benchmarks.methods import FULL_READING, CascadeMethod, Method, Models, Probs
+from scripts.benchmarks.method_quality import count_method, measure_quality, predict_batches
+from scripts.benchmarks.methods import FULL_READING, CascadeMethod, Method, Models
+from scripts.benchmarks.rivals import RivalOptions, fit_rivals
 from scripts.benchmarks.speed_tables import format_report, format_stages, plot_report
 from scripts.benchmarks.text_methods import TextModels, load_texts, make_text_methods
-from scripts.benchmarks.timing import compare_times, time_interleaved
+from scripts.benchmarks.timing import (
+    compare_times,
+    set_threads,
+    share_stages,
+    time_interleaved,
+)
 from scripts.options import make_parser
 
 KINDS: dict[str, tuple[Any, Any, Any]] = {
-    "text": (TextModels, load_texts, make_text_methods),
-    "image": (Models, load_pictures, make_image_methods),
+    "text": ([TextModels, RivalOptions], load_texts, make_text_methods),
+    "image": ([Models], load_pictures, make_image_methods),
 }
 """For each modality its options, the reader of its data and the maker of its methods."""
 
@@ -104,9 +109,10 @@ def run_benchmark(
             multiply-adds are counted in torch.
 
     Returns:
-        For each method `accuracy` and `macro_f1`, in [0, 1], and `multiply_adds` an input, unless
-        only times are measured; `times` for each number of threads and batch size; `stages`: each
-        step's share of the time; for a cascade `exits`: the share of inputs that each of its stages
+        For each method `accuracy` and `macro_f1`, in [0, 1], `multiply_adds` an input and `size`,
+        in bytes (both `None` if unknown), unless only times are measured; of rivals, `fitted`:
+        what was chosen; `times` for each number of threads and batch size; `stages`: each step's
+        share of the time; for a cascade `exits`: the share of inputs that each of its stages
         answers.
 
     Raises:
@@ -125,16 +131,16 @@ def run_benchmark(
     timed = _draw(inputs, options.num_timed)
     report: dict[str, dict[str, Any]] = {name: {} for name in methods}
     for name, method in methods.items() if not options.times_only else ():
-        report[name] |= score(predict_batches(method, inputs, 32), targets)
         work = count_method((eager or methods).get(name, method), drawn)
-        report[name]["multiply_adds"] = work / len(drawn)
+        report[name] |= measure_quality(method, inputs, targets)
+        report[name]["multiply_adds"] = None if work is None else work / len(drawn)
     for threads in options.threads:
         for batch_size in options.batch_sizes:
             times = time_methods(methods, timed, batch_size, threads, options)
             for name, row in times.items():
                 report[name].setdefault("times", []).append(row)
     for name, method in methods.items():
-        report[name]["stages"] = share_stages(method, timed)
+        report[name]["stages"] = share_stages(getattr(method, "steps", {}), timed)
         if isinstance(method, CascadeMethod):
             report[name]["exits"] = method.share_exits(drawn)
     return report
@@ -159,32 +165,6 @@ def _draw(inputs: Sequence[Any], count: int) -> list[Any]:
     """Random inputs, `count` of them, in their order: neighbours are alike."""
     rows = np.random.default_rng(0).permutation(len(inputs))[:count]
     return [inputs[row] for row in sorted(rows)]
-
-
-def count_method(method: Method, inputs: Sequence[Any]) -> int:
-    """Multiply-adds of all inputs together, one at a time; a method may count its own."""
-    counted = getattr(method, "counted_as", None) or method
-    count = getattr(counted, "count_work", None)
-    if count is not None:
-        return int(count(inputs))
-    return count_work(partial(predict_batches, counted, inputs, 1))
-
-
-def predict_batches(method: Method, inputs: Sequence[Any], batch_size: int) -> Probs:
-    """Probabilities of all inputs, computed in batches."""
-    starts = range(0, len(inputs), batch_size)
-    return np.concatenate([method.predict(inputs[i : i + batch_size]) for i in starts])
-
-
-def score(probs: Probs, targets: Sequence[int]) -> dict[str, float]:
-    """Accuracy and macro F1, in [0, 1]."""
-    from sklearn.metrics import f1_score
-
-    predicted = probs.argmax(axis=1)
-    return {
-        "accuracy": float((predicted == np.asarray(targets)).mean()),
-        "macro_f1": float(f1_score(targets, predicted, average="macro")),
-    }
 
 
 def time_methods(
@@ -218,25 +198,6 @@ def time_methods(
     }
 
 
-def set_threads(threads: int) -> None:
-    """Set the number of torch's threads; 0: all processors."""
-    torch.set_num_threads(threads or os.cpu_count() or 1)
-
-
-def share_stages(method: Method, inputs: Sequence[Any]) -> dict[str, float]:
-    """Each step's share of the processor time, one input at a time; {} without steps."""
-    steps: Mapping[str, Callable[[Any], Any]] = getattr(method, "steps", {})
-    seconds = dict.fromkeys(steps, 0.0)
-    for one in inputs:
-        passed: Any = [one]
-        for name, step in steps.items():
-            start = time.process_time()
-            passed = step(passed)
-            seconds[name] += time.process_time() - start
-    total = sum(seconds.values())
-    return {name: spent / total for name, spent in seconds.items()}
-
-
 @dataclass
 class Output:
     """Cascades to compare, and where the numbers go.
@@ -256,7 +217,7 @@ class Output:
 
 def make_speed_parser(modality: str) -> HfArgumentParser:
     """The parser of the options for one modality."""
-    options = [DataOptions, KINDS[modality][0], BenchmarkOptions, Output]
+    options = [DataOptions, BenchmarkOptions, Output, *KINDS[modality][0]]
     return make_parser(options, f"Options for {modality}s.")
 
 
@@ -270,7 +231,8 @@ def main() -> None:
     data, _ = only_data.parse_args_into_dataclasses(return_remaining_strings=True)
     modality = detect_modality(data)
     _, load, make_methods = KINDS[modality]
-    data, chosen, options, output = make_speed_parser(modality).parse_args_into_dataclasses()
+    parsed = make_speed_parser(modality).parse_args_into_dataclasses()
+    data, options, output, chosen, *rivals = parsed
     inputs_column = data.text_column if modality == "text" else data.image_column
     labels = find_labels(load_split(data, output.split, inputs_column), data.label_column)
     inputs, targets = load(data, output.split, labels)
@@ -279,10 +241,12 @@ def main() -> None:
     for item in output.cascades:
         name, folder = item.split("=", 1)
         methods[name] = CascadeMethod(folder, labels, options.backend)
+    for each in rivals:
+        methods |= fit_rivals(data, labels, each, options.methods)
     counted = options.backend != EAGER and not options.times_only
     eager = make_methods(chosen, labels) if counted else None
     report = run_benchmark(methods, inputs, targets, options, eager)
-    settings = {**asdict(data), **asdict(chosen), **asdict(options), **asdict(output)}
+    settings = {name: value for each in parsed for name, value in asdict(each).items()}
     path = Path(output.output)
     numbers = {"num_rows": len(inputs), "hardware": describe_hardware(), "earlier": []}
     if output.update:

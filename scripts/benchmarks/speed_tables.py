@@ -11,12 +11,15 @@ Report = Mapping[str, Mapping[str, Any]]
 
 
 def format_report(report: Report) -> str:
-    """A table with a row for each method: quality, cost, and speed for each setting timed."""
+    """A table with a row for each method: quality, cost, and speed for each setting timed.
+
+    A dash stands for what cannot be counted.
+    """
     first = next(iter(report.values()))
     timed = [(row["threads"], row["batch_size"]) for row in first["times"]]
     head = ["method"]
     if "accuracy" in first:
-        head += ["accuracy", "macro F1", "M multiply-adds"]
+        head += ["accuracy", "macro F1", "M multiply-adds", "MB"]
     for threads, batch_size in timed:
         where = f"batch {batch_size}, {_count_threads(threads)}"
         head += [f"ms, {where}", f"times faster, {where}"]
@@ -25,7 +28,7 @@ def format_report(report: Report) -> str:
         row = [name.replace("_", " ")]
         if "accuracy" in first:
             row += [f"{numbers[score]:.4f}" for score in ("accuracy", "macro_f1")]
-            row.append(f"{numbers['multiply_adds'] / 1e6:,.1f}")
+            row += [_count_millions(numbers.get(number)) for number in ("multiply_adds", "size")]
         for times in numbers["times"]:
             ratio = times["speed_up"]
             spread = f"({ratio['min']:.1f} to {ratio['max']:.1f})"
@@ -48,6 +51,10 @@ def format_stages(report: Report) -> str:
 def _list_shares(name: str, shares: Mapping[str, float]) -> str:
     parts = ", ".join(f"{part} {share:.2f}" for part, share in shares.items())
     return f"- {name.replace('_', ' ')}: {parts}\n"
+
+
+def _count_millions(number: float | None) -> str:
+    return "-" if number is None else f"{number / 1e6:,.1f}"
 
 
 def _count_threads(threads: int) -> str:

@@ -27,6 +27,7 @@ from scripts.benchmarks.methods import (
     Probs,
     Steps,
     combine_steps,
+    measure_size,
     order_labels,
     to_probs,
 )
@@ -79,10 +80,10 @@ def make_text_methods(
 
     full = load(models.folders["full"])
     localizer = Localize(TextLocalizer.load(models.localizer, backend=backend), labels)
-    whole = Steps({"classify": full})
+    whole = Steps({"classify": full}, size=measure_size(models.folders["full"]))
     methods: dict[str, Method] = {
         "full": whole,
-        "windows": Steps({"classify": full.classify_windows}),
+        "windows": Steps({"classify": full.classify_windows}, size=whole.size),
         "int8": Steps({"classify": full.quantize()}, whole),
     }
 
@@ -91,17 +92,20 @@ def make_text_methods(
     ) -> Steps:
         classify = load(models.find_folder(reading))
         choose_texts = partial(classify.choose, choose=choose, max_tokens=models.max_tokens)
-        return Steps({"select": choose_texts, "classify": classify})
+        size = measure_size(models.find_folder(reading))
+        return Steps({"select": choose_texts, "classify": classify}, size=size)
 
     for reading, control in CONTROLS.items():
         methods[reading] = read_parts(reading, control)
     methods["random"] = read_parts(
         "random", partial(_choose_random, scales=localizer.localizer.reading_scales)
     )
-    methods["localizer"] = Steps({"localize": localizer.predict})
-    spans = load(models.find_folder("spans"))
+    size = measure_size(models.localizer)
+    methods["localizer"] = Steps({"localize": localizer.predict}, size=size)
+    folder = models.find_folder("spans")
+    spans, size = load(folder), measure_size(models.localizer, folder)
     choose = partial(spans.choose_spans, max_tokens=models.max_tokens)
-    return methods | combine_steps("spans", localizer, localizer.rate, choose, spans)
+    return methods | combine_steps("spans", localizer, localizer.rate, choose, spans, size)
 
 
 def _choose_random(

@@ -7,6 +7,9 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from resource import RUSAGE_CHILDREN, getrusage
+from typing import Any
+
+import torch
 
 
 def time_interleaved(
@@ -54,3 +57,28 @@ def compare_times(seconds: Sequence[float], baseline: Sequence[float]) -> dict[s
     """Median, minimum and maximum of the ratios `seconds / baseline`, taken round by round."""
     ratios = [one / other for one, other in zip(seconds, baseline, strict=True)]
     return {"median": statistics.median(ratios), "min": min(ratios), "max": max(ratios)}
+
+
+def set_threads(threads: int) -> None:
+    """Set the number of torch's threads; 0: all processors."""
+    torch.set_num_threads(threads or os.cpu_count() or 1)
+
+
+def share_stages(
+    steps: Mapping[str, Callable[[Any], Any]], inputs: Sequence[Any]
+) -> dict[str, float]:
+    """Each step's share of the processor time, one input at a time; {} without steps.
+
+    Args:
+        steps: Functions by name, in order; see `Steps`.
+        inputs: Inputs of the first one.
+    """
+    seconds = dict.fromkeys(steps, 0.0)
+    for one in inputs:
+        passed: Any = [one]
+        for name, step in steps.items():
+            start = time.process_time()
+            passed = step(passed)
+            seconds[name] += time.process_time() - start
+    total = sum(seconds.values())
+    return {name: spent / total for name, spent in seconds.items()}

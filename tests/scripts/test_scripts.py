@@ -23,10 +23,13 @@ OPTIONS = {
     "benchmarks.image_measurement": [
         *("--localizer", "--other-sets", "--classifiers", "--boxes-column", "--output"),
     ],
+    "benchmarks.linear_evidence": ["--dataset", "--rivals", "--fit-on", "--mass", "--output"],
     "benchmarks.long_input": ["--text-tokens", "--image-sides", "--rounds", "--output"],
     "benchmarks.retrieval": ["--dataset", "--model", "--label", "--passage-tokens", "--output"],
     "benchmarks.serving": ["--dataset", "--clients", "--long-seconds", "--output", "--note"],
-    "benchmarks.speed": ["--dataset", "--localizer", "--classifiers", "--rounds", "--precision"],
+    "benchmarks.speed": [
+        *("--dataset", "--localizer", "--classifiers", "--rounds", "--precision", "--rivals"),
+    ],
     "benchmarks.streaming": ["--num-rows", "--shuffle-buffer", "--marks", "--output"],
     "benchmarks.text_measurement": ["--localizer", "--dataset", "--classifiers", "--output"],
     "benchmarks.training": ["--num-rows", "--rounds", "--output"],

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from scripts.benchmarks.method_quality import score
 from scripts.benchmarks.methods import (
     CascadeMethod,
     Models,
@@ -13,7 +14,7 @@ from scripts.benchmarks.methods import (
     combine_steps,
     parse_folders,
 )
-from scripts.benchmarks.speed import BenchmarkOptions, merge_reports, run_benchmark, score
+from scripts.benchmarks.speed import BenchmarkOptions, merge_reports, run_benchmark
 
 FEW = BenchmarkOptions(batch_sizes=[1, 3], threads=[1], num_timed=4, num_counted=5, rounds=2)
 

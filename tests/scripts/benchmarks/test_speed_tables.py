@@ -12,6 +12,7 @@ def make_row(accuracy, milliseconds, stages, multiply_adds=1_234_567.0):
         "accuracy": accuracy,
         "macro_f1": 0.5,
         "multiply_adds": multiply_adds,
+        "size": 5_700_000,
         "times": [times, {**times, "threads": 0, "batch_size": 32}],
         "stages": stages,
     }
@@ -25,10 +26,16 @@ REPORT = {
 
 def test_the_table_has_a_row_for_each_method():
     lines = format_report(REPORT).splitlines()
-    assert lines[0].startswith("| method | accuracy | macro F1 | M multiply-adds | ms, batch 1, 1 ")
+    assert lines[0].startswith("| method | accuracy | macro F1 | M multiply-adds | MB | ms, batch")
     assert lines[0].endswith("times faster, batch 32, all threads |")
-    assert lines[3].startswith("| head and tail | 0.8000 | 0.5000 | 1.2 | 2.00 | 5.0 (1.0 to 20.0)")
+    assert lines[3].startswith("| head and tail | 0.8000 | 0.5000 | 1.2 | 5.7 | 2.00 | 5.0 (1.0 to")
     assert len({line.count("|") for line in lines}) == 1
+
+
+def test_a_dash_stands_for_what_is_not_known():
+    report = {"full": REPORT["full"], "nb_lr": make_row(0.9, 1.0, {}, None) | {"size": None}}
+    line = format_report(report).splitlines()[3]
+    assert line.startswith("| nb lr | 0.9000 | 0.5000 | - | - | 1.00 |")
 
 
 def test_times_alone_make_a_table_too():

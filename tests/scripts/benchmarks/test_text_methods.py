@@ -1,5 +1,7 @@
 """What may read a text: each method on a planted localizer and a random classifier."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from datasets import Dataset
 
 from hf_anchornet.data.splits import DataOptions
 from hf_anchornet.evaluation.text_controls import CONTROLS
+from scripts.benchmarks.methods import measure_size
 from scripts.benchmarks.speed import BenchmarkOptions, run_benchmark
 from scripts.benchmarks.text_methods import Classify, TextModels, load_texts, make_text_methods
 
@@ -41,6 +44,15 @@ def classify(folders):
 def test_there_is_a_row_for_each_thing_that_people_do(methods):
     others = {"full", "windows", "int8", "random", "localizer", "spans", "spans_and_localizer"}
     assert set(methods) == others | set(CONTROLS)
+
+
+def test_the_size_of_a_method_is_that_of_its_files(methods, folders):
+    files = ("model.safetensors", "tokenizer.json")
+    sizes = [sum((Path(folder) / file).stat().st_size for file in files) for folder in folders]
+    assert (methods["localizer"].size, methods["full"].size) == tuple(sizes)
+    assert methods["spans"].size == sum(sizes)
+    assert methods["int8"].size is None
+    assert measure_size("some/hub_id") is None
 
 
 def test_every_method_gives_probabilities_alone_and_in_a_batch(methods):
