@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from hf_anchornet.data.splits import DataOptions, load_split, number_labels
 from hf_anchornet.evaluation.text_controls import CONTROLS, select_random_spans
 from hf_anchornet.model.backend import EAGER
+from hf_anchornet.model.cascade_rule import NGRAMS
 from hf_anchornet.model.classifier import count_readable_tokens
 from hf_anchornet.model.text_localizer import LocalizedTexts, TextLocalizer
 from hf_anchornet.model.text_reader import SpanReader, join_spans
@@ -101,6 +102,8 @@ def make_text_methods(
         "random", partial(_choose_random, scales=localizer.localizer.reading_scales)
     )
     size = measure_size(models.localizer)
+    if localizer.localizer.ngram_windows:
+        methods["ngrams"] = Steps({"look up": localizer.glance}, size=size)
     methods["localizer"] = Steps({"localize": localizer.predict}, size=size)
     folder = models.find_folder("spans")
     spans, size = load(folder), measure_size(models.localizer, folder)
@@ -139,6 +142,10 @@ class Localize:
     def rate(self, view: LocalizedTexts) -> Probs:
         """The probabilities of this view."""
         return to_probs(view.logits, self.order)
+
+    def glance(self, texts: Sequence[str]) -> Probs:
+        """The probabilities by the n-grams alone, whose evidence is computed as well."""
+        return self.rate(self.localizer.start(texts, [NGRAMS]))
 
     @torch.inference_mode()
     def predict(self, texts: Sequence[str]) -> Probs:
