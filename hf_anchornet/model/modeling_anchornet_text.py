@@ -299,7 +299,6 @@ class AnchorNetTextForSequenceClassification(AnchorNetTextPreTrainedModel, Ancho
         return_dict: bool | None = None,
         inputs_embeds: Tensor | None = None,
         output_hidden_states: bool | None = None,
-        ngram_logits: Tensor | None = None,
         **kwargs: Any,
     ) -> AnchorNetClassifierOutput | tuple[Tensor, ...]:
         """Logits, and on request the evidence that adds up to them.
@@ -315,14 +314,11 @@ class AnchorNetTextForSequenceClassification(AnchorNetTextPreTrainedModel, Ancho
             inputs_embeds: See `AnchorNetTextModel.forward`; for models without n-grams only.
             output_hidden_states: Whether to return them; default `config.output_hidden_states`.
                 Then long texts are processed in one piece.
-            ngram_logits: (batch, labels), used in place of the bias and what the n-grams add: in
-                training, what n-grams say that were learned without these texts. The evidence
-                of the n-gram branches is then spread evenly.
             kwargs: Ignored; unknown names are logged.
 
         Raises:
             ValueError: as `AnchorNetTextModel.forward`, or if the model has n-grams and
-                `inputs_embeds` is given, or none and `ngram_logits` is.
+                `inputs_embeds` is given.
         """
         self.check_extra(kwargs)
         if inputs_embeds is not None and self.config.ngram_sizes:
@@ -330,20 +326,14 @@ class AnchorNetTextForSequenceClassification(AnchorNetTextPreTrainedModel, Ancho
                 "`inputs_embeds` must be None for a model with n-grams, which are looked up by "
                 f"token ids, got a tensor of shape {tuple(inputs_embeds.shape)}; give `input_ids`."
             )
-        if ngram_logits is not None and not self.config.ngram_sizes:
-            raise ValueError(
-                "`ngram_logits` must be None for a model without n-grams, got a tensor of shape "
-                f"{tuple(ngram_logits.shape)}; leave it out."
-            )
         tokens, mask = self.align_left(choose_tokens(input_ids, inputs_embeds), attention_mask)
         masks = tuple(valid_positions(mask, window) for window in self.windows)
         if output_hidden_states is None:
             output_hidden_states = self.config.output_hidden_states
-        whole = self.training or output_hidden_states or ngram_logits is not None
-        chunk_size = None if whole else self.config.chunk_size
+        chunk_size = None if self.training or output_hidden_states else self.config.chunk_size
         hidden_states = None
         if chunk_size is None or tokens.shape[1] <= chunk_size:
-            scores, hidden_states = self._score_piece(tokens, mask, masks, ngram_logits)
+            scores, hidden_states = self._score_piece(tokens, mask, masks)
         else:
             scores = self._score_in_pieces(tokens, mask, masks, chunk_size)
         if not output_hidden_states:
@@ -400,11 +390,7 @@ class AnchorNetTextForSequenceClassification(AnchorNetTextPreTrainedModel, Ancho
         return tuple(torch.cat(branch, dim=1) for branch in zip(*pieces, strict=True))
 
     def _score_piece(
-        self,
-        tokens: Tensor,
-        mask: Tensor,
-        masks: tuple[Tensor, ...],
-        ngram_logits: Tensor | None = None,
+        self, tokens: Tensor, mask: Tensor, masks: tuple[Tensor, ...]
     ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         """Scores of the first windows of each branch, as many as `masks` has, and hidden states.
 
@@ -413,7 +399,7 @@ class AnchorNetTextForSequenceClassification(AnchorNetTextPreTrainedModel, Ancho
         """
         num_trunk = len(self.windows) - len(self.ngram_windows)
         trunk_masks, ngram_masks = masks[:num_trunk], masks[num_trunk:]
-        by_ngram = self._score_ngrams(tokens, mask, ngram_masks, ngram_logits)
+        by_ngram = self._score_ngrams(tokens, mask, ngram_masks)
         if not self.config.trunk:
             return by_ngram, ()
         hidden_states = self.anchornet.compute_hidden_states(tokens, mask)
@@ -424,22 +410,12 @@ class AnchorNetTextForSequenceClassification(AnchorNetTextPreTrainedModel, Ancho
         return self.aggregation.scores(features, trunk_masks) + by_ngram, hidden_states
 
     def _score_ngrams(
-        self,
-        tokens: Tensor,
-        mask: Tensor,
-        masks: tuple[Tensor, ...],
-        ngram_logits: Tensor | None = None,
+        self, tokens: Tensor, mask: Tensor, masks: tuple[Tensor, ...]
     ) -> tuple[Tensor, ...]:
         """Scores of the n-gram branches, as `_score_piece`, float32; `masks` are theirs."""
-        if ngram_logits is None:
-            scores = self.ngrams(tokens, mask)
-        else:  # alike, so that they add up to these logits with the bias
-            added = ngram_logits - self.aggregation.bias.detach()
-            alike = added[:, None] * len(self.windows) / len(masks)  # (batch, 1, labels)
-            scores = (alike,) * len(masks)
         return tuple(
             score[:, : m.shape[1]].float() * m[..., None]
-            for score, m in zip(scores, masks, strict=True)
+            for score, m in zip(self.ngrams(tokens, mask), masks, strict=True)
         )
 
 

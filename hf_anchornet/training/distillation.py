@@ -22,9 +22,6 @@ from hf_anchornet.model.classifier import count_readable_tokens
 from hf_anchornet.model.loading import load_whole
 from hf_anchornet.model.text_words import Words, encodable
 
-TEXT_NUMBER = "text_number"
-"""Column of the number of the text that a row is, or is a piece of."""
-
 PIECE_WORDS = (16, 48)
 """Fewest and most words of a piece of text, see `cut_into_pieces`."""
 
@@ -70,14 +67,12 @@ def add_taught_pieces(
         accelerator: Device and precision of the teacher.
 
     Returns:
-        Columns `input_ids`, `length`, `labels`, a list of probabilities, and `TEXT_NUMBER`.
+        Columns `input_ids`, `length` and `labels`, a list of probabilities.
 
     Raises:
         ValueError: if the teacher has other labels.
     """
-    texts = rows.select_columns([data.text_column, data.label_column])
-    numbers = list(range(len(rows)))
-    pieces = texts.add_column(TEXT_NUMBER, numbers).map(
+    pieces = rows.select_columns([data.text_column, data.label_column]).map(
         _cut_rows,
         batched=True,
         fn_kwargs={"text": data.text_column, "piece_words": teaching.piece_words},
@@ -88,8 +83,8 @@ def add_taught_pieces(
     own = _as_probs(encoded, len(labels))
     return concatenate_datasets(
         [
-            _finish(train_set, _as_probs(train_set, len(labels)), numbers),
-            _finish(encoded, torch.lerp(own, probs, teaching.weight), pieces[TEXT_NUMBER]),
+            _replace_labels(train_set, _as_probs(train_set, len(labels))),
+            _replace_labels(encoded, torch.lerp(own, probs, teaching.weight)),
         ]
     )
 
@@ -168,7 +163,5 @@ def _as_probs(rows: Dataset, num_labels: int) -> Tensor:
     return (one_hot(targets, num_labels) if targets.ndim == 1 else targets).float()
 
 
-def _finish(rows: Dataset, targets: Tensor, numbers: Sequence[int]) -> Dataset:
-    """The rows with other labels and the numbers of their texts."""
-    rows = rows.remove_columns("labels").add_column("labels", targets.tolist())
-    return rows.add_column(TEXT_NUMBER, list(numbers))
+def _replace_labels(rows: Dataset, targets: Tensor) -> Dataset:
+    return rows.remove_columns("labels").add_column("labels", targets.tolist())

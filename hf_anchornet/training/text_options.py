@@ -1,5 +1,6 @@
 """Options of a text localizer, which are also options of the command line."""
 
+import math
 from dataclasses import dataclass, field
 
 from .distillation import PIECE_WORDS
@@ -46,9 +47,9 @@ class TextLocalizerOptions:
         trunk: Whether to build the convolutions; without, the localizer is its n-grams alone and
             costs what a linear model costs.
         ngram_sizes: Lengths, in tokens, of n-grams that have a learned score of their own.
-        ngram_start: Solve the n-grams' scores as a linear model before the first epoch and keep
-            them; the convolutions learn what it leaves over. Often more accurate on large sets,
-            but evidence is spread over more words. By default all is learned together.
+        linear_weight: Weight with which a linear model of the same n-grams is added to what was
+            learned; 0: none. By default it is chosen on the validation split. Larger is usually
+            more accurate and spreads evidence over more words.
         ngram_min_count: Occurrences in the training split that make an n-gram known. Larger gives
             a smaller model and less overfitting. By default 10, or less with fewer than 20,000
             rows.
@@ -79,7 +80,7 @@ class TextLocalizerOptions:
     dilations: list[int] = field(default_factory=list)
     trunk: bool = True
     ngram_sizes: list[int] = field(default_factory=lambda: [1, 2, 3])
-    ngram_start: bool = False
+    linear_weight: float | None = None
     ngram_min_count: int | None = None
     gated: bool = True
     hidden_dropout_prob: float = 0.3
@@ -95,6 +96,11 @@ class TextLocalizerOptions:
         if not 0 <= self.distillation_weight <= 1:
             raise ValueError(
                 f"`distillation_weight` must be in [0, 1], got {self.distillation_weight}."
+            )
+        if self.linear_weight is not None and not 0 <= self.linear_weight < math.inf:
+            raise ValueError(
+                f"`linear_weight` must be at least 0, got {self.linear_weight}; leave it out to "
+                "have it chosen."
             )
         if len(self.piece_words) != 2 or not 1 <= self.piece_words[0] <= self.piece_words[1]:
             raise ValueError(

@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
 from datasets import Dataset, IterableDataset
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from hf_anchornet.data.splits import DataOptions, label_fields
 from hf_anchornet.data.texts import load_labelled_texts, tokenize
@@ -19,9 +21,9 @@ from hf_anchornet.publishing.training_card import document_training
 from .defaults import LARGE, choose_options
 from .distillation import Teaching, add_taught_pieces
 from .fit import fit_text_model, make_accelerator, preparing_data
-from .ngram_start import NgramStart, fit_ngrams
-from .options import TrainingOptions
-from .output_folder import holding_folder
+from .linear_ngrams import add_linear_ngrams
+from .options import CompleteOptions, TrainingOptions
+from .output_folder import holding_folder, save_in_one_go
 from .start import Start
 from .stream_sources import (
     load_first_texts,
@@ -83,17 +85,14 @@ def _train(
         tokenizer = make_tokenizer(localizer, train_rows[data.text_column])
         train_set = tokenize(train_rows, tokenizer, data, labels)
         validation_set = tokenize(validation_rows, tokenizer, data, labels)
-        model, ngram_start = _make_model(
-            localizer, options, tokenizer, train_set, labels, model_class, start
-        )
+        model = _make_model(localizer, tokenizer, train_set, labels, model_class, start)
+        texts = train_set
         if localizer.teacher is not None:
             weight, piece_words = localizer.distillation_weight, localizer.piece_words
             teaching = Teaching(localizer.teacher, weight, piece_words)
             train_set = add_taught_pieces(
                 train_set, train_rows, tokenizer, data, labels, teaching, accelerator
             )
-        if ngram_start is not None and stream is None:
-            train_set = ngram_start.add_held_out_logits(train_set)
         learned: Dataset | StreamLoader = train_set
         if stream is not None:
             make_batch = make_text_batch(stream, tokenizer, data, labels, localizer.crop_tokens)
@@ -112,6 +111,8 @@ def _train(
         settings,
     )
     report["chosen"] = chosen
+    if model.config.ngram_sizes and localizer.linear_weight != 0:
+        report |= _add_linear(report, texts, validation_set, localizer, complete, accelerator)
     rows = train_rows if stream is None else learned
     return document_training(report, data, rows, accelerator, _describe_reading(localizer))
 
@@ -127,33 +128,56 @@ def _describe_reading(localizer: TextLocalizerOptions) -> str:
 
 def _make_model(
     localizer: TextLocalizerOptions,
-    options: TrainingOptions,
     tokenizer: PreTrainedTokenizerBase,
     train_set: Dataset,
     labels: list[str],
     model_class: type[AnchorNetTextForSequenceClassification],
     start: Start | None,
-) -> tuple[AnchorNetTextForSequenceClassification, NgramStart | None]:
-    """A new localizer, with the trunk of `start`, or that one itself if it has the same labels.
-
-    Returns:
-        The localizer, and the linear model that its n-grams start from, if they do.
-    """
+) -> AnchorNetTextForSequenceClassification:
+    """A new localizer, with the trunk of `start`, or that one itself if it has the same labels."""
     multi_label = isinstance(train_set[0]["labels"], list)
     if start is not None and start.knows(labels, multi_label):
         fields = {name: getattr(localizer, name) for name in REGULARISATION}
-        return start.load(model_class, **fields), None
+        return start.load(model_class, **fields)
     min_count = localizer.ngram_min_count or LARGE.ngram_min_count
     ngrams = find_ngrams(train_set, localizer.ngram_sizes, min_count, len(tokenizer))
     model = make_text_localizer(localizer, tokenizer, train_set, labels, ngrams, model_class)
     if start is not None:
         start.give_trunk(model)
-    if not localizer.ngram_start or not ngrams:
-        return model, None
-    sizes = len(tokenizer), len(labels)
-    ngram_start = fit_ngrams(train_set, ngrams, *sizes, options.balance, options.seed)
-    ngram_start.initialize(model)
-    return model, ngram_start
+    return model
+
+
+def _add_linear(
+    report: dict[str, Any],
+    train_set: Dataset,
+    validation_set: Dataset,
+    localizer: TextLocalizerOptions,
+    options: CompleteOptions,
+    accelerator: Accelerator,
+) -> dict[str, Any]:
+    """Add a linear model of n-grams to the best localizer, in its folder; see `add_linear_ngrams`.
+
+    Returns:
+        Entries of the report: `linear_ngrams`, and `best` with the scores of the sum.
+    """
+    shared: list[Any] = [None]
+    if accelerator.is_main_process:
+        folder = Path(options.output_dir)
+        model = AnchorNetTextForSequenceClassification.from_pretrained(folder)
+        found = add_linear_ngrams(
+            model, train_set, validation_set, localizer.linear_weight, options.balance
+        )
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+
+        def save(target: str) -> None:
+            model.save_pretrained(target)
+            tokenizer.save_pretrained(target)
+
+        save_in_one_go(save, folder)
+        shared = [found]
+    (found,) = broadcast_object_list(shared)
+    scores = {name: found.pop(name) for name in ("accuracy", "loss")}
+    return {"best": report["best"] | scores, "linear_ngrams": found}
 
 
 def _open_stream(

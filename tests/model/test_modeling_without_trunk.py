@@ -114,22 +114,6 @@ def test_layers_of_a_model_without_a_trunk_are_dropped_by_its_config():
     assert AnchorNetTextForSequenceClassification(again).windows[0].size == 1
 
 
-def test_held_out_logits_replace_what_the_ngrams_add(model, inputs):
-    logits = torch.randn(3, 3)
-    output = model(*inputs, output_evidence=True, ngram_logits=logits)
-    assert_close(output.logits, logits, rtol=1e-5, atol=1e-5)
-    loss = model.train()(*inputs, labels=torch.tensor([0, 1, 2]), ngram_logits=logits).loss
-    loss.backward()
-    assert model.aggregation.bias.grad.abs().sum() > 0
-
-
-def test_held_out_logits_of_a_model_without_ngrams_are_refused():
-    config = AnchorNetTextConfig(vocab_size=9, embedding_size=4, hidden_size=4)
-    model = AnchorNetTextForSequenceClassification(config)
-    with pytest.raises(ValueError, match=r"`ngram_logits` must be None for a model without"):
-        model(torch.ones(1, 3, dtype=torch.long), ngram_logits=torch.zeros(1, 2))
-
-
 def test_integrated_gradients_of_a_sum_are_its_evidence(model, tokenizer):
     subject = TextSubject(model, tokenizer)
     read = subject.read(TEXTS[0])

@@ -261,10 +261,10 @@ def test_an_ngram_size_without_a_frequent_ngram_is_left_out(tokenizer):
     assert len(model.windows) == 4
 
 
-def test_a_localizer_without_a_trunk_is_the_linear_model_of_its_ngrams(planted_run, tmp_path):
+def test_a_localizer_without_a_trunk_is_its_ngrams(planted_run, tmp_path):
     source, _, _ = planted_run
     options = TrainingOptions(str(tmp_path / "run"), num_epochs=1, **FAST)
-    localizer = TextLocalizerOptions(**SMALL, trunk=False, ngram_start=True)
+    localizer = TextLocalizerOptions(**SMALL, trunk=False)
     report = train_text_localizer(DataOptions(source), localizer, options)
     assert report["best"]["accuracy"] == 1.0
     model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "run")
@@ -274,23 +274,27 @@ def test_a_localizer_without_a_trunk_is_the_linear_model_of_its_ngrams(planted_r
     assert (span["text"], span["label"]) == ("superb", "positive")
 
 
-def test_the_start_of_the_ngrams_is_kept_and_without_it_they_are_learned(planted_run, tmp_path):
+def test_a_linear_model_is_added_unless_its_weight_is_zero(planted_run, tmp_path):
     source, _, _ = planted_run
-    first = {}
-    for start in (True, False):
-        options = TrainingOptions(str(tmp_path / str(start)), num_epochs=1, **FAST)
-        localizer = TextLocalizerOptions(**SMALL, ngram_start=start)
+    tables = {}
+    for weight in (0, 0.5, None):
+        options = TrainingOptions(str(tmp_path / str(weight)), num_epochs=1, **FAST)
+        localizer = TextLocalizerOptions(**SMALL, linear_weight=weight)
         report = train_text_localizer(DataOptions(source), localizer, options)
-        assert report["options"]["ngram_start"] is start
         model = AutoModelForSequenceClassification.from_pretrained(options.output_dir)
-        first[start] = model.ngrams.tables[0].weight
-    linear = TextLocalizerOptions(**SMALL, trunk=False, ngram_start=True)
-    options = TrainingOptions(str(tmp_path / "linear"), num_epochs=1, **FAST)
-    train_text_localizer(DataOptions(source), linear, options)
-    model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "linear")
-    scale = first[True].abs().max() / model.ngrams.tables[0].weight.abs().max()
-    torch.testing.assert_close(first[True], model.ngrams.tables[0].weight * scale)
-    assert not torch.allclose(first[True], first[False], rtol=0.1)
+        tables[weight] = model.ngrams.tables[0].weight
+        assert ("linear_ngrams" in report) is (weight != 0)
+    assert report["linear_ngrams"].keys() == {"strength", "weight", "learned_weight"}
+    assert report["best"]["loss"] <= report["history"][0]["loss"]
+    written = json.loads(Path(options.output_dir, "training.json").read_text("utf-8"))
+    assert written == report
+    assert not torch.allclose(tables[0], tables[0.5])
+    assert not torch.allclose(tables[0], tables[None])
+
+
+def test_a_linear_weight_below_zero_is_refused():
+    with pytest.raises(ValueError, match=r"`linear_weight` must be at least 0, got -1"):
+        TextLocalizerOptions(linear_weight=-1.0)
 
 
 def test_lists_of_labels_make_a_multi_label_localizer(tmp_path):

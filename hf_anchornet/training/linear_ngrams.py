@@ -1,0 +1,129 @@
+"""A linear model of a localizer's n-grams, added to the scores that were learned.
+
+The model has exactly the form of the n-gram branches, a sum over windows divided by their number.
+So the sum of both is again a localizer of the same size, and its evidence is exact. How much of
+each goes into it is what gives the least loss on the validation split.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from datasets import Dataset
+from scipy.optimize import minimize
+from torch import Tensor
+
+from hf_anchornet.data.texts import make_collator
+from hf_anchornet.evaluation.accuracy import score_labels
+from hf_anchornet.model.modeling_anchornet_text import AnchorNetTextForSequenceClassification
+
+from .batches import make_text_loader
+from .linear_model import Floats, LabelledNgrams, LinearModel, fit_linear_model
+
+STRENGTHS = (0.003, 0.03, 0.3)
+"""Candidates for `strength` of `fit_linear_model`."""
+FEW_ROWS = 5000
+"""Up to so many rows the strength is chosen on the validation split; above it hardly matters."""
+MANY_ROWS_STRENGTH = 0.3
+BATCH_SIZE = 32
+
+
+@torch.no_grad()
+def add_linear_ngrams(
+    model: AnchorNetTextForSequenceClassification,
+    train_set: Dataset,
+    validation_set: Dataset,
+    weight: float | None = None,
+    balanced: bool = False,
+) -> dict[str, float]:
+    """Add a linear model of the n-grams that a localizer knows to its scores.
+
+    Args:
+        model: A trained localizer with n-grams; it is changed.
+        train_set: Tokenized texts with columns `input_ids` and `labels`.
+        validation_set: The same of the validation split, with a column `length`.
+        weight: Of the linear model, beside 1 for what was learned. By default both weights are
+            those of least loss on the validation split.
+        balanced: Whether every label weighs the same, however many texts have it.
+
+    Returns:
+        `strength`, `weight`, `learned_weight`; `accuracy` and `loss` on the validation split.
+    """
+    codes = {size: getattr(model.ngrams, f"codes_{size}").cpu() for size in model.ngrams.sizes}
+    vocab_size, num_labels = model.ngrams.vocab_size, len(model.aggregation.bias)
+    learned = predict_logits(model, validation_set)
+    judged = LabelledNgrams.count(validation_set, codes, vocab_size, num_labels)
+    texts = LabelledNgrams.count(train_set, codes, vocab_size, num_labels, balanced)
+    best: tuple[float, float, Floats, LinearModel] | None = None
+    strengths = STRENGTHS if len(train_set) <= FEW_ROWS else (MANY_ROWS_STRENGTH,)
+    for strength in strengths:
+        linear = fit_linear_model(texts, strength)
+        parts = np.stack([learned, linear.predict(judged.frequencies)])
+        weights = choose_weights(parts, judged) if weight is None else np.array([1.0, weight])
+        loss = judged.measure_loss(np.tensordot(weights, parts, 1)) / len(learned)
+        if best is None or loss < best[0]:
+            best = loss, strength, weights, linear
+    assert best is not None
+    loss, strength, weights, linear = best
+    _add(model, codes, linear, *weights.tolist())
+    logits = weights[0] * learned + weights[1] * linear.predict(judged.frequencies)
+    targets = torch.tensor(list(validation_set["labels"]))
+    scores = score_labels(torch.from_numpy(logits), targets)
+    return {
+        "strength": strength,
+        "weight": float(weights[1]),
+        "learned_weight": float(weights[0]),
+        "accuracy": scores["accuracy"],
+        "loss": loss / (num_labels if judged.multi_label else 1),
+    }
+
+
+@torch.no_grad()
+def predict_logits(model: AnchorNetTextForSequenceClassification, rows: Dataset) -> Floats:
+    """Logits of tokenized texts with a column `length`, in their order: (texts, labels)."""
+    model.train(False)
+    order = sorted(range(len(rows)), key=list(rows["length"]).__getitem__)
+    collate = make_collator(model.config.pad_token_id or 0)
+    logits = np.zeros((len(rows), len(model.aggregation.bias)))
+    first = 0
+    for batch in make_text_loader(rows, collate, BATCH_SIZE):
+        inputs = {name: value.to(model.device) for name, value in batch.items() if name != "labels"}
+        found = model(**inputs).logits.double().cpu().numpy()
+        logits[order[first : first + len(found)]] = found
+        first += len(found)
+    return logits
+
+
+def choose_weights(parts: Floats, judged: LabelledNgrams) -> Floats:
+    """Weights, at least 0, of two models with which their sum has the least loss: (2,).
+
+    Args:
+        parts: Logits of both, (2, texts, labels).
+        judged: The texts that the loss is measured on.
+    """
+
+    def measure(weights: Floats) -> float:
+        return float(judged.measure_loss(np.tensordot(weights, parts, 1)) / parts.shape[1])
+
+    found = minimize(measure, [0.5, 0.5], method="L-BFGS-B", bounds=[(0, None)] * 2)
+    return np.asarray(found.x)
+
+
+def _add(
+    model: AnchorNetTextForSequenceClassification,
+    codes: Mapping[int, Tensor],
+    linear: LinearModel,
+    learned_weight: float,
+    weight: float,
+) -> None:
+    """Make the scores of a localizer the weighted sum of its own and those of a linear model."""
+    for weights in model.aggregation.heads.parameters():
+        weights.mul_(learned_weight)
+    first, num_branches = 0, len(model.windows)
+    for table, known in zip(model.ngrams.parameters(), codes.values(), strict=True):
+        scores = linear.weights[first : first + len(known)] * num_branches * weight
+        table.mul_(learned_weight)
+        table[1:].add_(torch.from_numpy(scores).to(table))
+        first += len(known)
+    bias = model.aggregation.bias.mul_(learned_weight)
+    bias.add_(torch.from_numpy(linear.bias * weight).to(bias))
