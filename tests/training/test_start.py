@@ -65,7 +65,9 @@ def relabel(source, folder, names):
 
 
 def test_with_the_same_labels_everything_is_kept_n_grams_included(go_on, first):
-    report, weights = go_on(**STILL, evidence_penalty=0.5, hidden_dropout_prob=0.1)
+    report, weights = go_on(
+        **STILL, linear_weight=0.0, evidence_penalty=0.5, hidden_dropout_prob=0.1
+    )
     before = load_file(f"{first}/model.safetensors")
     assert weights.keys() == before.keys()
     assert all(weights[name].equal(before[name]) for name in before)
@@ -84,7 +86,7 @@ def test_for_other_labels_the_trunk_is_kept_and_what_belongs_to_labels_is_new(
     go_on, source, first, tmp_path
 ):
     other = relabel(source, tmp_path / "other", {"negative": "bad", "positive": "good"})
-    _, weights = go_on(dataset=other, ngram_min_count=2, **STILL)
+    _, weights = go_on(dataset=other, ngram_min_count=2, linear_weight=0.0, **STILL)
     before = load_file(f"{first}/model.safetensors")
     for name in before:
         if name.startswith(("anchornet.", "aggregation.norms.")):
