@@ -97,6 +97,13 @@ class TextLocalizerOptions:
             raise ValueError(
                 f"`distillation_weight` must be in [0, 1], got {self.distillation_weight}."
             )
+        if not self.trunk and not self.ngram_sizes:
+            raise ValueError("`ngram_sizes` must name at least one size without a trunk, got [].")
+        if self.linear_weight and not self.ngram_sizes:
+            raise ValueError(
+                f"`linear_weight` must be 0 or left out without n-grams, got {self.linear_weight}; "
+                "name their sizes by `ngram_sizes`."
+            )
         if self.linear_weight is not None and not 0 <= self.linear_weight < math.inf:
             raise ValueError(
                 f"`linear_weight` must be at least 0, got {self.linear_weight}; leave it out to "
@@ -113,6 +120,11 @@ class TextLocalizerOptions:
                 raise ValueError(f"`{name}` must be at least 1, got {value}.")
         self._share("encoder", "tokenizer", "embeddings")
         self._share("from_localizer", "tokenizer")
+        if not self.trunk and self.embeddings is not None:
+            raise ValueError(
+                f"`embeddings` must be None without a trunk, got {self.embeddings}: n-grams are "
+                "looked up by token; to use the tokenizer of an encoder, name it by `tokenizer`."
+            )
         if self.from_localizer is not None and self.embeddings is not None:
             raise ValueError(
                 f"`embeddings` must be None with `from_localizer`, got {self.embeddings}: the "

@@ -141,6 +141,11 @@ def _make_model(
         return start.load(model_class, **fields)
     min_count = localizer.ngram_min_count or LARGE.ngram_min_count
     ngrams = find_ngrams(train_set, localizer.ngram_sizes, min_count, len(tokenizer))
+    if not ngrams and not localizer.trunk:
+        raise ValueError(
+            f"`ngram_min_count` must leave some n-grams to a localizer without a trunk, got "
+            f"{min_count}: no n-gram of {len(train_set):,} texts is seen so often; lower it."
+        )
     model = make_text_localizer(localizer, tokenizer, train_set, labels, ngrams, model_class)
     if start is not None:
         start.give_trunk(model)

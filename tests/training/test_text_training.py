@@ -292,9 +292,27 @@ def test_a_linear_model_is_added_unless_its_weight_is_zero(planted_run, tmp_path
     assert not torch.allclose(tables[0], tables[None])
 
 
-def test_a_linear_weight_below_zero_is_refused():
-    with pytest.raises(ValueError, match=r"`linear_weight` must be at least 0, got -1"):
-        TextLocalizerOptions(linear_weight=-1.0)
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"linear_weight": -1.0}, r"`linear_weight` must be at least 0, got -1"),
+        ({"linear_weight": 0.5, "ngram_sizes": []}, r"`linear_weight` must be 0 .* got 0\.5"),
+        ({"trunk": False, "ngram_sizes": []}, r"`ngram_sizes` must name at least one size"),
+        ({"trunk": False, "encoder": "a"}, r"`embeddings` must be None without a trunk, got a"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        TextLocalizerOptions(**options)
+
+
+def test_without_a_trunk_and_frequent_ngrams_there_is_nothing_to_train(tmp_path):
+    rows = Dataset.from_dict({"text": ["a b", "c d"] * 2, "label": ["x", "y"] * 2})
+    rows.to_parquet(tmp_path / "data.parquet")
+    data = DataOptions(str(tmp_path / "data.parquet"), validation_split="train")
+    localizer = TextLocalizerOptions(trunk=False, ngram_min_count=9)
+    with pytest.raises(ValueError, match=r"`ngram_min_count` must leave some n-grams .* got 9: "):
+        train_text_localizer(data, localizer, TrainingOptions(str(tmp_path / "run")))
 
 
 def test_lists_of_labels_make_a_multi_label_localizer(tmp_path):
