@@ -9,6 +9,7 @@ from accelerate import Accelerator
 from datasets import Dataset
 from tqdm.auto import tqdm
 from transformers import (
+    AutoConfig,
     AutoModelForSequenceClassification,
     AutoTokenizer,
     BertConfig,
@@ -35,6 +36,9 @@ from .text_vocabulary import embed_vocabulary, train_tokenizer
 
 FULL_TOKENS = 512
 """Longest full text in tokens, special ones included; less if the classifier reads less."""
+
+ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout")
+"""Names that configs of transformers have for the dropout of attention weights."""
 
 READINGS = ("spans", "mix", "full", "random", "crops", *CONTROLS)
 
@@ -180,13 +184,22 @@ def choose_parts(
 def make_text_classifier(
     options: TextClassifierOptions, texts: Sequence[str], labels: Sequence[str]
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The classifier to train, an existing checkpoint or a new small BERT, and its tokenizer."""
+    """The classifier to train, an existing checkpoint or a new small BERT, and its tokenizer.
+
+    A checkpoint is trained without dropout of attention weights: on a processor these random
+    numbers take more than half of the time and most of the memory, as fused attention has none.
+    """
     if options.classifier is not None:
+        config = AutoConfig.from_pretrained(
+            options.classifier, num_labels=len(labels), **label_fields(labels)
+        )
+        for name in ATTENTION_DROPOUT:
+            if hasattr(config, name):
+                setattr(config, name, 0.0)
         model = AutoModelForSequenceClassification.from_pretrained(
             options.classifier,
-            num_labels=len(labels),
+            config=config,
             use_safetensors=True,  # nothing pickled
-            **label_fields(labels),
         )
         return model, AutoTokenizer.from_pretrained(options.classifier)
     tokenizer = train_tokenizer(texts, options.vocab_size, classifies=True)

@@ -131,6 +131,16 @@ def test_a_text_that_is_no_string_is_refused(reader, localizer):
         encode(reader, localizer, ["good", None])
 
 
+def test_a_checkpoint_is_trained_without_dropout_of_attention_weights(classifier_folder):
+    before = AutoModelForSequenceClassification.from_pretrained(classifier_folder)
+    assert before.config.attention_probs_dropout_prob > 0
+    options = TextClassifierOptions(classifier=str(classifier_folder), reading="full")
+    model, _ = make_text_classifier(options, [], ["negative", "positive"])
+    assert model.config.attention_probs_dropout_prob == 0
+    assert model.config.hidden_dropout_prob == before.config.hidden_dropout_prob > 0
+    assert model.config.label2id == {"negative": 0, "positive": 1}
+
+
 def test_a_new_classifier_takes_labels_sizes_and_first_embeddings(classifier_folder, localizer):
     options = TextClassifierOptions(
         localizer, embeddings=classifier_folder, vocab_size=60, hidden_size=16, num_layers=1
