@@ -1,5 +1,5 @@
 # Ablations on validation splits; included by the Makefile.
-.PHONY: ablation ablation-evidence
+.PHONY: ablation ablation-evidence ablation-linear
 
 ablation: $(VENV)/.installed  ## compare ways to make a shorter text of a long one (DATA=, RUNS=)
 	$(KEEP_MEMORY) $(LAUNCH) scripts.ablations.readings --dataset $(DATA)/text/imdb --max-rows 3000 \
@@ -15,3 +15,8 @@ ablation-evidence: $(VENV)/.installed  ## compare ways to make evidence agree wi
 	$(ABLATE_EVIDENCE) --max-rows 1000 --teacher $(RUNS)/minilm_crops \
 		--ideas default "teacher, sentences" "teacher, phrases" \
 		--output results/ablation_evidence_teacher.json
+
+ablation-linear: $(VENV)/.installed  ## compare weights of a linear model in a localizer (DATA=, RUNS=)
+	$(KEEP_MEMORY) $(RUN) scripts.ablations.linear_ngrams --dataset $(DATA)/text/imdb \
+		--localizer $(RUNS)/localizer_imdb \
+		--span-sets $(DATA)/text/imdb_rationales $(DATA)/text/movie_rationales

@@ -1,6 +1,6 @@
 """Results on explanations, ideas and retrieval as tables in Markdown."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from hf_anchornet.evaluation.tables import SIDES, Report, format_table, make_explainer_table
 
@@ -91,14 +91,34 @@ def make_idea_table(report: Report) -> str:
     Args:
         report: Report of `scripts.ablations.evidence`.
     """
-    sets = list(next(iter(report["ideas"].values()))["sets"])
+    return _make_agreement_table("idea", ("accuracy",), report["ideas"])
+
+
+def make_weight_table(report: Report) -> str:
+    """One row a weight of the linear model, as `make_idea_table`, and the n-grams' own accuracy.
+
+    Args:
+        report: Report of `scripts.ablations.linear_ngrams`.
+    """
+    named = {
+        f"{name} ({found['weight'] / (found['learned_weight'] or 1):.2f})"
+        if name == "chosen"
+        else name: found
+        for name, found in report["weights"].items()
+    }
+    return _make_agreement_table("weight", ("accuracy", "ngrams", "loss"), named)
+
+
+def _make_agreement_table(what: str, scores: Sequence[str], found: Report) -> str:
+    """One row an entry: its scores, and on each set the agreement of the evidence with people."""
+    sets = list(next(iter(found.values()))["sets"])
     rows = [
         (
             name,
-            f"{found['accuracy']:.4f}",
+            *(f"{entry[score]:.4f}" for score in scores),
             *(
                 " / ".join(
-                    f"{found['sets'][each][explainer][score]:.3f}"
+                    f"{entry['sets'][each][explainer][score]:.3f}"
                     for explainer, score in (
                         ("evidence", "raw_pointing"),
                         ("evidence", "raw_token_auprc"),
@@ -109,10 +129,10 @@ def make_idea_table(report: Report) -> str:
                 for each in sets
             ),
         )
-        for name, found in report["ideas"].items()
+        for name, entry in found.items()
     ]
     heads = [f"{each}: pointing / AUPRC / smoothed / refined" for each in sets]
-    return format_table(("idea", "accuracy", *heads), rows)
+    return format_table((what, *scores, *heads), rows)
 
 
 def make_retrieval_table(report: Report) -> str:

@@ -10,6 +10,7 @@ from scripts.benchmarks.evidence_tables import (
     make_evidence_table,
     make_idea_table,
     make_retrieval_table,
+    make_weight_table,
 )
 from scripts.benchmarks.result_tables import (
     describe_reference,
@@ -31,6 +32,14 @@ SETS = {
     "cuad_windows": "contract passages",
     "fod_a": "photos (FOD-A)",
 }
+LINEAR = """
+## Ablation: a linear model in the localizer
+
+The gated localizer of IMDb reviews, validation splits. A linear model of the same n-grams
+(naive-Bayes log ratios) is added with each weight; `chosen` is the weight of least validation loss,
+beside 1 for what was learned. `ngrams` is the accuracy of the n-gram branches alone.
+
+"""
 RUNS = {"": "", "_onnx": "On ONNX Runtime: "}
 """Ends of file names: the main run of a set, and times on another backend."""
 MARKED_SETS = {
@@ -55,6 +64,19 @@ LINEAR_MODELS = {
 """Explained linear models by their names in evidence_*_linear.json."""
 
 
+def describe_ablations(found: Mapping[str, Any]) -> str:
+    """The sections of the ablations, from reports by the name of their file."""
+    page = make_ablation_table(found["ablation"])
+    if "ablation_evidence" in found:
+        page += f"\n## Ablation: better evidence\n\n{make_idea_table(found['ablation_evidence'])}"
+    if "ablation_evidence_teacher" in found:
+        taught = make_idea_table(found["ablation_evidence_teacher"])
+        page += f"\nWith 1,000 reviews alone, and MiniLM as a teacher:\n\n{taught}"
+    if "ablation_linear_ngrams" in found:
+        page += LINEAR + make_weight_table(found["ablation_linear_ngrams"])
+    return page
+
+
 def main() -> None:
     """Read the JSON files, write the tables of README.md and the page of all results."""
     found = {path.stem: json.loads(path.read_text("utf-8")) for path in FOLDER.glob("*.json")}
@@ -70,12 +92,7 @@ def main() -> None:
                 table = (FOLDER / f"speed_{name}{run}.md").read_text("utf-8")
                 page += f"{what}{hardware}\n\n{table}\n"
         page += f"![Accuracy and milliseconds of each method](speed_{name}.png)\n"
-    page += make_ablation_table(found["ablation"])
-    if "ablation_evidence" in found:
-        page += f"\n## Ablation: better evidence\n\n{make_idea_table(found['ablation_evidence'])}"
-    if "ablation_evidence_teacher" in found:
-        taught = make_idea_table(found["ablation_evidence_teacher"])
-        page += f"\nWith 1,000 reviews alone, and MiniLM as a teacher:\n\n{taught}"
+    page += describe_ablations(found)
     int8 = {kind: found[f"int8_{kind}"] for kind in ("text", "image")}
     page += f"\n## Localizers of 8-bit weights on ONNX Runtime\n\n{make_int8_table(int8)}"
     evidence = {

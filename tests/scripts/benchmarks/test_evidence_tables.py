@@ -4,6 +4,7 @@ from scripts.benchmarks.evidence_tables import (
     describe_explainers,
     make_evidence_table,
     make_retrieval_table,
+    make_weight_table,
 )
 
 
@@ -66,3 +67,17 @@ def test_contracts_have_numbers_for_any_and_for_half_of_a_clause():
         "| a clause among the best 3 (half of it in one of them) | 0.800 (0.750) "
         "| 0.100 (0.100) | 0.050 (0.050) |",
     ]
+
+
+def test_weights_of_a_linear_model_are_rows_with_the_chosen_one_beside_what_was_learned():
+    agreement = {"raw_pointing": 0.7, "raw_token_auprc": 0.4, "pointing": 0.5, "token_auprc": 0.2}
+    sets = {"a": {"evidence": agreement, "refined_evidence": agreement}}
+    scores = {"accuracy": 0.9, "ngrams": 0.8, "loss": 0.25, "sets": sets}
+    weights = {
+        "0.5": scores | {"weight": 0.5, "learned_weight": 1.0},
+        "chosen": scores | {"weight": 0.6, "learned_weight": 0.5},
+    }
+    table = make_weight_table({"weights": weights})
+    row = "0.9000 | 0.8000 | 0.2500 | 0.700 / 0.400 / 0.200 / 0.400 |"
+    assert f"| 0.5 | {row}" in table
+    assert f"| chosen (1.20) | {row}" in table
