@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -131,8 +132,11 @@ def fit_model(
         scores = evaluate_accuracy(prepared, validation_loader, accelerator)
         return scores | (score(accelerator.unwrap_model(prepared)) if score else {})
 
-    def save(best: PreTrainedModel, folder: str) -> None:
-        best.save_pretrained(folder)
-        processor.save_pretrained(folder)
-
+    save = partial(save_with_processor, processor)
     return run_training(model, train_loader, evaluate, options, accelerator, save, settings)
+
+
+def save_with_processor(processor: Processor, model: PreTrainedModel, folder: str) -> None:
+    """Write a model and the processor of its inputs to a folder."""
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)

@@ -6,6 +6,7 @@ each goes into it is what gives the least loss on the validation split.
 """
 
 from collections.abc import Mapping
+from operator import itemgetter
 
 import numpy as np
 import torch
@@ -54,19 +55,17 @@ def add_linear_ngrams(
     learned = predict_logits(model, validation_set)
     judged = LabelledNgrams.count(validation_set, codes, vocab_size, num_labels)
     texts = LabelledNgrams.count(train_set, codes, vocab_size, num_labels, balanced)
-    best: tuple[float, float, Floats, LinearModel] | None = None
+    tried = []
     strengths = STRENGTHS if len(train_set) <= FEW_ROWS else (MANY_ROWS_STRENGTH,)
     for strength in strengths:
         linear = fit_linear_model(texts, strength)
         parts = np.stack([learned, linear.predict(judged.frequencies)])
         weights = choose_weights(parts, judged) if weight is None else np.array([1.0, weight])
-        loss = judged.measure_loss(np.tensordot(weights, parts, 1)) / len(learned)
-        if best is None or loss < best[0]:
-            best = loss, strength, weights, linear
-    assert best is not None
-    loss, strength, weights, linear = best
+        logits = np.tensordot(weights, parts, 1)
+        loss = judged.measure_loss(logits) / len(logits)
+        tried.append((loss, strength, weights, linear, logits))
+    loss, strength, weights, linear, logits = min(tried, key=itemgetter(0))
     _add(model, codes, linear, *weights.tolist())
-    logits = weights[0] * learned + weights[1] * linear.predict(judged.frequencies)
     targets = torch.tensor(list(validation_set["labels"]))
     scores = score_labels(torch.from_numpy(logits), targets)
     return {

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from datasets import Dataset, IterableDataset
 from torch import Tensor
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from hf_anchornet.data.splits import DataOptions, label_fields
 from hf_anchornet.data.texts import load_labelled_texts, tokenize
@@ -20,7 +21,7 @@ from hf_anchornet.publishing.training_card import document_training
 
 from .defaults import LARGE, choose_options
 from .distillation import Teaching, add_taught_pieces
-from .fit import fit_text_model, make_accelerator, preparing_data
+from .fit import fit_text_model, make_accelerator, preparing_data, save_with_processor
 from .linear_ngrams import add_linear_ngrams
 from .options import CompleteOptions, TrainingOptions
 from .output_folder import holding_folder, save_in_one_go
@@ -86,14 +87,13 @@ def _train(
         train_set = tokenize(train_rows, tokenizer, data, labels)
         validation_set = tokenize(validation_rows, tokenizer, data, labels)
         model = _make_model(localizer, tokenizer, train_set, labels, model_class, start)
-        texts = train_set
+        learned: Dataset | StreamLoader = train_set
         if localizer.teacher is not None:
             weight, piece_words = localizer.distillation_weight, localizer.piece_words
             teaching = Teaching(localizer.teacher, weight, piece_words)
-            train_set = add_taught_pieces(
+            learned = add_taught_pieces(
                 train_set, train_rows, tokenizer, data, labels, teaching, accelerator
             )
-        learned: Dataset | StreamLoader = train_set
         if stream is not None:
             make_batch = make_text_batch(stream, tokenizer, data, labels, localizer.crop_tokens)
             learned = make_stream_loader(data, stream, make_batch, complete, accelerator)
@@ -112,7 +112,8 @@ def _train(
     )
     report["chosen"] = chosen
     if model.config.ngram_sizes and localizer.linear_weight != 0:
-        report |= _add_linear(report, texts, validation_set, localizer, complete, accelerator)
+        sets = train_set, validation_set
+        report |= _add_linear(report, tokenizer, *sets, localizer, complete, accelerator)
     rows = train_rows if stream is None else learned
     return document_training(report, data, rows, accelerator, _describe_reading(localizer))
 
@@ -154,6 +155,7 @@ def _make_model(
 
 def _add_linear(
     report: dict[str, Any],
+    tokenizer: PreTrainedTokenizerBase,
     train_set: Dataset,
     validation_set: Dataset,
     localizer: TextLocalizerOptions,
@@ -172,13 +174,7 @@ def _add_linear(
         found = add_linear_ngrams(
             model, train_set, validation_set, localizer.linear_weight, options.balance
         )
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-
-        def save(target: str) -> None:
-            model.save_pretrained(target)
-            tokenizer.save_pretrained(target)
-
-        save_in_one_go(save, folder)
+        save_in_one_go(partial(save_with_processor, tokenizer, model), folder)
         shared = [found]
     (found,) = broadcast_object_list(shared)
     scores = {name: found.pop(name) for name in ("accuracy", "loss")}
