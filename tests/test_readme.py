@@ -14,7 +14,11 @@ from hf_anchornet.model import pipeline_anchornet_text
 from hf_anchornet.version import __version__
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "model_cards").glob("*[!e].md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "docs" / "evidence.md",
+    *sorted((ROOT / "model_cards").glob("*[!e].md")),
+]
 GUIDES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 LAUNCHER_OPTIONS = {
     "--config_file",

@@ -112,7 +112,8 @@ def _train(
     )
     report["chosen"] = chosen
     if model.config.ngram_sizes and localizer.linear_weight != 0:
-        sets = train_set, validation_set
+        taught = learned if isinstance(learned, Dataset) else train_set
+        sets = taught, validation_set
         report |= _add_linear(report, tokenizer, *sets, localizer, complete, accelerator)
     rows = train_rows if stream is None else learned
     return document_training(report, data, rows, accelerator, _describe_reading(localizer))
