@@ -43,7 +43,8 @@ def add_linear_ngrams(
 
     Args:
         model: A trained localizer with n-grams; it is changed.
-        train_set: Tokenized texts with columns `input_ids` and `labels`, see `LabelledNgrams.count`.
+        train_set: Tokenized texts with columns `input_ids` and `labels`, as for
+            `LabelledNgrams.count`.
         validation_set: The same of the validation split, with a column `length`.
         weight: Of the linear model, beside 1 for what was learned. By default both weights are
             those of least loss on the validation split.
