@@ -36,7 +36,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, *, page: Page, **_: object) -> str:
     """Links between pages as they are in the repository become those of the site."""
     if page.file.src_uri.startswith("results/"):
-        return markdown  # its links stay within the folder
+        return markdown.replace("](../docs/", "](../")
     return LINK.sub(_move, markdown)
 
 
