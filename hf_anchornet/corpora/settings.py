@@ -45,8 +45,15 @@ def describe_settings(localize: LocalizationPipeline, job: CorpusJob) -> dict[st
     pipeline must be unused: using a tokenizer may change its state.
 
     Raises:
-        ValueError: if two columns of the output would have the same name.
+        ValueError: if two columns of the output would have the same name, or answers should be
+            explained, for which there is no column.
     """
+    options = asdict(localize._check_options())
+    if options.pop("explain_answer"):
+        raise ValueError(
+            "`explain_answer` must be False for a corpus, got True; its answers have no column for "
+            "explanations: explain single texts or images."
+        )
     part = "tokenizer" if job.task == TEXT_TASK else "processor"
     parts = {"model": localize.localizer, "classifier": localize.reader}
     hashes = {
@@ -62,7 +69,7 @@ def describe_settings(localize: LocalizationPipeline, job: CorpusJob) -> dict[st
         **hashes,
         "cascade": None if cascade is None else asdict(cascade.rule),
         "backend": job.options.get("backend", "eager"),
-        **asdict(localize._check_options()),
+        **options,
     }
 
 
