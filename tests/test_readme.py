@@ -43,14 +43,6 @@ def test_the_python_snippets_of_a_page_run_one_after_the_other(page, capsys):
     assert capsys.readouterr().out.strip()
 
 
-def test_the_examples_of_the_page_on_explanations_are_true():
-    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-    page = ROOT / "docs" / "explanations.md"
-    done = doctest.testfile(str(page), module_relative=False, optionflags=flags)
-    assert done.failed == 0
-    assert done.attempted > 3
-
-
 @pytest.mark.parametrize(
     "shown", [pipeline_anchornet_text.SpanLocalizationPipeline, cascade_anchornet.Cascade]
 )

@@ -11,7 +11,7 @@ from torch import Tensor
 from .cascade_rule import FULL, Stage
 from .explanation import InputParts
 from .shapley import Coalitions
-from .text_reader import DEFAULT_MAX_TOKENS, ReadableText, SpanReader, TextPiece, join_spans
+from .text_reader import DEFAULT_MAX_TOKENS, ReadableText, SpanReader, join_spans
 from .text_words import LocatedText, Span
 
 FULL_PARTS = 6
@@ -22,7 +22,7 @@ class TextParts(InputParts):
     """Spans of a text, read alone or with the rest of the text.
 
     Args:
-        reader: The classifier.
+        reader: The classifier: a `SpanReader`, or anything with `make_pieces` and `make_nothing`.
         located: The localized text.
         spans: Disjoint ranges of its words, in reading order.
         num_read: Leading words of the text that are read, too; `None`: only the spans are read.
@@ -30,7 +30,7 @@ class TextParts(InputParts):
 
     def __init__(
         self,
-        reader: SpanReader,
+        reader: Any,
         located: LocatedText,
         spans: Sequence[Span],
         num_read: int | None = None,
@@ -39,21 +39,21 @@ class TextParts(InputParts):
         self.places = [describe_place(located, span) for span in spans]
         self.view = None
 
-    def cut(self, present: NDArray[np.bool_]) -> list[TextPiece]:
+    def cut(self, present: NDArray[np.bool_]) -> list[Any]:
         """The text of the spans that are present, in reading order, as one piece."""
         words = self.located.words
         if self.num_read is None:
             kept = [span for span, here in zip(self.spans, present, strict=True) if here]
-            return self._make_pieces(join_spans(words, kept))
+            return self._make(join_spans(words, kept))
         mask = np.ones(self.num_read, dtype=np.bool_)
         for (first, last), here in zip(self.spans, present, strict=True):
             mask[first:last] = here
-        return self._make_pieces(words.join(mask))
+        return self._make(words.join(mask))
 
-    def cut_nothing(self) -> list[TextPiece]:
+    def cut_nothing(self) -> list[Any]:
         """An empty text with its special tokens, if the tokenizer has some."""
-        empty = self.reader.make_piece("")
-        return [empty] if empty.size else []
+        pieces: list[Any] = self.reader.make_nothing()
+        return pieces
 
     def lose(self, coalitions: Coalitions) -> Tensor:
         """The localizer's evidence on the absent spans: (coalitions, labels), float64."""
@@ -61,9 +61,9 @@ class TextParts(InputParts):
         by_span = torch.from_numpy(np.array(evidence))  # (parts, labels)
         return torch.from_numpy(~coalitions).double() @ by_span
 
-    def _make_pieces(self, text: str) -> list[TextPiece]:
-        piece = self.reader.make_piece(text, self.reader.most_tokens)
-        return [piece] if piece.size > self.reader.num_special_tokens else []
+    def _make(self, text: str) -> list[Any]:
+        pieces: list[Any] = self.reader.make_pieces(text)
+        return pieces
 
 
 def list_read_spans(
@@ -97,9 +97,12 @@ def list_read_spans(
 
 def keep_strongest(located: LocatedText, spans: Sequence[Span], count: int) -> list[Span]:
     """The spans with the largest absolute evidence for any label, at most `count`, in order."""
-    strength = located.strength
-    ranked = sorted(spans, key=lambda span: (-float(strength[slice(*span)].sum()), span))
-    return sorted(ranked[:count])
+    return sorted(sorted(spans, key=lambda span: (-weigh_span(located, span), span))[:count])
+
+
+def weigh_span(located: LocatedText, span: Span) -> float:
+    """The largest absolute evidence of a span for any label."""
+    return float(np.abs(located.attribution[slice(*span)].sum(axis=0)).max())
 
 
 def describe_place(located: LocatedText, span: Span) -> dict[str, Any]:
