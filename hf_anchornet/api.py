@@ -4,6 +4,7 @@ An unknown option raises a `TypeError` that suggests the nearest one, a value ou
 `ValueError`.
 """
 
+from collections.abc import Mapping
 from os import PathLike
 from typing import Any
 
@@ -133,6 +134,48 @@ def explain_classifier(
         classifier, inputs, localizer, **options
     )
     return explained
+
+
+def report_answer(item: Any, localizer: Source = SHIPPED, **options: Any) -> dict[str, Any]:
+    """The explained answer to one input with all that it depends on, for audit, as JSON.
+
+    Args:
+        item: A text or an image.
+        localizer: Folder or Hub id of a localizer or cascade.
+        options: `classifier=`, `task=` and the options of the pipeline; see
+            `hf_anchornet.explain.reports`.
+    """
+    from hf_anchornet.explain.reports import report_answer as report
+
+    return report(item, localizer, **options)
+
+
+def report_classifier(
+    classifier: Any, item: Any, localizer: Source = SHIPPED, **options: Any
+) -> dict[str, Any]:
+    """What `explain_classifier` says of one input, with all that it depends on, as JSON.
+
+    Args:
+        classifier: Folder or Hub id, or a function.
+        item: A text or an image.
+        localizer: Folder or Hub id of the localizer.
+        options: As for `explain_classifier`.
+    """
+    from hf_anchornet.explain.reports import report_classifier as report
+
+    return report(classifier, item, localizer, **options)
+
+
+def verify(report: Mapping[str, Any], **options: Any) -> list[str]:
+    """What a report and its recomputation differ in, in words; an empty list if it is true.
+
+    Args:
+        report: From `report_answer` or `report_classifier`, or read from JSON.
+        options: `item=`, an image that was not a path; `classifier=`, a function; `tolerance=`.
+    """
+    from hf_anchornet.explain.reports import verify as verify_report
+
+    return verify_report(report, **options)
 
 
 def load(

@@ -14,6 +14,7 @@ from hf_anchornet.model.cascade_rule import FULL
 from hf_anchornet.model.classifier import Classifier, label_names, predict_probs
 from hf_anchornet.model.explanation import (
     InputParts,
+    choose_entries,
     describe_explaining,
     explain_classifier_logit,
 )
@@ -22,7 +23,6 @@ from hf_anchornet.model.image_reader import PatchReader, ReadableImage
 from hf_anchornet.model.localizer import Localizer, load_localizer
 from hf_anchornet.model.pipeline_anchornet import LocalizationPipeline
 from hf_anchornet.model.selection import check_count
-from hf_anchornet.model.shapley import ShapleyValues
 from hf_anchornet.model.text_explanation import TextParts
 from hf_anchornet.model.text_reader import DEFAULT_MAX_TOKENS, SpanReader
 from hf_anchornet.model.text_words import Words
@@ -52,6 +52,7 @@ class ExplainOptions:
         max_tokens: Most tokens of the localizer in all spans.
         passage_tokens: Size of passages, in tokens of the localizer.
         label: The label to explain; default: the one that the classifier gives to the full input.
+        return_coalitions: Whether `explanation` lists the coalitions of parts that were asked.
     """
 
     units: str = SPANS
@@ -60,6 +61,7 @@ class ExplainOptions:
     max_tokens: int = DEFAULT_MAX_TOKENS
     passage_tokens: int = 100
     label: str | None = None
+    return_coalitions: bool = False
 
     def __post_init__(self) -> None:
         """Check names and ranges."""
@@ -123,24 +125,23 @@ class Explained:
         else:
             self._function = classifier
 
-    def explain(self, item: Any, options: ExplainOptions) -> tuple[dict[str, Any], ShapleyValues]:
-        """The explanation of one checked input, see `explain_classifier`, and its coalitions."""
+    def explain(self, item: Any, options: ExplainOptions) -> dict[str, Any]:
+        """The explanation of one checked input, see `explain_classifier`."""
         self._check_units(options)
         reader = self._find_reader(item)
         whole = self._read_whole(reader, item)
         names = label_names(reader.model)
         label = int(whole.argmax()) if options.label is None else _number(options.label, names)
         parts = self._list_parts(reader, item, options)
-        explanation, reading, shares = explain_classifier_logit(reader, parts, label)
-        answer = {
+        explanation, reading = explain_classifier_logit(reader, parts, label)
+        return {
             "label": names[label],
             "score": float(predict_probs(reader.model, whole)[label]),
             "units": options.units,
             "game": options.game,
-            "explanation": explanation,
+            "explanation": choose_entries(explanation, options.return_coalitions),
             "cost": describe_explaining(reading.asked),
         }
-        return answer, shares
 
     def _check_units(self, options: ExplainOptions) -> None:
         if (options.units == PATCHES) == self.is_text:
@@ -214,7 +215,7 @@ def explain_classifier(
         multi_label: Whether a function's labels are independent of each other.
         device: Device of models that are loaded here.
         options: See `ExplainOptions`: `units`, `game`, `max_parts`, `max_tokens`,
-            `passage_tokens`, `label`.
+            `passage_tokens`, `label`, `return_coalitions`.
 
     Returns:
         A dict, or a list of them: `label` and `score` of the full input, `units`, `game`,
@@ -233,7 +234,7 @@ def explain_classifier(
         explained.localizer.check_input(item, "`inputs`" if single else f"item {row} of `inputs`")
         for row, item in enumerate([inputs] if single else inputs)
     ]
-    answers = [explained.explain(item, chosen)[0] for item in items]
+    answers = [explained.explain(item, chosen) for item in items]
     return answers[0] if single else answers
 
 

@@ -4,6 +4,7 @@ An explanation is a dict: `label`, the answered one; `model` that answered ("loc
 "classifier" or "cascade"); `unit` of all numbers ("logit" or "probability"); `base`, the answer
 without any part; `parts`, each with its place and its `value`; and `total`, the answer. `base` and
 the values sum to `total`. `error` is the largest standard error of a value, 0 if they are exact.
+`coalitions` lists what was asked: `parts`, the numbers of those present, and their `worth`.
 """
 
 from abc import ABC, abstractmethod
@@ -123,7 +124,7 @@ def explain_localizer(
 
 def explain_classifier_logit(
     reader: Reader, parts: InputParts, label: int | None = None
-) -> tuple[Explanation, PartsReading, ShapleyValues]:
+) -> tuple[Explanation, PartsReading]:
     """The Shapley values of the parts in the game of a classifier's logit for a label.
 
     The worth of a coalition is the logit, as shown, for an input of these parts only. Without any,
@@ -148,7 +149,7 @@ def explain_classifier_logit(
 
     shares = share_out(play, len(parts.places))
     named = label_names(model)[chosen]
-    return _describe_shares("classifier", named, LOGIT, shares, parts), reading, shares
+    return _describe_shares("classifier", named, LOGIT, shares, parts), reading
 
 
 def explain_trace(
@@ -158,7 +159,7 @@ def explain_trace(
     labels: Sequence[str],
     trace: Trace,
     parts: InputParts,
-) -> tuple[Explanation, ShapleyValues]:
+) -> Explanation:
     """The Shapley values of the parts in the game of a cascade's answer.
 
     What is read for them enters the trace. The worth of a coalition is the cascade's probability of
@@ -190,7 +191,14 @@ def explain_trace(
 
     shares = share_out(play, len(parts.places))
     trace.explaining = reading.asked
-    return _describe_shares("cascade", labels[label], PROBABILITY, shares, parts), shares
+    return _describe_shares("cascade", labels[label], PROBABILITY, shares, parts)
+
+
+def choose_entries(explanation: Explanation, return_coalitions: bool) -> Explanation:
+    """The explanation, with its coalitions only if they are wanted."""
+    if return_coalitions:
+        return {"coalitions": []} | explanation
+    return {name: value for name, value in explanation.items() if name != "coalitions"}
 
 
 def show_logits(model: PreTrainedModel, logits: Tensor) -> Tensor:
@@ -224,7 +232,12 @@ def _describe_shares(
         place | {"value": value}
         for place, value in zip(parts.places, shares.values.tolist(), strict=True)
     ]
-    return _describe(name, label, unit, shares.base, shares.total, valued, shares.error)
+    asked = [
+        {"parts": np.flatnonzero(present).tolist(), "worth": worth}
+        for present, worth in zip(shares.coalitions, shares.worths.tolist(), strict=True)
+    ]
+    described = _describe(name, label, unit, shares.base, shares.total, valued, shares.error)
+    return described | {"coalitions": asked}
 
 
 def _describe(

@@ -17,6 +17,7 @@ class LocalizationOptions:
     labels: Sequence[str] | None = None
     exit_threshold: float | Sequence[float] | None = None
     explain_answer: bool = False
+    return_coalitions: bool = False
 
     def validate(self, sizes: Sequence[int], labels: Sequence[str]) -> None:
         """Check the options against each other and against the model.

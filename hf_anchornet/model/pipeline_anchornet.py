@@ -133,7 +133,7 @@ class LocalizationPipeline(Pipeline):
                 stage, view = rule.stages[trace.stage], trace.view
                 parts = self._list_parts(view, trace.last_reading, stage, rule, batch.take([row]))
                 order = self._exits.order
-                explanation, _ = explain_trace(self.reader, order, rule, self.labels, trace, parts)
+                explanation = explain_trace(self.reader, order, rule, self.labels, trace, parts)
                 cost |= describe_explaining(trace.explaining)
             shown = self.reader.describe_pieces(trace.last_reading)
             verdicts.append(Verdict(answer | shown, cost, explanation))
@@ -181,7 +181,7 @@ class LocalizationPipeline(Pipeline):
             explanation = None
             if explain and reading.logits is not None:
                 parts = self._list_parts(view, reading.pieces, stage, None, None)
-                explanation, read, _ = explain_classifier_logit(self.reader, parts)
+                explanation, read = explain_classifier_logit(self.reader, parts)
                 cost |= describe_explaining(read.asked)
             verdicts.append(Verdict(classifier, cost, explanation))
         return verdicts

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .cascade_rule import ExitRule, Stage
 from .classifier import predict_probs
-from .explanation import InputParts
+from .explanation import InputParts, choose_entries
 from .image_boxes import DEFAULT_OVERLAP, cover_share, pool_cells
 from .image_explanation import ImageParts, describe_box, explain_boxes
 from .image_large import LargeImage, check_large, check_local
@@ -87,6 +87,7 @@ class PatchLocalizationPipeline(LocalizationPipeline):
             cascade: thresholds to use instead of its own.
         explain_answer: Whether to add `explanation`: what each part adds to the answer of the model
             that gave it, exact up to ten parts; see docs/explanations.md.
+        return_coalitions: Whether `explanation` lists the coalitions of parts that were asked.
         backend: Runtime of the localizer and of a classifier that is loaded here: "eager",
             "compile" or "onnx"; see `make_network`.
         return_maps: Whether to add `maps`: for each label explained the evidence of every cell of
@@ -186,7 +187,8 @@ class PatchLocalizationPipeline(LocalizationPipeline):
             for row, answer in enumerate(answers):
                 values = ranked.evidence[row, ranked.filled[row]].tolist()
                 own = explain_boxes(self.model, batch.logits[row], boxes[row], values)
-                answer["explanation"] = verdicts[row].explanation or own
+                found = verdicts[row].explanation or own
+                answer["explanation"] = choose_entries(found, chosen.return_coalitions)
         return {"results": answers}
 
     def _localize_large(self, image: Image.Image, options: PatchOptions) -> dict[str, Any]:
@@ -214,7 +216,8 @@ class PatchLocalizationPipeline(LocalizationPipeline):
             boxes = predicted.select(options.top_k, 0.0, options.scales)
             places = [found.box for found in boxes], [found.evidence for found in boxes]
             own = explain_boxes(self.model, read.logits[0], *places)
-            answer["explanation"] = verdict.explanation or own
+            found = verdict.explanation or own
+            answer["explanation"] = choose_entries(found, options.return_coalitions)
         return answer
 
     def _open(

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .cascade_rule import LOCALIZER, NGRAMS, ExitRule, Stage
 from .classifier import predict_probs
-from .explanation import Explanation, InputParts, explain_localizer
+from .explanation import Explanation, InputParts, choose_entries, explain_localizer
 from .localization_options import LocalizationOptions
 from .pipeline_anchornet import LocalizationPipeline, Verdict
 from .reader import Reader
@@ -84,6 +84,7 @@ class SpanLocalizationPipeline(LocalizationPipeline):
         explain_answer: Whether to add `explanation`: what each part adds to the answer of the model
             that gave it, exact up to ten parts; see docs/explanations.md. With a classifier it
             costs forward passes, which `cost` tells.
+        return_coalitions: Whether `explanation` lists the coalitions of parts that were asked.
         backend: Runtime of the localizer and of a classifier that is loaded here: "eager",
             "compile" or "onnx"; see `make_network`.
     """
@@ -174,7 +175,7 @@ class SpanLocalizationPipeline(LocalizationPipeline):
                 for row, logits, spans in zip(rows, part.logits, explained, strict=True):
                     name = NGRAMS if part.by_ngrams else LOCALIZER
                     own = verdicts[row].explanation or self._explain(name, logits, spans)
-                    answers[row]["explanation"] = own
+                    answers[row]["explanation"] = choose_entries(own, options.return_coalitions)
         return [answers[row] for row in range(len(texts))]
 
     def _lacks(self, batch: LocalizedTexts, options: SpanOptions) -> bool:
@@ -192,7 +193,8 @@ class SpanLocalizationPipeline(LocalizationPipeline):
         answer = self._answer(probs[0], shown, Verdict(None, {}))
         if options.explain_answer:
             alone = read.show([int(probs[0].argmax())], scales, options.top_k, 0.0)
-            answer["explanation"] = self._explain(LOCALIZER, read.logits[0], alone)
+            own = self._explain(LOCALIZER, read.logits[0], alone)
+            answer["explanation"] = choose_entries(own, options.return_coalitions)
         return answer
 
     def _list_parts(
