@@ -38,8 +38,12 @@ class ExplanationOptions:
     Attributes:
         explainers: Names of explainers: "evidence", an AnchorNet's own, for texts also
             "refined_evidence", or for any classifier "integrated_gradients", "occlusion", "lime",
-            "shapley", for texts "attention_rollout", for images "grad_cam"; "random" is the
-            control.
+            "shapley", for texts "attention_rollout", for images "grad_cam"; Shapley values of parts
+            that a localizer proposes, "span_shapley", "sentence_shapley", "passage_shapley",
+            "span_shapley_in_context", "sentence_shapley_in_context", for images "patch_shapley";
+            for a cascade "answer", the explanation of its own answer; "random" is the control.
+        parts_localizer: Folder or Hub id of the AnchorNet that proposes parts; default: the
+            explained model itself, if it is one.
         spans_column: Column of spans that people marked, [start, end] in characters; "": there
             is no such column.
         only_labels: Explain only examples of these labels, by name; default: all.
@@ -59,6 +63,7 @@ class ExplanationOptions:
     """
 
     explainers: list[str] = field(default_factory=lambda: ["evidence"])
+    parts_localizer: str | None = None
     spans_column: str = "spans"
     only_labels: list[str] = field(default_factory=list)
     true_labels: bool = False
@@ -76,6 +81,11 @@ class ExplanationOptions:
             raise ValueError(
                 f"`explainers` must be among {sorted({*TEXT_EXPLAINERS, *IMAGE_EXPLAINERS})}, got "
                 f"{unknown[0]!r}; choose from these."
+            )
+        if self.calibration_split and "answer" in self.explainers:
+            raise ValueError(
+                '`calibration_split` must be "" for a cascade, got '
+                f"{self.calibration_split!r}; its probabilities are calibrated: leave it out."
             )
         if self.max_explained < 0:
             raise ValueError(

@@ -159,6 +159,7 @@ def explain_trace(
     labels: Sequence[str],
     trace: Trace,
     parts: InputParts,
+    label: int | None = None,
 ) -> Explanation:
     """The Shapley values of the parts in the game of a cascade's answer.
 
@@ -174,10 +175,11 @@ def explain_trace(
         labels: Names of the localizer's labels.
         trace: An input that the classifier has read.
         parts: What it read of it.
+        label: Number of the label to explain; default: the answered one.
     """
     known = {piece: answer.logits for piece, answer in trace.pieces.items()}
     reading = PartsReading(reader, parts, order, known)
-    label = int(trace.probs.argmax())
+    chosen = int(trace.probs.argmax()) if label is None else label
 
     def play(coalitions: Coalitions) -> NDArray[np.float64]:
         opening = trace.logits.double() - parts.lose(coalitions).cpu()  # (coalitions, labels)
@@ -187,11 +189,11 @@ def explain_trace(
         if read:
             logits = reading.read([pieces[row] for row in read])
             probs[read] = rule.combine(opening[read], logits, trace.stage)
-        return probs[:, label].double().numpy()
+        return probs[:, chosen].double().numpy()
 
     shares = share_out(play, len(parts.places))
     trace.explaining = reading.asked
-    return _describe_shares("cascade", labels[label], PROBABILITY, shares, parts)
+    return _describe_shares("cascade", labels[chosen], PROBABILITY, shares, parts)
 
 
 def choose_entries(explanation: Explanation, return_coalitions: bool) -> Explanation:

@@ -52,7 +52,7 @@ class ImageParts(InputParts):
         Returns:
             (coalitions, labels), float64.
         """
-        masks, lost = self._masks, []
+        masks, lost = self.masks, []
         for present in coalitions:
             gone = masks[~present].any(axis=0) & ~masks[present].any(axis=0)
             lost.append(self._maps[:, torch.from_numpy(gone)].sum(dim=1))
@@ -67,7 +67,7 @@ class ImageParts(InputParts):
         return torch.stack(maps).double().cpu()
 
     @cached_property
-    def _masks(self) -> NDArray[np.bool_]:
+    def masks(self) -> NDArray[np.bool_]:
         """The pixels of the model's input in each box: (parts, height, width)."""
         height, width = self._maps.shape[1:]
         across, down = width / self.view.image.width, height / self.view.image.height

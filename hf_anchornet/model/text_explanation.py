@@ -58,7 +58,8 @@ class TextParts(InputParts):
     def lose(self, coalitions: Coalitions) -> Tensor:
         """The localizer's evidence on the absent spans: (coalitions, labels), float64."""
         evidence = [self.located.attribution[first:last].sum(axis=0) for first, last in self.spans]
-        by_span = torch.from_numpy(np.array(evidence))  # (parts, labels)
+        labels = self.located.attribution.shape[1]
+        by_span = torch.from_numpy(np.array(evidence).reshape(-1, labels))  # (parts, labels)
         return torch.from_numpy(~coalitions).double() @ by_span
 
     def _make(self, text: str) -> list[Any]:

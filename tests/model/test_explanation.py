@@ -206,6 +206,19 @@ def test_spans_of_a_text_that_was_read_in_full_are_left_out_of_the_text(text_cas
     assert_efficient(explanation)
 
 
+def test_a_text_without_evidence_that_was_read_in_full_has_no_parts(text_cascade):
+    localize = SpanLocalizationPipeline(
+        text_cascade.localizer.model,
+        tokenizer=text_cascade.localizer.tokenizer,
+        classifier=text_cascade,
+    )
+    answer = localize("the film", exit_threshold=1.0, explain_answer=True)
+    assert answer["classifier"]["text"] == "the film"
+    explanation = answer["explanation"]
+    assert explanation["parts"] == []
+    assert explanation["base"] == explanation["total"] == answer["classifier"]["score"]
+
+
 def test_the_values_of_a_localizer_are_its_evidence_and_the_base_is_all_the_rest(random_localize):
     text = "the café was a film , good and not a film ."
     explanation = random_localize(text, explain_answer=True, top_k=2)["explanation"]
