@@ -57,6 +57,8 @@ class ExplanationOptions:
             changes no prediction, but how far probabilities fall when words or cells are removed.
         mass: The hard rationale of a text is the fewest words that hold this share of the positive
             scores, in (0, 1].
+        resamples: Resamples of the examples for intervals of 95 % of the scores (bootstrap); 0: no
+            intervals.
         faithfulness: Also predict each example without its best words or cells and with only them.
         records: Parquet file for the records of all examples; if it exists and was made with the
             same model and settings, its records are reused.
@@ -70,6 +72,7 @@ class ExplanationOptions:
     max_explained: int = 0
     smoothing: float = 0.0
     mass: float = 0.5
+    resamples: int = 0
     calibration_split: str = ""
     faithfulness: bool = True
     records: str | None = None
@@ -90,6 +93,10 @@ class ExplanationOptions:
         if self.max_explained < 0:
             raise ValueError(
                 f"`max_explained` must be at least 0, got {self.max_explained}; 0 explains all."
+            )
+        if self.resamples < 0:
+            raise ValueError(
+                f"`resamples` must be at least 0, got {self.resamples}; 0 is none, 1000 is usual."
             )
         if not self.smoothing >= 0:
             raise ValueError(f"`smoothing` must be at least 0, got {self.smoothing}; 0 is none.")

@@ -86,7 +86,7 @@ def evaluate_explanations(
         records = explain_rows(load(), rows, data, options)
         if path is not None:
             records = write_records(records, path, settings)
-    summary = ExplanationSummary(options.smoothing, options.mass)
+    summary = ExplanationSummary(options.smoothing, options.mass, options.resamples)
     for record in records:
         summary.add(record)
     report = summary.report()

@@ -53,6 +53,7 @@ OTHER_MODELS = {
     "": "the localizer",
     "_refined": "the localizer, windows shared out by what they lose without each word",
     "_gated": "a localizer with a gate, as localizers of texts are trained now",
+    "_cascade": "the cascade; `answer` explains the answer of whoever gave it",
     "_minilm": "MiniLM-L6",
     "_lite0": "EfficientNet-Lite0",
 }
@@ -118,7 +119,12 @@ def main() -> None:
         latest = found.get(f"evidence_{name}_gated", report)
         shown[MARKED_SETS[name]] = latest["explanations"]
         linear_shown[MARKED_SETS[name]] = linear[name]
-    fill_readme("make bench-evidence", make_evidence_table(shown, linear_shown))
+    answers = {
+        MARKED_SETS[name]: found[f"evidence_{name}_cascade"]["explanations"]
+        for name in evidence
+        if f"evidence_{name}_cascade" in found
+    }
+    fill_readme("make bench-evidence", make_evidence_table(shown, linear_shown, answers))
     if "retrieval_cuad_insurance" in found:
         table = make_retrieval_table(found["retrieval_cuad_insurance"])
         fill_readme("make bench-evidence, contracts", table)
