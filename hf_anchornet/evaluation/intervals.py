@@ -126,14 +126,14 @@ def _score_text(text: ScoredText, smoothing: float, mass: float) -> dict[str, fl
     return scores
 
 
-def _compute(metric: type[Any], prediction: Any, reference: Any) -> dict[str, Any]:
+def _compute(metric: Any, prediction: Any, reference: Any) -> dict[str, Any]:
     """Scores of one text, without the tables of `evaluate`, which take longer than the metric."""
     scores: dict[str, Any] = _make_metric(metric)._compute([prediction], [reference])
     return scores
 
 
 @cache
-def _make_metric(metric: type[Any]) -> Any:
+def _make_metric(metric: Any) -> Any:
     return metric(keep_in_memory=True)
 
 
