@@ -6,8 +6,9 @@ Functions, with the options of the commands of the same names:
     adapt      train a classifier on what a localizer selects
     calibrate  make a cascade of both that exits early
     evaluate   score models and explainers on a labelled split
-    publish    upload a model to the Hub, with its code and a card
-    export_onnx
+    explain_classifier  what parts of an input add to the answer of a classifier that you have;
+               report_answer, report_classifier and verify make that auditable
+    publish    upload a model to the Hub, with its code and a card; or export_onnx
 
 Pipelines: SpanLocalizationPipeline, PatchLocalizationPipeline; views: SpanView, PatchView
 Classifiers on selected parts: SpanReader, PatchReader, Cascade
@@ -39,7 +40,18 @@ from hf_anchornet.model.text_reader import SpanReader
 from hf_anchornet.views.image_view import PatchView
 from hf_anchornet.views.text_view import SpanView
 
-from .api import adapt, calibrate, evaluate, load, publish, train
+from .api import (
+    adapt,
+    calibrate,
+    evaluate,
+    explain_classifier,
+    load,
+    publish,
+    report_answer,
+    report_classifier,
+    train,
+    verify,
+)
 from .registration import (
     DEFAULT_IMAGE_CLASSIFIER,
     DEFAULT_IMAGE_LOCALIZER,
@@ -76,10 +88,14 @@ __all__ = [
     "adapt",
     "calibrate",
     "evaluate",
+    "explain_classifier",
     "export_onnx",
     "load",
     "publish",
+    "report_answer",
+    "report_classifier",
     "train",
+    "verify",
 ]
 
 

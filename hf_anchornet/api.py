@@ -4,6 +4,7 @@ An unknown option raises a `TypeError` that suggests the nearest one, a value ou
 `ValueError`.
 """
 
+from collections.abc import Mapping
 from os import PathLike
 from typing import Any
 
@@ -13,7 +14,7 @@ from hf_anchornet.model.localizer import read_config
 from hf_anchornet.model.pipeline_anchornet import LocalizationPipeline
 from hf_anchornet.model.pipeline_anchornet_image import PatchLocalizationPipeline
 from hf_anchornet.model.pipeline_anchornet_text import SpanLocalizationPipeline
-from hf_anchornet.registration import SHIPPED, TEXT_TASK, load_pipeline
+from hf_anchornet.registration import DEFAULTS, IMAGE_TASK, SHIPPED, TEXT_TASK, load_pipeline
 
 Source = str | PathLike[str]
 
@@ -106,6 +107,75 @@ def publish(folder: Source, repo_id: str, **options: Any) -> str | None:
     from hf_anchornet.cli.publish import publish_model
 
     return publish_model(_collect(options, folder=folder, repo_id=repo_id))
+
+
+def explain_classifier(
+    classifier: Any, inputs: Any, localizer: Any = None, **options: Any
+) -> dict[str, Any] | list[dict[str, Any]]:
+    """What spans, sentences, passages or patches add to the answer of a classifier that you have.
+
+    Args:
+        classifier: Any transformers classifier of texts or images: Hub id, folder, pipeline or
+            model; or a function from a list of inputs to probabilities, (inputs, labels).
+        inputs: A text or an image, or a list of them.
+        localizer: The AnchorNet that proposes the parts; default: the shipped one, of images for
+            `units="patches"`, else of texts.
+        options: See `hf_anchornet.explain.classifier_explanation.explain_classifier`: `units`,
+            `game`, `max_parts`, `label`, for a function `labels` and `multi_label`, and others.
+
+    Returns:
+        A dict for one input, a list for a list; see there and docs/explanations.md.
+    """
+    from hf_anchornet.explain.classifier_explanation import explain_classifier as explain
+
+    if localizer is None:
+        localizer = DEFAULTS[IMAGE_TASK if options.get("units") == "patches" else TEXT_TASK][0]
+    explained: dict[str, Any] | list[dict[str, Any]] = explain(
+        classifier, inputs, localizer, **options
+    )
+    return explained
+
+
+def report_answer(item: Any, localizer: Source = SHIPPED, **options: Any) -> dict[str, Any]:
+    """The explained answer to one input with all that it depends on, for audit, as JSON.
+
+    Args:
+        item: A text or an image.
+        localizer: Folder or Hub id of a localizer or cascade.
+        options: `classifier=`, `task=` and the options of the pipeline; see
+            `hf_anchornet.explain.reports`.
+    """
+    from hf_anchornet.explain.reports import report_answer as report
+
+    return report(item, localizer, **options)
+
+
+def report_classifier(
+    classifier: Any, item: Any, localizer: Source = SHIPPED, **options: Any
+) -> dict[str, Any]:
+    """What `explain_classifier` says of one input, with all that it depends on, as JSON.
+
+    Args:
+        classifier: Folder or Hub id, or a function.
+        item: A text or an image.
+        localizer: Folder or Hub id of the localizer.
+        options: As for `explain_classifier`.
+    """
+    from hf_anchornet.explain.reports import report_classifier as report
+
+    return report(classifier, item, localizer, **options)
+
+
+def verify(report: Mapping[str, Any], **options: Any) -> list[str]:
+    """What a report and its recomputation differ in, in words; an empty list if it is true.
+
+    Args:
+        report: From `report_answer` or `report_classifier`, or read from JSON.
+        options: `item=`, an image that was not a path; `classifier=`, a function; `tolerance=`.
+    """
+    from hf_anchornet.explain.reports import verify as verify_report
+
+    return verify_report(report, **options)
 
 
 def load(

@@ -99,6 +99,12 @@ def _add_pipeline_arguments(parser: argparse.ArgumentParser) -> None:
         help="labels to show evidence for; as JSON if one has a comma or outer blanks: "
         """'["a, b", "c"]'""",
     )
+    add(
+        "--explain-answer",
+        action="store_const",
+        const=True,
+        help="also show what each part adds to the answer of the model that gave it",
+    )
     add("--batch-size", type=int, metavar="N", help="inputs in one forward pass")
     add("--device", metavar="NAME", help="device of the models, for example cpu or cuda:0")
     add(

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TextIO
 
 from hf_anchornet.registration import TEXT_TASK, load_pipeline
 from hf_anchornet.views.base import Record, summarize_answer, wrap
+from hf_anchornet.views.explanation_view import render_explanation
 from hf_anchornet.views.text_view import render_html, render_page, render_terminal
 
 from .shared import choose_options, measure_width, show_progress, wants_color, write_parts
@@ -101,7 +102,8 @@ def _write_text(pairs: Iterable[tuple[Source, Record]], terminal: bool) -> Itera
     width = measure_width() if terminal else None
     for source, result in pairs:
         shown = render_terminal(source.text, result, color=wants_color(sys.stdout), width=width)
-        yield f"{shown}\n\n{wrap(summarize_answer(result), width)}\n\n"
+        told = wrap(summarize_answer(result), width), render_explanation(result, width)
+        yield "\n\n".join(part for part in (shown, *told) if part) + "\n\n"
 
 
 def _write_jsonl(pairs: Iterable[tuple[Source, Record]], terminal: bool) -> Iterator[str]:

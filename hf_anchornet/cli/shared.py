@@ -28,6 +28,7 @@ PIPELINE_OPTIONS = (
     "iou_threshold",
     "exit_threshold",
     "labels",
+    "explain_answer",
     "batch_size",
     "device",
     "backend",

@@ -1,7 +1,5 @@
 """The pipeline of a corpus job, the settings that determine its answers, and their columns."""
 
-import hashlib
-import json
 from dataclasses import asdict
 from typing import Any
 
@@ -9,7 +7,7 @@ import pyarrow as pa
 from transformers import pipeline
 from transformers.utils.logging import disable_progress_bar
 
-from hf_anchornet.model.export_onnx import fingerprint
+from hf_anchornet.explain.fingerprints import hash_model
 from hf_anchornet.model.pipeline_anchornet import LocalizationPipeline
 from hf_anchornet.registration import register
 
@@ -45,12 +43,20 @@ def describe_settings(localize: LocalizationPipeline, job: CorpusJob) -> dict[st
     pipeline must be unused: using a tokenizer may change its state.
 
     Raises:
-        ValueError: if two columns of the output would have the same name.
+        ValueError: if two columns of the output would have the same name, or answers should be
+            explained, for which there is no column.
     """
+    options = asdict(localize._check_options())
+    options.pop("return_coalitions")
+    if options.pop("explain_answer"):
+        raise ValueError(
+            "`explain_answer` must be False for a corpus, got True; its answers have no column for "
+            "explanations: explain single texts or images."
+        )
     part = "tokenizer" if job.task == TEXT_TASK else "processor"
     parts = {"model": localize.localizer, "classifier": localize.reader}
     hashes = {
-        name: owner and _hash_model(owner.model, getattr(owner, part))
+        name: owner and hash_model(owner.model, getattr(owner, part))
         for name, owner in parts.items()
     }
     cascade = localize.cascade
@@ -62,20 +68,8 @@ def describe_settings(localize: LocalizationPipeline, job: CorpusJob) -> dict[st
         **hashes,
         "cascade": None if cascade is None else asdict(cascade.rule),
         "backend": job.options.get("backend", "eager"),
-        **asdict(localize._check_options()),
+        **options,
     }
-
-
-def _hash_model(model: Any, processor: Any) -> str:
-    """A hash of weights, settings, labels and preprocessing."""
-    fields = model.config.to_dict()
-    chosen = [fields.get(name) for name in ("id2label", "problem_type", "reading_scales")]
-    if hasattr(processor, "to_json_string"):
-        preprocessing = processor.to_json_string()
-    else:
-        preprocessing = processor.backend_tokenizer.to_str()
-    content = json.dumps([fingerprint(model), chosen, preprocessing], sort_keys=True)
-    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def make_schema(job: CorpusJob, has_classifier: bool) -> pa.Schema:

@@ -33,6 +33,7 @@ _EXAMPLE = "A dull start, but the cast is superb and the ending is a joy: I love
 _HEADER = """<div class="anchornet"><h1>AnchorNet: what decided, and what it saves</h1>
 <p>A small localizer labels a text or a photo and shows exactly which parts decided. If needed, a
 classifier then reads only these parts.</p></div>"""
+_EXPLAINS = "Adds what each part that was read adds to the answer; takes more time."
 _WAITING = '<div class="anchornet"><p>The answer appears here.</p></div>'
 # A live region must exist before its content, so it is the element that Gradio fills.
 _ANNOUNCE = "element.setAttribute('role', 'status'); element.setAttribute('aria-live', 'polite');"
@@ -195,6 +196,7 @@ def _build_options(tab: _Tab, models: DemoModels) -> list[Any]:
             gr.Slider(smallest, largest, BUDGETS[tab.task], step=1, label=budget),
             gr.Slider(0, 1, NEVER, step=0.01, label="Exit threshold", info=asked),
             gr.Checkbox(False, label="Stages and thresholds as calibrated", visible=False),
+            gr.Checkbox(False, label="Explain the answer", info=_EXPLAINS),
         ]
 
 
@@ -212,7 +214,7 @@ def _build_models(tab: _Tab, names: gr.State, options: Sequence[Any]) -> None:
         )
         button = gr.Button("Load these models")
         loaded = gr.HTML(js_on_load=_ANNOUNCE, apply_default_css=False)
-    _, *changed = options
+    _, *changed, _ = options
     button.click(
         partial(_load, tab),
         [localizer, classifier],
@@ -248,14 +250,11 @@ def _run(
     tab: _Tab,
     source: Any,
     names: Sequence[str],
-    top_k: int,
-    scales: Sequence[int],
-    budget: int,
-    exit_threshold: float,
-    calibrated: bool,
+    *controls: Any,
 ) -> tuple[str, str]:
-    """Verdict and details for a click."""
+    """Verdict and details for a click; `controls` are the values of `_build_options`."""
+    top_k, scales, budget, exit_threshold, calibrated, explain = controls
     threshold = None if calibrated else exit_threshold
     with shown_errors():
         models = load_models(tab.task, *names)
-        return tab.show(source, models, DemoOptions(top_k, scales, budget, threshold))
+        return tab.show(source, models, DemoOptions(top_k, scales, budget, threshold, explain))

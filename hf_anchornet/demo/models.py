@@ -91,10 +91,13 @@ class DemoModels:
         shown: dict[str, Any] = {"top_k": options.top_k, "scales": options.scales}
         if self.localize.task_name == "patch-localization":
             shown["return_maps"] = True
+        shown["explain_answer"] = options.explain and self.cascade is None
         result = self.localize(source, **shown)
         if self.cascade is None:
             return Answer(result)
         chosen = Cascade(self.cascade.localizer, self.cascade.reader, self._choose_rule(options))
+        if options.explain:
+            result |= {"explanation": self._explain(chosen, source)}
         whole = Cascade(chosen.localizer, chosen.reader, ExitRule.make([FULL], NEVER))
         # Alternating, so that other work on the machine slows down both ways equally.
         rounds = [(*chosen.follow([source]), *whole.follow([source])) for _ in range(ROUNDS)]
@@ -104,6 +107,16 @@ class DemoModels:
         return Answer(
             result, Comparison(chosen, ways_sorted[ROUNDS // 2], full_sorted[ROUNDS // 2])
         )
+
+    def _explain(self, cascade: Cascade, source: Any) -> Record:
+        """The explanation of a cascade's answer, by a pipeline of the same models."""
+        alone, processor = self.localize, cascade.localizer.processor
+        name = "tokenizer" if alone.task_name == "span-localization" else "image_processor"
+        explain = type(alone)(
+            alone.model, device=alone.device, classifier=cascade, **{name: processor}
+        )
+        explanation: Record = explain(source, explain_answer=True)["explanation"]
+        return explanation
 
     def _choose_rule(self, options: "DemoOptions") -> ExitRule:
         assert self.cascade is not None
@@ -123,12 +136,14 @@ class DemoOptions:
         budget: Tokens or patches that the classifier may read; not used by a calibrated cascade.
         exit_threshold: Confidence from which the localizer answers alone. `None`: the thresholds
             of a calibrated cascade; otherwise the classifier is always asked.
+        explain: Whether to explain the answer of whoever gave it, part by part.
     """
 
     top_k: int
     scales: Sequence[int]
     budget: int
     exit_threshold: float | None = None
+    explain: bool = False
 
 
 @dataclass(frozen=True)

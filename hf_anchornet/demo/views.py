@@ -13,6 +13,7 @@ from PIL import Image
 from hf_anchornet.model.cascade_rule import FULL, NGRAMS
 from hf_anchornet.model.image_reader import cut_square
 from hf_anchornet.views.base import REPLACEMENTS, Record, clean
+from hf_anchornet.views.explanation_view import render_explanation_html
 from hf_anchornet.views.image_view import draw_panels
 from hf_anchornet.views.text_view import render_html
 
@@ -135,7 +136,8 @@ def render_boxes(image: Image.Image, answer: Answer) -> str:
     )
     return _wrap(
         f'<h2>What decided</h2><div class="pictures">{figures}</div>'
-        f"{_table_patches(result['patches'])}{_show_crops(image, answer.comparison)}"
+        f"{_table_patches(result['patches'])}{render_explanation_html(result)}"
+        f"{_show_crops(image, answer.comparison)}"
     )
 
 

@@ -38,8 +38,12 @@ class ExplanationOptions:
     Attributes:
         explainers: Names of explainers: "evidence", an AnchorNet's own, for texts also
             "refined_evidence", or for any classifier "integrated_gradients", "occlusion", "lime",
-            "shapley", for texts "attention_rollout", for images "grad_cam"; "random" is the
-            control.
+            "shapley", for texts "attention_rollout", for images "grad_cam"; Shapley values of parts
+            that a localizer proposes, "span_shapley", "sentence_shapley", "passage_shapley",
+            "span_shapley_in_context", "sentence_shapley_in_context", for images "patch_shapley";
+            for a cascade "answer", the explanation of its own answer; "random" is the control.
+        parts_localizer: Folder or Hub id of the AnchorNet that proposes parts; default: the
+            explained model itself, if it is one.
         spans_column: Column of spans that people marked, [start, end] in characters; "": there
             is no such column.
         only_labels: Explain only examples of these labels, by name; default: all.
@@ -53,18 +57,22 @@ class ExplanationOptions:
             changes no prediction, but how far probabilities fall when words or cells are removed.
         mass: The hard rationale of a text is the fewest words that hold this share of the positive
             scores, in (0, 1].
+        resamples: Resamples of the examples for intervals of 95 % of the scores (bootstrap); 0: no
+            intervals.
         faithfulness: Also predict each example without its best words or cells and with only them.
         records: Parquet file for the records of all examples; if it exists and was made with the
             same model and settings, its records are reused.
     """
 
     explainers: list[str] = field(default_factory=lambda: ["evidence"])
+    parts_localizer: str | None = None
     spans_column: str = "spans"
     only_labels: list[str] = field(default_factory=list)
     true_labels: bool = False
     max_explained: int = 0
     smoothing: float = 0.0
     mass: float = 0.5
+    resamples: int = 0
     calibration_split: str = ""
     faithfulness: bool = True
     records: str | None = None
@@ -77,9 +85,18 @@ class ExplanationOptions:
                 f"`explainers` must be among {sorted({*TEXT_EXPLAINERS, *IMAGE_EXPLAINERS})}, got "
                 f"{unknown[0]!r}; choose from these."
             )
+        if self.calibration_split and "answer" in self.explainers:
+            raise ValueError(
+                '`calibration_split` must be "" for a cascade, got '
+                f"{self.calibration_split!r}; its probabilities are calibrated: leave it out."
+            )
         if self.max_explained < 0:
             raise ValueError(
                 f"`max_explained` must be at least 0, got {self.max_explained}; 0 explains all."
+            )
+        if self.resamples < 0:
+            raise ValueError(
+                f"`resamples` must be at least 0, got {self.resamples}; 0 is none, 1000 is usual."
             )
         if not self.smoothing >= 0:
             raise ValueError(f"`smoothing` must be at least 0, got {self.smoothing}; 0 is none.")

@@ -12,8 +12,10 @@ from datasets import Dataset
 from hf_anchornet.calibration.temperature import fit_temperature
 from hf_anchornet.data.images import open_pictures
 from hf_anchornet.data.splits import DataOptions, load_split, number_labels
+from hf_anchornet.explain.cascade_subject import load_cascade_subject
 from hf_anchornet.explain.image_subject import ImageSubject
 from hf_anchornet.explain.text_subject import TextSubject
+from hf_anchornet.model.localizer import load_localizer
 
 from .explain_split import ExplanationOptions, explain_rows
 from .records import read_records, write_records
@@ -36,7 +38,7 @@ def evaluate_explanations(
     """Report on the explanations of a split: `settings` and see `ExplanationSummary.report`.
 
     Args:
-        model: Folder or Hub id of any transformers classifier.
+        model: Folder or Hub id of any transformers classifier, for "answer" of a cascade.
         split: Name of the split.
         rows: Its rows.
         data: Its columns: texts if it has the text column, else images.
@@ -52,9 +54,7 @@ def evaluate_explanations(
     @cache
     def load() -> TextSubject | ImageSubject:
         """The model, loaded on first use: existing records need none."""
-        if subject is not None:
-            return subject
-        return TextSubject.load(model, device) if is_text else ImageSubject.load(model, device)
+        return _load_subject(model, is_text, options, device) if subject is None else subject
 
     temperature = 1.0
     if options.calibration_split:
@@ -77,6 +77,8 @@ def evaluate_explanations(
         "calibration_split": options.calibration_split,
         "temperature": temperature,
     }
+    if options.parts_localizer is not None:
+        settings["parts_localizer"] = options.parts_localizer
     path = Path(options.records) if options.records else None
     if path is not None and path.exists():
         records = read_records(path, settings)
@@ -84,7 +86,7 @@ def evaluate_explanations(
         records = explain_rows(load(), rows, data, options)
         if path is not None:
             records = write_records(records, path, settings)
-    summary = ExplanationSummary(options.smoothing, options.mass)
+    summary = ExplanationSummary(options.smoothing, options.mass, options.resamples)
     for record in records:
         summary.add(record)
     report = summary.report()
@@ -94,6 +96,20 @@ def evaluate_explanations(
             options.spans_column if is_text else data.boxes_column,
         )
     return {"settings": settings, **report}
+
+
+def _load_subject(
+    model: str, is_text: bool, options: ExplanationOptions, device: torch.device
+) -> TextSubject | ImageSubject:
+    """The classifier or, for "answer", the cascade, and what proposes its parts."""
+    loaded: TextSubject | ImageSubject
+    if "answer" in options.explainers:
+        loaded = load_cascade_subject(model, is_text, device)
+    else:
+        loaded = (TextSubject if is_text else ImageSubject).load(model, device)
+    if options.parts_localizer is not None:
+        loaded.proposer = load_localizer(options.parts_localizer, device)
+    return loaded
 
 
 def scale_temperature(

@@ -12,6 +12,7 @@ from hf_anchornet.metrics.faithfulness import Faithfulness
 from hf_anchornet.model.text_words import Words
 
 from .image_plausibility import ScoredImage, score_image_plausibility
+from .intervals import list_faithfulness_intervals, list_image_intervals, list_text_intervals
 from .records import Record
 from .text_plausibility import ScoredText, score_text_plausibility
 
@@ -22,10 +23,11 @@ class ExplanationSummary:
     Args:
         smoothing: Of word scores, see `smooth_scores`.
         mass: Of hard rationales, see `choose_rationale`.
+        resamples: Of the examples, for intervals of the scores; 0: no intervals.
     """
 
-    def __init__(self, smoothing: float = 0.0, mass: float = 0.5) -> None:
-        self.smoothing, self.mass = smoothing, mass
+    def __init__(self, smoothing: float = 0.0, mass: float = 0.5, resamples: int = 0) -> None:
+        self.smoothing, self.mass, self.resamples = smoothing, mass, resamples
         self.records: dict[str, list[Record]] = {}
         self.answers: dict[int, Record] = {}
 
@@ -43,7 +45,8 @@ class ExplanationSummary:
             where nobody marked anything, see `score_text_plausibility` and
             `score_image_plausibility`), `faithfulness` by what replaces words or cells ({} if it
             was not measured), `milliseconds` and `peak_mib` of an explanation, medians, and
-            `times_slower` than "evidence", median over the examples.
+            `times_slower` than "evidence", median over the examples; with `resamples` also
+            `intervals`, of 95 %, of the scores by the same names.
 
         Raises:
             ValueError: if there are no records or a score is not finite.
@@ -70,6 +73,7 @@ class ExplanationSummary:
                     "plausibility": self._score_plausibility(records),
                     "faithfulness": _score_faithfulness(records),
                     **_summarize_costs(records, own),
+                    **self._estimate_intervals(records),
                 }
                 for name, records in self.records.items()
             },
@@ -77,23 +81,40 @@ class ExplanationSummary:
 
     def _score_plausibility(self, records: Sequence[Record]) -> dict[str, Any] | None:
         if any(record.get("spans") for record in records):
-            texts = [
-                ScoredText(
-                    Words.split(record["text"]),
-                    _check_scores(record),
-                    [(start, end) for start, end in record["spans"]],
-                )
-                for record in records
-            ]
-            return score_text_plausibility(texts, self.smoothing, self.mass)
-        images = [
-            ScoredImage(
-                _check_scores(record).reshape(record["shape"]), record["size"], record["boxes"]
-            )
-            for record in records
-            if record.get("boxes")
-        ]
+            return score_text_plausibility(_list_texts(records), self.smoothing, self.mass)
+        images = _list_images(records)
         return score_image_plausibility(images) if images else None
+
+    def _estimate_intervals(self, records: Sequence[Record]) -> dict[str, Any]:
+        if not self.resamples:
+            return {}
+        plausibility: dict[str, Any] | None = None
+        if any(record.get("spans") for record in records):
+            limits = self.smoothing, self.mass, self.resamples
+            plausibility = list_text_intervals(_list_texts(records), *limits)
+        elif images := _list_images(records):
+            plausibility = list_image_intervals(images, self.resamples)
+        faithfulness = list_faithfulness_intervals(records, self.resamples)
+        return {"intervals": {"plausibility": plausibility, "faithfulness": faithfulness}}
+
+
+def _list_texts(records: Sequence[Record]) -> list[ScoredText]:
+    return [
+        ScoredText(
+            Words.split(record["text"]),
+            _check_scores(record),
+            [(start, end) for start, end in record["spans"]],
+        )
+        for record in records
+    ]
+
+
+def _list_images(records: Sequence[Record]) -> list[ScoredImage]:
+    return [
+        ScoredImage(_check_scores(record).reshape(record["shape"]), record["size"], record["boxes"])
+        for record in records
+        if record.get("boxes")
+    ]
 
 
 def _check_scores(record: Record) -> NDArray[np.float64]:

@@ -55,9 +55,17 @@ def make_explainer_table(report: Report) -> str:
     )
     rows = []
     for name, row in explainers.items():
-        plausibility = [f"{row['plausibility'][key]:.3f}" for key in scores]
+        ends = row.get("intervals") or {}
+        agreement, dependence = (ends.get(part) or {} for part in ("plausibility", "faithfulness"))
+        plausibility = [
+            format_score(row["plausibility"][key], agreement.get(key)) for key in scores
+        ]
         faithfulness = [
-            " / ".join(f"{row['faithfulness'][fill][side]:.3f}" for side in SIDES) for fill in fills
+            " / ".join(
+                format_score(row["faithfulness"][fill][side], dependence.get(fill, {}).get(side))
+                for side in SIDES
+            )
+            for fill in fills
         ]
         costs = [
             "not measured" if row[cost] is None else format(row[cost], form)
@@ -65,6 +73,13 @@ def make_explainer_table(report: Report) -> str:
         ]
         rows.append((name.replace("_", " "), *plausibility, *faithfulness, *costs))
     return format_table(head, rows)
+
+
+def format_score(score: float, interval: Sequence[float] | None = None) -> str:
+    """A score with three digits and, if there is one, its interval."""
+    if interval is None:
+        return f"{score:.3f}"
+    return f"{score:.3f} ({interval[0]:.3f} to {interval[1]:.3f})"
 
 
 def format_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -14,9 +14,11 @@ from torch import Tensor, nn
 from hf_anchornet.model.image_processing_anchornet import open_image
 
 from .black_box import draw_by_coin, fit_lime, occlude, sample_shapley
+from .cascade_subject import explain_pixels_of_answer
 from .grad_cam import compute_grad_cam
 from .image_subject import ImageSubject
 from .integrated_gradients import integrate
+from .part_explainers import share_patches
 from .subject import check_request
 
 ScoreMap = NDArray[np.float64]
@@ -40,7 +42,7 @@ def explain_image(
         label: Number of the label, in the order of `subject.labels`.
         method: Name of an explainer, see `IMAGE_EXPLAINERS`.
         options: Of that explainer: `num_cells` (rows and columns of cells), `num_samples`,
-            `num_steps`, `num_permutations`, `batch_size`, `seed`, `layer`.
+            `num_steps`, `num_permutations`, `batch_size`, `max_parts`, `seed`, `layer`.
 
     Raises:
         ImportError: if the explainer needs the extra `explain` and that is not installed.
@@ -147,6 +149,8 @@ IMAGE_EXPLAINERS: dict[str, Callable[..., ScoreMap]] = {
     "lime": partial(query_cells, partial(fit_lime, sampler=draw_by_coin)),
     "shapley": partial(query_cells, sample_shapley),
     "grad_cam": map_grad_cam,
+    "patch_shapley": share_patches,
+    "answer": explain_pixels_of_answer,
     "random": draw_cells,
 }
 """Explainers by name, each called as `(subject, image, label, **options)`; see `explain_image`."""

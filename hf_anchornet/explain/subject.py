@@ -17,7 +17,10 @@ from hf_anchornet.model.classifier import (
     load_classifier,
     predict_probs,
 )
+from hf_anchornet.model.localizer import Localizer
 from hf_anchornet.model.selection import check_count
+
+from .classifier_explanation import Explained
 
 Own = TypeVar("Own", bound="Subject")
 
@@ -34,6 +37,7 @@ class Subject:
     anchornet_type: ClassVar[str]
     """Model type of the AnchorNets of this modality."""
     localizer_class: ClassVar[Callable[..., Any]]
+    _proposer: Localizer | None = None
 
     def __init__(self, model: PreTrainedModel, processor: Any) -> None:
         self.model = model.eval()
@@ -69,6 +73,34 @@ class Subject:
                 f'"{self.model.config.model_type}"; choose another explainer or an AnchorNet.'
             )
         return self.localizer_class(self.model, self.processor)
+
+    @property
+    def proposer(self) -> Localizer:
+        """The localizer that proposes parts, by default the model itself.
+
+        Raises:
+            ValueError: if it was not set and the model is not an AnchorNet.
+        """
+        if self._proposer is not None:
+            return self._proposer
+        if self.is_anchornet:
+            found: Localizer = self.localizer
+            return found
+        raise ValueError(
+            "`proposer` must be an AnchorNet for parts of an input, got none for a model of type "
+            f'"{self.model.config.model_type}"; set one (`--parts-localizer`).'
+        )
+
+    @proposer.setter
+    def proposer(self, localizer: Localizer) -> None:
+        self._proposer = localizer
+
+    @cached_property
+    def explained(self) -> Explained:
+        """The model and what proposes its parts; set `proposer` before."""
+        models = {"model": self.model, self.kind.processor_name: self.processor}
+        classifier = self.kind.pipeline_class(device=self.model.device, **models)
+        return Explained(classifier, self.proposer)
 
 
 def check_request(

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from .attention_rollout import roll_out_tokens
 from .black_box import draw_by_count, fit_lime, occlude, sample_shapley
+from .cascade_subject import explain_words_of_answer
+from .part_explainers import PART_EXPLAINERS
 from .refined_evidence import refine_evidence
 from .subject import check_request
 from .text_gradients import integrate_tokens
@@ -25,7 +27,8 @@ def explain_text(
     """Score of each word of a text for a label: (words,), float64, words of `Words.split`.
 
     Words beyond the maximum length of the model score 0, and no explainer shows them to the model
-    in place of others. The result is deterministic.
+    in place of others, but for those that read parts alone: they find parts anywhere in a text. The
+    result is deterministic.
 
     Args:
         subject: The model to explain.
@@ -33,7 +36,7 @@ def explain_text(
         label: Number of the label, in the order of `subject.labels`.
         method: Name of an explainer, see `TEXT_EXPLAINERS`.
         options: Of that explainer: `num_samples`, `num_steps`, `num_permutations`, `batch_size`,
-            `seed`.
+            `max_parts`, `max_tokens`, `seed`.
 
     Raises:
         ImportError: if the explainer needs the extra `explain` and that is not installed.
@@ -117,6 +120,8 @@ TEXT_EXPLAINERS: dict[str, Callable[..., Scores]] = {
     "lime": partial(query_words, partial(fit_lime, sampler=draw_by_count)),
     "shapley": partial(query_words, sample_shapley),
     "attention_rollout": roll_out_words,
+    **PART_EXPLAINERS,
+    "answer": explain_words_of_answer,
     "random": draw_words,
 }
 """Explainers by name, each called as `(subject, text, label, **options)`; see `explain_text`."""

@@ -37,6 +37,7 @@ class Trace:
         stage: The last stage at which there was something new to read.
         pieces: All pieces read; each is computed once.
         readings: The pieces of each stage reached at which the classifier reads.
+        explaining: Pieces read only to explain the answer, which the other costs do not count.
     """
 
     opened: list[ModelAnswer] = field(default_factory=list)
@@ -45,6 +46,7 @@ class Trace:
     stage: int = 0
     pieces: dict[Hashable, ModelAnswer] = field(default_factory=dict)
     readings: list[list[Any]] = field(default_factory=list)
+    explaining: dict[Hashable, ModelAnswer] = field(default_factory=dict)
 
     @property
     def logits(self) -> Tensor:

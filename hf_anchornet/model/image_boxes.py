@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -154,3 +155,20 @@ def pool_cells(attribution: Tensor, side: int) -> Tensor:
     room = (0, columns * side - width, 0, rows * side - height)
     padded = torch.nn.functional.pad(attribution, room)
     return padded.view(rows, side, columns, side).sum(dim=(1, 3))
+
+
+def cover_share(size: tuple[int, int], boxes: Sequence[Sequence[int]]) -> float:
+    """Share of an image that lies in one of the boxes, in [0, 1].
+
+    Args:
+        size: Width and height.
+        boxes: `(x0, y0, x1, y1)`, in pixels of the image.
+    """
+    # Between the sides of the boxes nothing changes: a grid of these is enough.
+    x, y = (np.unique([box[side] for box in boxes for side in (low, low + 2)]) for low in (0, 1))
+    covered = np.zeros((max(0, len(y) - 1), max(0, len(x) - 1)), dtype=bool)
+    for x0, y0, x1, y1 in boxes:
+        top, bottom = np.searchsorted(y, [y0, y1])
+        left, right = np.searchsorted(x, [x0, x1])
+        covered[top:bottom, left:right] = True
+    return float(np.diff(y) @ covered @ np.diff(x)) / (size[0] * size[1])

@@ -1,7 +1,7 @@
 """The part that both localization pipelines share: options, checks, streaming, the classifier."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any, ClassVar, NamedTuple, cast
 
 from torch import Tensor
@@ -13,35 +13,17 @@ from .cascade import Cascade, attach_cascade
 from .cascade_rule import ExitRule, Stage
 from .cascade_trace import count_milliseconds
 from .classifier import Classifier, label_names, name_predictions
+from .explanation import (
+    Explanation,
+    InputParts,
+    describe_explaining,
+    explain_classifier_logit,
+    explain_trace,
+)
 from .geometry import Window
-from .localizer import Batch
+from .localization_options import LocalizationOptions
+from .pipeline_inputs import CheckedInputs, name_place
 from .reader import Reader
-from .selection import check_count, check_iou_threshold
-
-
-@dataclass
-class LocalizationOptions:
-    """Options for choosing and showing patches; the pipelines' docstrings explain each."""
-
-    top_k: int = 5
-    scales: Sequence[int] | None = None
-    iou_threshold: float | Sequence[float] = 0.0
-    labels: Sequence[str] | None = None
-    exit_threshold: float | Sequence[float] | None = None
-
-    def validate(self, sizes: Sequence[int], labels: Sequence[str]) -> None:
-        """Check the options against each other and against the model.
-
-        Args:
-            sizes: The model's window sizes.
-            labels: The model's labels.
-
-        Raises:
-            ValueError: naming the option, its value and the remedy.
-        """
-        check_iou_threshold(self.iou_threshold, check_count("top_k", self.top_k))
-        _check_choice("scales", self.scales, sizes, "window sizes")
-        _check_choice("labels", self.labels, labels, "labels")
 
 
 class Verdict(NamedTuple):
@@ -50,10 +32,13 @@ class Verdict(NamedTuple):
     Attributes:
         classifier: Its label, score and stage; `None` if there is no classifier.
         cost: Entries for the answer's `cost`.
+        explanation: That of the classifier's answer; `None` if the localizer answered, or if
+            nobody asked for it.
     """
 
     classifier: dict[str, Any] | None
     cost: Mapping[str, Any]
+    explanation: Explanation | None = None
 
 
 class LocalizationPipeline(Pipeline):
@@ -120,13 +105,13 @@ class LocalizationPipeline(Pipeline):
         return rule
 
     def _ask(
-        self, options: Any, batch: Batch, sources: Sequence[Any], probs: Tensor, started: float
+        self, options: Any, batch: Any, sources: Sequence[Any], probs: Tensor, started: float
     ) -> list[Verdict]:
         """The answer of the classifier or cascade, if there is one, to each input.
 
         Args:
             options: Those of this call.
-            batch: The localized inputs.
+            batch: The localized inputs, a `Batch`.
             sources: The texts or images.
             probs: (batch, labels), of the localizer.
             started: When the localizer began, by `perf_counter`.
@@ -135,27 +120,53 @@ class LocalizationPipeline(Pipeline):
         if self.reader is None:
             return [Verdict(None, {}) for _ in sources]
         if rule is None or self._exits is None:
-            return self._read(*self._open(batch, len(sources), options), probs)
+            views, stage = self._open(batch, len(sources), options)
+            return self._read(views, stage, probs, options.explain_answer)
         traces = self._exits.start(batch, count_milliseconds(started), rule)
         self._exits.read(traces, rule=rule)
+        answers = self._exits.describe(traces, sources)
         verdicts = []
-        for trace, answer in zip(traces, self._exits.describe(traces, sources), strict=True):
+        for row, (trace, answer) in enumerate(zip(traces, answers, strict=True)):
             cost = answer.pop("cost")
+            explanation = None
+            if options.explain_answer and trace.last_reading:
+                stage, view = rule.stages[trace.stage], trace.view
+                parts = self._list_parts(view, trace.last_reading, stage, rule, batch.take([row]))
+                order = self._exits.order
+                explanation = explain_trace(self.reader, order, rule, self.labels, trace, parts)
+                cost |= describe_explaining(trace.explaining)
             shown = self.reader.describe_pieces(trace.last_reading)
-            verdicts.append(Verdict(answer | shown, cost))
+            verdicts.append(Verdict(answer | shown, cost, explanation))
         return verdicts
 
     def _open(self, batch: Any, count: int, options: Any) -> tuple[Sequence[Any], Stage]:
         """Views of all inputs of a batch, and the stage at which a plain classifier reads them."""
         raise NotImplementedError
 
-    def _read(self, views: Sequence[Any], stage: Stage, probs: Tensor) -> list[Verdict]:
+    def _list_parts(
+        self, view: Any, pieces: Sequence[Any], stage: Stage, rule: ExitRule | None, batch: Any
+    ) -> InputParts:
+        """The parts of an input that the classifier read.
+
+        Args:
+            view: The input.
+            pieces: What was read.
+            stage: The stage at which it was read.
+            rule: That of the cascade; `None` for a plain classifier.
+            batch: The localized input alone; `None` for a plain classifier.
+        """
+        raise NotImplementedError
+
+    def _read(
+        self, views: Sequence[Any], stage: Stage, probs: Tensor, explain: bool
+    ) -> list[Verdict]:
         """The answers of a plain classifier; the localizer's where there is nothing to read.
 
         Args:
             views: The inputs, opened for reading.
             stage: What is read of each.
             probs: (batch, labels), of the localizer.
+            explain: Whether to explain the classifier's answers.
         """
         assert self.reader is not None
         verdicts = []
@@ -166,7 +177,13 @@ class LocalizationPipeline(Pipeline):
                 (answer,) = name_predictions(self.reader.model, reading.logits[None])
             shown = self.reader.describe_pieces(reading.pieces)
             classifier = answer | {"stage": int(reading.logits is not None)} | shown
-            verdicts.append(Verdict(classifier, self.reader.describe_cost(reading, view)))
+            cost = self.reader.describe_cost(reading, view)
+            explanation = None
+            if explain and reading.logits is not None:
+                parts = self._list_parts(view, reading.pieces, stage, None, None)
+                explanation, read = explain_classifier_logit(self.reader, parts)
+                cost |= describe_explaining(read.asked)
+            verdicts.append(Verdict(classifier, cost, explanation))
         return verdicts
 
     def _name(self, probs: Tensor) -> dict[str, Any]:
@@ -248,14 +265,14 @@ class LocalizationPipeline(Pipeline):
         if isinstance(inputs, self.single_types) or not isinstance(inputs, Iterable | Dataset):
             inputs = self.check_input(inputs, "`inputs`")
         elif isinstance(inputs, Sequence | Dataset) and not isinstance(inputs, IterableDataset):
-            inputs = _CheckedInputs(self, inputs)
+            inputs = CheckedInputs(self, inputs)
         else:
             inputs = self._check_each(inputs)
         answers = super().__call__(inputs, *args, **options)  # type: ignore[no-untyped-call]
         return list(answers) if listed else answers
 
     def _check_each(self, inputs: Iterable[Any]) -> Iterator[Any]:
-        return (self.check_input(item, _name_place(index)) for index, item in enumerate(inputs))
+        return (self.check_input(item, name_place(index)) for index, item in enumerate(inputs))
 
     def postprocess(self, model_outputs: Any, **_: Any) -> Any:
         """The answer for one input."""
@@ -268,33 +285,3 @@ class LocalizationPipeline(Pipeline):
             return probs.argmax(dim=-1, keepdim=True)
         indices = [self.labels.index(label) for label in labels]
         return probs.new_tensor(indices).long().expand(len(probs), -1)
-
-
-class _CheckedInputs(Dataset[Any]):
-    """Inputs that are checked when they are read; errors name their place."""
-
-    def __init__(self, pipeline: LocalizationPipeline, inputs: Any) -> None:
-        self.pipeline = pipeline
-        self.inputs = inputs
-
-    def __len__(self) -> int:
-        return len(self.inputs)
-
-    def __getitem__(self, index: int) -> Any:
-        return self.pipeline.check_input(self.inputs[index], _name_place(index))
-
-
-def _name_place(index: int) -> str:
-    return f"item {index} of `inputs`"
-
-
-def _check_choice(name: str, chosen: Any, known: Sequence[Any], what: str) -> None:
-    if chosen is None:
-        return
-    if not chosen or any(item not in known for item in chosen):
-        raise ValueError(
-            f"`{name}` must be one or more of this model's {what} {sorted(set(known))}, got "
-            f"{list(chosen)}; leave it out for the default."
-        )
-    if len(set(chosen)) < len(chosen):
-        raise ValueError(f"`{name}` must name each once, got {list(chosen)}; leave out repeats.")

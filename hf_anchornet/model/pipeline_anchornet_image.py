@@ -10,18 +10,19 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from .cascade_rule import Stage
+from .cascade_rule import ExitRule, Stage
 from .classifier import predict_probs
-from .image_boxes import DEFAULT_OVERLAP, pool_cells
+from .explanation import InputParts, choose_entries
+from .image_boxes import DEFAULT_OVERLAP, cover_share, pool_cells
+from .image_explanation import ImageParts, describe_box, explain_boxes
 from .image_large import LargeImage, check_large, check_local
 from .image_localizer import ImageLocalizer, LocalizedImages
 from .image_processing_anchornet import Box
 from .image_reader import PatchReader, ReadableImage
-from .pipeline_anchornet import LocalizationOptions, LocalizationPipeline, Verdict
+from .localization_options import LocalizationOptions
+from .pipeline_anchornet import LocalizationPipeline, Verdict
 from .reader import Reader
 from .selection import check_count, check_iou_threshold
-
-BOX_SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
 @dataclass
@@ -84,6 +85,9 @@ class PatchLocalizationPipeline(LocalizationPipeline):
         max_patches: Most patches that a classifier reads (default 1).
         exit_threshold: With a classifier: let it read only inputs in doubt, see `ExitRule`; with a
             cascade: thresholds to use instead of its own.
+        explain_answer: Whether to add `explanation`: what each part adds to the answer of the model
+            that gave it, exact up to ten parts; see docs/explanations.md.
+        return_coalitions: Whether `explanation` lists the coalitions of parts that were asked.
         backend: Runtime of the localizer and of a classifier that is loaded here: "eager",
             "compile" or "onnx"; see `make_network`.
         return_maps: Whether to add `maps`: for each label explained the evidence of every cell of
@@ -176,7 +180,16 @@ class PatchLocalizationPipeline(LocalizationPipeline):
         shown = [_join_shown(parts) for parts in zip(*by_label, strict=True)]
         sizes = batch.evidence.sizes.tolist()
         fields = zip(images, sizes, probs, shown, verdicts, strict=True)
-        return {"results": [self._answer(*each) for each in fields]}
+        answers = [self._answer(*each) for each in fields]
+        if chosen.explain_answer:
+            ranked = batch.select(chosen.top_k, 0.0, chosen.scales)
+            boxes = batch.restore(ranked.boxes, ranked.filled)
+            for row, answer in enumerate(answers):
+                values = ranked.evidence[row, ranked.filled[row]].tolist()
+                own = explain_boxes(self.model, batch.logits[row], boxes[row], values)
+                found = verdicts[row].explanation or own
+                answer["explanation"] = choose_entries(found, chosen.return_coalitions)
+        return {"results": answers}
 
     def _localize_large(self, image: Image.Image, options: PatchOptions) -> dict[str, Any]:
         """The answer for a picture of any size at its own resolution; see `LargeImage`."""
@@ -197,8 +210,15 @@ class PatchLocalizationPipeline(LocalizationPipeline):
             limits = options.max_patches, options.reading_limit
             boxes = predicted.select(*limits, options.scales)
             view = ReadableImage(image, [found.box for found in boxes])
-            (verdict,) = self._read([view], options.max_patches, probs)
-        return self._answer(image, image.size, probs[0], _join_shown(parts), verdict)
+            (verdict,) = self._read([view], options.max_patches, probs, options.explain_answer)
+        answer = self._answer(image, image.size, probs[0], _join_shown(parts), verdict)
+        if options.explain_answer:
+            boxes = predicted.select(options.top_k, 0.0, options.scales)
+            places = [found.box for found in boxes], [found.evidence for found in boxes]
+            own = explain_boxes(self.model, read.logits[0], *places)
+            found = verdict.explanation or own
+            answer["explanation"] = choose_entries(found, options.return_coalitions)
+        return answer
 
     def _open(
         self, batch: LocalizedImages, count: int, options: PatchOptions
@@ -207,6 +227,11 @@ class PatchLocalizationPipeline(LocalizationPipeline):
         stage = options.max_patches
         limits = options.reading_limit, options.scales
         return reader.open(batch, range(count), [stage], *limits), stage
+
+    def _list_parts(
+        self, view: Any, pieces: Sequence[Any], stage: Stage, rule: ExitRule | None, batch: Any
+    ) -> InputParts:
+        return ImageParts(view, pieces, batch)
 
     def _show(
         self, batch: LocalizedImages, labels: Tensor, options: PatchOptions
@@ -245,7 +270,9 @@ class PatchLocalizationPipeline(LocalizationPipeline):
         answer = {
             **self._name(probs),
             "patches": shown.patches,
-            "coverage": _cover(image, [patch["box"] for patch in shown.patches]),
+            "coverage": cover_share(
+                image.size, [tuple(patch["box"].values()) for patch in shown.patches]
+            ),
             "cost": {"localizer_pixels": size[0] * size[1], **verdict.cost},
         }
         if shown.maps:
@@ -270,24 +297,9 @@ def _describe_patch(
     box: Box, evidence: float, scale: int, label: str, whole: float
 ) -> dict[str, Any]:
     return {
-        "box": dict(zip(BOX_SIDES, box, strict=True)),
+        **describe_box(box),
         "label": label,
         "evidence": evidence,
         "share": evidence / whole,
         "scale": scale,
     }
-
-
-def _cover(image: Image.Image, boxes: Sequence[Mapping[str, int]]) -> float:
-    """Share of the image that lies in one of the boxes."""
-    # Between the sides of the boxes nothing changes: a grid of these is enough.
-    y, x = (
-        np.unique([box[side] for box in boxes for side in (low, high)])
-        for low, high in (("ymin", "ymax"), ("xmin", "xmax"))
-    )
-    covered = np.zeros((max(0, len(y) - 1), max(0, len(x) - 1)), dtype=bool)
-    for box in boxes:
-        top, bottom = np.searchsorted(y, [box["ymin"], box["ymax"]])
-        left, right = np.searchsorted(x, [box["xmin"], box["xmax"]])
-        covered[top:bottom, left:right] = True
-    return float(np.diff(y) @ covered @ np.diff(x)) / (image.width * image.height)

@@ -1,7 +1,7 @@
 """`pipeline("span-localization")`: a text's label, the spans that decided it, their shares."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any, ClassVar
 
@@ -9,12 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .cascade_rule import Stage
+from .cascade_rule import LOCALIZER, NGRAMS, ExitRule, Stage
 from .classifier import predict_probs
-from .pipeline_anchornet import LocalizationOptions, LocalizationPipeline, Verdict
+from .explanation import Explanation, InputParts, choose_entries, explain_localizer
+from .localization_options import LocalizationOptions
+from .pipeline_anchornet import LocalizationPipeline, Verdict
 from .reader import Reader
 from .selection import check_count
 from .text_budget import merge_spans
+from .text_explanation import describe_place, list_read_spans
 from .text_localizer import LocalizedTexts, TextLocalizer
 from .text_long import LONG_TEXT_CHARACTERS, LongText
 from .text_reader import SpanReader
@@ -78,6 +81,10 @@ class SpanLocalizationPipeline(LocalizationPipeline):
         labels: Labels to explain (default: the predicted one).
         exit_threshold: With a classifier: let it read only inputs in doubt, see `ExitRule`; with a
             cascade: thresholds to use instead of its own.
+        explain_answer: Whether to add `explanation`: what each part adds to the answer of the model
+            that gave it, exact up to ten parts; see docs/explanations.md. With a classifier it
+            costs forward passes, which `cost` tells.
+        return_coalitions: Whether `explanation` lists the coalitions of parts that were asked.
         backend: Runtime of the localizer and of a classifier that is loaded here: "eager",
             "compile" or "onnx"; see `make_network`.
     """
@@ -162,6 +169,13 @@ class SpanLocalizationPipeline(LocalizationPipeline):
             shown = self._choose_spans(part, probs, options)
             for row, prob, spans in zip(rows, probs, shown, strict=True):
                 answers[row] = self._answer(prob, spans, verdicts[row])
+            if options.explain_answer:
+                alone = replace(options, labels=None, iou_threshold=0.0)
+                explained = self._choose_spans(part, probs, alone)
+                for row, logits, spans in zip(rows, part.logits, explained, strict=True):
+                    name = NGRAMS if part.by_ngrams else LOCALIZER
+                    own = verdicts[row].explanation or self._explain(name, logits, spans)
+                    answers[row]["explanation"] = choose_entries(own, options.return_coalitions)
         return [answers[row] for row in range(len(texts))]
 
     def _lacks(self, batch: LocalizedTexts, options: SpanOptions) -> bool:
@@ -176,7 +190,27 @@ class SpanLocalizationPipeline(LocalizationPipeline):
         (labels,) = self._number_labels(options.labels, probs).tolist()
         scales = options.scales or [window.size for window in self.windows]
         shown = read.show(labels, scales, options.top_k, options.iou_threshold)
-        return self._answer(probs[0], shown, Verdict(None, {}))
+        answer = self._answer(probs[0], shown, Verdict(None, {}))
+        if options.explain_answer:
+            alone = read.show([int(probs[0].argmax())], scales, options.top_k, 0.0)
+            own = self._explain(LOCALIZER, read.logits[0], alone)
+            answer["explanation"] = choose_entries(own, options.return_coalitions)
+        return answer
+
+    def _list_parts(
+        self, view: Any, pieces: Sequence[Any], stage: Stage, rule: ExitRule | None, batch: Any
+    ) -> InputParts:
+        assert isinstance(self.reader, SpanReader)
+        return list_read_spans(self.reader, view, stage, () if rule is None else rule.readings)
+
+    def _explain(self, name: str, logits: Tensor, shown: ShownText) -> Explanation:
+        """The explanation of the localizer's own answer by disjoint spans for its label."""
+        parts = [
+            describe_place(shown.located, (span.first, span.last))
+            | {"value": _sum_evidence(shown.located, span)}
+            for span in shown.spans
+        ]
+        return explain_localizer(self.model, name, logits, parts)
 
     def _open(
         self, batch: LocalizedTexts, count: int, options: SpanOptions
@@ -225,14 +259,15 @@ class SpanLocalizationPipeline(LocalizationPipeline):
 def _describe_span(
     located: LocatedText, span: ShownSpan, label: str, whole: float
 ) -> dict[str, Any]:
-    start, end = located.words.span(span.first, span.last)
-    evidence = float(located.attribution[span.first : span.last, span.label].sum())
+    evidence = _sum_evidence(located, span)
     return {
-        "start": start,
-        "end": end,
-        "text": located.words.text[start:end],
+        **describe_place(located, (span.first, span.last)),
         "label": label,
         "evidence": evidence,
         "share": evidence / whole,
         "scale": span.scale,
     }
+
+
+def _sum_evidence(located: LocatedText, span: ShownSpan) -> float:
+    return float(located.attribution[span.first : span.last, span.label].sum())

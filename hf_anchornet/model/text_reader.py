@@ -194,6 +194,16 @@ class SpanReader(Reader):
         encoded = self._encode(text, truncation=max_length is not None, max_length=max_length)
         return TextPiece(text, encoded)
 
+    def make_pieces(self, text: str) -> list[TextPiece]:
+        """The text as one piece, truncated to what is read; an empty list if it has no token."""
+        piece = self.make_piece(text, self.most_tokens)
+        return [piece] if piece.size > self.num_special_tokens else []
+
+    def make_nothing(self) -> list[TextPiece]:
+        """An empty text with its special tokens; an empty list if there are none."""
+        piece = self.make_piece("")
+        return [piece] if piece.size else []
+
     def list_stages(self, max_tokens: int | None) -> list[Stage]:
         """One stage that reads all the tokens; `None` means the default."""
         return [max_tokens or min(DEFAULT_MAX_TOKENS, self.readable_tokens)]
@@ -219,9 +229,8 @@ class SpanReader(Reader):
         if stage == FULL:
             words = view.located.words
             spans = [(0, len(words))] if view.costs.sum() else []
-            piece = self.make_piece(join_spans(words, spans), self.most_tokens)
-        else:
-            _, piece = self._fit(view, int(stage))
+            return self.make_pieces(join_spans(words, spans))
+        _, piece = self._fit(view, int(stage))
         return [piece] if piece.size > self.num_special_tokens else []
 
     @torch.no_grad()

@@ -43,6 +43,7 @@ class PatchRequest(BaseModel):
     iou_threshold: float | None = None
     labels: Labels | None = None
     exit_threshold: float | None = None
+    explain_answer: bool | None = None
     max_patches: int | None = None
 
 
@@ -56,6 +57,7 @@ class SpanRequest(BaseModel):
     iou_threshold: float | None = None
     labels: Labels | None = None
     exit_threshold: float | None = None
+    explain_answer: bool | None = None
     max_tokens: Annotated[int, Field(le=MOST_TOKENS)] | None = None
 
 

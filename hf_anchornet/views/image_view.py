@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 from hf_anchornet.model.image_processing_anchornet import open_image
 
 from .base import HUES, Record, clean_line, summarize_answer
+from .explanation_view import draw_explanation, render_explanation
 
 SMALLEST_SIDE_PX = 480
 """Smaller pictures are enlarged to this longer side, so that the labels are legible."""
@@ -56,12 +57,20 @@ class PatchView:
 
 
 def render_patches(image: Any, result: Record) -> Image.Image:
-    """The picture with its patches, the heat map if there is one, and a caption below.
+    """The picture with its patches, and a caption below.
+
+    Beside it, if they are there: the heat map, and the parts that explain the answer, with values.
 
     Raises:
         ValueError: if `result` does not belong to `image`.
     """
-    return _add_caption(_join(draw_panels(image, result)), result)
+    panels = draw_panels(image, result)
+    explanation = result.get("explanation")
+    if explanation is not None:
+        picture = open_image(image)
+        large = picture.resize(panels[0].size)
+        panels.append(draw_explanation(large, explanation["parts"], large.width / picture.width))
+    return _add_caption(_join(panels), result)
 
 
 def draw_panels(image: Any, result: Record, longest_px: int | None = None) -> list[Image.Image]:
@@ -135,7 +144,8 @@ def render_table(result: Record) -> str:
             f"{patch['share']:>+7.1%}  {patch['evidence']:>+8.3f}  {patch['scale']:>3} px  "
             f"({sides}){label}"
         )
-    return "\n".join([summarize_answer(result), *(rows if result["patches"] else [])])
+    table = "\n".join([summarize_answer(result), *(rows if result["patches"] else [])])
+    return "\n\n".join(part for part in (table, render_explanation(result)) if part)
 
 
 def _check_boxes(picture: Image.Image, patches: Sequence[Record]) -> None:

@@ -24,6 +24,7 @@ from .base import (
     summarize_answer,
     wrap,
 )
+from .explanation_view import render_explanation, render_explanation_html
 
 _INKS = (15, 16, 16)  # white on the weak backgrounds, black on the others
 # Translucent shades keep the text readable on light and dark pages.
@@ -53,7 +54,8 @@ class SpanView:
         return render_html(self.text, self.result)
 
     def __str__(self) -> str:
-        return render_terminal(self.text, self.result, color=False)
+        shown = render_terminal(self.text, self.result, color=False)
+        return "\n\n".join(part for part in (shown, render_explanation(self.result)) if part)
 
     def save(self, path: str | Path) -> None:
         """Write the view to `path` as a self-contained HTML page."""
@@ -89,7 +91,8 @@ def render_html(
         f'<figcaption style="margin-bottom:.5em">{heading}{_escape(summarize_answer(result))}'
         f"{_legend_html(key) if key.hues else ''}</figcaption>"
         f'<div dir="auto" lang="" style="white-space:pre-wrap;overflow-wrap:anywhere;'
-        f'line-height:1.8">{body}</div>{_table_html(result["spans"])}</figure>\n'
+        f'line-height:1.8">{body}</div>{_table_html(result["spans"])}'
+        f"{render_explanation_html(result)}</figure>\n"
     )
     return "".join(render_page([fragment], title=title)) if standalone else fragment
 

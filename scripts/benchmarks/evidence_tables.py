@@ -2,7 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
-from hf_anchornet.evaluation.tables import SIDES, Report, format_table, make_explainer_table
+from hf_anchornet.evaluation.tables import (
+    SIDES,
+    Report,
+    format_score,
+    format_table,
+    make_explainer_table,
+)
 
 OURS = ("evidence", "refined_evidence", "random")
 """Explainers that are no alternative to an AnchorNet's evidence."""
@@ -23,15 +29,18 @@ def describe_explainers(name: str, reports: Mapping[str, Report]) -> str:
 
 
 def make_evidence_table(
-    reports: Mapping[str, Report], linear: Mapping[str, Mapping[str, Report]]
+    reports: Mapping[str, Report],
+    linear: Mapping[str, Mapping[str, Report]],
+    cascades: Mapping[str, Report] | None = None,
 ) -> str:
     """README's table of explanations: one row a data set, the evidence beside other explainers.
 
     Args:
         reports: Reports of `evaluate_explanations` by the name of the data set.
         linear: For some of the data sets those of linear models, by the name of the model.
+        cascades: For some of the data sets those of cascades; without any there is no column.
     """
-    head = (
+    head: tuple[str, ...] = (
         "set",
         "pointing",
         "AUPRC or energy",
@@ -42,9 +51,29 @@ def make_evidence_table(
         "comprehensiveness / sufficiency",
         "times slower: IG / LIME",
     )
-    return format_table(
-        head, [_compare(name, report, linear.get(name, {})) for name, report in reports.items()]
-    )
+    rows = [_compare(name, report, linear.get(name, {})) for name, report in reports.items()]
+    if cascades:
+        head = (*head, "the cascade's own answer: pointing / AUPRC or energy")
+        rows = [
+            (*row, _score_answer(cascades.get(name)))
+            for row, name in zip(rows, reports, strict=True)
+        ]
+    return format_table(head, rows)
+
+
+def _score_answer(report: Report | None) -> str:
+    """Agreement of the explanation of a cascade's own answer with people."""
+    if report is None:
+        return "not measured"
+    row = report["explainers"]["answer"]
+    names = ("pointing", "token_auprc" if "token_auprc" in row["plausibility"] else "energy")
+    return " / ".join(_show(row, name) for name in names)
+
+
+def _show(row: Report, name: str) -> str:
+    """A score of plausibility with its interval, if there is one."""
+    ends = (row.get("intervals") or {}).get("plausibility") or {}
+    return format_score(row["plausibility"][name], ends.get(name))
 
 
 def _compare(name: str, report: Report, linear: Mapping[str, Report]) -> tuple[str, ...]:
@@ -62,8 +91,8 @@ def _compare(name: str, report: Report, linear: Mapping[str, Report]) -> tuple[s
     faith = next(iter(own["faithfulness"].values()))
     return (
         name,
-        f"{own['plausibility']['pointing']:.3f}",
-        f"{scores['evidence']:.3f}",
+        _show(own, "pointing"),
+        _show(own, score),
         f"{scores['refined_evidence']:.3f}" if "refined_evidence" in scores else "not measured",
         f"{others[best]:.3f} ({best.replace('_', ' ')})" if best else "not measured",
         _name_best_linear(linear),

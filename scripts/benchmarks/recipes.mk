@@ -105,6 +105,7 @@ bench-demo:  ## time the web demo in Chromium and take its picture
 
 EVALUATE = $(KEEP_MEMORY) $(ANCHORNET) evaluate
 OTHERS = integrated_gradients occlusion lime
+PARTS = span_shapley sentence_shapley sentence_shapley_in_context
 EXPLAINERS = --calibration-split validation \
 	--explainers evidence refined_evidence integrated_gradients lime random
 LINEAR = $(RUN) scripts.benchmarks.linear_evidence --calibration-split validation \
@@ -129,8 +130,18 @@ bench-evidence:  ## judge explanations: agreement, faithfulness, cost (DATA=, RU
 		--calibration-split validation --explainers evidence refined_evidence $(OTHERS) shapley random \
 		--output results/evidence_imdb_rationales_gated.json
 	$(EVALUATE) --dataset $(DATA)/text/imdb_rationales --model $(RUNS)/minilm_crops --max-explained 40 \
-		--explainers $(OTHERS) shapley attention_rollout random \
+		--explainers $(OTHERS) shapley attention_rollout $(PARTS) random --resamples 1000 \
+		--parts-localizer $(RUNS)/localizer_imdb \
 		--output results/evidence_imdb_rationales_minilm.json
+	$(EVALUATE) --dataset $(DATA)/text/imdb_rationales --model $(RUNS)/cascade_imdb \
+		--explainers evidence answer occlusion lime random --resamples 1000 \
+		--output results/evidence_imdb_rationales_cascade.json
+	$(EVALUATE) --dataset $(DATA)/text/movie_rationales --model $(RUNS)/cascade_movie_rationales \
+		--smoothing 3 --explainers evidence answer lime random --resamples 1000 \
+		--output results/evidence_movie_rationales_cascade.json
+	$(EVALUATE) --dataset $(DATA)/image/fod_a --model $(RUNS)/cascade_fod_a --max-explained 40 \
+		--explainers evidence answer lime random --resamples 1000 \
+		--output results/evidence_fod_a_cascade.json
 	$(EVALUATE) --dataset $(DATA)/text/tweet_sentiment_extraction $(TWEETS) \
 		--model $(RUNS)/localizer_tweet_sentiment_extraction $(EXPLAINERS) \
 		--output results/evidence_tweet_sentiment_extraction.json
@@ -148,7 +159,8 @@ bench-evidence:  ## judge explanations: agreement, faithfulness, cost (DATA=, RU
 	$(EVALUATE) --dataset $(DATA)/image/fod_a --model $(IMAGE_LOCALIZER) --max-explained 40 \
 		--explainers evidence $(OTHERS) shapley grad_cam random --output results/evidence_fod_a.json
 	$(EVALUATE) --dataset $(DATA)/image/fod_a --model $(RUNS)/lite0_full --max-explained 40 \
-		--explainers $(OTHERS) grad_cam random --output results/evidence_fod_a_lite0.json
+		--explainers $(OTHERS) grad_cam patch_shapley random --resamples 1000 \
+		--parts-localizer $(IMAGE_LOCALIZER) --output results/evidence_fod_a_lite0.json
 	$(RUN) scripts.benchmarks.retrieval --dataset $(DATA)/text/cuad_insurance \
 		--model $(RUNS)/localizer_cuad_insurance --label present \
 		--output results/retrieval_cuad_insurance.json

@@ -54,6 +54,7 @@ OTHER_MODELS = {
     "": "the localizer",
     "_refined": "the localizer, windows shared out by what they lose without each word",
     "_gated": "a localizer with a gate, as localizers of texts are trained now",
+    "_cascade": "the cascade; `answer` explains the answer of whoever gave it",
     "_minilm": "MiniLM-L6",
     "_lite0": "EfficientNet-Lite0",
 }
@@ -108,9 +109,14 @@ def make_overview(found: Mapping[str, Any]) -> dict[str, str]:
         latest = found.get(f"evidence_{name}_gated", report)
         shown[MARKED_SETS[name]] = latest["explanations"]
         linear[MARKED_SETS[name]] = read_linear(found, name)
+    answers = {
+        title: found[f"evidence_{name}_cascade"]["explanations"]
+        for name, title in MARKED_SETS.items()
+        if f"evidence_{name}_cascade" in found
+    }
     tables = {
         "make bench-speed": make_speed_table(speed, on_onnx),
-        "make bench-evidence": make_evidence_table(shown, linear),
+        "make bench-evidence": make_evidence_table(shown, linear, answers),
         "make bench-scale": make_scale_table(found),
     }
     if "retrieval_cuad_insurance" in found:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import sys
 
 import pytest
@@ -88,3 +89,13 @@ def test_a_threshold_needs_a_classifier(capsys):
     code, _, error = run(capsys, "good", "--exit-threshold", "0.9")
     assert code == 2
     assert "`exit_threshold` must come with a `classifier`" in error
+
+
+def test_an_explained_answer_is_printed_with_what_each_part_adds(localizer_folder, capsys):
+    argv = ["localize", "good , a film", "--model", localizer_folder]
+    assert main([*argv, "--explain-answer"]) == 0
+    shown = capsys.readouterr().out
+    assert "for positive by the localizer" in shown
+    assert re.search(r"^ +\+\d\.\d{3}  good$", shown, flags=re.MULTILINE)
+    assert main(argv) == 0
+    assert "by the localizer" not in capsys.readouterr().out

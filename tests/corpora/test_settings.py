@@ -86,3 +86,8 @@ def test_images_have_settings_and_columns_of_their_own(image_localizer_folder):
 def test_a_copied_column_must_not_have_the_name_of_an_answer_column(localizer_folder):
     with pytest.raises(ValueError, match=r"`columns` must not .* got \['label'\]; set `answer_pre"):
         describe(localizer_folder, columns=("id", "label"))
+
+
+def test_explanations_are_refused_as_there_is_no_column_for_them(localizer_folder):
+    with pytest.raises(ValueError, match="`explain_answer` must be False for a corpus"):
+        describe(localizer_folder, options={"explain_answer": True})

@@ -39,7 +39,7 @@ def test_every_control_of_the_page_has_a_label(demo_app):
     config = demo_app.build_app().get_config_file()
     kinds = {"textbox", "slider", "checkbox", "checkboxgroup", "image", "button"}
     controls = [part for part in config["components"] if part["type"] in kinds]
-    assert len(controls) == 20
+    assert len(controls) == 22
     assert all(part["props"].get("label") or part["props"].get("value") for part in controls)
 
 
@@ -70,7 +70,9 @@ def test_loading_a_cascade_fits_the_controls_to_it(demo_app, text_cascade, tmp_p
     assert windows.choices == [("1-token window", 1)]
     assert [part.visible for part in (budget, threshold, calibrated)] == [False, True, True]
     assert "a calibrated cascade" in loaded
-    assert "positive" in demo_app._run(demo_app._TEXT, "good", names, 5, [1], 8, 0.9, True)[0]
+    assert (
+        "positive" in demo_app._run(demo_app._TEXT, "good", names, 5, [1], 8, 0.9, True, False)[0]
+    )
 
 
 def test_the_shipped_models_are_loaded_once():

@@ -191,3 +191,23 @@ def test_a_huge_photo_is_refused_before_it_is_decoded(tmp_path):
 )
 def test_savings_are_told_in_words(spent, full, words):
     assert compare(spent, full, "less") == words
+
+
+def test_an_explained_text_shows_what_each_part_adds_to_the_answer(texts, calibrated):
+    for models in (texts, calibrated):
+        shown = models.ask(TEXT, DemoOptions(5, [1], 8, explain=True))
+        explanation = shown.result["explanation"]
+        assert explanation["model"] in ("cascade", "localizer")
+        assert "without these parts" in render_spans(TEXT, shown)
+    assert "explanation" not in texts.ask(TEXT, ONE).result
+
+
+def test_an_explained_text_of_a_localizer_alone(localizer_folder):
+    models = DemoModels.load("span-localization", localizer_folder)
+    answer = models.ask(TEXT, DemoOptions(5, [1], 8, explain=True))
+    assert answer.result["explanation"]["model"] == "localizer"
+
+
+def test_an_explained_photo_shows_what_each_patch_adds(photos, photo):
+    _, details = show_image(photo, photos, DemoOptions(5, [8], 2, 1.0, explain=True))
+    assert "by the cascade" in details

@@ -213,3 +213,35 @@ def test_the_cost_of_the_first_call_is_not_measured(planted, tokenizer, monkeypa
 def test_options_out_of_range_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         ExplanationOptions(**options)
+
+
+def test_the_answer_of_a_cascade_is_judged_beside_its_localizers_evidence(text_cascade, tmp_path):
+    text_cascade.save_pretrained(tmp_path / "cascade")
+    rows = make_rows()
+    report = evaluate(str(tmp_path / "cascade"), rows, "evidence", "answer", resamples=20)
+    assert list(report["explainers"]) == ["evidence", "answer"]
+    for row in report["explainers"].values():
+        assert row["plausibility"]["pointing"] == 1.0
+        assert row["intervals"]["plausibility"]["pointing"] == [1.0, 1.0]
+
+
+def test_parts_that_a_localizer_proposes_are_judged(localizer_folder, text_cascade, tmp_path):
+    text_cascade.reader.save_pretrained(tmp_path / "classifier")
+    report = evaluate(
+        str(tmp_path / "classifier"), make_rows(), "span_shapley", "sentence_shapley",
+        parts_localizer=localizer_folder,
+    )  # fmt: skip
+    assert report["settings"]["parts_localizer"] == localizer_folder
+    assert set(report["explainers"]) == {"span_shapley", "sentence_shapley"}
+
+
+def test_a_model_that_is_no_cascade_has_no_answer_to_judge(localizer_folder):
+    with pytest.raises(OSError, match="cascade"):
+        evaluate(localizer_folder, make_rows(), "answer")
+
+
+def test_options_that_do_not_go_with_a_cascade_or_are_out_of_range_are_refused():
+    with pytest.raises(ValueError, match='`calibration_split` must be "" for a cascade'):
+        ExplanationOptions(["answer"], calibration_split="validation")
+    with pytest.raises(ValueError, match="`resamples` must be at least 0, got -1"):
+        ExplanationOptions(resamples=-1)

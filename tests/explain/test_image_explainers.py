@@ -15,6 +15,7 @@ QUICK = {
     "lime": {"num_cells": 4, "num_samples": 100},
     "shapley": {"num_cells": 4, "num_permutations": 2},
     "grad_cam": {},
+    "patch_shapley": {"max_parts": 1},
     "random": {"num_cells": 4},
 }
 SEEDED = ["lime", "shapley", "random"]
@@ -35,8 +36,10 @@ def anchornet(planted_image_model, image_processor):
 
 
 @pytest.fixture
-def transformer(image_classifier_folder):
-    return ImageSubject.load(image_classifier_folder)
+def transformer(image_classifier_folder, anchornet):
+    subject = ImageSubject.load(image_classifier_folder)
+    subject.proposer = anchornet.localizer
+    return subject
 
 
 def explain(subject, method, image=None, label=1, **options):
@@ -50,8 +53,8 @@ def find_best(scores):
     return np.unravel_index(cells.argmax(), (4, 4))
 
 
-def test_each_explainer_has_a_quick_setting_here():
-    assert set(QUICK) == set(IMAGE_EXPLAINERS)
+def test_each_explainer_of_single_models_has_a_quick_setting_here():
+    assert {*QUICK, "answer"} == set(IMAGE_EXPLAINERS)
 
 
 @pytest.mark.parametrize("method", [name for name in QUICK if name != "random"])

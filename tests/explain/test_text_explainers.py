@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from hf_anchornet.explain.cascade_subject import TextCascadeSubject
 from hf_anchornet.explain.text_explainers import TEXT_EXPLAINERS, explain_text
 from hf_anchornet.explain.text_subject import TextSubject
 from hf_anchornet.model.text_words import Words
@@ -18,6 +19,12 @@ QUICK = {
     "lime": {"num_samples": 200},
     "shapley": {"num_permutations": 3},
     "attention_rollout": {},
+    "span_shapley": {"max_tokens": 6},
+    "sentence_shapley": {},
+    "passage_shapley": {},
+    "span_shapley_in_context": {"max_tokens": 6},
+    "sentence_shapley_in_context": {},
+    "answer": {},
     "random": {},
 }
 SEEDED = ["lime", "shapley", "random"]
@@ -39,7 +46,14 @@ def explain(subject, method, text=TEXT, label=1, **options):
     return explain_text(subject, text, label, method, **QUICK[method], **options)
 
 
+@pytest.fixture
+def cascade(text_cascade):
+    return TextCascadeSubject(text_cascade)
+
+
 def subject_for(request, method):
+    if method == "answer":
+        return request.getfixturevalue("cascade")
     return request.getfixturevalue("encoder" if method == "attention_rollout" else "anchornet")
 
 
@@ -139,9 +153,16 @@ def test_random_scores_differ_by_label_and_text(anchornet):
     assert (scores != explain(anchornet, "random", text=TEXT.replace("film", "xyz"))).all()
 
 
-@pytest.mark.parametrize("method", [name for name in QUICK if "evidence" not in name])
-def test_words_behind_what_an_encoder_reads_score_0(encoder, method):
+PLACED = ("span_shapley", "sentence_shapley", "passage_shapley", "answer")
+"""Explainers that read parts from anywhere in a text."""
+
+
+@pytest.mark.parametrize(
+    "method", [name for name in QUICK if "evidence" not in name and name not in PLACED]
+)
+def test_words_behind_what_an_encoder_reads_score_0(encoder, anchornet, method):
     """They are never shown to it, not even in place of a word that is cut."""
+    encoder.proposer = anchornet.localizer
     options = {"lime": {"num_samples": 20}, "shapley": {"num_permutations": 1}}
     text = "film " * 126 + "good bad " * 10
     scores = explain_text(encoder, text, 1, method, **options.get(method, {}))

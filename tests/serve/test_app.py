@@ -366,3 +366,20 @@ def test_a_budget_above_what_the_classifier_reads_is_an_invalid_request(
     (refused, answered), _ = post_texts(localize, bodies)
     assert (refused.status_code, answered.status_code) == (422, 200)
     assert "must be at most 128 for this classifier, got 600" in refused.json()["detail"]
+
+
+def test_a_request_may_ask_for_an_explanation_of_the_answer(planted, tokenizer, text_cascade):
+    localize = SpanLocalizationPipeline(model=planted, tokenizer=tokenizer, classifier=text_cascade)
+    text = "good , a bad film"
+    (plain, explained), _ = post_texts(
+        localize, [{"text": text}, {"text": text, "explain_answer": True}]
+    )
+    assert "explanation" not in plain.json()
+    expected = localize(text, explain_answer=True)["explanation"]
+    assert_same(explained.json()["explanation"], expected)
+
+
+def test_a_request_for_an_image_may_ask_for_an_explanation(patch_localize):
+    (reply,), _ = post_photos(patch_localize, [make_photo(40, 40)], "?explain_answer=true")
+    explanation = reply.json()["explanation"]
+    assert explanation["model"] == "localizer"

@@ -81,3 +81,15 @@ def test_weights_of_a_linear_model_are_rows_with_the_chosen_one_beside_what_was_
     row = "0.9000 | 0.8000 | 0.2500 | 0.700 / 0.400 / 0.200 / 0.400 |"
     assert f"| 0.5 | {row}" in table
     assert f"| chosen (1.20) | {row}" in table
+
+
+def test_a_cascade_adds_a_column_for_its_own_answer_with_intervals():
+    answer = make_row(0.55, 4.0) | {
+        "intervals": {"plausibility": {"pointing": [0.7, 0.8], "token_auprc": [0.5, 0.625]}}
+    }
+    cascades = {"reviews": {"explainers": {"answer": answer}}}
+    alone = {"explainers": {"evidence": make_row(0.3, 1.0, "energy")}}
+    table = make_evidence_table({"reviews": REPORT, "photos": alone}, {}, cascades).splitlines()
+    assert table[0].endswith("| the cascade's own answer: pointing / AUPRC or energy |")
+    assert table[2].endswith("| 0.750 (0.700 to 0.800) / 0.550 (0.500 to 0.625) |")
+    assert table[3].endswith("| not measured |")

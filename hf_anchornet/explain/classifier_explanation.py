@@ -1,0 +1,276 @@
+"""Explanations of any classifier: a localizer proposes the parts, Shapley values share it out."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import Pipeline, PreTrainedModel
+
+from hf_anchornet.model.cascade_rule import FULL
+from hf_anchornet.model.classifier import Classifier, label_names, predict_probs
+from hf_anchornet.model.explanation import (
+    InputParts,
+    choose_entries,
+    describe_explaining,
+    explain_classifier_logit,
+)
+from hf_anchornet.model.image_explanation import ImageParts
+from hf_anchornet.model.image_reader import PatchReader, ReadableImage
+from hf_anchornet.model.localizer import Localizer, load_localizer
+from hf_anchornet.model.pipeline_anchornet import LocalizationPipeline
+from hf_anchornet.model.selection import check_count
+from hf_anchornet.model.text_explanation import TextParts
+from hf_anchornet.model.text_reader import DEFAULT_MAX_TOKENS, SpanReader
+from hf_anchornet.model.text_words import Words
+
+from .probability_reader import Probabilities, ProbabilityReader
+from .proposals import PATCHES, SPANS, UNITS, SpanLimits, propose_spans
+
+ALONE, IN_CONTEXT = "alone", "in_context"
+GAMES = (ALONE, IN_CONTEXT)
+"""What is read with the parts of a coalition: nothing else, or the rest of the input, too."""
+
+MOST_PARTS = 64
+"""The largest `max_parts`."""
+
+AnyLocalizer = str | PathLike[str] | Localizer | LocalizationPipeline
+
+
+@dataclass(frozen=True)
+class ExplainOptions:
+    """How a classifier is explained.
+
+    Attributes:
+        units: What a part is: "spans", "sentences" or "passages" of a text, "patches" of an image.
+        game: "alone": a coalition is read without the rest of the input. "in_context": it is read
+            with the rest, so only the absent parts are missing; for texts.
+        max_parts: Most parts, at most 64. Up to ten the values are exact.
+        max_tokens: Most tokens of the localizer in all spans.
+        passage_tokens: Size of passages, in tokens of the localizer.
+        label: The label to explain; default: the one that the classifier gives to the full input.
+        return_coalitions: Whether `explanation` lists the coalitions of parts that were asked.
+    """
+
+    units: str = SPANS
+    game: str = ALONE
+    max_parts: int = 8
+    max_tokens: int = DEFAULT_MAX_TOKENS
+    passage_tokens: int = 100
+    label: str | None = None
+    return_coalitions: bool = False
+
+    def __post_init__(self) -> None:
+        """Check names and ranges."""
+        for name, known in (("units", UNITS), ("game", GAMES)):
+            if getattr(self, name) not in known:
+                raise ValueError(
+                    f"`{name}` must be one of {', '.join(known)}, got {getattr(self, name)!r}; "
+                    "choose one."
+                )
+        for name in ("max_parts", "max_tokens", "passage_tokens"):
+            check_count(name, getattr(self, name))
+        if self.max_parts > MOST_PARTS:
+            raise ValueError(
+                f"`max_parts` must be at most {MOST_PARTS}, got {self.max_parts}; ask for fewer "
+                "parts, or for larger ones such as sentences or passages."
+            )
+        if self.units == PATCHES and self.game == IN_CONTEXT:
+            raise ValueError(
+                '`game` must be "alone" for patches, got "in_context"; a patch cannot be left out '
+                "of its image without inventing what is there instead."
+            )
+
+
+class Explained:
+    """A classifier with the localizer that proposes parts for it.
+
+    Args:
+        classifier: A transformers classifier in any of its forms, or a function from a list of
+            texts or images to probabilities, (inputs, labels).
+        localizer: The localizer, or its folder or Hub id.
+        labels: Names of a function's labels, in its order; default: their numbers.
+        multi_label: Whether a function's labels are independent of each other.
+        device: Device of models that are loaded here.
+
+    Raises:
+        TypeError: if the classifier has no such form.
+        ValueError: if a model is of another modality; see also `SpanReader`.
+        OSError: if a model cannot be found.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier | Probabilities,
+        localizer: AnyLocalizer,
+        labels: Sequence[str] | None = None,
+        multi_label: bool = False,
+        device: torch.device | None = None,
+    ) -> None:
+        self.localizer = _find_localizer(localizer, device)
+        self.is_text = self.localizer.model.config.model_type == "anchornet_text"
+        self._given = labels, multi_label
+        self._function: Probabilities | None = None
+        self.reader: Any = None
+        if isinstance(classifier, Pipeline | PreTrainedModel) or not callable(classifier):
+            if labels is not None or multi_label:
+                raise ValueError(
+                    "`labels` and `multi_label` must be left out for a model, got "
+                    f"{labels} and {multi_label}; its config says both."
+                )
+            self.reader = (SpanReader if self.is_text else PatchReader).load(classifier, device)
+        else:
+            self._function = classifier
+
+    def explain(self, item: Any, options: ExplainOptions) -> dict[str, Any]:
+        """The explanation of one checked input, see `explain_classifier`."""
+        self._check_units(options)
+        reader = self._find_reader(item)
+        whole = self._read_whole(reader, item)
+        names = label_names(reader.model)
+        label = int(whole.argmax()) if options.label is None else _number(options.label, names)
+        parts = self._list_parts(reader, item, options)
+        explanation, reading = explain_classifier_logit(reader, parts, label)
+        return {
+            "label": names[label],
+            "score": float(predict_probs(reader.model, whole)[label]),
+            "units": options.units,
+            "game": options.game,
+            "explanation": choose_entries(explanation, options.return_coalitions),
+            "cost": describe_explaining(reading.asked),
+        }
+
+    def _check_units(self, options: ExplainOptions) -> None:
+        if (options.units == PATCHES) == self.is_text:
+            wanted = f"one of {', '.join(UNITS[:-1])}" if self.is_text else '"patches"'
+            raise ValueError(
+                f"`units` must be {wanted} for a localizer of "
+                f"{'texts' if self.is_text else 'images'}, got {options.units!r}; choose another, "
+                "or a localizer of the other kind."
+            )
+
+    def _find_reader(self, example: Any) -> Any:
+        if self.reader is None and self._function is not None:
+            self.reader = ProbabilityReader(self._function, *self._given, example=example)
+        return self.reader
+
+    def _read_whole(self, reader: Any, item: Any) -> Tensor:
+        """The classifier's logits for a full input: (labels,)."""
+        if self.is_text:
+            view, pieces = None, reader.make_pieces(item) or reader.make_nothing()
+        else:
+            view, pieces = ReadableImage(item, []), [FULL]
+        if not pieces:  # no token, and no special one
+            return torch.zeros(reader.model.config.num_labels)
+        logits: Tensor = reader.compute_pieces([(view, piece) for piece in pieces])[0]
+        return logits[0].cpu()
+
+    def _list_parts(self, reader: Any, item: Any, options: ExplainOptions) -> InputParts:
+        localizer: Any = self.localizer
+        if not self.is_text:
+            batch = localizer.read([item])
+            ranked = batch.select(options.max_parts)
+            (boxes,) = batch.restore(ranked.boxes, ranked.filled)
+            return ImageParts(ReadableImage(item, boxes), boxes)
+        in_context = options.game == IN_CONTEXT
+        text = _cut_readable(reader, item) if in_context else item
+        limits = SpanLimits(
+            options.units,
+            options.max_parts,
+            options.max_tokens,
+            options.passage_tokens,
+            _fits_anything if in_context else _fit_into(reader),
+            whole=in_context,
+        )
+        located, spans = propose_spans(localizer, text, limits)
+        return TextParts(reader, located, spans, len(located.words) if in_context else None)
+
+
+def explain_classifier(
+    classifier: Classifier | Probabilities,
+    inputs: Any,
+    localizer: AnyLocalizer,
+    *,
+    labels: Sequence[str] | None = None,
+    multi_label: bool = False,
+    device: torch.device | None = None,
+    **options: Any,
+) -> Any:
+    """What parts of an input add to the answer of a classifier that you have.
+
+    A localizer proposes the parts: spans, sentences, passages or patches with much evidence. The
+    classifier's logit, centred over the labels unless it is multi-label, is shared out among them
+    by Shapley values; see docs/explanations.md for the two games.
+
+    Args:
+        classifier: A transformers classifier: Hub id, folder, pipeline or model; or a function from
+            a list of texts or images to probabilities, (inputs, labels).
+        inputs: A text or an image, or a list of them.
+        localizer: An AnchorNet for the same task, best one distilled from the classifier: Hub id,
+            folder, pipeline or `Localizer`.
+        labels: Names of a function's labels, in its order; default: their numbers.
+        multi_label: Whether a function's labels are independent of each other.
+        device: Device of models that are loaded here.
+        options: See `ExplainOptions`: `units`, `game`, `max_parts`, `max_tokens`,
+            `passage_tokens`, `label`, `return_coalitions`.
+
+    Returns:
+        A dict, or a list of them: `label` and `score` of the full input, `units`, `game`,
+        `explanation`, see `hf_anchornet.model.explanation`, and `cost`: passes, multiply-adds (0
+        for a function) and milliseconds of the classifier for the coalitions.
+
+    Raises:
+        TypeError: if an input is of the wrong type, or an option unknown.
+        ValueError: if an option is out of range, or a function does not return probabilities.
+        OSError: if a model cannot be found.
+    """
+    chosen = ExplainOptions(**options)
+    explained = Explained(classifier, localizer, labels, multi_label, device)
+    single = not isinstance(inputs, list | tuple)
+    items = [
+        explained.localizer.check_input(item, "`inputs`" if single else f"item {row} of `inputs`")
+        for row, item in enumerate([inputs] if single else inputs)
+    ]
+    answers = [explained.explain(item, chosen) for item in items]
+    return answers[0] if single else answers
+
+
+def _find_localizer(localizer: AnyLocalizer, device: torch.device | None) -> Localizer:
+    if isinstance(localizer, LocalizationPipeline):
+        found: Localizer = localizer.localizer
+        return found
+    return localizer if isinstance(localizer, Localizer) else load_localizer(localizer, device)
+
+
+def _number(label: str, names: Sequence[str]) -> int:
+    if label not in names:
+        raise ValueError(
+            f"`label` must be one of the classifier's labels {list(names)}, got {label!r}; check "
+            "the spelling."
+        )
+    return list(names).index(label)
+
+
+def _cut_readable(reader: Any, text: str) -> str:
+    """The beginning of a text that a classifier reads, to the end of its last whole word."""
+    if isinstance(reader, ProbabilityReader):
+        return text
+    words = Words.split(text)
+    room = reader.most_tokens - reader.num_special_tokens
+    num_read = int(np.searchsorted(np.cumsum(reader.count(words)), room, side="right"))
+    if num_read == len(words):
+        return text
+    return text[: words.span(0, num_read)[1]] if num_read else ""
+
+
+def _fit_into(reader: Any) -> Callable[[str], bool]:
+    if isinstance(reader, ProbabilityReader):
+        return _fits_anything
+    return lambda text: bool(reader.make_piece(text).size <= reader.most_tokens)
+
+
+def _fits_anything(_: str) -> bool:
+    return True

@@ -1,0 +1,280 @@
+"""Reports on explained answers, for audit: all that an answer depends on, and its recomputation."""
+
+import json
+import platform
+from collections.abc import Iterator, Mapping
+from math import isclose
+from os import PathLike
+from typing import Any
+
+import numpy
+import torch
+import transformers
+
+from hf_anchornet.model.cascade_file import find_cascade
+from hf_anchornet.model.image_processing_anchornet import open_image
+from hf_anchornet.registration import IMAGE_TASK, SHIPPED, TEXT_TASK, find_shipped, load_pipeline
+from hf_anchornet.version import __version__
+
+from .classifier_explanation import Explained, ExplainOptions
+from .fingerprints import hash_input, hash_model
+from .probability_reader import Probabilities
+from .proposals import PATCHES
+
+Report = dict[str, Any]
+Source = str | PathLike[str]
+
+FORMAT = 1
+"""Version of the form of reports."""
+
+ANSWER, CLASSIFIER = "answer", "classifier"
+"""Kinds of reports: on the answer of a pipeline, and on `explain_classifier`."""
+
+CHECKED = ("input", "models", "rule", "options", "answer")
+"""Entries of a report that its recomputation must give again."""
+
+EFFICIENCY = 1e-5
+"""How far base and values may be from the total."""
+
+
+def report_answer(
+    item: Any,
+    localizer: Source = SHIPPED,
+    classifier: Source | None = None,
+    *,
+    task: str = TEXT_TASK,
+    **options: Any,
+) -> Report:
+    """The explained answer of a pipeline to one input, with all that it depends on, as JSON.
+
+    Args:
+        item: A text, or an image as `open_image` takes it.
+        localizer: Hub id or folder of a localizer or cascade, or "default".
+        classifier: Hub id or folder of a classifier or cascade, or "default"; default: that of the
+            cascade `localizer`, else none.
+        task: "span-localization" or "patch-localization".
+        options: Other options of the pipeline.
+
+    Returns:
+        `kind`, `input` with its hash, `models` with their fingerprints, `rule` of a cascade,
+        `options`, `answer` without times, with the coalitions that were asked, `checks`, and
+        `made_by`, the versions of the libraries.
+
+    Raises:
+        TypeError: if a model is given as an object: a report names what can be loaded again.
+    """
+    _check_source("localizer", localizer)
+    if classifier is not None:
+        _check_source("classifier", classifier)
+    elif find_cascade(str(localizer)) is not None:
+        classifier = localizer
+    chosen = options | {"explain_answer": True, "return_coalitions": True}
+    named = None if classifier is None else str(classifier)
+    localize = load_pipeline(task, str(localizer), named, **chosen)
+    models = _describe_models(localizer, classifier, localize.localizer, localize.reader)
+    rule = None if localize.cascade is None else vars(localize.cascade.rule)
+    made = {"task": task, **options}
+    return _compose(ANSWER, item, models, made, localize(item), rule)
+
+
+def report_classifier(
+    classifier: Source | Probabilities, item: Any, localizer: Source = SHIPPED, **options: Any
+) -> Report:
+    """What `explain_classifier` says of one input, with all that it depends on, as JSON.
+
+    Args:
+        classifier: Hub id or folder, or a function that returns probabilities, which is not part of
+            the report.
+        item: A text, or an image as `open_image` takes it.
+        localizer: Hub id or folder of a localizer, or "default".
+        options: As for `explain_classifier`.
+
+    Returns:
+        As `report_answer`.
+
+    Raises:
+        TypeError: if a model is given as an object.
+    """
+    _check_source("localizer", localizer)
+    if not callable(classifier):
+        _check_source("classifier", classifier)
+    given = {name: options[name] for name in ("labels", "multi_label") if name in options}
+    chosen = ExplainOptions(
+        **{name: value for name, value in options.items() if name not in given},
+        return_coalitions=True,
+    )
+    task = IMAGE_TASK if chosen.units == PATCHES else TEXT_TASK
+    source, asked = find_shipped(task, str(localizer), classifier)
+    explained = Explained(asked, source, **given)
+    named = None if callable(classifier) else classifier
+    models = _describe_models(localizer, named, explained.localizer, explained.reader)
+    answer = explained.explain(explained.localizer.check_input(item, "`item`"), chosen)
+    return _compose(CLASSIFIER, item, models, options, answer, None)
+
+
+def verify(
+    report: Mapping[str, Any],
+    item: Any = None,
+    classifier: Probabilities | None = None,
+    tolerance: float = 1e-6,
+) -> list[str]:
+    """What a report and its recomputation differ in, in words; an empty list if it is true.
+
+    On the machine and backend that made the report, it is true at a tolerance of 0.
+
+    Args:
+        report: From `report_answer` or `report_classifier`, or read from JSON.
+        item: The input, for a report on an image that was not a path.
+        classifier: The function, for a report on one.
+        tolerance: Largest difference of a number.
+
+    Raises:
+        ValueError: if `report` is no report, or something is needed to compute it again.
+        OSError: if a model or an image cannot be found.
+    """
+    _check_report(report)
+    again = _repeat(report, item, classifier)
+    found = _load(report)
+    differences = [
+        line
+        for name in CHECKED
+        for line in _compare(found.get(name), again.get(name), name, tolerance)
+    ]
+    gap = _measure_gap(found["answer"]["explanation"])
+    if not gap <= EFFICIENCY:
+        differences.append(f"base and values miss the total by {gap:g}")
+    return differences
+
+
+def _repeat(report: Mapping[str, Any], item: Any, classifier: Probabilities | None) -> Report:
+    item = report["input"].get("source") if item is None else item
+    if item is None:
+        raise ValueError(
+            "`item` must be the image for a report on one that was not a path, got None; pass it."
+        )
+    options, models = dict(report["options"]), report["models"]
+    localizer = models["localizer"]["source"]
+    named = models["classifier"] and models["classifier"]["source"]
+    if report["kind"] == ANSWER:
+        return report_answer(item, localizer, named, **options)
+    asked = named or classifier
+    if asked is None:
+        raise ValueError(
+            "`classifier` must be the function for a report on one, got None; pass it."
+        )
+    return report_classifier(asked, item, localizer, **options)
+
+
+def _describe_models(
+    localizer: Source, classifier: Source | None, first: Any, second: Any
+) -> dict[str, Any]:
+    """Sources and fingerprints of unused models; `None` for a classifier that there is not."""
+    named = {"localizer": (localizer, first), "classifier": (classifier, second)}
+    return {
+        role: source
+        and {"source": str(source), "fingerprint": hash_model(owner.model, owner.processor)}
+        for role, (source, owner) in named.items()
+    }
+
+
+def _compose(
+    kind: str,
+    item: Any,
+    models: Mapping[str, Any],
+    options: Mapping[str, Any],
+    answer: Mapping[str, Any],
+    rule: Any,
+) -> Report:
+    named = isinstance(item, str | PathLike)
+    is_text = "spans" in answer or answer.get("units", PATCHES) != PATCHES
+    content = item if is_text else open_image(item)
+    explanation = answer["explanation"]
+    count = len(explanation["parts"])
+    return _load(
+        {
+            "format": FORMAT,
+            "kind": kind,
+            "input": {
+                "source": str(item) if named else None,
+                "sha256": hash_input(content),
+            },
+            "models": models,
+            "rule": rule,
+            "options": dict(options),
+            "answer": _drop_times(answer),
+            "checks": {
+                "efficiency": _measure_gap(explanation),
+                "exact": not explanation["error"],
+                "all_coalitions": len(explanation["coalitions"]) == 2**count,
+                "num_coalitions": len(explanation["coalitions"]),
+            },
+            "made_by": {
+                "hf_anchornet": __version__,
+                "torch": torch.__version__,
+                "transformers": transformers.__version__,
+                "numpy": numpy.__version__,
+                "python": platform.python_version(),
+            },
+        }
+    )
+
+
+def _measure_gap(explanation: Mapping[str, Any]) -> float:
+    """How far base and values are from the total."""
+    values = sum(part["value"] for part in explanation["parts"])
+    return float(abs(explanation["base"] + values - explanation["total"]))
+
+
+def _drop_times(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer without milliseconds, which no two runs share."""
+    cost = {name: spent for name, spent in answer["cost"].items() if "milliseconds" not in name}
+    return dict(answer) | {"cost": cost}
+
+
+def _compare(one: Any, other: Any, place: str, tolerance: float) -> Iterator[str]:
+    """The places at which two JSON values differ."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for name in sorted({*one, *other}):
+            yield from _compare(one.get(name), other.get(name), f"{place}.{name}", tolerance)
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        for number, pair in enumerate(zip(one, other, strict=True)):
+            yield from _compare(*pair, f"{place}[{number}]", tolerance)
+    elif isinstance(one, float) and isinstance(other, float):
+        if not isclose(one, other, rel_tol=0, abs_tol=tolerance):
+            yield f"{place}: {one!r} in the report, {other!r} now"
+    elif one != other or type(one) is not type(other):
+        yield f"{place}: {_shorten(one)} in the report, {_shorten(other)} now"
+
+
+def _shorten(value: Any) -> str:
+    shown = json.dumps(value)
+    return shown if len(shown) <= 100 else f"{shown[:97]}..."
+
+
+def _load(report: Mapping[str, Any]) -> Report:
+    """The report as it comes back from JSON: tuples are lists."""
+    loaded: Report = json.loads(json.dumps(report, allow_nan=False))
+    return loaded
+
+
+def _check_source(name: str, source: Any) -> None:
+    if not isinstance(source, str | PathLike):
+        raise TypeError(
+            f"`{name}` must be a Hub id or a folder, got {type(source).__name__}; save the model "
+            "first: a report names what can be loaded again."
+        )
+
+
+def _check_report(report: Any) -> None:
+    wanted = {"format", "kind", "checks", *CHECKED}
+    missing = sorted(wanted - set(report)) if isinstance(report, Mapping) else sorted(wanted)
+    if missing:
+        raise ValueError(
+            f"`report` must be made by `report_answer` or `report_classifier`, got one without "
+            f"{', '.join(missing)}; pass the whole report."
+        )
+    if report["format"] != FORMAT or report["kind"] not in (ANSWER, CLASSIFIER):
+        raise ValueError(
+            f"`report` must have the format {FORMAT} and a known kind, got {report['format']!r} "
+            f"and {report['kind']!r}; use the version of the package that made it."
+        )

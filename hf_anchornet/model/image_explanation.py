@@ -1,0 +1,100 @@
+"""The patches of an image that a classifier read, as parts of an explanation."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from .cascade_rule import FULL, LOCALIZER
+from .explanation import Explanation, InputParts, explain_localizer
+from .image_localizer import LocalizedImages
+from .image_processing_anchornet import Box
+from .image_reader import ReadableImage
+from .shapley import Coalitions
+
+BOX_SIDES = ("xmin", "ymin", "xmax", "ymax")
+
+
+class ImageParts(InputParts):
+    """Patches of an image, each read or not; or the whole image, as one part.
+
+    Args:
+        view: The image.
+        pieces: Boxes in pixels of the original, or ["full"].
+        batch: The localized image alone, for what the localizer says of it; `None` if a plain
+            classifier answers.
+    """
+
+    def __init__(
+        self, view: ReadableImage, pieces: Sequence[Any], batch: LocalizedImages | None = None
+    ) -> None:
+        self.view, self.pieces, self._batch = view, list(pieces), batch
+        whole: Box = (0, 0, *view.image.size)
+        self.boxes: list[Box] = [whole if piece == FULL else piece for piece in self.pieces]
+        self.places = [describe_box(box) for box in self.boxes]
+
+    def cut(self, present: NDArray[np.bool_]) -> list[Any]:
+        """The patches that are present."""
+        return [piece for piece, here in zip(self.pieces, present, strict=True) if here]
+
+    def cut_nothing(self) -> list[Any]:
+        """Nothing: a classifier of images reads at least one."""
+        return []
+
+    def lose(self, coalitions: Coalitions) -> Tensor:
+        """The localizer's evidence on pixels of absent patches that no present patch holds.
+
+        Returns:
+            (coalitions, labels), float64.
+        """
+        masks, lost = self.masks, []
+        for present in coalitions:
+            gone = masks[~present].any(axis=0) & ~masks[present].any(axis=0)
+            lost.append(self._maps[:, torch.from_numpy(gone)].sum(dim=1))
+        return torch.stack(lost)
+
+    @cached_property
+    def _maps(self) -> Tensor:
+        """Attribution of each pixel of the model's input: (labels, height, width), on the CPU."""
+        assert self._batch is not None
+        labels = self._batch.logits.new_tensor(range(self._batch.logits.shape[1])).long()
+        maps = [self._batch.evidence.attribute(label[None])[0] for label in labels]
+        return torch.stack(maps).double().cpu()
+
+    @cached_property
+    def masks(self) -> NDArray[np.bool_]:
+        """The pixels of the model's input in each box: (parts, height, width)."""
+        height, width = self._maps.shape[1:]
+        across, down = width / self.view.image.width, height / self.view.image.height
+        masks = np.zeros((len(self.boxes), height, width), dtype=np.bool_)
+        for mask, (x0, y0, x1, y1) in zip(masks, self.boxes, strict=True):
+            mask[round(y0 * down) : round(y1 * down), round(x0 * across) : round(x1 * across)] = (
+                True
+            )
+        return masks
+
+
+def describe_box(box: Box) -> dict[str, Any]:
+    """Where a patch is, in pixels of the original image."""
+    return {"box": dict(zip(BOX_SIDES, box, strict=True))}
+
+
+def explain_boxes(
+    model: PreTrainedModel, logits: Tensor, boxes: Sequence[Box], evidence: Sequence[float]
+) -> Explanation:
+    """The explanation of a localizer's own answer by disjoint patches; see `explain_localizer`.
+
+    Args:
+        model: The localizer.
+        logits: (labels,), of one image.
+        boxes: The patches.
+        evidence: Of each, for the answered label.
+    """
+    valued = zip(boxes, evidence, strict=True)
+    parts = [describe_box(box) | {"value": value} for box, value in valued]
+    return explain_localizer(model, LOCALIZER, logits, parts)
