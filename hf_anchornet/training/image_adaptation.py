@@ -1,7 +1,7 @@
 """Training of an image classifier on what it will read: patches, a control, or the full image."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -64,6 +64,8 @@ class ImageClassifierOptions:
             that of the classifier's processor, or 224 for a new classifier.
         hidden_sizes: Channels of each stage of a new classifier.
         depths: Blocks of each stage of a new classifier.
+        keep_whole: Keep the whole of "full" and "small" images in training, too, instead of a
+            random square crop.
         turn: Also rotate training images by a random multiple of 90 degrees. Switch it off for
             images with an up and a down.
         color_strength: Strength of random changes of colour and of added noise in training images;
@@ -78,6 +80,7 @@ class ImageClassifierOptions:
     full_size: int | None = None
     hidden_sizes: list[int] = field(default_factory=lambda: [32, 64, 128, 256])
     depths: list[int] = field(default_factory=lambda: [1, 1, 1, 1])
+    keep_whole: bool = False
     turn: bool = True
     color_strength: float = 0.5
 
@@ -179,8 +182,12 @@ def cut(picture: Image.Image, box: Box | None) -> Image.Image:
 def cut_loosely(
     picture: Image.Image, box: Box | None, augmentation: AugmentationOptions
 ) -> Image.Image:
-    """A random view of the part of a picture in and around a box."""
+    """A random view of the part of a picture in and around a box, or of the whole picture.
+
+    `augmentation.keep_whole` is for whole pictures; the view of a box is always a crop.
+    """
     if box is not None:
+        augmentation = replace(augmentation, keep_whole=False)
         width, height = ((box[axis + 2] - box[axis]) * MARGIN for axis in (0, 1))
         left, top = max(0, round(box[0] - width)), max(0, round(box[1] - height))
         right = min(picture.width, round(box[2] + width))
@@ -272,6 +279,7 @@ def _adapt(
         model, processor = make_image_classifier(classifier, labels)
         augmentation = AugmentationOptions(
             crop_size=find_side(processor),
+            keep_whole=classifier.keep_whole,
             turn=classifier.turn,
             color_strength=classifier.color_strength,
         )

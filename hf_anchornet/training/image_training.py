@@ -169,11 +169,13 @@ def _train(
         asdict(data) | asdict(localizer) | asdict(augmentation),
     )
     learned = loader if isinstance(loader, StreamLoader) else rows
-    reading = (
-        f"in training a random square crop, resized to {augmentation.crop_size} px; otherwise the "
-        f"whole image, its shorter side resized to {localizer.image_size} px"
-    )
-    return document_training(report, data, learned, accelerator, reading)
+    side = augmentation.crop_size
+    seen = f"the whole image, its shorter side resized to {localizer.image_size} px"
+    if not augmentation.keep_whole:
+        seen = f"in training a random square crop, resized to {side} px; otherwise {seen}"
+    elif side != localizer.image_size:
+        seen = f"{seen}, in training to {side} px"
+    return document_training(report, data, learned, accelerator, seen)
 
 
 def _make_processor(localizer: ImageLocalizerOptions) -> AnchorNetImageProcessor:
