@@ -9,6 +9,7 @@ import pyarrow as pa
 from transformers import pipeline
 from transformers.utils.logging import disable_progress_bar
 
+from hf_anchornet.model.cascade_rule import GLANCE
 from hf_anchornet.model.export_onnx import fingerprint
 from hf_anchornet.model.pipeline_anchornet import LocalizationPipeline
 from hf_anchornet.registration import register
@@ -49,11 +50,14 @@ def describe_settings(localize: LocalizationPipeline, job: CorpusJob) -> dict[st
     """
     part = "tokenizer" if job.task == TEXT_TASK else "processor"
     parts = {"model": localize.localizer, "classifier": localize.reader}
-    hashes = {
+    hashes: dict[str, Any] = {
         name: owner and _hash_model(owner.model, getattr(owner, part))
         for name, owner in parts.items()
     }
     cascade = localize.cascade
+    if cascade is not None and GLANCE in cascade.rule.stages:
+        glance: Any = cascade.glance
+        hashes["glance"] = [_hash_model(glance.model, glance.processor), glance.full_size]
     return {
         "task": job.task,
         "column": job.column,

@@ -183,7 +183,7 @@ def _explain_exit(comparison: Comparison) -> str:
 
 def _name_first(comparison: Comparison) -> str:
     """What answered before the classifier, in words."""
-    return "n-grams" if comparison.first == NGRAMS else "localizer"
+    return "n-grams" if comparison.first == NGRAMS else str(comparison.first)
 
 
 def _quote_reading(comparison: Comparison | None) -> str:

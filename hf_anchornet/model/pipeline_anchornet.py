@@ -29,6 +29,9 @@ class LocalizationOptions:
     labels: Sequence[str] | None = None
     exit_threshold: float | Sequence[float] | None = None
 
+    least_shown: ClassVar[int] = 1
+    """Smallest `top_k`."""
+
     def validate(self, sizes: Sequence[int], labels: Sequence[str]) -> None:
         """Check the options against each other and against the model.
 
@@ -39,7 +42,8 @@ class LocalizationOptions:
         Raises:
             ValueError: naming the option, its value and the remedy.
         """
-        check_iou_threshold(self.iou_threshold, check_count("top_k", self.top_k))
+        none = not self.least_shown and type(self.top_k) is int and self.top_k == 0
+        check_iou_threshold(self.iou_threshold, 1 if none else check_count("top_k", self.top_k))
         _check_choice("scales", self.scales, sizes, "window sizes")
         _check_choice("labels", self.labels, labels, "labels")
 

@@ -10,9 +10,12 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from .cascade_rule import Stage
+from .cascade import Cascade
+from .cascade_rule import GLANCE, Stage
+from .cascade_trace import count_milliseconds
 from .classifier import predict_probs
 from .image_boxes import DEFAULT_OVERLAP, pool_cells
+from .image_glance import GlancedImages
 from .image_large import LargeImage, check_large, check_local
 from .image_localizer import ImageLocalizer, LocalizedImages
 from .image_processing_anchornet import Box
@@ -33,11 +36,18 @@ class PatchOptions(LocalizationOptions):
     return_maps: bool = False
     full_resolution: bool = False
 
+    least_shown: ClassVar[int] = 0
+
     def validate(self, sizes: Sequence[int], labels: Sequence[str]) -> None:
         """Check the options; see `LocalizationOptions.validate`."""
         super().validate(sizes, labels)
         check_count("max_patches", self.max_patches)
         check_iou_threshold(self.reading_limit, self.max_patches)
+
+    @property
+    def shows(self) -> bool:
+        """Whether the answer shows what the localizer found."""
+        return self.top_k > 0 or self.return_maps
 
     @property
     def reading_limit(self) -> float | Sequence[float]:
@@ -71,13 +81,16 @@ class PatchLocalizationPipeline(LocalizationPipeline):
     pixels; and with a classifier `classifier`: its `label`, `score` and `stage` (stage 0: there
     was no patch to read, the answer is the localizer's). With a cascade or `exit_threshold`,
     `classifier` is the answer of the cascade and `cost` holds its multiply-adds and milliseconds,
-    too: see `Cascade`.
+    too: see `Cascade`. Of an image that the localizer of a cascade did not read, label and score
+    are those of the glance, and there are no patches or maps.
 
     Args:
         classifier: An image classifier that reads the best patches, cut from the original image,
             instead of the whole: Hub id, folder, image-classification pipeline or model; or a
             `Cascade`, its folder or Hub id.
-        top_k: Number of patches to show for each label, best first (default 5).
+        top_k: Number of patches to show for each label, best first (default 5). 0 shows none; then
+            the localizer of a cascade with a glance reads only images that go on. It must read the
+            others to show patches, and `cost` counts that.
         scales: Window sizes to choose patches from, in pixels (default: all of the model).
         iou_threshold: How much a patch may overlap better ones (default 0.3, as in 2206.03367).
         labels: Labels to explain (default: the predicted one).
@@ -109,11 +122,16 @@ class PatchLocalizationPipeline(LocalizationPipeline):
     )
 
     budget_name: ClassVar[str] = "max_patches"
-    preprocess_options: ClassVar[tuple[str, ...]] = ("full_resolution",)
+    preprocess_options: ClassVar[tuple[str, ...]] = ("full_resolution", "top_k", "return_maps")
 
     _load_image_processor: Any = True
 
     localizer: ImageLocalizer
+
+    @property
+    def glances(self) -> bool:
+        """Whether another classifier answers before the localizer."""
+        return self.cascade is not None and GLANCE in self.cascade.rule.stages
 
     def _make_localizer(self, backend: str) -> ImageLocalizer:
         if self.image_processor is None or not hasattr(self.image_processor, "collate"):
@@ -140,10 +158,12 @@ class PatchLocalizationPipeline(LocalizationPipeline):
         return {"image": self.localizer.check_input(item, name), "name": name}
 
     def preprocess(self, input_: dict[str, Any], **options: Any) -> dict[str, Any]:
-        """An image with the model's input, not yet padded; without it at full resolution."""
+        """An image with the localizer's input, not yet padded; without it, if it is made later."""
         image, name = input_["image"], input_["name"]
-        if options.get("full_resolution"):
+        chosen = PatchOptions(**options)
+        if chosen.full_resolution:
             check_large(image, self.windows, name)
+        if chosen.full_resolution or (self.glances and not chosen.shows):
             return {"image": image, "pixels": None}
         try:
             batch = self.image_processor(image, return_tensors=None)  # type: ignore[misc]
@@ -168,15 +188,50 @@ class PatchLocalizationPipeline(LocalizationPipeline):
         if chosen.full_resolution:
             return {"results": [self._localize_large(image, chosen) for image in images]}
         started = perf_counter()
-        batch = self.localizer.read_pixels(images, pixels)
+        if not self.glances:
+            batch = self.localizer.read_pixels(images, pixels)
+            probs = predict_probs(self.model, batch.logits)
+            verdicts = self._ask(chosen, batch, images, probs, started)
+            return {"results": self._show_all(batch, verdicts, chosen)}
+        cascade = cast(Cascade, self.cascade)
+        glanced: Any = cascade.open(images, None if pixels[0] is None else pixels)
+        verdicts = self._ask(chosen, glanced, images, glanced.logits, started)
+        return {"results": self._show_glanced(glanced, verdicts, chosen)}
+
+    def _show_all(
+        self, batch: LocalizedImages, verdicts: Sequence[Verdict], options: PatchOptions
+    ) -> list[dict[str, Any]]:
+        """The answers for images that the localizer read."""
         probs = predict_probs(self.model, batch.logits)
-        verdicts = self._ask(chosen, batch, images, probs, started)
-        labels = self._number_labels(chosen.labels, probs)
-        by_label = [self._show(batch, column, chosen) for column in labels.unbind(dim=1)]
-        shown = [_join_shown(parts) for parts in zip(*by_label, strict=True)]
+        labels = self._number_labels(options.labels, probs)
+        shown = [ShownImage([], {})] * len(probs)
+        if options.shows:
+            by_label = [self._show(batch, column, options) for column in labels.unbind(dim=1)]
+            shown = [_join_shown(parts) for parts in zip(*by_label, strict=True)]
         sizes = batch.evidence.sizes.tolist()
-        fields = zip(images, sizes, probs, shown, verdicts, strict=True)
-        return {"results": [self._answer(*each) for each in fields]}
+        fields = zip(batch.images, sizes, probs, shown, verdicts, strict=True)
+        return [self._answer(*each) for each in fields]
+
+    def _show_glanced(
+        self, batch: GlancedImages, verdicts: Sequence[Verdict], options: PatchOptions
+    ) -> list[dict[str, Any]]:
+        """The answers for images after a glance; the localizer reads the rest if it has to."""
+        answers, verdicts = dict[int, dict[str, Any]](), [*verdicts]
+        rest = batch.list_rest()
+        if rest and options.shows:
+            started = perf_counter()
+            costs = batch.deepen(rest).multiply_adds()
+            share = count_milliseconds(started) / len(rest)
+            for row, cost in zip(rest, costs, strict=True):
+                verdicts[row] = _charge(verdicts[row], cost, share)
+        for rows, part in batch.deepened:
+            found = self._show_all(part, [verdicts[row] for row in rows], options)
+            answers.update(zip(rows, found, strict=True))
+        probs = batch.logits.float().softmax(dim=-1)
+        for row in batch.list_rest():
+            shown = ShownImage([], {})
+            answers[row] = self._answer(batch.images[row], (0, 0), probs[row], shown, verdicts[row])
+        return [answers[row] for row in range(len(batch.images))]
 
     def _localize_large(self, image: Image.Image, options: PatchOptions) -> dict[str, Any]:
         """The answer for a picture of any size at its own resolution; see `LargeImage`."""
@@ -187,7 +242,9 @@ class PatchLocalizationPipeline(LocalizationPipeline):
         parts = []
         for label, evidence in zip(labels, maps, strict=True):
             name = self.labels[label]
-            boxes = evidence.select(options.top_k, options.iou_threshold, options.scales)
+            boxes = []
+            if options.top_k:
+                boxes = evidence.select(options.top_k, options.iou_threshold, options.scales)
             whole = evidence.sum_absolute() if boxes else 1.0
             patches = [_describe_patch(*box, name, whole) for box in boxes]
             cells = {name: evidence.map_cells().tolist()} if options.return_maps else {}
@@ -213,13 +270,15 @@ class PatchLocalizationPipeline(LocalizationPipeline):
     ) -> list["ShownImage"]:
         """The best patches and, if asked for, the map of one label of each image."""
         attribution = batch.attribute(labels)
-        ranked = batch.select(options.top_k, options.iou_threshold, options.scales, labels)
-        boxes = batch.restore(ranked.boxes, ranked.filled)
+        limits = options.iou_threshold, options.scales, labels
+        ranked = batch.select(max(1, options.top_k), *limits)
+        filled = ranked.filled & (options.top_k > 0)
+        boxes = batch.restore(ranked.boxes, filled)
         whole = attribution.abs().sum(dim=(1, 2)).tolist()
         shown = []
         for row, places in enumerate(boxes):
             name = self.labels[int(labels[row])]
-            kept = ranked.filled[row]
+            kept = filled[row]
             evidence, scales = ranked.evidence[row, kept].tolist(), ranked.scales[row, kept]
             patches = [
                 _describe_patch(*each, name, whole[row])
@@ -241,7 +300,7 @@ class PatchLocalizationPipeline(LocalizationPipeline):
         shown: "ShownImage",
         verdict: Verdict,
     ) -> dict[str, Any]:
-        """The answer for one image; `size` is the height and width of the model's input."""
+        """The answer for one image; `size` is the height and width of the localizer's input."""
         answer = {
             **self._name(probs),
             "patches": shown.patches,
@@ -264,6 +323,14 @@ def _join_shown(parts: Sequence[ShownImage]) -> ShownImage:
     """One `ShownImage` of several, each for another label."""
     patches = [patch for part in parts for patch in part.patches]
     return ShownImage(patches, {name: one for part in parts for name, one in part.maps.items()})
+
+
+def _charge(verdict: Verdict, multiply_adds: int, milliseconds: float) -> Verdict:
+    """A verdict with further cost of the localizer."""
+    cost = dict(verdict.cost)
+    cost["localizer_multiply_adds"] += multiply_adds
+    cost["milliseconds"] += milliseconds
+    return verdict._replace(cost=cost)
 
 
 def _describe_patch(
