@@ -46,7 +46,7 @@ TOPIC_OF_OPTION = {
         "regularisation": "weight_decay max_grad_norm hidden_dropout_prob token_dropout_prob "
         "ngram_dropout_prob auxiliary_loss_weight evidence_penalty ngram_penalty crop_tokens",
         "distillation": "teacher distillation_weight piece_words",
-        "augmentation": "turn color_strength",
+        "augmentation": "keep_whole turn color_strength",
     }.items()
     for name in names.split()
 }
