@@ -63,14 +63,17 @@ def estimate_statistics(model: nn.Module, batches: Iterable[Mapping[str, Any]]) 
 
 
 class _CalledByName(nn.Module):
-    """A model that is called with one batch, a dict of its arguments, as `update_bn` calls it."""
+    """A model that is called with one batch, a dict of its arguments, as `update_bn` calls it.
+
+    It gets no labels: the loss would not be used.
+    """
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, batch: Mapping[str, Any]) -> Any:
-        return self.model(**batch)
+        return self.model(**{name: batch[name] for name in batch if name != "labels"})
 
 
 def _list_tracking(model: nn.Module) -> list[Any]:

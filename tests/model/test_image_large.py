@@ -93,6 +93,12 @@ def test_the_same_holds_with_strides_that_differ(strided_localizer, width, heigh
     assert_same_everywhere(strided_localizer, width, height, tile_px)
 
 
+def test_the_same_holds_for_sums_that_are_no_means(image_config, as_it_is):
+    image_config.count_exponent, image_config.gated = 0.5, True
+    model = randomize_norms(AnchorNetForImageClassification(image_config)).eval()
+    assert_same_everywhere(ImageLocalizer(model, as_it_is), 70, 45, 16)
+
+
 def test_a_picture_that_is_read_twice_has_the_same_answer(localizer, monkeypatch):
     monkeypatch.setattr(large, "KEPT_NUMBERS", 0)
     assert_same_everywhere(localizer, 70, 45, 16)
