@@ -13,7 +13,7 @@ from PIL import Image
 from hf_anchornet.model.cascade_rule import FULL, NGRAMS
 from hf_anchornet.model.image_reader import cut_square
 from hf_anchornet.views.base import REPLACEMENTS, Record, clean
-from hf_anchornet.views.image_view import draw_panels
+from hf_anchornet.views.image_view import describe_answer, draw_panels, rank_patches
 from hf_anchornet.views.text_view import render_html
 
 from .models import ROUNDS, Answer, Comparison, Reading
@@ -123,8 +123,12 @@ def render_spans(text: str, answer: Answer) -> str:
 def render_boxes(image: Image.Image, answer: Answer) -> str:
     """The photo with its boxes and their shares, and the parts that the classifier read."""
     result = answer.result
-    captions = ("Boxes with their shares", "Evidence: orange for the label, blue against it")
-    boxes = ", ".join(_describe_box(patch) for patch in result["patches"]) or "no box"
+    captions = (
+        "Boxes with their shares, one colour a window size",
+        "Evidence: orange for the label, blue against it, divided by the windows over each pixel",
+    )
+    patches = rank_patches(result["patches"])
+    boxes = ", ".join(_describe_box(patch) for patch in patches) or "no box"
     texts = (f"The photo with boxes: {boxes}", "The photo in grey under a map of the evidence")
     figures = "".join(
         f'<figure><img src="{encode(panel)}" alt="{html.escape(text)}">'
@@ -135,7 +139,8 @@ def render_boxes(image: Image.Image, answer: Answer) -> str:
     )
     return _wrap(
         f'<h2>What decided</h2><div class="pictures">{figures}</div>'
-        f"{_table_patches(result['patches'])}{_show_crops(image, answer.comparison)}"
+        f"<p>{_escape(describe_answer(result))}</p>{_table_patches(patches)}"
+        f"{_show_crops(image, answer.comparison)}"
     )
 
 

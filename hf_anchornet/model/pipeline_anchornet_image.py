@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from time import perf_counter
-from typing import Any, ClassVar, NamedTuple, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 from PIL import Image
@@ -14,17 +14,15 @@ from .cascade import Cascade
 from .cascade_rule import GLANCE, Stage
 from .cascade_trace import count_milliseconds
 from .classifier import predict_probs
-from .image_boxes import DEFAULT_OVERLAP, pool_cells
+from .image_answers import ShownImage, charge, describe_patch, join_shown, measure_coverage
+from .image_boxes import DEFAULT_OVERLAP, pool_cells, sum_union
 from .image_glance import GlancedImages
 from .image_large import LargeImage, check_large, check_local
 from .image_localizer import ImageLocalizer, LocalizedImages
-from .image_processing_anchornet import Box
 from .image_reader import PatchReader, ReadableImage
 from .pipeline_anchornet import LocalizationOptions, LocalizationPipeline, Verdict
 from .reader import Reader
 from .selection import check_count, check_iou_threshold
-
-BOX_SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
 @dataclass
@@ -77,12 +75,13 @@ class PatchLocalizationPipeline(LocalizationPipeline):
     shows it), `label` (the class explained), `evidence` (the attribution of the box: its part of
     the logit, centred over the classes unless the model is multi-label), `share` (the same over the
     sum of the absolute evidence of all pixels, in [-1, 1]) and `scale` (side of the window in
-    pixels of the model's input); `coverage`, the share of the image in the patches; `cost` in
-    pixels; and with a classifier `classifier`: its `label`, `score` and `stage` (stage 0: there
-    was no patch to read, the answer is the localizer's). With a cascade or `exit_threshold`,
-    `classifier` is the answer of the cascade and `cost` holds its multiply-adds and milliseconds,
-    too: see `Cascade`. Of an image that the localizer of a cascade did not read, label and score
-    are those of the glance, and there are no patches or maps.
+    pixels of the model's input); `shares`, for each label explained the share of its patches
+    together, in which a pixel of several patches counts once; `coverage`, the share of the image in
+    the patches; `cost` in pixels; and with a classifier `classifier`: its `label`, `score` and
+    `stage` (stage 0: there was no patch to read, the answer is the localizer's). With a cascade or
+    `exit_threshold`, `classifier` is the answer of the cascade and `cost` holds its multiply-adds
+    and milliseconds, too: see `Cascade`. Of an image that the localizer of a cascade did not read,
+    label and score are those of the glance, and there are no patches, shares or maps.
 
     Args:
         classifier: An image classifier that reads the best patches, cut from the original image,
@@ -100,7 +99,8 @@ class PatchLocalizationPipeline(LocalizationPipeline):
         backend: Runtime of the localizer and of a classifier that is loaded here: "eager",
             "compile" or "onnx"; see `make_network`.
         return_maps: Whether to add `maps`: for each label explained the evidence of every cell of
-            the image, rows of columns, cells as wide as the model's stride.
+            the image, rows of columns, cells as wide as the model's stride; and `grid`: `height`
+            and `width` of the model's input and its `windows`, each with `size` and `stride`.
         full_resolution: Whether to read the picture as large as it is, of any size, tile by tile,
             instead of resized for the model (default); see `LargeImage`. Windows and boxes are
             then in pixels of the original. Not with a cascade.
@@ -204,10 +204,10 @@ class PatchLocalizationPipeline(LocalizationPipeline):
         """The answers for images that the localizer read."""
         probs = predict_probs(self.model, batch.logits)
         labels = self._number_labels(options.labels, probs)
-        shown = [ShownImage([], {})] * len(probs)
+        shown = [ShownImage([], {}, {})] * len(probs)
         if options.shows:
             by_label = [self._show(batch, column, options) for column in labels.unbind(dim=1)]
-            shown = [_join_shown(parts) for parts in zip(*by_label, strict=True)]
+            shown = [join_shown(parts) for parts in zip(*by_label, strict=True)]
         sizes = batch.evidence.sizes.tolist()
         fields = zip(batch.images, sizes, probs, shown, verdicts, strict=True)
         return [self._answer(*each) for each in fields]
@@ -223,13 +223,13 @@ class PatchLocalizationPipeline(LocalizationPipeline):
             costs = batch.deepen(rest).multiply_adds()
             share = count_milliseconds(started) / len(rest)
             for row, cost in zip(rest, costs, strict=True):
-                verdicts[row] = _charge(verdicts[row], cost, share)
+                verdicts[row] = charge(verdicts[row], cost, share)
         for rows, part in batch.deepened:
             found = self._show_all(part, [verdicts[row] for row in rows], options)
             answers.update(zip(rows, found, strict=True))
         probs = batch.logits.float().softmax(dim=-1)
         for row in batch.list_rest():
-            shown = ShownImage([], {})
+            shown = ShownImage([], {}, {})
             answers[row] = self._answer(batch.images[row], (0, 0), probs[row], shown, verdicts[row])
         return [answers[row] for row in range(len(batch.images))]
 
@@ -246,16 +246,17 @@ class PatchLocalizationPipeline(LocalizationPipeline):
             if options.top_k:
                 boxes = evidence.select(options.top_k, options.iou_threshold, options.scales)
             whole = evidence.sum_absolute() if boxes else 1.0
-            patches = [_describe_patch(*box, name, whole) for box in boxes]
+            patches = [describe_patch(*box, name, whole) for box in boxes]
+            share = evidence.sum_union([found.box for found in boxes]) / whole if boxes else 0.0
             cells = {name: evidence.map_cells().tolist()} if options.return_maps else {}
-            parts.append(ShownImage(patches, cells))
+            parts.append(ShownImage(patches, {name: share}, cells))
         verdict = Verdict(None, {})
         if self.reader is not None:
             limits = options.max_patches, options.reading_limit
             boxes = predicted.select(*limits, options.scales)
             view = ReadableImage(image, [found.box for found in boxes])
             (verdict,) = self._read([view], options.max_patches, probs)
-        return self._answer(image, image.size, probs[0], _join_shown(parts), verdict)
+        return self._answer(image, image.size[::-1], probs[0], join_shown(parts), verdict)
 
     def _open(
         self, batch: LocalizedImages, count: int, options: PatchOptions
@@ -267,7 +268,7 @@ class PatchLocalizationPipeline(LocalizationPipeline):
 
     def _show(
         self, batch: LocalizedImages, labels: Tensor, options: PatchOptions
-    ) -> list["ShownImage"]:
+    ) -> list[ShownImage]:
         """The best patches and, if asked for, the map of one label of each image."""
         attribution = batch.attribute(labels)
         limits = options.iou_threshold, options.scales, labels
@@ -281,15 +282,18 @@ class PatchLocalizationPipeline(LocalizationPipeline):
             kept = filled[row]
             evidence, scales = ranked.evidence[row, kept].tolist(), ranked.scales[row, kept]
             patches = [
-                _describe_patch(*each, name, whole[row])
+                describe_patch(*each, name, whole[row])
                 for each in zip(places, evidence, scales.tolist(), strict=True)
             ]
+            share = 0.0
+            if patches:
+                share = sum_union(attribution[row], ranked.boxes[row, kept]) / whole[row]
             maps = {}
             if options.return_maps:
                 height, width = batch.evidence.sizes[row].tolist()
                 cells = pool_cells(attribution[row, :height, :width], self.windows[0].stride)
                 maps[name] = cells.tolist()
-            shown.append(ShownImage(patches, maps))
+            shown.append(ShownImage(patches, {name: share}, maps))
         return shown
 
     def _answer(
@@ -297,64 +301,19 @@ class PatchLocalizationPipeline(LocalizationPipeline):
         image: Image.Image,
         size: Sequence[int],
         probs: Tensor,
-        shown: "ShownImage",
+        shown: ShownImage,
         verdict: Verdict,
     ) -> dict[str, Any]:
         """The answer for one image; `size` is the height and width of the localizer's input."""
         answer = {
             **self._name(probs),
             "patches": shown.patches,
-            "coverage": _cover(image, [patch["box"] for patch in shown.patches]),
+            "shares": shown.shares,
+            "coverage": measure_coverage(image, [patch["box"] for patch in shown.patches]),
             "cost": {"localizer_pixels": size[0] * size[1], **verdict.cost},
         }
         if shown.maps:
+            windows = [{"size": each.size, "stride": each.stride} for each in self.windows]
             answer["maps"] = shown.maps
+            answer["grid"] = {"height": size[0], "width": size[1], "windows": windows}
         return answer if verdict.classifier is None else answer | {"classifier": verdict.classifier}
-
-
-class ShownImage(NamedTuple):
-    """The patches of an image that an answer shows, and its maps by label."""
-
-    patches: list[dict[str, Any]]
-    maps: dict[str, list[list[float]]]
-
-
-def _join_shown(parts: Sequence[ShownImage]) -> ShownImage:
-    """One `ShownImage` of several, each for another label."""
-    patches = [patch for part in parts for patch in part.patches]
-    return ShownImage(patches, {name: one for part in parts for name, one in part.maps.items()})
-
-
-def _charge(verdict: Verdict, multiply_adds: int, milliseconds: float) -> Verdict:
-    """A verdict with further cost of the localizer."""
-    cost = dict(verdict.cost)
-    cost["localizer_multiply_adds"] += multiply_adds
-    cost["milliseconds"] += milliseconds
-    return verdict._replace(cost=cost)
-
-
-def _describe_patch(
-    box: Box, evidence: float, scale: int, label: str, whole: float
-) -> dict[str, Any]:
-    return {
-        "box": dict(zip(BOX_SIDES, box, strict=True)),
-        "label": label,
-        "evidence": evidence,
-        "share": evidence / whole,
-        "scale": scale,
-    }
-
-
-def _cover(image: Image.Image, boxes: Sequence[Mapping[str, int]]) -> float:
-    """Share of the image that lies in one of the boxes."""
-    # Between the sides of the boxes nothing changes: a grid of these is enough.
-    y, x = (
-        np.unique([box[side] for box in boxes for side in (low, high)])
-        for low, high in (("ymin", "ymax"), ("xmin", "xmax"))
-    )
-    covered = np.zeros((max(0, len(y) - 1), max(0, len(x) - 1)), dtype=bool)
-    for box in boxes:
-        top, bottom = np.searchsorted(y, [box["ymin"], box["ymax"]])
-        left, right = np.searchsorted(x, [box["xmin"], box["xmax"]])
-        covered[top:bottom, left:right] = True
-    return float(np.diff(y) @ covered @ np.diff(x)) / (image.width * image.height)

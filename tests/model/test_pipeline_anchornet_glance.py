@@ -101,6 +101,6 @@ def test_no_patches_may_be_wanted_without_a_cascade(image_cascade):
     localize = PatchLocalizationPipeline(model=localizer.model, image_processor=localizer.processor)
     shown, hidden = localize(PICTURES[0]), localize(PICTURES[0], top_k=0)
     assert shown["patches"]
-    assert hidden == shown | {"patches": [], "coverage": 0.0}
+    assert hidden == shown | {"patches": [], "shares": {}, "coverage": 0.0}
     large = localize(PICTURES[0], top_k=0, full_resolution=True)
     assert large["patches"] == []
