@@ -1,8 +1,8 @@
 """Calibrate a cascade on a validation split: temperatures, stages and thresholds."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
 from math import inf
 from typing import Any
 
@@ -14,7 +14,8 @@ from torch import Tensor
 
 from hf_anchornet.data.splits import check_column, find_labels, number_labels
 from hf_anchornet.model.cascade import Cascade
-from hf_anchornet.model.cascade_rule import FULL, OPENINGS, ExitRule, Stage
+from hf_anchornet.model.cascade_rule import FULL, GLANCE, LOCALIZER, OPENINGS, ExitRule, Stage
+from hf_anchornet.model.cascade_trace import Trace
 
 from .options import CalibrationOptions
 from .search import Choice, Observations, observe, search
@@ -32,7 +33,7 @@ def calibrate(
 
     Each input is read once at every candidate stage and in full; the rest is arithmetic. With both
     "ngrams" and "localizer" among the candidates, it is read twice: the spans that the one of them
-    chooses, and those of the other.
+    chooses, and those of the other. Patches do not depend on a glance, so images are read once.
 
     Args:
         cascade: The models; its exit rule is ignored.
@@ -52,14 +53,14 @@ def calibrate(
     options = options or CalibrationOptions()
     check_split(rows, input_column, label_column)
     localizer = cascade.localizer
-    candidates = options.list_stages(localizer, getattr(cascade.reader, "readable_tokens", inf))
+    candidates = options.list_stages(cascade, getattr(cascade.reader, "readable_tokens", inf))
     targets = torch.tensor(number_labels(rows, label_column, cascade.labels))
     sources = [
         localizer.check_input(item, f"row {row}") for row, item in enumerate(rows[input_column])
     ]
     routes = [
-        _observe_route(cascade, stages, sources, targets, options.batch_size)
-        for stages in _list_routes(candidates)
+        _observe_route(stages, traces, targets)
+        for stages, traces in _follow_routes(cascade, candidates, sources, options.batch_size)
     ]
     observations = [seen for seen, _ in routes]
     choice = _choose(observations, options)
@@ -80,27 +81,53 @@ def calibrate(
         **describe_choice(observations, choice),
         "difference": cross_validate(observations, options),
     }
-    return Cascade(localizer, cascade.reader, chosen, record)
+    return cascade.follow_rule(chosen, record)
 
 
-def _list_routes(candidates: tuple[Stage, ...]) -> list[tuple[Stage, ...]]:
-    """The candidates, less the opening stages after each of them: see `Observations`."""
+def _follow_routes(
+    cascade: Cascade, candidates: tuple[Stage, ...], sources: Sequence[Any], batch_size: int
+) -> Iterator[tuple[tuple[Stage, ...], list[Trace]]]:
+    """The traces of all inputs by the opening stages of a cascade, see `Observations`.
+
+    Each comes with its candidates, all others among them.
+    """
     opening = [stage for stage in candidates if stage in OPENINGS]
     readings = candidates[len(opening) :]
-    return [(*opening[: end + 1], *readings) for end in range(len(opening))]
+
+    def follow(*stages: Stage) -> tuple[tuple[Stage, ...], list[Trace]]:
+        route = (*stages, *readings)
+        plain = cascade.follow_rule(ExitRule.make(_end_in_full(route), 1.0))
+        return route, plain.follow(sources, batch_size)
+
+    if opening == [GLANCE, LOCALIZER]:
+        route, traces = follow(*opening)
+        glanced, by_localizer = zip(*(_split_trace(trace) for trace in traces), strict=True)
+        yield (GLANCE, *readings), list(glanced)
+        yield route, traces
+        yield (LOCALIZER, *readings), list(by_localizer)  # last: this one is the localizer alone
+    else:
+        for end in range(len(opening)):
+            yield follow(*opening[: end + 1])
+
+
+def _split_trace(trace: Trace) -> tuple[Trace, Trace]:
+    """The traces of the same image without the stage of the localizer, and without a glance."""
+    glance, localizer = trace.opened
+    return (
+        replace(trace, opened=[glance], located=localizer),
+        replace(trace, opened=[localizer], glanced=False),
+    )
+
+
+def _end_in_full(candidates: tuple[Stage, ...]) -> tuple[Stage, ...]:
+    return candidates if candidates[-1] == FULL else (*candidates, FULL)
 
 
 def _observe_route(
-    cascade: Cascade,
-    candidates: tuple[Stage, ...],
-    sources: Sequence[Any],
-    targets: Tensor,
-    batch_size: int,
+    candidates: tuple[Stage, ...], traces: Sequence[Trace], targets: Tensor
 ) -> tuple[Observations, ExitRule]:
     """What each input was answered at all candidates and in full, and the calibrated rule."""
-    stages = candidates if candidates[-1] == FULL else (*candidates, FULL)
-    plain = Cascade(cascade.localizer, cascade.reader, ExitRule.make(stages, 1.0))
-    traces = plain.follow(sources, batch_size)
+    stages = _end_in_full(candidates)
     rule = ExitRule.make(stages, 1.0, fit_temperatures(traces, targets))
     return observe(traces, rule, targets, len(candidates)), rule
 
@@ -188,7 +215,7 @@ def _choose(observations: Sequence[Observations], options: CalibrationOptions) -
     choice = search(observations, options)
     if choice is None:
         goal = options.describe_goal(float(observations[0].full_right.mean()))
-        widest = observations[-1]
+        widest = max(observations, key=lambda seen: len(seen.candidates))
         stages = [widest.stages[index] for index in widest.candidates]
         raise ValueError(
             f"`stages` must allow {goal}, got {stages}; let the classifier read more or lower the "

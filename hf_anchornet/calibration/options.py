@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from hf_anchornet.model.cascade_rule import FULL, LOCALIZER, NGRAMS, OPENINGS, Stage, check_stages
-from hf_anchornet.model.localizer import Localizer
+from hf_anchornet.model.cascade import Cascade
+from hf_anchornet.model.cascade_models import check_opening
+from hf_anchornet.model.cascade_rule import FULL, OPENINGS, Stage, check_stages
 
 DEFAULT_STAGES: dict[str, list[Stage]] = {
     "anchornet_text": [16, 32, 64, 128, FULL],
@@ -16,11 +17,11 @@ class CalibrationOptions:
     """Candidate stages of a cascade, and the goal by which they are chosen.
 
     Attributes:
-        stages: Stages to choose from: "ngrams" (of a text localizer that has some) and "localizer",
-            at least one of which is kept; then amounts that the classifier may read: rising numbers
-            of tokens (texts) or patches (images), then optionally "full". Without the first two:
-            "localizer". Default: ngrams (if the model has some) localizer 16 32 64 128 full, or
-            localizer 1 2 3 full.
+        stages: Stages to choose from: "ngrams" (of a text localizer that has some) or "glance" (of
+            images) and "localizer", at least one of which is kept; then amounts that the classifier
+            may read: rising numbers of tokens (texts) or patches (images), then optionally "full".
+            Without the first ones: "localizer". Default: ngrams (if the model has some) localizer
+            16 32 64 128 full, or glance (if there is one) localizer 1 2 3 full.
         max_stages: Most stages to keep after the first. Larger can save more compute and is slower
             to search.
         max_loss: Accuracy, in [0, 1], that may be lost against the classifier on the full input;
@@ -47,8 +48,8 @@ class CalibrationOptions:
         for stage in self.stages:
             if stage not in (*OPENINGS, FULL) and not str(stage).isdecimal():
                 raise ValueError(
-                    '`stages` must be "ngrams", "localizer", whole numbers and "full", got '
-                    f"{stage!r}; for example ngrams localizer 16 64 full."
+                    f"`stages` must be {', '.join(map(repr, OPENINGS))}, whole numbers and "
+                    f"{FULL!r}, got {stage!r}; for example ngrams localizer 16 64 full."
                 )
         if self.unit not in ("multiply_adds", "milliseconds"):
             raise ValueError(
@@ -62,24 +63,23 @@ class CalibrationOptions:
                     "is one point of accuracy."
                 )
 
-    def list_stages(self, localizer: Localizer, most: float) -> tuple[Stage, ...]:
-        """The candidate stages for a localizer, checked.
+    def list_stages(self, cascade: Cascade, most: float) -> tuple[Stage, ...]:
+        """The candidate stages for the models of a cascade, checked.
 
         Args:
-            localizer: The localizer.
+            cascade: The models.
             most: The most tokens or patches that the classifier reads; larger default stages are
                 left out.
 
         Raises:
-            ValueError: if they are out of order, or the localizer has no n-grams.
+            ValueError: if they are out of order, or there are no n-grams or glance.
         """
         named = [int(stage) if str(stage).isdecimal() else stage for stage in self.stages]
         if not named:
-            opening = [NGRAMS, LOCALIZER] if localizer.has_ngrams else [LOCALIZER]
-            default = DEFAULT_STAGES[localizer.model.config.model_type]
-            named = [*opening, *(n for n in default if n == FULL or int(n) <= most)]
+            default = DEFAULT_STAGES[cascade.localizer.model.config.model_type]
+            named = [*cascade.openings, *(n for n in default if n == FULL or int(n) <= most)]
         stages = check_stages(named)
-        localizer.check_opening(stages)
+        check_opening(stages, cascade.openings)
         return stages
 
     def rank(

@@ -20,6 +20,9 @@ EXAMPLES = """\
       --classifier runs/classifier --output-dir runs/cascade
   anchornet calibrate --dataset my_data --localizer runs/localizer \\
       --classifier runs/classifier --stages ngrams localizer 64 full \\
+      --output-dir runs/cascade
+  anchornet calibrate --dataset my_photos --localizer runs/localizer \\
+      --classifier runs/classifier --glance runs/classifier --glance-size 96 \\
       --output-dir runs/cascade"""
 
 
@@ -33,13 +36,19 @@ class CascadeOptions:
         output_dir: Folder for the cascade and its record, calibration.json.
         full_size: Tokens that a full text is cut to, or pixels that the shorter side of a whole
             image is scaled to; by default what the classifier's own processor does.
-        copy_classifier: Whether to save the classifier in the folder too, not only its name.
+        glance: Folder or Hub id of an image classifier that may answer first, from the whole image
+            made small. It may be `classifier` itself.
+        glance_size: Side in pixels to which it resizes whole images; by default what its own
+            processor does.
+        copy_classifier: Whether to save the classifiers in the folder too, not only their names.
     """
 
     localizer: str
     classifier: str
     output_dir: str
     full_size: int | None = None
+    glance: str | None = None
+    glance_size: int | None = None
     copy_classifier: bool = True
 
 
@@ -57,7 +66,14 @@ def build_cascade(given: Mapping[str, Any]) -> Cascade:
     data, models, options = build_options([*GROUPS.values()], given)
     column = data.text_column if detect_modality(data) == "text" else data.image_column
     rows = load_split(data, data.validation_split, column)
-    cascade = Cascade.load(models.localizer, models.classifier, [], full_size=models.full_size)
+    cascade = Cascade.load(
+        models.localizer,
+        models.classifier,
+        [],
+        full_size=models.full_size,
+        glance=models.glance,
+        glance_size=models.glance_size,
+    )
     calibrated = calibrate(cascade, rows, column, data.label_column, options)
     calibrated.save_pretrained(models.output_dir, copy_classifier=models.copy_classifier)
     write_json(Path(models.output_dir) / "calibration.json", calibrated.record)

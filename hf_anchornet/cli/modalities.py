@@ -44,9 +44,10 @@ TOPIC_OF_OPTION = {
         "scale": "batch_size gradient_accumulation_steps mixed_precision num_workers",
         "streaming": "streaming max_steps shuffle_buffer vocabulary_rows",
         "regularisation": "weight_decay max_grad_norm hidden_dropout_prob token_dropout_prob "
-        "ngram_dropout_prob auxiliary_loss_weight evidence_penalty ngram_penalty crop_tokens",
+        "ngram_dropout_prob auxiliary_loss_weight evidence_penalty ngram_penalty crop_tokens "
+        "label_smoothing",
         "distillation": "teacher distillation_weight piece_words",
-        "augmentation": "turn color_strength",
+        "augmentation": "keep_whole turn color_strength",
     }.items()
     for name in names.split()
 }

@@ -14,7 +14,7 @@ from hf_anchornet.data.images import open_pictures
 from hf_anchornet.data.splits import DataOptions, detect_modality, load_split, number_labels
 from hf_anchornet.model.backend import EAGER
 from hf_anchornet.model.cascade import Cascade, attach_cascade
-from hf_anchornet.model.cascade_rule import LOCALIZER, NGRAMS, ExitRule, Stage
+from hf_anchornet.model.cascade_rule import GLANCE, LOCALIZER, NGRAMS, ExitRule, Stage
 from hf_anchornet.model.cascade_trace import Trace
 from hf_anchornet.model.classifier import label_names
 from hf_anchornet.model.localizer import MODALITIES, Localizer, is_localizer, load_localizer
@@ -111,7 +111,8 @@ def evaluate_models(
         `macro_f1`, see `score_labels`; with a classifier, in `classifier`, the same of the
         pipeline's answers, with the mean `multiply_adds` of both models, the `full_multiply_adds`
         of the classifier on full inputs and `stages`, the names of the stages and the share of
-        inputs answered at each; for a cascade that opens with n-grams, in `ngrams` their scores;
+        inputs answered at each; for a cascade that opens with n-grams or a glance, in `ngrams` or
+        `glance` their scores;
         if the split has the column, `boxes`, see `summarize_localization`. If there are explainers,
         `explanations`, see `evaluate_explanations`.
 
@@ -153,8 +154,9 @@ def _evaluate_localizer(
     else:
         exits, cascade = _load_cascade(localizer, options, device)
         answers = [answer for batch in batches for answer in _follow(cascade, batch, exits)]
-        if cascade.rule.stages[0] == NGRAMS:
-            report[NGRAMS] = score_labels(torch.stack([a.first for a in answers]), targets)
+        first = str(cascade.rule.stages[0])
+        if first in (GLANCE, NGRAMS):
+            report[first] = score_labels(torch.stack([a.first for a in answers]), targets)
         logits = [answer.localizer for answer in answers]
         report["localizer"] = score_labels(torch.stack(logits), targets)
         report["classifier"] = _summarize(answers, targets, cascade.rule.stages)
@@ -215,9 +217,8 @@ def _follow(cascade: Cascade, sources: list[Any], exits: bool) -> Iterator[_Answ
     full = cascade.reader.full_multiply_adds(sources, [trace.view for trace in traces])
     for trace, logits, whole in zip(traces, localized, full, strict=True):
         scores = trace.probs if exits else _rate_reading(trace)
-        spent = trace.localizer_multiply_adds + trace.classifier_multiply_adds
         first = trace.opened[0].logits.float()
-        yield _Answer(first, logits.float(), scores, trace.stage, spent, whole)
+        yield _Answer(first, logits.float(), scores, trace.stage, trace.multiply_adds, whole)
 
 
 def _rate_reading(trace: Trace) -> Tensor:

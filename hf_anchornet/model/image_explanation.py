@@ -79,6 +79,14 @@ class ImageParts(InputParts):
         return masks
 
 
+class LocatedParts(ImageParts):
+    """Patches that a localizer found, and that no classifier read."""
+
+    def cut(self, present: NDArray[np.bool_]) -> list[Any]:
+        """Nothing is read."""
+        return []
+
+
 def describe_box(box: Box) -> dict[str, Any]:
     """Where a patch is, in pixels of the original image."""
     return {"box": dict(zip(BOX_SIDES, box, strict=True))}

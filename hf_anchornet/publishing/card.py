@@ -1,7 +1,7 @@
 """Model cards for the Hub; every number in them comes from a JSON file."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from transformers import AutoConfig
 
 from hf_anchornet.model.cascade_file import CASCADE_FILE, read_cascade_file
-from hf_anchornet.model.cascade_rule import NGRAMS
+from hf_anchornet.model.cascade_rule import GLANCE, NGRAMS, Stage
 from hf_anchornet.model.localizer import MODALITIES
 
 from .card_results import (
@@ -137,7 +137,7 @@ def make_card(folder: str | Path, sources: CardSources | None = None) -> ModelCa
         mark=MARK,
         name=name,
         snippet=_make_snippet(config, modality, repo_id, is_cascade),
-        what=_describe_model(config, modality, is_cascade, NGRAMS in stages),
+        what=_describe_model(config, modality, is_cascade, stages),
         picture=sources.picture,
         training=_describe_training(training),
         results=format_results(results),
@@ -179,7 +179,14 @@ def _make_snippet(config: Any, modality: str, repo_id: str, is_cascade: bool) ->
     )
 
 
-def _describe_model(config: Any, modality: str, is_cascade: bool, by_ngrams: bool) -> str:
+OPENING_SENTENCES: dict[Stage, str] = {
+    NGRAMS: "its n-grams answer alone where they are confident; ",
+    GLANCE: "a classifier answers from the whole image, made small, where it is confident; ",
+}
+"""What a card says of the first stage of a cascade."""
+
+
+def _describe_model(config: Any, modality: str, is_cascade: bool, stages: Sequence[Stage]) -> str:
     names = [config.id2label[index] for index in range(len(config.id2label))]
     labels = ", ".join(names[:MAX_LABELS])
     if len(names) > MAX_LABELS:
@@ -195,7 +202,7 @@ def _describe_model(config: Any, modality: str, is_cascade: bool, by_ngrams: boo
         f"so it can show the {parts} that decided."
     )
     if is_cascade:
-        opening = "its n-grams answer alone where they are confident; " if by_ngrams else ""
+        opening = OPENING_SENTENCES.get(stages[0], "") if stages else ""
         text += (
             f" It is a cascade: {opening}where the localizer is not confident, the classifier in "
             f"`classifier/` reads the selected {parts}."

@@ -22,7 +22,7 @@ from transformers.utils import (
     SAFE_WEIGHTS_NAME,
 )
 
-from hf_anchornet.model.cascade_file import CASCADE_FILE, CLASSIFIER_FOLDER, read_cascade_file
+from hf_anchornet.model.cascade_file import CASCADE_FILE, list_copies, read_cascade_file
 from hf_anchornet.model.export_onnx import GRAPH_FILE
 
 from .card import MARK, TRAINING_FILE
@@ -56,8 +56,8 @@ def list_model_files(folder: Path, card: str | Path = "") -> list[str]:
     """
     names = [*_name_files(folder), CASCADE_FILE, CALIBRATION_FILE, TRAINING_FILE, CARD_FILE]
     cascade = folder / CASCADE_FILE
-    if cascade.exists() and read_cascade_file(cascade)["classifier"] is None:
-        names += [f"{CLASSIFIER_FOLDER}/{name}" for name in _name_files(folder / CLASSIFIER_FOLDER)]
+    for copy in list_copies(read_cascade_file(cascade)) if cascade.exists() else []:
+        names += [f"{copy}/{name}" for name in _name_files(folder / copy)]
     names += _name_pictures(Path(card or folder / CARD_FILE))
     found = [name for name in dict.fromkeys(names) if (folder / name).is_file()]
     _refuse_links(folder, found)

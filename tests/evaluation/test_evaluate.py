@@ -165,6 +165,20 @@ def test_patches_of_images_are_read_alike(image_cascade, photos, tmp_path):
     assert len(evaluate_models(photos, options, NO_EXPLAINERS)["classifier"]["stages"]) == 3
 
 
+def test_of_a_cascade_that_opens_with_a_glance_each_model_is_scored_on_all_rows(
+    glance_cascade, photos, tmp_path
+):
+    folder = str(tmp_path / "cascade")
+    glance_cascade.override([0.0, 1.0, 1.0]).save_pretrained(folder)
+    report = evaluate_models(photos, EvaluationOptions(folder, folder), NO_EXPLAINERS)
+    alone = evaluate_models(photos, EvaluationOptions(folder), NO_EXPLAINERS)
+    assert report["classifier"]["stages"] == {"glance": 1, "localizer": 0, "1": 0, "full": 0}
+    spent = glance_cascade.glance.count_multiply_adds((1, 3, 24, 24))
+    assert report["classifier"]["multiply_adds"] == spent
+    assert report["classifier"]["accuracy"] == report["glance"]["accuracy"]
+    assert report["localizer"] == alone["localizer"]
+
+
 def test_the_command_prints_json_and_nothing_else(localizer_folder, reviews, capsys):
     argv = ["evaluate", "--dataset", reviews.dataset, "--model", localizer_folder]
     assert main([*argv, "--faithfulness", "False"]) == 0
