@@ -12,6 +12,7 @@ import torch
 import transformers
 
 from hf_anchornet.model.cascade_file import find_cascade
+from hf_anchornet.model.cascade_rule import GLANCE
 from hf_anchornet.model.image_processing_anchornet import open_image
 from hf_anchornet.registration import IMAGE_TASK, SHIPPED, TEXT_TASK, find_shipped, load_pipeline
 from hf_anchornet.version import __version__
@@ -72,6 +73,13 @@ def report_answer(
     named = None if classifier is None else str(classifier)
     localize = load_pipeline(task, str(localizer), named, **chosen)
     models = _describe_models(localizer, classifier, localize.localizer, localize.reader)
+    if localize.cascade is not None and localize.cascade.rule.stages[0] == GLANCE:
+        glance = localize.cascade.glance
+        models["glance"] = {
+            "source": str(classifier),
+            "fingerprint": hash_model(glance.model, glance.processor),
+            "full_size": glance.full_size,
+        }
     rule = None if localize.cascade is None else vars(localize.cascade.rule)
     made = {"task": task, **options}
     return _compose(ANSWER, item, models, made, localize(item), rule)

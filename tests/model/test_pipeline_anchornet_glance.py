@@ -104,3 +104,32 @@ def test_no_patches_may_be_wanted_without_a_cascade(image_cascade):
     assert hidden == shown | {"patches": [], "shares": {}, "coverage": 0.0}
     large = localize(PICTURES[0], top_k=0, full_resolution=True)
     assert large["patches"] == []
+
+
+@pytest.mark.parametrize("top_k", [0, 2])
+@pytest.mark.parametrize(
+    ("stages", "thresholds"),
+    [
+        (["glance", "localizer", 1], [0.0, 1.0]),
+        (["glance", "localizer", 1], [1.0, 0.0]),
+        (["glance", "localizer", 2], [1.0, 1.0]),
+        (["glance", 2], [1.0]),
+        (["glance", "full"], [1.0]),
+    ],
+)
+def test_an_explanation_adds_up_to_the_answer_of_all_who_gave_it(
+    glance_cascade, stages, thresholds, top_k
+):
+    localize = make(glance_cascade, stages, thresholds)
+    for answer in localize(PICTURES, top_k=top_k, explain_answer=True, batch_size=3):
+        explanation = answer["explanation"]
+        assert explanation["unit"] == "probability"
+        assert explanation["total"] == pytest.approx(answer["classifier"]["score"], abs=1e-6)
+        values = [part["value"] for part in explanation["parts"]]
+        assert explanation["base"] + sum(values) == pytest.approx(explanation["total"], abs=1e-6)
+        if answer["classifier"]["stage"] == 0:
+            assert values == []
+        elif stages[answer["classifier"]["stage"]] != "localizer":
+            assert values
+        else:
+            assert len(values) == min(top_k, len(values))
