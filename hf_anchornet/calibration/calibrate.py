@@ -17,7 +17,7 @@ from hf_anchornet.model.cascade import Cascade
 from hf_anchornet.model.cascade_rule import FULL, OPENINGS, ExitRule, Stage
 
 from .options import CalibrationOptions
-from .search import Choice, Observations, observe, search
+from .search import Choice, Observations, find_best_accuracy, observe, search
 from .temperature import compare_calibration, fit_temperatures
 
 
@@ -52,7 +52,7 @@ def calibrate(
     options = options or CalibrationOptions()
     check_split(rows, input_column, label_column)
     localizer = cascade.localizer
-    candidates = options.list_stages(localizer, getattr(cascade.reader, "readable_tokens", inf))
+    candidates = list_candidates(cascade, options)
     targets = torch.tensor(number_labels(rows, label_column, cascade.labels))
     sources = [
         localizer.check_input(item, f"row {row}") for row, item in enumerate(rows[input_column])
@@ -81,6 +81,11 @@ def calibrate(
         "difference": cross_validate(observations, options),
     }
     return Cascade(localizer, cascade.reader, chosen, record)
+
+
+def list_candidates(cascade: Cascade, options: CalibrationOptions) -> tuple[Stage, ...]:
+    """The stages that a calibration of these models chooses from; see `list_stages`."""
+    return options.list_stages(cascade.localizer, getattr(cascade.reader, "readable_tokens", inf))
 
 
 def _list_routes(candidates: tuple[Stage, ...]) -> list[tuple[Stage, ...]]:
@@ -187,7 +192,7 @@ def cross_validate(
 def _choose(observations: Sequence[Observations], options: CalibrationOptions) -> Choice:
     choice = search(observations, options)
     if choice is None:
-        goal = options.describe_goal(float(observations[0].full_right.mean()))
+        goal = options.describe_goal(find_best_accuracy(observations))
         widest = observations[-1]
         stages = [widest.stages[index] for index in widest.candidates]
         raise ValueError(

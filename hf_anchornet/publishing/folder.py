@@ -1,6 +1,7 @@
 """The folder to upload: a checked copy of a model with remote code and a card."""
 
 import json
+import shlex
 import shutil
 import sys
 from dataclasses import replace
@@ -101,11 +102,15 @@ def _remove_paths(report: Path) -> None:
         return
     content = json.loads(report.read_text("utf-8"))
     options = content.get("options", {})
-    options.pop("output_dir", None)
-    for name in PATH_OPTIONS:
+    command = content.get("command", "")
+    for name in (*PATH_OPTIONS, "output_dir"):
         value = options.get(name)
         if isinstance(value, str) and (Path(value).is_absolute() or Path(value).exists()):
             options[name] = Path(value).resolve().name
+            command = command.replace(shlex.quote(value), shlex.quote(options[name]))
+    options.pop("output_dir", None)
+    if command:
+        content["command"] = command
     write_json(report, content)
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 from tqdm.auto import tqdm
 from transformers import (
+    AutoConfig,
     AutoImageProcessor,
     AutoModelForImageClassification,
     PreTrainedModel,
@@ -26,16 +27,19 @@ from hf_anchornet.data.images import LabelledImages, make_pictures
 from hf_anchornet.data.splits import DataOptions, label_fields, load_labelled_rows
 from hf_anchornet.evaluation.image_controls import select_centre_box, select_random_boxes
 from hf_anchornet.evaluation.localization import localize_images
+from hf_anchornet.model.classifier import label_names
 from hf_anchornet.model.image_localizer import ImageLocalizer, LocalizedImages
 from hf_anchornet.model.image_processing_anchornet import Box
 from hf_anchornet.model.image_reader import cut_square
 from hf_anchornet.publishing.training_card import document_training
 
 from .batches import make_image_loader
+from .command import write_command
 from .defaults import complete_options
 from .fit import check_localizer_labels, fit_model, make_accelerator, preparing_data
 from .options import CompleteOptions, TrainingOptions
 from .output_folder import holding_folder
+from .pretrained import choose_training_defaults
 
 READINGS = ("patches", "mix", "full", "small", "centre", "random")
 
@@ -144,9 +148,15 @@ def choose_from_view(
 def make_image_classifier(
     options: ImageClassifierOptions, labels: Sequence[str]
 ) -> tuple[PreTrainedModel, Any]:
-    """The classifier to train, an existing checkpoint or a new small ResNet, and its processor."""
+    """The classifier to train, an existing checkpoint or a new small ResNet, and its processor.
+
+    A classifier of the same labels keeps their order. One of others, such as those of ImageNet, is
+    an encoder: its head starts anew.
+    """
     side = options.full_size if options.reading == "full" else options.patch_size
     if options.classifier is not None:
+        known = [*AutoConfig.from_pretrained(options.classifier).id2label.values()]
+        labels = known if sorted(known) == sorted(labels) else labels
         model = AutoModelForImageClassification.from_pretrained(
             options.classifier,
             num_labels=len(labels),
@@ -255,7 +265,8 @@ def adapt_image_classifier(
     """
     accelerator = make_accelerator(options)
     with holding_folder(options.output_dir, accelerator):
-        return _adapt(data, classifier, complete_options(options), accelerator)
+        defaults = choose_training_defaults(classifier.classifier)
+        return _adapt(data, classifier, complete_options(options, defaults), accelerator)
 
 
 def _adapt(
@@ -270,6 +281,7 @@ def _adapt(
         if classifier.reading not in ("full", "small"):
             check_localizer_labels(classifier.localizer, labels)
         model, processor = make_image_classifier(classifier, labels)
+        labels = label_names(model)
         augmentation = AugmentationOptions(
             crop_size=find_side(processor),
             turn=classifier.turn,
@@ -291,7 +303,9 @@ def _adapt(
     )
     side = augmentation.crop_size
     reading = f"{classifier.reading}; in training a random crop of it, resized to {side} px"
-    return document_training(report, data, train_rows, accelerator, reading)
+    kinds = DataOptions, ImageClassifierOptions, TrainingOptions
+    report["command"] = write_command("adapt", kinds, report["options"])
+    return document_training(report, data, train_rows, accelerator, reading, validation_rows)
 
 
 def find_side(processor: Any) -> int:

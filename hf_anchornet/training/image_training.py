@@ -32,6 +32,7 @@ from hf_anchornet.model.modeling_anchornet_image import AnchorNetForImageClassif
 from hf_anchornet.publishing.training_card import document_training
 
 from .batches import make_image_loader
+from .command import write_command
 from .defaults import complete_options
 from .fit import fit_model, make_accelerator, preparing_data
 from .options import CompleteOptions, TrainingOptions
@@ -173,7 +174,9 @@ def _train(
         f"in training a random square crop, resized to {augmentation.crop_size} px; otherwise the "
         f"whole image, its shorter side resized to {localizer.image_size} px"
     )
-    return document_training(report, data, learned, accelerator, reading)
+    kinds = DataOptions, ImageLocalizerOptions, AugmentationOptions, TrainingOptions
+    report["command"] = write_command("train", kinds, report["options"])
+    return document_training(report, data, learned, accelerator, reading, validation_rows)
 
 
 def _make_processor(localizer: ImageLocalizerOptions) -> AnchorNetImageProcessor:

@@ -22,16 +22,18 @@ from hf_anchornet.data.splits import DataOptions, label_fields, number_labels
 from hf_anchornet.data.texts import check_texts, load_labelled_texts
 from hf_anchornet.evaluation.localization import localize_texts
 from hf_anchornet.evaluation.text_controls import CONTROLS, select_random_spans
-from hf_anchornet.model.classifier import count_readable_tokens
+from hf_anchornet.model.classifier import count_readable_tokens, label_names
 from hf_anchornet.model.text_localizer import TextLocalizer
 from hf_anchornet.model.text_reader import SpanReader, join_spans
 from hf_anchornet.model.text_words import LocatedText, Span, Words, encodable
 from hf_anchornet.publishing.training_card import document_training
 
+from .command import write_command
 from .defaults import complete_options
 from .fit import check_localizer_labels, fit_text_model, make_accelerator, preparing_data
 from .options import CompleteOptions, TrainingOptions
 from .output_folder import holding_folder
+from .pretrained import choose_training_defaults, order_labels
 from .text_vocabulary import embed_vocabulary, train_tokenizer
 
 FULL_TOKENS = 512
@@ -187,9 +189,15 @@ def make_text_classifier(
     """The classifier to train, an existing checkpoint or a new small BERT, and its tokenizer.
 
     A checkpoint is trained without dropout of attention weights: on a processor these random
-    numbers take more than half of the time and most of the memory, as fused attention has none.
+    numbers take more than half of the time and most of the memory, as fused attention has none. A
+    classifier keeps the order of its labels.
+
+    Raises:
+        ValueError: if the checkpoint is a classifier of other labels.
     """
     if options.classifier is not None:
+        known = AutoConfig.from_pretrained(options.classifier)
+        labels = order_labels(known, options.classifier, labels)
         config = AutoConfig.from_pretrained(
             options.classifier, num_labels=len(labels), **label_fields(labels)
         )
@@ -260,7 +268,8 @@ def adapt_text_classifier(
     """
     accelerator = make_accelerator(options)
     with holding_folder(options.output_dir, accelerator):
-        return _adapt(data, classifier, complete_options(options), accelerator)
+        defaults = choose_training_defaults(classifier.classifier)
+        return _adapt(data, classifier, complete_options(options, defaults), accelerator)
 
 
 def _adapt(
@@ -275,6 +284,7 @@ def _adapt(
         if classifier.localizer is not None and classifier.reads_spans:
             check_localizer_labels(classifier.localizer, labels)
         model, tokenizer = make_text_classifier(classifier, train_rows[data.text_column], labels)
+        labels = label_names(model)
         train_set = encode_readings(classifier, model, tokenizer, train_rows, data, labels)
         validation_set = encode_readings(
             classifier, model, tokenizer, validation_rows, data, labels
@@ -283,4 +293,7 @@ def _adapt(
     report = fit_text_model(
         model, tokenizer, train_set, validation_set, options, accelerator, settings=settings
     )
-    return document_training(report, data, train_rows, accelerator, classifier.describe_reading())
+    kinds = DataOptions, TextClassifierOptions, TrainingOptions
+    report["command"] = write_command("adapt", kinds, report["options"])
+    reading = classifier.describe_reading()
+    return document_training(report, data, train_rows, accelerator, reading, validation_rows)
