@@ -2,6 +2,7 @@
 
 Functions, with the options of the commands of the same names:
     load       the localization pipeline of a model, by default the shipped one
+    build      from labelled data, or a classifier, to a measured folder
     train      train a localizer on labelled texts or images
     adapt      train a classifier on what a localizer selects
     calibrate  make a cascade of both that exits early
@@ -39,7 +40,7 @@ from hf_anchornet.model.text_reader import SpanReader
 from hf_anchornet.views.image_view import PatchView
 from hf_anchornet.views.text_view import SpanView
 
-from .api import adapt, calibrate, evaluate, load, publish, train
+from .api import adapt, build, calibrate, evaluate, load, publish, train
 from .registration import (
     DEFAULT_IMAGE_CLASSIFIER,
     DEFAULT_IMAGE_LOCALIZER,
@@ -74,6 +75,7 @@ __all__ = [
     "SpanView",
     "__version__",
     "adapt",
+    "build",
     "calibrate",
     "evaluate",
     "export_onnx",

@@ -12,7 +12,7 @@ from hf_anchornet.cli.main import main
 from hf_anchornet.registration import DEFAULTS
 
 ROOT = Path(__file__).parent.parent
-VERBS = ("adapt", "calibrate", "evaluate", "load", "publish", "train")
+VERBS = ("adapt", "build", "calibrate", "evaluate", "load", "publish", "train")
 
 pytestmark = pytest.mark.usefixtures("cache_nothing_at_home")
 

@@ -181,7 +181,17 @@ def cross_validate(
         path = others.replay(choice.stages, options.unit)
         right = path.right[np.arange(len(tested_on)), path.find_exits(choice.thresholds)]
         gains.append(right.astype(int) - others.full_right.astype(int))
-    counts = np.bincount(np.concatenate(gains) + 1, minlength=3)  # worse, as good, better
+    return compare_answers(np.concatenate(gains), random)
+
+
+def compare_answers(gains: NDArray[np.int64], random: np.random.Generator) -> dict[str, float]:
+    """Mean difference of the accuracy of two models, with the interval of a paired bootstrap.
+
+    Args:
+        gains: For each input 1 if only the first model is right, -1 if only the second, else 0.
+        random: Of the 10,000 draws.
+    """
+    counts = np.bincount(gains + 1, minlength=3)  # worse, as good, better
     num_inputs = int(counts.sum())
     draws = random.multinomial(num_inputs, counts / num_inputs, size=10_000)
     low, high = np.quantile((draws[:, 2] - draws[:, 0]) / num_inputs, [0.025, 0.975])

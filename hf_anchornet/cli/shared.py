@@ -53,8 +53,9 @@ def split_names(value: str) -> list[str]:
 
 
 def show_log() -> None:
-    """Send the package's log messages to standard error."""
+    """Send log messages, those of the package above all, to standard error."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.getLogger("accelerate").setLevel(logging.WARNING)  # it names every file it writes
 
 
 def hide_progress_bars() -> None:

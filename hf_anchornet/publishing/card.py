@@ -16,6 +16,7 @@ from hf_anchornet.model.localizer import MODALITIES
 
 from .card_results import (
     format_calibration,
+    format_comparison,
     format_results,
     list_explanations,
     list_results,
@@ -30,6 +31,8 @@ TRAINING_FILE = "training.json"
 CALIBRATION_FILE = "calibration.json"
 EVALUATION_FILE = "evaluation.json"
 """Reports of `anchornet train`, `calibrate` and `evaluate` in a model's folder."""
+PICTURE_FILE = "scores.svg"
+"""Picture of the scores in the folder of `anchornet build`."""
 
 MARK = "<!-- Written by hf_anchornet. A card without this line is kept as it is. -->"
 PIPELINES = {"text": "span-localization", "image": "patch-localization"}
@@ -153,6 +156,9 @@ def make_card(folder: str | Path, sources: CardSources | None = None) -> ModelCa
         snippet=_make_snippet(config, modality, repo_id, is_cascade, data.get("example")),
         what=_describe_model(config, modality, is_cascade, NGRAMS in stages),
         picture=sources.picture,
+        scores=PICTURE_FILE if (folder / PICTURE_FILE).is_file() else "",
+        verdict=evaluation.get("verdict", {}).get("text", ""),
+        comparison=format_comparison(evaluation) if "compared" in evaluation else "",
         training=_describe_training(training),
         command=training.get("command", ""),
         calibration=format_calibration(calibration) if calibration else "",

@@ -125,6 +125,24 @@ def list_scores(modality: str, report: Mapping[str, Any], dataset: str) -> list[
     ]
 
 
+def format_comparison(report: Mapping[str, Any]) -> str:
+    """The models that `anchornet build` compared on the same rows, side by side."""
+    head = ["", "accuracy", "macro F1", "milliseconds"]
+    rows = [
+        (
+            name,
+            *(f"{row[metric]:.{DECIMALS}f}" for metric in ("accuracy", "macro_f1")),
+            f"{row['milliseconds']:.2f}",
+        )
+        for name, row in report["compared"].items()
+    ]
+    return (
+        f"All models on the same {report['num_rows']:,} rows of split `{report['split']}`, in the "
+        "same run; the linear model is a logistic regression of n-grams or of resized pictures, "
+        f"the majority the most frequent label.\n\n{format_table(head, rows)}"
+    )
+
+
 def format_calibration(record: Mapping[str, Any]) -> str:
     """The models of a calibration side by side, and who answers how often."""
     split = record["split"]
@@ -156,14 +174,14 @@ def list_explanations(modality: str, report: Mapping[str, Any]) -> list[EvalResu
         )
     settings = found["settings"]
     dataset, split = settings["dataset"].rpartition("/")[2], settings["split"]
-    plausibility = own["plausibility"] or {}
+    plausibility, rows = own["plausibility"] or {}, found.get("num_explained")
     results = [
-        make_result(modality, dataset, split, metric, plausibility[metric])
+        make_result(modality, dataset, split, metric, plausibility[metric], num_rows=rows)
         for metric in QUALITIES
         if metric in plausibility
     ]
     return results + [
-        make_result(modality, dataset, split, metric, row[metric], FILLS[fill])
+        make_result(modality, dataset, split, metric, row[metric], FILLS[fill], rows)
         for fill, row in own["faithfulness"].items()
         for metric in ("comprehensiveness", "sufficiency")
     ]

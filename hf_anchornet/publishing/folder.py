@@ -10,7 +10,7 @@ from typing import Any
 
 from transformers.dynamic_module_utils import get_relative_import_files
 
-from hf_anchornet.files import write_json
+from hf_anchornet.files import read_json, write_json
 from hf_anchornet.model.configuration_anchornet import AnchorNetImageConfig, AnchorNetTextConfig
 from hf_anchornet.model.image_processing_anchornet import AnchorNetImageProcessor
 from hf_anchornet.model.modeling_anchornet_image import (
@@ -24,7 +24,7 @@ from hf_anchornet.model.modeling_anchornet_text import (
 from hf_anchornet.model.pipeline_anchornet_image import PatchLocalizationPipeline
 from hf_anchornet.model.pipeline_anchornet_text import SpanLocalizationPipeline
 
-from .card import TRAINING_FILE, CardSources, write_card
+from .card import EVALUATION_FILE, TRAINING_FILE, CardSources, write_card
 from .check import check_folder
 from .model_files import CARD_FILE, list_model_files
 
@@ -86,6 +86,7 @@ def build_folder(
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source / name, target / name)
     _remove_paths(target / TRAINING_FILE)
+    _name_settings(target / EVALUATION_FILE)
     _add_remote_code(target)
     if sources.card:
         shutil.copyfile(sources.card, target / CARD_FILE)
@@ -112,6 +113,18 @@ def _remove_paths(report: Path) -> None:
     if command:
         content["command"] = command
     write_json(report, content)
+
+
+def _name_settings(report: Path) -> None:
+    """Keep of local paths in the settings of an evaluation the last part."""
+    content = read_json(report) if report.exists() else {}
+    settings = content.get("explanations", {}).get("settings", {})
+    for name in ("model", "dataset"):
+        value = settings.get(name)
+        if isinstance(value, str) and (Path(value).is_absolute() or Path(value).exists()):
+            settings[name] = Path(value).resolve().name
+    if settings:
+        write_json(report, content)
 
 
 def _add_remote_code(folder: Path) -> None:

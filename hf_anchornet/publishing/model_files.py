@@ -25,7 +25,7 @@ from transformers.utils import (
 from hf_anchornet.model.cascade_file import CASCADE_FILE, CLASSIFIER_FOLDER, read_cascade_file
 from hf_anchornet.model.export_onnx import GRAPH_FILE
 
-from .card import CALIBRATION_FILE, EVALUATION_FILE, MARK, TRAINING_FILE
+from .card import CALIBRATION_FILE, EVALUATION_FILE, MARK, PICTURE_FILE, TRAINING_FILE
 from .modality import find_classes
 
 CARD_FILE = "README.md"
@@ -53,7 +53,7 @@ def list_model_files(folder: Path, card: str | Path = "") -> list[str]:
         ValueError: if a file is a link that leads out of the folder, or an index of weights names
             a file that is not a shard.
     """
-    reports = CALIBRATION_FILE, EVALUATION_FILE, TRAINING_FILE
+    reports = CALIBRATION_FILE, EVALUATION_FILE, PICTURE_FILE, TRAINING_FILE
     names = [*_name_files(folder), CASCADE_FILE, *reports, CARD_FILE]
     cascade = folder / CASCADE_FILE
     if cascade.exists() and read_cascade_file(cascade)["classifier"] is None:
