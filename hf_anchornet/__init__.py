@@ -1,6 +1,6 @@
 """AnchorNet: classifiers that show their evidence and cost less to run.
 
-Functions, with the options of the commands of the same names:
+Functions, with the options of the commands of the same names, and `export_onnx`:
     load       the localization pipeline of a model, by default the shipped one
     build      from labelled data, or a classifier, to a measured folder
     train      train a localizer on labelled texts or images
@@ -8,7 +8,6 @@ Functions, with the options of the commands of the same names:
     calibrate  make a cascade of both that exits early
     evaluate   score models and explainers on a labelled split
     publish    upload a model to the Hub, with its code and a card
-    export_onnx
 
 Pipelines: SpanLocalizationPipeline, PatchLocalizationPipeline; views: SpanView, PatchView
 Classifiers on selected parts: SpanReader, PatchReader, Cascade

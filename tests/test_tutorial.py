@@ -150,7 +150,7 @@ def test_the_part_on_images(tmp_path, monkeypatch, run_line):
 
 def test_every_command_of_the_page_is_in_a_snippet_that_runs():
     shown = "".join(re.findall(r"```sh\n(.*?)```", PAGE, flags=re.DOTALL))
-    for command in (
+    for command in [
         "build",
         "train",
         "localize",
@@ -159,5 +159,5 @@ def test_every_command_of_the_page_is_in_a_snippet_that_runs():
         "evaluate",
         "export",
         "publish",
-    ):
+    ]:
         assert f"anchornet {command}" in shown
