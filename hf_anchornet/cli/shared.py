@@ -24,6 +24,7 @@ PIPELINE_OPTIONS = (
     "top_k",
     "scales",
     "max_tokens",
+    "unit",
     "max_patches",
     "iou_threshold",
     "exit_threshold",
