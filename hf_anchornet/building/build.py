@@ -13,6 +13,7 @@ from accelerate import Accelerator, PartialState
 from transformers import AutoConfig, AutoTokenizer
 
 from hf_anchornet.data.holdout import hold_out_splits
+from hf_anchornet.data.paths import is_local
 from hf_anchornet.data.splits import (
     DataOptions,
     check_column,
@@ -21,6 +22,7 @@ from hf_anchornet.data.splits import (
     is_multi_label,
     load_split,
 )
+from hf_anchornet.training.command import write_command
 from hf_anchornet.training.defaults import choose_defaults
 from hf_anchornet.training.output_folder import holding_folder
 from hf_anchornet.training.pretrained import is_trained_classifier, order_labels
@@ -86,7 +88,7 @@ def _build(
     data: DataOptions, options: BuildOptions, journal: Journal, show: Callable[[str], Any]
 ) -> dict[str, Any]:
     """See `build`."""
-    name = data.dataset
+    name, command = data.dataset, _write_command(data, options)
     data, options, notes = _prepare(data, options)
     for note in notes:
         show(note)
@@ -105,7 +107,7 @@ def _build(
         return journal.content
     journal.content |= {"notes": notes}
     journal.write()
-    steps = BuildSteps(data, options, plan, work)
+    steps = BuildSteps(data, options, plan, work, command)
     journal.run("localizer", steps.train_localizer)
     if plan.use_classifier:
         if plan.adapt_rows:
@@ -157,6 +159,15 @@ def _prepare(
         order_labels(AutoConfig.from_pretrained(options.classifier), options.classifier, labels)
     data, test, made = hold_out_splits(data, rows, inputs, options.test_split, options.seed, folder)
     return data, replace(options, test_split=test), notes + made
+
+
+def _write_command(data: DataOptions, options: BuildOptions) -> str:
+    """The command of this build; of local paths only the last part is kept."""
+    given = asdict(data) | asdict(options)
+    for name in ("dataset", "classifier", "output_dir"):
+        if given[name] is not None and "://" not in given[name] and is_local(given[name]):
+            given[name] = Path(given[name]).name
+    return write_command("build", [DataOptions, BuildOptions], given)
 
 
 def name_data(dataset: str) -> str:

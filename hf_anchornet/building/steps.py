@@ -26,6 +26,7 @@ from hf_anchornet.publishing.calibrated_folder import save_calibrated
 from hf_anchornet.publishing.card import (
     EVALUATION_FILE,
     PICTURE_FILE,
+    TRAINING_FILE,
     CardSources,
     read_training,
     write_card,
@@ -70,9 +71,13 @@ class BuildSteps:
         options: Options of the build.
         plan: The plan.
         work: What there is to do.
+        command: The command that repeats the build, without paths of this machine.
     """
 
-    def __init__(self, data: DataOptions, options: BuildOptions, plan: Plan, work: Work) -> None:
+    def __init__(
+        self, data: DataOptions, options: BuildOptions, plan: Plan, work: Work, command: str
+    ) -> None:
+        self.command = command
         self.data, self.options, self.plan, self.work = data, options, plan, work
         self.folder = Path(options.output_dir)
         self.inputs = data.text_column if work.modality == "text" else data.image_column
@@ -187,6 +192,7 @@ class BuildSteps:
             (partial / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source / name, partial / name)
         write_json(partial / EVALUATION_FILE, measured)
+        write_json(partial / TRAINING_FILE, read_training(partial) | {"command": self.command})
         (partial / PICTURE_FILE).write_text(draw_scores(measured["compared"]), "utf-8")
         write_card(partial, CardSources(repo_id=self.folder.resolve().name))
         names = sorted(path.relative_to(partial) for path in partial.rglob("*") if path.is_file())

@@ -108,7 +108,7 @@ def list_validation(modality: str, training: Mapping[str, Any]) -> list[EvalResu
 
 
 def list_scores(modality: str, report: Mapping[str, Any], dataset: str) -> list[EvalResult]:
-    """Accuracy and macro F1 of the models in a report of `anchornet evaluate`.
+    """Scores of the models in a report of `anchornet evaluate` or `build`, and the speed-up.
 
     Args:
         modality: "text" or "image".
@@ -117,12 +117,21 @@ def list_scores(modality: str, report: Mapping[str, Any], dataset: str) -> list[
     """
     dataset, rows = report.get("dataset", dataset), report.get("num_rows")
     names = {"ngrams": "its n-grams alone", "localizer": "", "classifier": "with the classifier"}
-    return [
+    results = [
         make_result(modality, dataset, report["split"], metric, report[name][metric], detail, rows)
         for name, detail in names.items()
         for metric in ("accuracy", "macro_f1")
         if metric in report.get(name, {})
     ]
+    compared = report.get("compared", {})
+    if "classifier" in compared:
+        times = [compared[name]["milliseconds"] for name in ("classifier", report["answer"])]
+        detail = f"{report['answer']}, batch 32, where it was built"
+        ratio = times[0] / times[1]
+        results.append(
+            make_result(modality, dataset, report["split"], "speed_up", ratio, detail, rows)
+        )
+    return results
 
 
 def format_comparison(report: Mapping[str, Any]) -> str:

@@ -51,8 +51,8 @@ def choose_training_defaults(classifier: str | None) -> Defaults:
     if classifier is None:
         return LARGE
     logger.info(
-        "%s is pretrained: learning rate %g after a warm-up over %.0f %% of the steps, batches of "
-        "%d, unless you say otherwise",
+        "%s is pretrained: learning rate %g after a warm-up over %.0f %% of the steps, %d inputs "
+        "a step, unless you say otherwise",
         classifier,
         PRETRAINED.learning_rate,
         100 * PRETRAINED.warmup_ratio,

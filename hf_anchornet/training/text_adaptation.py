@@ -29,8 +29,9 @@ from hf_anchornet.model.text_words import LocatedText, Span, Words, encodable
 from hf_anchornet.publishing.training_card import document_training
 
 from .command import write_command
-from .defaults import complete_options
+from .defaults import PRETRAINED, complete_options
 from .fit import check_localizer_labels, fit_text_model, make_accelerator, preparing_data
+from .memory import plan_batches
 from .options import CompleteOptions, TrainingOptions
 from .output_folder import holding_folder
 from .pretrained import choose_training_defaults, order_labels
@@ -266,10 +267,29 @@ def adapt_text_classifier(
     Raises:
         ValueError: if the data has other labels than the localizer.
     """
-    accelerator = make_accelerator(options)
+    options = _bound_memory(classifier, options)
+    accelerator = make_accelerator(options)  # it counts the batches of a step
     with holding_folder(options.output_dir, accelerator):
         defaults = choose_training_defaults(classifier.classifier)
-        return _adapt(data, classifier, complete_options(options, defaults), accelerator)
+        complete = complete_options(options, defaults)
+        return _adapt(data, classifier, complete, accelerator)
+
+
+def _bound_memory(classifier: TextClassifierOptions, options: TrainingOptions) -> TrainingOptions:
+    """Smaller batches, more of them a step, if a checkpoint would need too much memory otherwise.
+
+    Options that are given stay as they are.
+    """
+    given = options.batch_size is not None or options.gradient_accumulation_steps != 1
+    if classifier.classifier is None or given:
+        return options
+    longest = max(
+        FULL_TOKENS if part.reading == "full" else part.max_tokens
+        for part in classifier.split_mix()
+    )
+    config = AutoConfig.from_pretrained(classifier.classifier)
+    size, passes = plan_batches(config, longest, PRETRAINED.batch_size)
+    return replace(options, batch_size=size, gradient_accumulation_steps=passes)
 
 
 def _adapt(

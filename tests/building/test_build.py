@@ -66,7 +66,14 @@ def test_data_alone_becomes_a_localizer_with_a_report(source, tmp_path, capsys):
     assert "<mark" in page
     assert hf_anchornet.load(out)("the film was superb")["label"] == "positive"
     card = ModelCard.load(out / "README.md").text
-    for part in (content["verdict"]["text"], "![Accuracy", "reviews, test, 18 rows", "| majority"):
+    command = "anchornet build --dataset reviews.parquet --output-dir out\n"
+    for part in (
+        command,
+        content["verdict"]["text"],
+        "![Accuracy",
+        "reviews, test, 18 rows",
+        "| majority",
+    ):
         assert part in card
     assert not list(out.rglob("*.partial"))
 

@@ -54,9 +54,7 @@ def test_units_end_at_signs_but_not_inside_numbers_or_after_titles(unit, expecte
     assert texts_of(words, words.cut(UNITS[unit])) == expected
 
 
-@pytest.mark.parametrize(
-    "text", ["." * 10**6, "!" * 10**6, ",'" * 10**6, " -" * 10**6, "\n " * 10**6]
-)
+@pytest.mark.parametrize("sign", [".", "!", ",'", " -", "\n "])
 def test_a_megabyte_of_signs_is_cut_at_once(sign):
     words = Words(sign * 10**6, np.array([0]), np.array([1]))
     for end in UNITS.values():

@@ -10,6 +10,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from hf_anchornet.data.splits import DataOptions
 from hf_anchornet.model.text_reader import SpanReader
+from hf_anchornet.training import memory
 from hf_anchornet.training.defaults import PRETRAINED
 from hf_anchornet.training.options import TrainingOptions
 from hf_anchornet.training.text_adaptation import (
@@ -140,6 +141,24 @@ def test_a_checkpoint_is_trained_without_dropout_of_attention_weights(classifier
     assert model.config.attention_probs_dropout_prob == 0
     assert model.config.hidden_dropout_prob == before.config.hidden_dropout_prob > 0
     assert model.config.label2id == {"sad": 0, "glad": 1}  # in its own order
+
+
+@pytest.mark.usefixtures("fresh_accelerator")
+@pytest.mark.parametrize(("given", "expected"), [({}, (8, 2)), ({"batch_size": 4}, (4, 1))])
+def test_a_step_is_made_of_batches_that_fit_in_memory(
+    localizer, classifier_folder, tmp_path, monkeypatch, given, expected
+):
+    monkeypatch.setattr(memory, "ACTIVATIONS", 8 * memory.PER_UNIT * 16 * 128)
+    rename_labels(localizer, ["sad", "glad"])
+    rows = {"text": ["good film", "bad film"] * 4, "label": ["glad", "sad"] * 4}
+    Dataset.from_dict(rows).to_parquet(tmp_path / "data.parquet")
+    report = adapt_text_classifier(
+        DataOptions(str(tmp_path / "data.parquet"), validation_split="train"),
+        TextClassifierOptions(classifier=classifier_folder, reading="full"),
+        TrainingOptions(str(tmp_path / "run"), num_epochs=1, **given),
+    )
+    options = report["options"]
+    assert (options["batch_size"], options["gradient_accumulation_steps"]) == expected
 
 
 def test_a_classifier_of_other_labels_is_refused(classifier_folder):
