@@ -25,6 +25,9 @@ PIXEL_ADDS = 1_200
 TYPICAL_SPEED = 7.5e10
 """Multiply-adds per second of a matrix product on one core of a server."""
 CROP_TOKENS = 250
+FEW_ROWS, VOCABULARY = 20_000, 30_000
+"""Below so many rows a localizer starts from the embeddings of a given encoder, which reads its
+vocabulary, of about so many tokens, for them."""
 FULL = 512
 MOST_TEST_ROWS = 2_000
 IMAGE_EPOCHS, IMAGE_BATCH = 20, 16
@@ -220,10 +223,13 @@ def _estimate(
             parts = 4 * full
         if plan.teach:
             seconds["localizer"] += train * full * 1.2
+        if work.modality == "text" and train < FEW_ROWS:
+            seconds["localizer"] += VOCABULARY * costs(5) / speed / EFFICIENCY
         if plan.adapt_rows:
             rows = plan.adapt_epochs * (TRAINING * plan.adapt_rows + validation)
             seconds["classifier"] = rows * parts + 10.0
-        seconds["calibration"] = 2 * validation * (parts + once) + 10.0
+        both = 2 if work.is_trained and plan.adapt_rows else 1
+        seconds["calibration"] = 2 * both * validation * (parts + once) + 10.0
         measured += tested * 1.5 * full
     seconds["evaluation"] = measured
     return seconds

@@ -20,7 +20,7 @@ from hf_anchornet.data.images import open_pictures
 from hf_anchornet.data.splits import DataOptions, load_split
 from hf_anchornet.evaluation.explain_split import ExplanationOptions
 from hf_anchornet.evaluation.explanations import evaluate_explanations
-from hf_anchornet.files import finish_folder, start_folder, write_json
+from hf_anchornet.files import CHECKPOINTS_FOLDER, finish_folder, start_folder, write_json
 from hf_anchornet.model.cascade import Cascade
 from hf_anchornet.publishing.calibrated_folder import save_calibrated
 from hf_anchornet.publishing.card import (
@@ -45,13 +45,11 @@ from hf_anchornet.views.text_view import render_html
 from .measurement import measure_models
 from .options import BuildOptions
 from .picture import draw_scores
-from .plan import IMAGE_BATCH, IMAGE_EPOCHS, Plan, Work
+from .plan import FEW_ROWS, IMAGE_BATCH, IMAGE_EPOCHS, Plan, Work
 from .verdict import judge
 
 logger = logging.getLogger(__name__)
 
-FEW_ROWS = 20_000
-"""Below so many rows a localizer starts from the embeddings of a given encoder."""
 WIDE_ENOUGH = 128
 """Width from which an encoder has embeddings to start from."""
 CHECKPOINT_STEPS = 200
@@ -106,7 +104,7 @@ class BuildSteps:
             seed=self.options.seed,
             checkpoint_steps=CHECKPOINT_STEPS,
             keep_checkpoints=1,
-            resume=True,
+            resume=(folder / CHECKPOINTS_FOLDER).exists(),
         )
 
     def _find_encoder(self) -> str | None:
@@ -139,21 +137,49 @@ class BuildSteps:
         return {"folder": str(self.adapted), "best": report["best"]}
 
     def calibrate(self) -> dict[str, Any]:
-        """Calibrate a cascade; `is_cascade`, whether its classifier is asked, and `warnings`."""
-        rows = load_split(self.data, self.data.validation_split, self.inputs)
-        options = CalibrationOptions(max_loss=self.options.max_loss)
-        classifier = str(self.adapted if self.plan.adapt_rows else self.options.classifier)
-        cascade = Cascade.load(self.localizer, classifier, [])
-        calibrated = calibrate(cascade, rows, self.inputs, self.data.label_column, options)
-        candidates = list_candidates(cascade, options)
-        training = read_training(classifier) or None
-        warnings = find_warnings(calibrated.record, candidates, training)
+        """Calibrate a cascade with the adapted classifier, and with a trained one as it was.
+
+        The cheaper of the two is kept, unless it is less accurate by more than `max_loss`.
+
+        Returns:
+            `classifier`, which was kept; `is_cascade`, whether it is asked; `warnings`; `record`.
+        """
+        made = {source: self._calibrate(source) for source in self._list_classifiers()}
+        records = {source: cascade.record for source, (cascade, _) in made.items()}
+        accuracy = {source: record["accuracy"]["cascade"] for source, record in records.items()}
+        wanted = max(accuracy.values()) - self.options.max_loss
+        source = min(
+            (source for source in made if accuracy[source] >= wanted),
+            key=lambda source: records[source]["expected_cost"]["multiply_adds"]["cascade"],
+        )
+        calibrated, warnings = made[source]
         for warning in warnings:
             logger.warning("warning: %s", warning)
         partial = start_folder(self.model)
         is_cascade = save_calibrated(calibrated, partial, self.localizer)
         finish_folder(partial, self.model)
-        return {"is_cascade": is_cascade, "warnings": warnings, "record": calibrated.record}
+        kept = "as it was" if source == self.options.classifier else "adapted"
+        return {
+            "classifier": kept,
+            "is_cascade": is_cascade,
+            "warnings": warnings,
+            "record": calibrated.record,
+        }
+
+    def _list_classifiers(self) -> list[str]:
+        """The classifiers to calibrate with."""
+        adapted = [str(self.adapted)] if self.plan.adapt_rows else []
+        return adapted + ([str(self.options.classifier)] if self.work.is_trained else [])
+
+    def _calibrate(self, classifier: str) -> tuple[Cascade, list[str]]:
+        """A calibrated cascade with a classifier, and what to be warned of."""
+        rows = load_split(self.data, self.data.validation_split, self.inputs)
+        options = CalibrationOptions(max_loss=self.options.max_loss)
+        cascade = Cascade.load(self.localizer, classifier, [])
+        calibrated = calibrate(cascade, rows, self.inputs, self.data.label_column, options)
+        candidates = list_candidates(cascade, options)
+        training = read_training(classifier) or None
+        return calibrated, find_warnings(calibrated.record, candidates, training)
 
     def evaluate(self) -> dict[str, Any]:
         """Compare all models on the test split; see `measure_models`."""

@@ -4,6 +4,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from datasets import disable_progress_bars
+
 from hf_anchornet.building.build import build, logger
 from hf_anchornet.building.options import BuildOptions
 from hf_anchornet.data.splits import DataOptions
@@ -29,6 +31,7 @@ def run(argv: Sequence[str]) -> None:
     """Run the command."""
     show_log()
     hide_progress_bars()
+    disable_progress_bars()
     groups: dict[str, dict[str, dict[str, Option]]] = {}
     for title, kind in {"data": DataOptions, "build": BuildOptions}.items():
         groups[title] = {

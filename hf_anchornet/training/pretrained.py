@@ -2,13 +2,29 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from hf_anchornet.data.splits import label_fields
+
 from .defaults import LARGE, PRETRAINED, Defaults
+from .memory import plan_batches
+from .options import TrainingOptions
 
 logger = logging.getLogger(__name__)
 
 HEADS = ("ForSequenceClassification", "ForImageClassification")
+
+ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout")
+"""Names that configs of transformers have for the dropout of attention weights."""
 
 
 def is_trained_classifier(config: Any) -> bool:
@@ -42,6 +58,32 @@ def order_labels(config: Any, source: str, labels: Sequence[str]) -> list[str]:
     )
 
 
+def load_text_classifier(
+    source: str, labels: Sequence[str]
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A checkpoint with a head for these labels, ready for training, and its tokenizer.
+
+    It is trained without dropout of attention weights: on a processor these random numbers take
+    more than half of the time and most of the memory, as fused attention has none. A classifier
+    keeps the order of its labels.
+
+    Raises:
+        ValueError: if the checkpoint is a classifier of other labels.
+    """
+    ordered = order_labels(AutoConfig.from_pretrained(source), source, labels)
+    fields = label_fields(ordered)
+    config = AutoConfig.from_pretrained(source, num_labels=len(ordered), **fields)
+    for name in ATTENTION_DROPOUT:
+        if hasattr(config, name):
+            setattr(config, name, 0.0)
+    model = AutoModelForSequenceClassification.from_pretrained(
+        source,
+        config=config,
+        use_safetensors=True,  # nothing pickled
+    )
+    return model, AutoTokenizer.from_pretrained(source)
+
+
 def choose_training_defaults(classifier: str | None) -> Defaults:
     """Defaults of a training: other ones, which a log line names, for a checkpoint than for none.
 
@@ -59,3 +101,21 @@ def choose_training_defaults(classifier: str | None) -> Defaults:
         PRETRAINED.batch_size,
     )
     return PRETRAINED
+
+
+def bound_memory(classifier: str | None, longest: int, options: TrainingOptions) -> TrainingOptions:
+    """Smaller batches, more of them a step, if a checkpoint would need too much memory otherwise.
+
+    Options that are given stay as they are.
+
+    Args:
+        classifier: Folder or Hub id of the checkpoint; `None` for a new model, which is small.
+        longest: Tokens of the longest input.
+        options: Options of the training.
+    """
+    given = options.batch_size is not None or options.gradient_accumulation_steps != 1
+    if classifier is None or given:
+        return options
+    config = AutoConfig.from_pretrained(classifier)
+    size, passes = plan_batches(config, longest, PRETRAINED.batch_size)
+    return replace(options, batch_size=size, gradient_accumulation_steps=passes)

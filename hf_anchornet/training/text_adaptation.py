@@ -9,9 +9,6 @@ from accelerate import Accelerator
 from datasets import Dataset
 from tqdm.auto import tqdm
 from transformers import (
-    AutoConfig,
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
     BertConfig,
     BertForSequenceClassification,
     PreTrainedModel,
@@ -29,19 +26,15 @@ from hf_anchornet.model.text_words import LocatedText, Span, Words, encodable
 from hf_anchornet.publishing.training_card import document_training
 
 from .command import write_command
-from .defaults import PRETRAINED, complete_options
+from .defaults import complete_options
 from .fit import check_localizer_labels, fit_text_model, make_accelerator, preparing_data
-from .memory import plan_batches
 from .options import CompleteOptions, TrainingOptions
 from .output_folder import holding_folder
-from .pretrained import choose_training_defaults, order_labels
+from .pretrained import bound_memory, choose_training_defaults, load_text_classifier
 from .text_vocabulary import embed_vocabulary, train_tokenizer
 
 FULL_TOKENS = 512
 """Longest full text in tokens, special ones included; less if the classifier reads less."""
-
-ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout")
-"""Names that configs of transformers have for the dropout of attention weights."""
 
 READINGS = ("spans", "mix", "full", "random", "crops", *CONTROLS)
 
@@ -95,6 +88,11 @@ class TextClassifierOptions:
     def reads_spans(self) -> bool:
         """Whether the localizer selects what is read."""
         return self.reading in ("spans", "mix", "random")
+
+    @property
+    def length(self) -> int:
+        """The most tokens of what is read under one budget, special tokens included."""
+        return FULL_TOKENS if self.reading == "full" else self.max_tokens
 
     def describe_reading(self) -> str:
         """The part of each text that the classifier reads, in words."""
@@ -187,30 +185,13 @@ def choose_parts(
 def make_text_classifier(
     options: TextClassifierOptions, texts: Sequence[str], labels: Sequence[str]
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The classifier to train, an existing checkpoint or a new small BERT, and its tokenizer.
-
-    A checkpoint is trained without dropout of attention weights: on a processor these random
-    numbers take more than half of the time and most of the memory, as fused attention has none. A
-    classifier keeps the order of its labels.
+    """The classifier to train, a checkpoint or a new small BERT, and its tokenizer.
 
     Raises:
         ValueError: if the checkpoint is a classifier of other labels.
     """
     if options.classifier is not None:
-        known = AutoConfig.from_pretrained(options.classifier)
-        labels = order_labels(known, options.classifier, labels)
-        config = AutoConfig.from_pretrained(
-            options.classifier, num_labels=len(labels), **label_fields(labels)
-        )
-        for name in ATTENTION_DROPOUT:
-            if hasattr(config, name):
-                setattr(config, name, 0.0)
-        model = AutoModelForSequenceClassification.from_pretrained(
-            options.classifier,
-            config=config,
-            use_safetensors=True,  # nothing pickled
-        )
-        return model, AutoTokenizer.from_pretrained(options.classifier)
+        return load_text_classifier(options.classifier, labels)
     tokenizer = train_tokenizer(texts, options.vocab_size, classifies=True)
     config = BertConfig(
         vocab_size=len(tokenizer),
@@ -247,8 +228,7 @@ def encode_readings(
     readings, ids = options.split_mix(), list[list[int]]()
     chosen = choose_texts(options, reader, rows[data.text_column])
     for reading, texts in zip(readings, chosen, strict=True):
-        limit = FULL_TOKENS if reading.reading == "full" else reading.max_tokens
-        limit = count_readable_tokens(model, tokenizer, limit)
+        limit = count_readable_tokens(model, tokenizer, reading.length)
         inputs = [encodable(text) for text in texts]
         ids += tokenizer(inputs, truncation=True, max_length=limit)["input_ids"]
     lengths = [len(row) for row in ids]
@@ -267,29 +247,13 @@ def adapt_text_classifier(
     Raises:
         ValueError: if the data has other labels than the localizer.
     """
-    options = _bound_memory(classifier, options)
+    longest = max(reading.length for reading in classifier.split_mix())
+    options = bound_memory(classifier.classifier, longest, options)
     accelerator = make_accelerator(options)  # it counts the batches of a step
     with holding_folder(options.output_dir, accelerator):
         defaults = choose_training_defaults(classifier.classifier)
         complete = complete_options(options, defaults)
         return _adapt(data, classifier, complete, accelerator)
-
-
-def _bound_memory(classifier: TextClassifierOptions, options: TrainingOptions) -> TrainingOptions:
-    """Smaller batches, more of them a step, if a checkpoint would need too much memory otherwise.
-
-    Options that are given stay as they are.
-    """
-    given = options.batch_size is not None or options.gradient_accumulation_steps != 1
-    if classifier.classifier is None or given:
-        return options
-    longest = max(
-        FULL_TOKENS if part.reading == "full" else part.max_tokens
-        for part in classifier.split_mix()
-    )
-    config = AutoConfig.from_pretrained(classifier.classifier)
-    size, passes = plan_batches(config, longest, PRETRAINED.batch_size)
-    return replace(options, batch_size=size, gradient_accumulation_steps=passes)
 
 
 def _adapt(

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -17,6 +18,8 @@ from hf_anchornet.building import build as building
 from hf_anchornet.building import steps as build_steps
 from hf_anchornet.building.build import build, name_data
 from hf_anchornet.building.options import BuildOptions
+from hf_anchornet.building.plan import Plan, Work
+from hf_anchornet.building.steps import BuildSteps
 from hf_anchornet.cli.main import main
 from hf_anchornet.data.splits import DataOptions
 from hf_anchornet.publishing.folder import build_folder
@@ -116,7 +119,30 @@ def test_a_trained_classifier_is_adapted_compared_and_left_out_if_it_is_worse(
     assert "classifier" in content["measured"]["compared"]
     assert not (tmp_path / "out" / "classifier").exists()
     assert (tmp_path / "out" / "calibration.json").exists()
-    assert "worse than" in content["steps"]["calibration"]["result"]["warnings"][0]
+    result = content["steps"]["calibration"]["result"]
+    assert result["classifier"] in ("adapted", "as it was")
+    assert any("worse than" in warning for warning in result["warnings"])
+
+
+@pytest.mark.parametrize(("adapted_cost", "kept"), [(5.0, "adapted"), (50.0, "as it was")])
+def test_of_both_classifiers_the_cheaper_cascade_is_kept(
+    trained, localizer_folder, tmp_path, monkeypatch, adapted_cost, kept
+):
+    plan = Plan(adapt_rows=10, use_classifier=True)
+    work = Work("text", (10, 5, 5), 10.0, trained, True, 1, 8)
+    steps = BuildSteps(DataOptions("unused"), BuildOptions(str(tmp_path), trained), plan, work, "")
+
+    def calibrate(classifier):
+        cost = adapted_cost if classifier == str(steps.adapted) else 10.0
+        record = {
+            "accuracy": {"cascade": 0.9},
+            "expected_cost": {"multiply_adds": {"cascade": cost}},
+        }
+        return SimpleNamespace(record=record), []
+
+    monkeypatch.setattr(steps, "_calibrate", calibrate)
+    monkeypatch.setattr(build_steps, "save_calibrated", lambda *_: True)
+    assert steps.calibrate()["classifier"] == kept
 
 
 def test_texts_without_labels_are_labelled_by_the_classifier(source, trained, tmp_path):

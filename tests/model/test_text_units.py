@@ -5,9 +5,9 @@ import pytest
 import torch
 
 import hf_anchornet
+from hf_anchornet.model.text_overlap import merge_near
 from hf_anchornet.model.text_spans import (
     ShownText,
-    merge_near,
     share_evidence,
     show_units,
     show_windows,
