@@ -174,7 +174,7 @@ class BuildSteps:
     def _calibrate(self, classifier: str) -> tuple[Cascade, list[str]]:
         """A calibrated cascade with a classifier, and what to be warned of."""
         rows = load_split(self.data, self.data.validation_split, self.inputs)
-        options = CalibrationOptions(max_loss=self.options.max_loss)
+        options = CalibrationOptions(max_loss=self.options.max_loss, best_effort=True)
         cascade = Cascade.load(self.localizer, classifier, [])
         calibrated = calibrate(cascade, rows, self.inputs, self.data.label_column, options)
         candidates = list_candidates(cascade, options)

@@ -30,6 +30,7 @@ class CalibrationOptions:
             that of another model on the same rows.
         max_cost: Choose the best accuracy at a mean cost of at most this, in `unit` per input,
             instead of the least cost at an accuracy.
+        best_effort: Take the most accurate cascade if no one reaches the goal, instead of an error.
         unit: Unit of cost: "multiply_adds" or "milliseconds".
         batch_size: Inputs per forward pass. Larger is faster and takes more memory.
     """
@@ -39,6 +40,7 @@ class CalibrationOptions:
     max_loss: float = 0.01
     min_accuracy: float | None = None
     max_cost: float | None = None
+    best_effort: bool = False
     unit: str = "multiply_adds"
     batch_size: int = 32
 

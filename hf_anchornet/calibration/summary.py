@@ -69,6 +69,11 @@ def find_warnings(
             f"the classifier is never asked: {name} alone reaches the goal ({best:.4f}). A smaller "
             "`max_loss` or `min_accuracy` may ask it; otherwise use the localizer alone."
         )
+    if not record.get("reaches_goal", True):
+        warnings.append(
+            f"no cascade reaches the goal: the most accurate one was taken "
+            f"({accuracy['cascade']:.4f}; the classifier on the full input {accuracy[WHOLE]:.4f})."
+        )
     unseen = list_unseen(stages, training)
     if unseen:
         names = ", ".join(name_stage(stage).removeprefix("classifier on ") for stage in unseen)

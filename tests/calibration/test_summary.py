@@ -62,6 +62,12 @@ def test_what_a_classifier_never_saw_follows_from_its_training(options, unseen):
     assert list_unseen(STAGES, None if options is None else {"options": options}) == unseen
 
 
+def test_a_goal_that_no_cascade_reaches_is_warned_of():
+    training = {"options": {"reading": "mix", "budgets": [16, 64, 512]}}
+    (warning,) = find_warnings(make_record() | {"reaches_goal": False}, STAGES, training)
+    assert warning.startswith("no cascade reaches the goal: the most accurate one was taken (0.89")
+
+
 def test_the_full_input_is_judged_even_without_a_stage():
     training = {"options": {"reading": "spans", "max_tokens": 32, "budgets": [8]}}
     (warning,) = find_warnings(make_record(), ("localizer", 32), training)
