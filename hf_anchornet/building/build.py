@@ -14,9 +14,9 @@ from transformers import AutoConfig, AutoTokenizer
 
 from hf_anchornet.data.holdout import hold_out_splits
 from hf_anchornet.data.paths import is_local
+from hf_anchornet.data.sources import name_tar_columns
 from hf_anchornet.data.splits import (
     DataOptions,
-    check_column,
     detect_modality,
     find_labels,
     is_multi_label,
@@ -30,7 +30,7 @@ from hf_anchornet.training.pretrained import is_trained_classifier, order_labels
 from .journal import Journal, say_seconds
 from .options import BuildOptions
 from .plan import IMAGE_BATCH, IMAGE_EPOCHS, Plan, Work, make_plan
-from .pseudo_labels import label_rows
+from .pseudo_labels import AGREEMENT, label_rows
 from .report import write_report
 from .steps import BuildSteps
 
@@ -113,7 +113,8 @@ def _build(
         if plan.adapt_rows:
             journal.run("classifier", steps.adapt_classifier)
         journal.run("calibration", steps.calibrate)
-    measured = journal.run("evaluation", steps.evaluate)
+    agreement = any(AGREEMENT in note for note in notes)
+    measured = journal.run("evaluation", partial(steps.evaluate, agreement))
     journal.run("folder", partial(steps.write_folder, measured))
     journal.content |= {"measured": measured, "verdict": measured["verdict"]}
     journal.finish()
@@ -134,12 +135,17 @@ def _prepare(
     modality = detect_modality(data)
     inputs = data.text_column if modality == "text" else data.image_column
     rows, notes = data.source.open_rows(data.train_split), list[str]()
+    rows = name_tar_columns(rows, data.image_column, data.label_column)
     folder = Path(options.output_dir) / "data" / name_data(data.dataset)
     if data.label_column not in rows.column_names:
         if options.classifier is None or not is_trained_classifier(
             AutoConfig.from_pretrained(options.classifier)
         ):
-            check_column(rows.column_names, data.label_column)
+            raise ValueError(
+                f"`label_column` must be a column of the dataset, which has "
+                f"{sorted(rows.column_names)}, got {data.label_column!r}; name the right one, or a "
+                "trained `classifier` that gives the labels."
+            )
         data, note = label_rows(
             data,
             str(options.classifier),

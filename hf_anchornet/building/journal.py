@@ -31,9 +31,8 @@ class Journal:
             return
         try:
             found = read_json(self.path)
-            known = found["options"]
-            self.content["steps"] = found["steps"]
-            self.content["finished"] = found["finished"]
+            known, steps = dict(found["options"]), dict(found["steps"])
+            self.content |= found | {"steps": steps, "finished": found["finished"]}
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(
                 f"`output_dir` must hold a build.json that a build wrote, got {self.path} "

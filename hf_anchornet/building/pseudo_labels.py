@@ -15,6 +15,8 @@ from hf_anchornet.data.texts import check_texts
 from hf_anchornet.model.text_words import encodable
 
 BATCH_SIZE = 16
+AGREEMENT = "accuracy means agreement with it"
+"""What a note says of labels that a classifier gave."""
 TASKS: dict[str, Any] = {"text": "text-classification", "image": "image-classification"}
 
 
@@ -47,7 +49,7 @@ def label_rows(
         write_split(rows.add_column(data.label_column, found), target, inputs)
     note = (
         f"the dataset has no column `{data.label_column}`: {len(rows):,} rows got the label that "
-        f"{classifier} gives them, so accuracy means agreement with it"
+        f"{classifier} gives them, so {AGREEMENT}"
     )
     return replace(data, dataset=str(folder), subset=None, train_split="train", max_rows=0), note
 

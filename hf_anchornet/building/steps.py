@@ -181,8 +181,12 @@ class BuildSteps:
         training = read_training(classifier) or None
         return calibrated, find_warnings(calibrated.record, candidates, training)
 
-    def evaluate(self) -> dict[str, Any]:
-        """Compare all models on the test split; see `measure_models`."""
+    def evaluate(self, agreement: bool = False) -> dict[str, Any]:
+        """Compare all models on the test split; see `measure_models`.
+
+        Args:
+            agreement: Whether the labels are those that the classifier gave.
+        """
         measured = measure_models(
             self.data,
             self.options.test_split,
@@ -192,6 +196,9 @@ class BuildSteps:
         )
         measured = {"dataset": Path(self.data.dataset).resolve().name} | measured
         verdict = judge(measured, self.options.max_loss, NOUNS[self.work.modality])
+        if agreement:
+            text = f"{verdict.text} Accuracy is agreement with your classifier here."
+            verdict = verdict._replace(text=text)
         rows = load_split(self.data, self.options.test_split, self.inputs)
         explaining = ExplanationOptions(max_explained=EXPLAINED)
         measured["explanations"] = evaluate_explanations(

@@ -149,7 +149,7 @@ def test_texts_without_labels_are_labelled_by_the_classifier(source, trained, tm
     rows = Dataset.from_parquet(source).remove_columns("label")
     rows.to_parquet(tmp_path / "plain.parquet")
     data = DataOptions(str(tmp_path / "plain.parquet"))
-    with pytest.raises(ValueError, match="column `label` is not in the dataset"):
+    with pytest.raises(ValueError, match="name the right one, or a trained `classifier`"):
         build(data, BuildOptions(str(tmp_path / "none")))
     model = AutoModelForSequenceClassification.from_pretrained(trained)
     model.classifier.weight.data.normal_()
@@ -166,6 +166,7 @@ def test_texts_without_labels_are_labelled_by_the_classifier(source, trained, tm
     assert "so accuracy means agreement with it" in lines[0]
     content = build(data, replace(options, dry_run=False))
     assert content["notes"][0] == lines[0]
+    assert content["verdict"]["text"].endswith("Accuracy is agreement with your classifier here.")
     assert content["measured"]["compared"]["classifier"]["accuracy"] == 1.0
 
 

@@ -19,6 +19,13 @@ def test_a_finished_step_is_not_run_again(tmp_path):
     assert len(calls) == 1
 
 
+def test_the_plan_of_an_interrupted_build_is_kept(tmp_path):
+    journal = Journal(tmp_path, {"seed": 0})
+    journal.content |= {"plan": {"adapt_rows": 7}}
+    journal.write()
+    assert Journal(tmp_path, {"seed": 0}).content["plan"] == {"adapt_rows": 7}
+
+
 def test_a_step_that_fails_leaves_no_trace(tmp_path):
     def fail():
         raise OSError("no disk")
