@@ -1,7 +1,8 @@
 """AnchorNet: classifiers that show their evidence and cost less to run.
 
-Functions, with the options of the commands of the same names:
+Functions, with the options of the commands of the same names, and `export_onnx`:
     load       the localization pipeline of a model, by default the shipped one
+    build      from labelled data, or a classifier, to a measured folder
     train      train a localizer on labelled texts or images
     adapt      train a classifier on what a localizer selects
     calibrate  make a cascade of both that exits early
@@ -42,6 +43,7 @@ from hf_anchornet.views.text_view import SpanView
 
 from .api import (
     adapt,
+    build,
     calibrate,
     evaluate,
     explain_classifier,
@@ -86,6 +88,7 @@ __all__ = [
     "SpanView",
     "__version__",
     "adapt",
+    "build",
     "calibrate",
     "evaluate",
     "explain_classifier",

@@ -18,7 +18,7 @@ from hf_anchornet.model.cascade_rule import FULL, GLANCE, LOCALIZER, OPENINGS, E
 from hf_anchornet.model.cascade_trace import Trace
 
 from .options import CalibrationOptions
-from .search import Choice, Observations, observe, search
+from .search import Choice, Observations, find_best_accuracy, observe, search
 from .temperature import compare_calibration, fit_temperatures
 
 
@@ -48,12 +48,12 @@ def calibrate(
     Raises:
         TypeError: if `rows` is not a single split.
         ValueError: if it is the test split or has one class only, or if no choice of stages
-            reaches the goal.
+            reaches the goal, unless `best_effort` is wanted.
     """
     options = options or CalibrationOptions()
     check_split(rows, input_column, label_column)
     localizer = cascade.localizer
-    candidates = options.list_stages(cascade, getattr(cascade.reader, "readable_tokens", inf))
+    candidates = list_candidates(cascade, options)
     targets = torch.tensor(number_labels(rows, label_column, cascade.labels))
     sources = [
         localizer.check_input(item, f"row {row}") for row, item in enumerate(rows[input_column])
@@ -70,6 +70,10 @@ def calibrate(
         choice.thresholds,
         [rule.temperatures[index] for index in choice.stages],
     )
+    described = describe_choice(observations, choice)
+    accuracy, cost = (described[name] for name in ("accuracy", "expected_cost"))
+    best = find_best_accuracy(observations)
+    rank = options.rank(accuracy["cascade"], cost[options.unit]["cascade"], best)
     record = {
         "split": {
             "fingerprint": rows._fingerprint,
@@ -78,10 +82,20 @@ def calibrate(
         },
         "options": asdict(options),
         "calibration_error": compare_calibration(seen.traces, targets, rule),
-        **describe_choice(observations, choice),
+        **described,
+        "reaches_goal": rank is not None,
         "difference": cross_validate(observations, options),
     }
     return cascade.follow_rule(chosen, record)
+
+
+ANY_COST = 1e18
+"""A cost that no cascade has; unlike infinity it can be written as JSON."""
+
+
+def list_candidates(cascade: Cascade, options: CalibrationOptions) -> tuple[Stage, ...]:
+    """The stages that a calibration of these models chooses from; see `list_stages`."""
+    return options.list_stages(cascade, getattr(cascade.reader, "readable_tokens", inf))
 
 
 def _follow_routes(
@@ -186,7 +200,8 @@ def cross_validate(
 ) -> dict[str, float]:
     """Cross-validated accuracy of the cascade minus that of the full input, with its interval.
 
-    Stages and thresholds chosen on one half of the inputs are scored on the other. The interval
+    Stages and thresholds chosen on one half of the inputs, the most accurate if none reach the
+    goal there, are scored on the other. The interval
     is that of a paired bootstrap of 10,000 draws.
 
     Args:
@@ -198,12 +213,23 @@ def cross_validate(
     halves = np.array_split(random.permutation(len(observations[0].traces)), 2)
     gains: list[NDArray[np.int64]] = []
     for chosen_on, tested_on in (halves, halves[::-1]):
-        choice = _choose([seen.take(chosen_on) for seen in observations], options)
+        half = [seen.take(chosen_on) for seen in observations]
+        choice = _choose(half, replace(options, best_effort=True))
         others = observations[choice.seen].take(tested_on)
         path = others.replay(choice.stages, options.unit)
         right = path.right[np.arange(len(tested_on)), path.find_exits(choice.thresholds)]
         gains.append(right.astype(int) - others.full_right.astype(int))
-    counts = np.bincount(np.concatenate(gains) + 1, minlength=3)  # worse, as good, better
+    return compare_answers(np.concatenate(gains), random)
+
+
+def compare_answers(gains: NDArray[np.int64], random: np.random.Generator) -> dict[str, float]:
+    """Mean difference of the accuracy of two models, with the interval of a paired bootstrap.
+
+    Args:
+        gains: For each input 1 if only the first model is right, -1 if only the second, else 0.
+        random: Of the 10,000 draws.
+    """
+    counts = np.bincount(gains + 1, minlength=3)  # worse, as good, better
     num_inputs = int(counts.sum())
     draws = random.multinomial(num_inputs, counts / num_inputs, size=10_000)
     low, high = np.quantile((draws[:, 2] - draws[:, 0]) / num_inputs, [0.025, 0.975])
@@ -213,8 +239,10 @@ def cross_validate(
 
 def _choose(observations: Sequence[Observations], options: CalibrationOptions) -> Choice:
     choice = search(observations, options)
+    if choice is None and options.best_effort:
+        choice = search(observations, replace(options, max_cost=ANY_COST))
     if choice is None:
-        goal = options.describe_goal(float(observations[0].full_right.mean()))
+        goal = options.describe_goal(find_best_accuracy(observations))
         widest = max(observations, key=lambda seen: len(seen.candidates))
         stages = [widest.stages[index] for index in widest.candidates]
         raise ValueError(

@@ -24,13 +24,14 @@ class CalibrationOptions:
             16 32 64 128 full, or glance (if there is one) localizer 1 2 3 full.
         max_stages: Most stages to keep after the first. Larger can save more compute and is slower
             to search.
-        max_loss: Accuracy, in [0, 1], that may be lost against the classifier on the full input;
-            among the cascades that lose at most this the one of least cost is chosen. 0.01 is one
-            point; larger is cheaper.
-        min_accuracy: Accuracy, in [0, 1], to reach instead of full - `max_loss`; for example that
-            of another model on the same rows.
+        max_loss: Accuracy, in [0, 1], that may be lost against the best model alone: the classifier
+            on the full input or, if it is better, the localizer. Among the cascades that lose at
+            most this the one of least cost is chosen. 0.01 is one point; larger is cheaper.
+        min_accuracy: Accuracy, in [0, 1], to reach instead of the best - `max_loss`; for example
+            that of another model on the same rows.
         max_cost: Choose the best accuracy at a mean cost of at most this, in `unit` per input,
             instead of the least cost at an accuracy.
+        best_effort: Take the most accurate cascade if no one reaches the goal, instead of an error.
         unit: Unit of cost: "multiply_adds" or "milliseconds".
         batch_size: Inputs per forward pass. Larger is faster and takes more memory.
     """
@@ -40,6 +41,7 @@ class CalibrationOptions:
     max_loss: float = 0.01
     min_accuracy: float | None = None
     max_cost: float | None = None
+    best_effort: bool = False
     unit: str = "multiply_adds"
     batch_size: int = 32
 
@@ -83,18 +85,21 @@ class CalibrationOptions:
         return stages
 
     def rank(
-        self, accuracy: float, cost: float, full_accuracy: float
+        self, accuracy: float, cost: float, best_accuracy: float
     ) -> tuple[float, float] | None:
-        """The rank of a cascade, smaller is better; `None` if it misses the goal."""
+        """The rank of a cascade, smaller is better; `None` if it misses the goal.
+
+        `best_accuracy` is that of the best model alone.
+        """
         if self.max_cost is not None:
             return (-accuracy, cost) if cost <= self.max_cost else None
-        wanted = full_accuracy - self.max_loss if self.min_accuracy is None else self.min_accuracy
+        wanted = best_accuracy - self.max_loss if self.min_accuracy is None else self.min_accuracy
         return (cost, -accuracy) if accuracy >= wanted - 1e-9 else None
 
-    def describe_goal(self, full_accuracy: float) -> str:
+    def describe_goal(self, best_accuracy: float) -> str:
         """The goal in words, for errors."""
         if self.max_cost is not None:
             return f"an expected cost of at most {self.max_cost:g} {self.unit}"
         if self.min_accuracy is not None:
             return f"an accuracy of at least {self.min_accuracy:g}"
-        return f"an accuracy of at least {full_accuracy:.4f} - {self.max_loss:g}"
+        return f"an accuracy of at least {best_accuracy:.4f} - {self.max_loss:g}"

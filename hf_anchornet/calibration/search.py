@@ -166,16 +166,22 @@ def search(
         options: The goal.
         num_levels: See `Replay.try_thresholds`.
     """
-    full_accuracy = float(observations[0].full_right.mean())
+    reference = find_best_accuracy(observations)
     best: tuple[tuple[float, float], Choice] | None = None
     for number, seen in enumerate(observations):
         for chosen in seen.list_choices(options.max_stages):
             tried = seen.replay(chosen, options.unit).try_thresholds(num_levels)
             for thresholds, accuracy, cost in tried:
-                rank = options.rank(accuracy, cost, full_accuracy)
+                rank = options.rank(accuracy, cost, reference)
                 if rank is not None and (best is None or rank < best[0]):
                     best = rank, Choice(number, chosen, tuple(thresholds))
     return None if best is None else best[1]
+
+
+def find_best_accuracy(observations: Sequence[Observations]) -> float:
+    """Accuracy of the best model alone: the classifier on the full input, or an opening stage."""
+    alone = [seen.right[:, seen.opened] for seen in observations]
+    return max(float(right.mean()) for right in [observations[0].full_right, *alone])
 
 
 def observe(

@@ -12,7 +12,6 @@ import torch
 import transformers
 
 from hf_anchornet.model.cascade_file import find_cascade
-from hf_anchornet.model.cascade_rule import GLANCE
 from hf_anchornet.model.image_processing_anchornet import open_image
 from hf_anchornet.registration import IMAGE_TASK, SHIPPED, TEXT_TASK, find_shipped, load_pipeline
 from hf_anchornet.version import __version__
@@ -73,8 +72,8 @@ def report_answer(
     named = None if classifier is None else str(classifier)
     localize = load_pipeline(task, str(localizer), named, **chosen)
     models = _describe_models(localizer, classifier, localize.localizer, localize.reader)
-    if localize.cascade is not None and localize.cascade.rule.stages[0] == GLANCE:
-        glance = localize.cascade.glance
+    glance = None if localize.cascade is None else localize.cascade.glance
+    if glance is not None:
         models["glance"] = {
             "source": str(classifier),
             "fingerprint": hash_model(glance.model, glance.processor),

@@ -25,11 +25,10 @@ from transformers.utils import (
 from hf_anchornet.model.cascade_file import CASCADE_FILE, list_copies, read_cascade_file
 from hf_anchornet.model.export_onnx import GRAPH_FILE
 
-from .card import MARK, TRAINING_FILE
+from .card import CALIBRATION_FILE, EVALUATION_FILE, MARK, PICTURE_FILE, TRAINING_FILE
 from .modality import find_classes
 
 CARD_FILE = "README.md"
-CALIBRATION_FILE = "calibration.json"
 GRAPH_FILES = (GRAPH_FILE, f"{GRAPH_FILE}.data", f"{GRAPH_FILE}_data")
 """The exported graph, and the weights that torch or Optimum store beside a large one."""
 CONFIG_FILES = (CONFIG_NAME, GENERATION_CONFIG_NAME, IMAGE_PROCESSOR_NAME, PROCESSOR_NAME)
@@ -54,7 +53,8 @@ def list_model_files(folder: Path, card: str | Path = "") -> list[str]:
         ValueError: if a file is a link that leads out of the folder, or an index of weights names
             a file that is not a shard.
     """
-    names = [*_name_files(folder), CASCADE_FILE, CALIBRATION_FILE, TRAINING_FILE, CARD_FILE]
+    reports = CALIBRATION_FILE, EVALUATION_FILE, PICTURE_FILE, TRAINING_FILE
+    names = [*_name_files(folder), CASCADE_FILE, *reports, CARD_FILE]
     cascade = folder / CASCADE_FILE
     for copy in list_copies(read_cascade_file(cascade)) if cascade.exists() else []:
         names += [f"{copy}/{name}" for name in _name_files(folder / copy)]

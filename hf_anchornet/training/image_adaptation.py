@@ -8,6 +8,7 @@ from typing import Any
 from accelerate import Accelerator
 from torch.utils.data import Subset
 from transformers import (
+    AutoConfig,
     AutoImageProcessor,
     AutoModelForImageClassification,
     PreTrainedModel,
@@ -18,9 +19,11 @@ from transformers import (
 
 from hf_anchornet.data.augmentation import AugmentationOptions
 from hf_anchornet.data.splits import DataOptions, label_fields, load_labelled_rows
+from hf_anchornet.model.classifier import label_names
 from hf_anchornet.publishing.training_card import document_training
 
 from .batches import make_image_loader
+from .command import write_command
 from .defaults import complete_options
 from .fit import check_localizer_labels, fit_model, make_accelerator, preparing_data
 from .image_readings import (
@@ -35,14 +38,21 @@ from .image_readings import (
 )
 from .options import CompleteOptions, TrainingOptions
 from .output_folder import holding_folder
+from .pretrained import choose_training_defaults
 
 
 def make_image_classifier(
     options: ImageClassifierOptions, labels: Sequence[str]
 ) -> tuple[PreTrainedModel, Any]:
-    """The classifier to train, an existing checkpoint or a new small ResNet, and its processor."""
+    """The classifier to train, an existing checkpoint or a new small ResNet, and its processor.
+
+    A classifier of the same labels keeps their order. One of others, such as those of ImageNet, is
+    an encoder: its head starts anew.
+    """
     side = options.full_size if options.reading == "full" else options.patch_size
     if options.classifier is not None:
+        known = [*AutoConfig.from_pretrained(options.classifier).id2label.values()]
+        labels = known if sorted(known) == sorted(labels) else labels
         model = AutoModelForImageClassification.from_pretrained(
             options.classifier,
             num_labels=len(labels),
@@ -80,7 +90,8 @@ def adapt_image_classifier(
     """
     accelerator = make_accelerator(options)
     with holding_folder(options.output_dir, accelerator):
-        return _adapt(data, classifier, complete_options(options), accelerator)
+        defaults = choose_training_defaults(classifier.classifier)
+        return _adapt(data, classifier, complete_options(options, defaults), accelerator)
 
 
 def _adapt(
@@ -95,6 +106,7 @@ def _adapt(
         if classifier.reading not in ("full", "small"):
             check_localizer_labels(classifier.localizer, labels)
         model, processor = make_image_classifier(classifier, labels)
+        labels = label_names(model)
         augmentation = AugmentationOptions(
             crop_size=find_side(processor),
             keep_whole=classifier.keep_whole,
@@ -122,4 +134,6 @@ def _adapt(
     )
     side = augmentation.crop_size if sides[1] is None else f"{augmentation.crop_size} or {sides[1]}"
     reading = f"{classifier.reading}; in training a random view of it, resized to {side} px"
-    return document_training(report, data, train_rows, accelerator, reading)
+    kinds = DataOptions, ImageClassifierOptions, TrainingOptions
+    report["command"] = write_command("adapt", kinds, report["options"])
+    return document_training(report, data, train_rows, accelerator, reading, validation_rows)

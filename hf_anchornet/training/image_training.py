@@ -32,6 +32,7 @@ from hf_anchornet.model.modeling_anchornet_image import AnchorNetForImageClassif
 from hf_anchornet.publishing.training_card import document_training
 
 from .batches import make_image_loader
+from .command import write_command
 from .defaults import complete_options
 from .fit import fit_model, make_accelerator, preparing_data
 from .image_distillation import ImageTeacher, SoftTargets
@@ -211,7 +212,9 @@ def _train(
         seen = f"in training a random square crop, resized to {side} px; otherwise {seen}"
     elif side != localizer.image_size:
         seen = f"{seen}, in training to {side} px"
-    return document_training(report, data, learned, accelerator, seen)
+    kinds = DataOptions, ImageLocalizerOptions, AugmentationOptions, TrainingOptions
+    report["command"] = write_command("train", kinds, report["options"])
+    return document_training(report, data, learned, accelerator, seen, validation_rows)
 
 
 def _attach_targets(

@@ -22,6 +22,7 @@ from hf_anchornet.publishing.card import TRAINING_FILE
 from .checkpoints import Checkpoints, Progress, describe_model
 from .defaults import complete_options
 from .early_stopping import describe_end, warn_of_overfitting
+from .epoch_lines import describe_epoch
 from .epochs import RowEpochs, StreamEpochs
 from .normalization import (
     ESTIMATION_ROWS,
@@ -117,7 +118,7 @@ def run_training(
             estimate_statistics(run.model, run.epochs.sample(ESTIMATION_ROWS))
         scores = evaluate(run.model)
         progress.history.append({"epoch": epoch, "train_loss": loss, **scores})
-        logger.info("epoch %d: %s", epoch, progress.history[-1])
+        logger.info(describe_epoch(progress.history, metric, run.options.num_epochs))
         warn_of_overfitting(progress.history)
         logged = {f"validation/{name}": score for name, score in scores.items()}
         accelerator.log({"train/epoch_loss": loss, **logged}, step=progress.step)

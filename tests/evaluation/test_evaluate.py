@@ -79,13 +79,13 @@ def test_a_localizer_is_scored_on_labels_and_its_evidence(localizer_folder, revi
 
 def test_without_explainers_there_are_labels_only(localizer_folder, reviews):
     report = evaluate_models(reviews, EvaluationOptions(localizer_folder), NO_EXPLAINERS)
-    assert set(report) == {"split", "num_rows", "localizer"}
+    assert set(report) == {"dataset", "split", "num_rows", "localizer"}
 
 
 def test_a_plain_classifier_is_explained_but_no_localizer(classifier, reviews):
     options = EvaluationOptions(classifier)
     report = evaluate_models(reviews, options, ExplanationOptions(["random"]))
-    assert set(report) == {"split", "num_rows", "explanations"}
+    assert set(report) == {"dataset", "split", "num_rows", "explanations"}
     assert set(report["explanations"]["explainers"]) == {"random"}
     with pytest.raises(ValueError, match=r'must be an AnchorNet for "evidence"'):
         evaluate_models(reviews, options, ExplanationOptions())

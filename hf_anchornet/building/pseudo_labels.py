@@ -1,0 +1,72 @@
+"""Labels that a classifier gives to inputs that have none."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+from transformers import AutoConfig, pipeline
+
+from hf_anchornet.data.holdout import write_split
+from hf_anchornet.data.images import open_pictures
+from hf_anchornet.data.splits import DataOptions
+from hf_anchornet.data.texts import check_texts
+from hf_anchornet.model.text_words import encodable
+
+BATCH_SIZE = 16
+AGREEMENT = "accuracy means agreement with it"
+"""What a note says of labels that a classifier gave."""
+TASKS: dict[str, Any] = {"text": "text-classification", "image": "image-classification"}
+
+
+def label_rows(
+    data: DataOptions, classifier: str, modality: str, folder: Path, invented: bool = False
+) -> tuple[DataOptions, str]:
+    """A source whose training rows have the labels that a classifier gives them, and a note.
+
+    The rows are written to a folder once; a build that is continued finds them there.
+
+    Args:
+        data: The source, without labels.
+        classifier: Folder or Hub id of a trained classifier.
+        modality: "text" or "image".
+        folder: Folder for the labelled rows.
+        invented: Whether to label rows in turn, for a plan that must not take long.
+    """
+    inputs = data.text_column if modality == "text" else data.image_column
+    target = folder / "train.parquet"
+    rows = data.source.open_rows(data.train_split)
+    if data.max_rows and data.max_rows < len(rows):
+        rows = rows.shuffle(seed=0).select(range(data.max_rows))
+    if not target.exists():
+        names = [*AutoConfig.from_pretrained(classifier).id2label.values()]
+        found = (
+            [names[row % len(names)] for row in range(len(rows))]
+            if invented
+            else _ask(rows, data, classifier, modality, inputs)
+        )
+        write_split(rows.add_column(data.label_column, found), target, inputs)
+    note = (
+        f"the dataset has no column `{data.label_column}`: {len(rows):,} rows got the label that "
+        f"{classifier} gives them, so {AGREEMENT}"
+    )
+    return replace(data, dataset=str(folder), subset=None, train_split="train", max_rows=0), note
+
+
+def _ask(
+    rows: Dataset, data: DataOptions, classifier: str, modality: str, inputs: str
+) -> list[str]:
+    """The label of each row, from short to long texts."""
+    ask: Any = pipeline(TASKS[modality], model=classifier)
+    if modality == "image":
+        pictures = open_pictures(rows, data)
+        items: Sequence[Any] = [pictures[row]["pixel_values"] for row in range(len(rows))]
+        answers = ask(items, batch_size=BATCH_SIZE, top_k=1)
+        return [answer[0]["label"] for answer in answers]
+    check_texts(rows, inputs)
+    texts = [encodable(text) for text in rows[inputs]]
+    order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
+    answers = ask([texts[row] for row in order], batch_size=BATCH_SIZE, truncation=True)
+    by_row = dict(zip(order, (answer["label"] for answer in answers), strict=True))
+    return [by_row[row] for row in range(len(texts))]
