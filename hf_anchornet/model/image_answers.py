@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from .image_processing_anchornet import Box
+from .image_zoom import ZoomStep
 from .pipeline_anchornet import Verdict
 
 BOX_SIDES = ("xmin", "ymin", "xmax", "ymax")
@@ -46,6 +47,19 @@ def describe_patch(
         "share": evidence / whole,
         "scale": scale,
     }
+
+
+def describe_readings(image: Image.Image, steps: Sequence[ZoomStep]) -> list[dict[str, float]]:
+    """Which share of a picture was read at which resolution, coarse to fine."""
+    return [
+        {
+            "resolution": step.resolution,
+            "share": measure_coverage(
+                image, [dict(zip(BOX_SIDES, place, strict=True)) for place in step.places]
+            ),
+        }
+        for step in steps
+    ]
 
 
 def measure_coverage(image: Image.Image, boxes: Sequence[Mapping[str, int]]) -> float:

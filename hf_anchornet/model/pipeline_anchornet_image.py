@@ -1,7 +1,6 @@
 """`pipeline("patch-localization")`: an image's label, the boxes that decided it, their shares."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from os import PathLike
 from time import perf_counter
 from typing import Any, ClassVar, cast
@@ -14,45 +13,23 @@ from .cascade import Cascade
 from .cascade_rule import GLANCE, Stage
 from .cascade_trace import count_milliseconds
 from .classifier import predict_probs
-from .image_answers import ShownImage, charge, describe_patch, join_shown, measure_coverage
-from .image_boxes import DEFAULT_OVERLAP, pool_cells, sum_union
+from .image_answers import (
+    ShownImage,
+    charge,
+    describe_patch,
+    describe_readings,
+    join_shown,
+    measure_coverage,
+)
+from .image_boxes import pool_cells, sum_union
 from .image_glance import GlancedImages
 from .image_large import LargeImage, check_large, check_local
 from .image_localizer import ImageLocalizer, LocalizedImages
 from .image_reader import PatchReader, ReadableImage
+from .image_zoom import ZoomedImage
+from .patch_options import PatchOptions
 from .pipeline_anchornet import LocalizationOptions, LocalizationPipeline, Verdict
 from .reader import Reader
-from .selection import check_count, check_iou_threshold
-
-
-@dataclass
-class PatchOptions(LocalizationOptions):
-    """Options for choosing and showing patches; see `PatchLocalizationPipeline`."""
-
-    iou_threshold: float | Sequence[float] = DEFAULT_OVERLAP
-    max_patches: int = 1
-    return_maps: bool = False
-    full_resolution: bool = False
-
-    least_shown: ClassVar[int] = 0
-
-    def validate(self, sizes: Sequence[int], labels: Sequence[str]) -> None:
-        """Check the options; see `LocalizationOptions.validate`."""
-        super().validate(sizes, labels)
-        check_count("max_patches", self.max_patches)
-        check_iou_threshold(self.reading_limit, self.max_patches)
-
-    @property
-    def shows(self) -> bool:
-        """Whether the answer shows what the localizer found."""
-        return self.top_k > 0 or self.return_maps
-
-    @property
-    def reading_limit(self) -> float | Sequence[float]:
-        """Overlap allowed between the patches that a classifier reads: of as many first ranks."""
-        if isinstance(self.iou_threshold, Sequence):
-            return self.iou_threshold[: self.max_patches]
-        return self.iou_threshold
 
 
 class PatchLocalizationPipeline(LocalizationPipeline):
@@ -104,6 +81,11 @@ class PatchLocalizationPipeline(LocalizationPipeline):
         full_resolution: Whether to read the picture as large as it is, of any size, tile by tile,
             instead of resized for the model (default); see `LargeImage`. Windows and boxes are
             then in pixels of the original. Not with a cascade.
+        zoom: Number of places that are read again, larger, at every step from the whole picture to
+            its full resolution: for evidence that is too small for the resized picture; 0: none.
+            See `ZoomedImage`. Label and score are then those of all readings, `scale` is in pixels
+            of the original, and `readings` says which share of the picture was read at which
+            `resolution`. Not with a cascade.
     """
 
     task_name: ClassVar[str] = "patch-localization"
@@ -122,7 +104,12 @@ class PatchLocalizationPipeline(LocalizationPipeline):
     )
 
     budget_name: ClassVar[str] = "max_patches"
-    preprocess_options: ClassVar[tuple[str, ...]] = ("full_resolution", "top_k", "return_maps")
+    preprocess_options: ClassVar[tuple[str, ...]] = (
+        "full_resolution",
+        "top_k",
+        "return_maps",
+        "zoom",
+    )
 
     _load_image_processor: Any = True
 
@@ -146,10 +133,11 @@ class PatchLocalizationPipeline(LocalizationPipeline):
         chosen: PatchOptions = super()._check_options(**options)
         if chosen.full_resolution:
             check_local(self.model)
-            if self._choose_rule(chosen) is not None:
+        for name in ("full_resolution", "zoom"):
+            if getattr(chosen, name) and self._choose_rule(chosen) is not None:
                 raise ValueError(
-                    "`full_resolution` must be off with a cascade or `exit_threshold`, got True; "
-                    "leave one of them out."
+                    f"`{name}` must be off with a cascade or `exit_threshold`, got "
+                    f"{getattr(chosen, name)}; leave one of them out."
                 )
         return chosen
 
@@ -163,7 +151,7 @@ class PatchLocalizationPipeline(LocalizationPipeline):
         chosen = PatchOptions(**options)
         if chosen.full_resolution:
             check_large(image, self.windows, name)
-        if chosen.full_resolution or (self.glances and not chosen.shows):
+        if chosen.full_resolution or chosen.zoom or (self.glances and not chosen.shows):
             return {"image": image, "pixels": None}
         try:
             batch = self.image_processor(image, return_tensors=None)  # type: ignore[misc]
@@ -187,6 +175,8 @@ class PatchLocalizationPipeline(LocalizationPipeline):
             images, pixels = [images], [pixels]
         if chosen.full_resolution:
             return {"results": [self._localize_large(image, chosen) for image in images]}
+        if chosen.zoom:
+            return {"results": [self._zoom(image, chosen) for image in images]}
         started = perf_counter()
         if not self.glances:
             batch = self.localizer.read_pixels(images, pixels)
@@ -257,6 +247,28 @@ class PatchLocalizationPipeline(LocalizationPipeline):
             view = ReadableImage(image, [found.box for found in boxes])
             (verdict,) = self._read([view], options.max_patches, probs)
         return self._answer(image, image.size[::-1], probs[0], join_shown(parts), verdict)
+
+    def _zoom(self, image: Image.Image, options: PatchOptions) -> dict[str, Any]:
+        """The answer for a picture that is read from coarse to fine; see `ZoomedImage`."""
+        read = ZoomedImage(image, self.localizer, options.zoom)
+        probs = predict_probs(self.model, read.logits)
+        (labels,) = self._number_labels(options.labels, probs).tolist()
+        parts = []
+        for label in labels:
+            limits = options.iou_threshold, options.scales
+            found = read.explain(label, max(1, options.top_k), *limits)
+            kept, name = found.boxes[: options.top_k], self.labels[label]
+            patches = [describe_patch(*box, name, found.whole) for box in kept]
+            share = found.together / found.whole if kept else 0.0
+            parts.append(ShownImage(patches, {name: share}, {}))
+        verdict = Verdict(None, {})
+        if self.reader is not None:
+            limits = options.reading_limit, options.scales
+            best = read.explain(int(probs[0].argmax()), options.max_patches, *limits)
+            view = ReadableImage(image, [found.box for found in best.boxes])
+            (verdict,) = self._read([view], options.max_patches, probs)
+        answer = self._answer(image, (1, read.num_pixels), probs[0], join_shown(parts), verdict)
+        return answer | {"readings": describe_readings(image, read.steps)}
 
     def _open(
         self, batch: LocalizedImages, count: int, options: PatchOptions
