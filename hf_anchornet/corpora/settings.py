@@ -54,7 +54,9 @@ def describe_settings(localize: LocalizationPipeline, job: CorpusJob) -> dict[st
         name: owner and _hash_model(owner.model, getattr(owner, part))
         for name, owner in parts.items()
     }
-    cascade = localize.cascade
+    cascade, options = localize.cascade, asdict(localize._check_options())
+    if options.get("zoom") == 0:
+        del options["zoom"]  # output from before there was this option can be continued
     if cascade is not None and GLANCE in cascade.rule.stages:
         glance: Any = cascade.glance
         hashes["glance"] = [_hash_model(glance.model, glance.processor), glance.full_size]
@@ -66,7 +68,7 @@ def describe_settings(localize: LocalizationPipeline, job: CorpusJob) -> dict[st
         **hashes,
         "cascade": None if cascade is None else asdict(cascade.rule),
         "backend": job.options.get("backend", "eager"),
-        **asdict(localize._check_options()),
+        **options,
     }
 
 
@@ -83,7 +85,7 @@ def _hash_model(model: Any, processor: Any) -> str:
 
 
 def make_schema(job: CorpusJob, has_classifier: bool) -> pa.Schema:
-    """The columns of an answer, without prefix: the pipeline's, except `cost` and `shares`."""
+    """The columns of an answer, without prefix: the pipeline's, except `cost`, `shares` and `readings`."""
     of_text = job.task == TEXT_TASK
     shown = ("spans", pa.list_(_SPAN)) if of_text else ("patches", pa.list_(_PATCH))
     fields = [("label", pa.string()), ("score", pa.float64()), shown, ("coverage", pa.float64())]
