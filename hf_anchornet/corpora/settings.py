@@ -85,7 +85,7 @@ def _hash_model(model: Any, processor: Any) -> str:
 
 
 def make_schema(job: CorpusJob, has_classifier: bool) -> pa.Schema:
-    """The columns of an answer, without prefix: the pipeline's, except `cost`, `shares` and `readings`."""
+    """The columns of an answer, without prefix; `cost`, `shares` and `readings` are left out."""
     of_text = job.task == TEXT_TASK
     shown = ("spans", pa.list_(_SPAN)) if of_text else ("patches", pa.list_(_PATCH))
     fields = [("label", pa.string()), ("score", pa.float64()), shown, ("coverage", pa.float64())]
