@@ -60,7 +60,9 @@ def describe_settings(localize: LocalizationPipeline, job: CorpusJob) -> dict[st
         name: owner and hash_model(owner.model, getattr(owner, part))
         for name, owner in parts.items()
     }
-    cascade = localize.cascade
+    cascade, options = localize.cascade, asdict(localize._check_options())
+    if options.get("zoom") == 0:
+        del options["zoom"]  # output from before there was this option can be continued
     if cascade is not None and GLANCE in cascade.rule.stages:
         glance: Any = cascade.glance
         hashes["glance"] = [hash_model(glance.model, glance.processor), glance.full_size]
@@ -77,7 +79,7 @@ def describe_settings(localize: LocalizationPipeline, job: CorpusJob) -> dict[st
 
 
 def make_schema(job: CorpusJob, has_classifier: bool) -> pa.Schema:
-    """The columns of an answer, without prefix: the pipeline's, except `cost` and `shares`."""
+    """The columns of an answer, without prefix; `cost`, `shares` and `readings` are left out."""
     of_text = job.task == TEXT_TASK
     shown = ("spans", pa.list_(_SPAN)) if of_text else ("patches", pa.list_(_PATCH))
     fields = [("label", pa.string()), ("score", pa.float64()), shown, ("coverage", pa.float64())]

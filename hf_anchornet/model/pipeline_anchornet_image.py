@@ -1,7 +1,6 @@
 """`pipeline("patch-localization")`: an image's label, the boxes that decided it, their shares."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from os import PathLike
 from time import perf_counter
 from typing import Any, ClassVar, cast
@@ -15,48 +14,19 @@ from .cascade_rule import GLANCE, ExitRule, Stage
 from .cascade_trace import Trace, count_milliseconds
 from .classifier import predict_probs
 from .explanation import InputParts, choose_entries
-from .image_answers import ShownImage, charge, describe_patch, join_shown
-from .image_boxes import DEFAULT_OVERLAP, cover_share, pool_cells, sum_union
+from .image_answers import ShownImage, charge, describe_patch, describe_readings, join_shown
+from .image_boxes import cover_share, pool_cells, sum_union
 from .image_explanation import ImageParts, LocatedParts, explain_boxes
 from .image_glance import GlancedImages
 from .image_large import LargeImage, check_large, check_local
 from .image_localizer import ImageLocalizer, LocalizedImages
 from .image_processing_anchornet import Box
 from .image_reader import PatchReader, ReadableImage
+from .image_zoom import ZoomedImage
 from .localization_options import LocalizationOptions
+from .patch_options import PatchOptions
 from .pipeline_anchornet import LocalizationPipeline, Verdict
 from .reader import Reader
-from .selection import check_count, check_iou_threshold
-
-
-@dataclass
-class PatchOptions(LocalizationOptions):
-    """Options for choosing and showing patches; see `PatchLocalizationPipeline`."""
-
-    iou_threshold: float | Sequence[float] = DEFAULT_OVERLAP
-    max_patches: int = 1
-    return_maps: bool = False
-    full_resolution: bool = False
-
-    least_shown: ClassVar[int] = 0
-
-    def validate(self, sizes: Sequence[int], labels: Sequence[str]) -> None:
-        """Check the options; see `LocalizationOptions.validate`."""
-        super().validate(sizes, labels)
-        check_count("max_patches", self.max_patches)
-        check_iou_threshold(self.reading_limit, self.max_patches)
-
-    @property
-    def shows(self) -> bool:
-        """Whether the answer shows what the localizer found."""
-        return self.top_k > 0 or self.return_maps
-
-    @property
-    def reading_limit(self) -> float | Sequence[float]:
-        """Overlap allowed between the patches that a classifier reads: of as many first ranks."""
-        if isinstance(self.iou_threshold, Sequence):
-            return self.iou_threshold[: self.max_patches]
-        return self.iou_threshold
 
 
 class PatchLocalizationPipeline(LocalizationPipeline):
@@ -111,6 +81,11 @@ class PatchLocalizationPipeline(LocalizationPipeline):
         full_resolution: Whether to read the picture as large as it is, of any size, tile by tile,
             instead of resized for the model (default); see `LargeImage`. Windows and boxes are
             then in pixels of the original. Not with a cascade.
+        zoom: Number of places that are read again, larger, at every step from the whole picture to
+            its full resolution: for evidence that is too small for the resized picture; 0: none.
+            See `ZoomedImage`. Label and score are then those of all readings, `scale` is in pixels
+            of the original, and `readings` says which share of the picture was read at which
+            `resolution`. Not with a cascade.
     """
 
     task_name: ClassVar[str] = "patch-localization"
@@ -129,7 +104,12 @@ class PatchLocalizationPipeline(LocalizationPipeline):
     )
 
     budget_name: ClassVar[str] = "max_patches"
-    preprocess_options: ClassVar[tuple[str, ...]] = ("full_resolution", "top_k", "return_maps")
+    preprocess_options: ClassVar[tuple[str, ...]] = (
+        "full_resolution",
+        "top_k",
+        "return_maps",
+        "zoom",
+    )
 
     _load_image_processor: Any = True
 
@@ -153,10 +133,11 @@ class PatchLocalizationPipeline(LocalizationPipeline):
         chosen: PatchOptions = super()._check_options(**options)
         if chosen.full_resolution:
             check_local(self.model)
-            if self._choose_rule(chosen) is not None:
+        for name in ("full_resolution", "zoom"):
+            if getattr(chosen, name) and self._choose_rule(chosen) is not None:
                 raise ValueError(
-                    "`full_resolution` must be off with a cascade or `exit_threshold`, got True; "
-                    "leave one of them out."
+                    f"`{name}` must be off with a cascade or `exit_threshold`, got "
+                    f"{getattr(chosen, name)}; leave one of them out."
                 )
         return chosen
 
@@ -170,7 +151,7 @@ class PatchLocalizationPipeline(LocalizationPipeline):
         chosen = PatchOptions(**options)
         if chosen.full_resolution:
             check_large(image, self.windows, name)
-        if chosen.full_resolution or (self.glances and not chosen.shows):
+        if chosen.full_resolution or chosen.zoom or (self.glances and not chosen.shows):
             return {"image": image, "pixels": None}
         try:
             batch = self.image_processor(image, return_tensors=None)  # type: ignore[misc]
@@ -194,6 +175,8 @@ class PatchLocalizationPipeline(LocalizationPipeline):
             images, pixels = [images], [pixels]
         if chosen.full_resolution:
             return {"results": [self._localize_large(image, chosen) for image in images]}
+        if chosen.zoom:
+            return {"results": [self._zoom(image, chosen) for image in images]}
         started = perf_counter()
         if not self.glances:
             batch = self.localizer.read_pixels(images, pixels)
@@ -279,13 +262,49 @@ class PatchLocalizationPipeline(LocalizationPipeline):
             (verdict,) = self._read([view], options.max_patches, probs, options.explain_answer)
         answer = self._answer(image, image.size[::-1], probs[0], join_shown(parts), verdict)
         if options.explain_answer:
-            boxes = []
-            if options.top_k:
-                boxes = predicted.select(options.top_k, 0.0, options.scales)
-            places = [found.box for found in boxes], [found.evidence for found in boxes]
-            own = explain_boxes(self.model, read.logits[0], *places)
-            found = verdict.explanation or own
-            answer["explanation"] = choose_entries(found, options.return_coalitions)
+            alone = predicted.select(max(1, options.top_k), 0.0, options.scales)
+            alone = alone[: options.top_k]
+            self._explain_large(answer, read.logits[0], alone, verdict, options)
+        return answer
+
+    def _explain_large(
+        self,
+        answer: dict[str, Any],
+        logits: Tensor,
+        boxes: Sequence[Any],
+        verdict: Verdict,
+        options: PatchOptions,
+    ) -> None:
+        """Add the explanation of a large picture's answer, by disjoint boxes and their evidence."""
+        places = [found.box for found in boxes], [found.evidence for found in boxes]
+        explanation = verdict.explanation or explain_boxes(self.model, logits, *places)
+        answer["explanation"] = choose_entries(explanation, options.return_coalitions)
+
+    def _zoom(self, image: Image.Image, options: PatchOptions) -> dict[str, Any]:
+        """The answer for a picture that is read from coarse to fine; see `ZoomedImage`."""
+        read = ZoomedImage(image, self.localizer, options.zoom)
+        probs = predict_probs(self.model, read.logits)
+        (labels,) = self._number_labels(options.labels, probs).tolist()
+        parts = []
+        for label in labels:
+            limits = options.iou_threshold, options.scales
+            found = read.explain(label, max(1, options.top_k), *limits)
+            kept, name = found.boxes[: options.top_k], self.labels[label]
+            patches = [describe_patch(*box, name, found.whole) for box in kept]
+            share = found.together / found.whole if kept else 0.0
+            parts.append(ShownImage(patches, {name: share}, {}))
+        verdict = Verdict(None, {})
+        if self.reader is not None:
+            limits = options.reading_limit, options.scales
+            best = read.explain(int(probs[0].argmax()), options.max_patches, *limits)
+            view = ReadableImage(image, [found.box for found in best.boxes])
+            (verdict,) = self._read([view], options.max_patches, probs, options.explain_answer)
+        answer = self._answer(image, (1, read.num_pixels), probs[0], join_shown(parts), verdict)
+        answer["readings"] = describe_readings(image, read.steps)
+        if options.explain_answer:
+            found = read.explain(int(probs[0].argmax()), max(1, options.top_k), 0.0, options.scales)
+            alone = found.boxes[: options.top_k]
+            self._explain_large(answer, read.logits[0], alone, verdict, options)
         return answer
 
     def _open(

@@ -119,8 +119,11 @@ class StreamEpochs:
         return accelerator.prepare(*parts)
 
     def sample(self, num_rows: int) -> Iterable[Any]:
-        """The first batches of the stream with about this many rows, always the same ones."""
-        settings = replace(self.loader.settings, num_workers=0)
+        """The first batches of the stream with about this many rows.
+
+        They are always the same ones, in all processes: those of the first process.
+        """
+        settings = replace(self.loader.settings, process=0, num_workers=0)
         count = -(-num_rows // settings.batch_size)
         return replace(self.loader, settings=settings, places=[], turn=0).take(count)
 

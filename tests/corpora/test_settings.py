@@ -97,6 +97,9 @@ def test_images_have_settings_and_columns_of_their_own(image_localizer_folder):
     described = describe(image_localizer_folder, task=IMAGE_TASK, column="image")
     assert described["answer_columns"] == ["label", "score", "patches", "coverage"]
     assert described["max_patches"] == 1
+    assert "zoom" not in described  # as before there was this option
+    zoomed = describe(image_localizer_folder, task=IMAGE_TASK, column="image", options={"zoom": 2})
+    assert zoomed["zoom"] == 2
     with_classifier = make_schema(make_job(Path(), task=IMAGE_TASK), has_classifier=True)
     assert "text" not in [field.name for field in with_classifier.field("classifier").type]
 
