@@ -11,7 +11,7 @@ from transformers import AutoConfig
 
 from hf_anchornet.model.costs import ShapeCosts
 from hf_anchornet.publishing.modality import CLASSES
-from hf_anchornet.training.defaults import PRETRAINED
+from hf_anchornet.training.defaults import PRETRAINED, Defaults, choose_defaults
 from hf_anchornet.training.memory import plan_batches
 
 TRAINING = 3.0
@@ -25,6 +25,8 @@ PIXEL_ADDS = 1_200
 TYPICAL_SPEED = 7.5e10
 """Multiply-adds per second of a matrix product on one core of a server."""
 CROP_TOKENS = 250
+PIECE_TOKENS = 35
+"""Mean length of the pieces of texts that a teacher labels."""
 FEW_ROWS, VOCABULARY = 20_000, 30_000
 """Below so many rows a localizer starts from the embeddings of a given encoder, which reads its
 vocabulary, of about so many tokens, for them."""
@@ -46,8 +48,6 @@ class Work:
         size: Mean length of a text in tokens, or the side of an image in pixels.
         classifier: Folder or Hub id; `None` without one.
         is_trained: Whether the classifier knows the labels already.
-        epochs: Most epochs of the localizer.
-        batch_size: Inputs of a step of its training.
     """
 
     modality: str
@@ -55,8 +55,6 @@ class Work:
     size: float
     classifier: str | None
     is_trained: bool
-    epochs: int
-    batch_size: int
 
 
 @dataclass(frozen=True)
@@ -208,11 +206,15 @@ def _estimate(
     """
     train, validation, test = work.num_rows
     if work.modality == "text":
-        once = min(work.size, CROP_TOKENS) * TOKEN_SECONDS + STEP_SECONDS / work.batch_size
-        once *= TYPICAL_SPEED / speed
+        once = min(work.size, CROP_TOKENS) * TOKEN_SECONDS * TYPICAL_SPEED / speed
+        learning = choose_learning(work, plan.teach)
+        step = STEP_SECONDS * TYPICAL_SPEED / speed
+        rows = count_learned(work, plan.teach)
+        epoch = train * once * (2 if plan.teach else 1) + rows / learning.batch_size * step
+        localizer = learning.num_epochs * epoch + 15.0
     else:
         once = work.size**2 * PIXEL_ADDS * TRAINING / speed / EFFICIENCY
-    localizer = work.epochs * train * once + 15.0
+        localizer = IMAGE_EPOCHS * train * once + 15.0
     seconds = {"localizer": localizer}
     tested = min(plan.test_rows, test)
     measured = tested * once + 20.0 + train * once
@@ -233,6 +235,16 @@ def _estimate(
         measured += tested * 1.5 * full
     seconds["evaluation"] = measured
     return seconds
+
+
+def count_learned(work: Work, teach: bool) -> float:
+    """Rows that a text localizer learns from: the texts and, with a teacher, pieces of them."""
+    return work.num_rows[0] * (1 + (work.size / PIECE_TOKENS if teach else 0))
+
+
+def choose_learning(work: Work, teach: bool) -> Defaults:
+    """Epochs and batches of a text localizer, by all that it learns from."""
+    return choose_defaults(round(count_learned(work, teach)))
 
 
 def measure_speed() -> float:

@@ -129,7 +129,7 @@ def test_of_both_classifiers_the_cheaper_cascade_is_kept(
     trained, localizer_folder, tmp_path, monkeypatch, adapted_cost, kept
 ):
     plan = Plan(adapt_rows=10, use_classifier=True)
-    work = Work("text", (10, 5, 5), 10.0, trained, True, 1, 8)
+    work = Work("text", (10, 5, 5), 10.0, trained, True)
     steps = BuildSteps(DataOptions("unused"), BuildOptions(str(tmp_path), trained), plan, work, "")
 
     def calibrate(classifier):
@@ -145,6 +145,7 @@ def test_of_both_classifiers_the_cheaper_cascade_is_kept(
     assert steps.calibrate()["classifier"] == kept
 
 
+@pytest.mark.slow
 def test_texts_without_labels_are_labelled_by_the_classifier(source, trained, tmp_path):
     rows = Dataset.from_parquet(source).remove_columns("label")
     rows.to_parquet(tmp_path / "plain.parquet")
