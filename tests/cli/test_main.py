@@ -432,7 +432,7 @@ def test_the_help_of_the_command_line_lists_each_command(capsys):
     [
         (["trian"], "unknown command `trian`; did you mean `train`?"),
         (["xyz"], "unknown command `xyz`; `anchornet --help` lists the commands"),
-        ([], "missing COMMAND, one of demo, localize, train"),
+        ([], "missing COMMAND, one of demo, localize, build, train"),
         (["localize", "good", "--topk", "2"], "unknown option `--topk`; did you mean `--top-k`?"),
         (["demo", "good"], "unexpected argument `good`"),
     ],
