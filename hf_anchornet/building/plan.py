@@ -30,7 +30,8 @@ PIECE_TOKENS = 35
 FEW_ROWS, VOCABULARY = 20_000, 30_000
 """Below so many rows a localizer starts from the embeddings of a given encoder, which reads its
 vocabulary, of about so many tokens, for them."""
-FULL = 512
+FULL, PARTS = 512, (32, 64, 128)
+"""Tokens of a full text and of the parts that a classifier is adapted to."""
 MOST_TEST_ROWS = 2_000
 IMAGE_EPOCHS, IMAGE_BATCH = 20, 16
 """Epochs and batches of an image localizer."""
@@ -48,6 +49,7 @@ class Work:
         size: Mean length of a text in tokens, or the side of an image in pixels.
         classifier: Folder or Hub id; `None` without one.
         is_trained: Whether the classifier knows the labels already.
+        readable: The most tokens that the classifier reads of a text.
     """
 
     modality: str
@@ -55,6 +57,7 @@ class Work:
     size: float
     classifier: str | None
     is_trained: bool
+    readable: int = FULL
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ class Plan:
     teach: bool = False
     adapt_rows: int = 0
     adapt_epochs: int = 0
-    budgets: tuple[int, ...] = (32, 64, 128, FULL)
+    budgets: tuple[int, ...] = (*PARTS, FULL)
     batch_size: int = PRETRAINED.batch_size
     accumulation: int = 1
     test_rows: int = MOST_TEST_ROWS
@@ -164,6 +167,7 @@ def _start(work: Work) -> Plan:
         teach=work.is_trained and work.modality == "text",
         adapt_rows=work.num_rows[0],
         adapt_epochs=2 if work.is_trained else PRETRAINED.num_epochs,
+        budgets=(*(size for size in PARTS if size < work.readable), FULL),
         batch_size=batch_size,
         accumulation=accumulation,
         test_rows=test_rows,

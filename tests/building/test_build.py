@@ -124,6 +124,18 @@ def test_a_trained_classifier_is_adapted_compared_and_left_out_if_it_is_worse(
     assert any("worse than" in warning for warning in result["warnings"])
 
 
+@pytest.mark.slow
+def test_an_encoder_is_adapted_to_the_labels(source, classifier_folder, tmp_path):
+    model = AutoModelForSequenceClassification.from_pretrained(classifier_folder)
+    model.base_model.save_pretrained(tmp_path / "encoder")
+    AutoTokenizer.from_pretrained(classifier_folder).save_pretrained(tmp_path / "encoder")
+    options = BuildOptions(str(tmp_path / "out"), str(tmp_path / "encoder"))
+    content = build(DataOptions(source), options)
+    assert not content["plan"]["teach"]
+    assert content["steps"]["calibration"]["result"]["classifier"] == "adapted"
+    assert set(content["measured"]["compared"]) >= {"classifier", "localizer"}
+
+
 @pytest.mark.parametrize(("adapted_cost", "kept"), [(5.0, "adapted"), (50.0, "as it was")])
 def test_of_both_classifiers_the_cheaper_cascade_is_kept(
     trained, localizer_folder, tmp_path, monkeypatch, adapted_cost, kept

@@ -1,5 +1,7 @@
 """The plan of a build, and how a budget shortens it."""
 
+from dataclasses import replace
+
 import pytest
 from transformers import BertConfig
 
@@ -26,6 +28,11 @@ def test_an_encoder_is_adapted_and_a_trained_classifier_teaches_too(classifier_f
     taught = make_plan(make_work(classifier_folder, trained=True), None, SPEED)
     assert taught.teach
     assert taught.seconds["localizer"] > plan.seconds["localizer"]
+
+
+def test_a_classifier_is_adapted_to_parts_that_it_can_read(classifier_folder):
+    work = replace(make_work(classifier_folder), readable=100)
+    assert make_plan(work, None, SPEED).budgets == (32, 64, 512)
 
 
 def test_pieces_that_a_teacher_labels_count_as_rows():
