@@ -74,10 +74,10 @@ def measure_models(
 
     Returns:
         `split`, `num_rows`, `num_train_rows`; `answer`, "localizer" or "cascade", what the folder
-        answers with; `compared`, by model `accuracy`, `macro_f1` and `milliseconds` per input; `differences` of
-        the answer's accuracy to the others; of a cascade `asked`, the share of inputs that reached
-        its classifier. The scores of localizer and cascade stand also where `evaluate_models` has
-        them.
+        answers with; `compared`, by model `accuracy`, `macro_f1` and `milliseconds` per input;
+        `differences` of the answer's accuracy to the others; of a cascade `asked`, the share of
+        inputs that reached its classifier. The scores of localizer and cascade stand also where
+        `evaluate_models` has them.
     """
     localizer = load_localizer(folder)
     labels = label_names(localizer.model)

@@ -44,10 +44,11 @@ def judge(measured: Mapping[str, Any], max_loss: float, noun: str = "texts") -> 
         return _judge_localizer(ours, linear, noun)
     lost = scores["classifier"]["accuracy"] - ours["accuracy"]
     if lost > max_loss:
+        noise = _say_noise(measured, "classifier")
         return _refuse(
             f"{name} loses {100 * lost:.1f} points against your classifier "
-            f"({_pair(ours, scores['classifier'])}){_say_noise(measured, 'classifier')}. More rows, "
-            "or a classifier adapted for longer, may help."
+            f"({_pair(ours, scores['classifier'])}){noise}. More rows, or a classifier adapted for "
+            "longer, may help."
         )
     if answer == "cascade":
         return _judge_cascade(measured, noun)
