@@ -1,5 +1,6 @@
 """Labels that a classifier gives to inputs that have none."""
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from hf_anchornet.data.images import open_pictures
 from hf_anchornet.data.splits import DataOptions
 from hf_anchornet.data.texts import check_texts
 from hf_anchornet.training.distillation import ask_teacher
+
+logger = logging.getLogger(__name__)
 
 BATCH_SIZE = 16
 AGREEMENT = "accuracy means agreement with it"
@@ -39,6 +42,7 @@ def label_rows(
     if data.max_rows and data.max_rows < len(rows):
         rows = rows.shuffle(seed=0).select(range(data.max_rows))
     if not target.exists():
+        logger.info("labels of %s for %s rows ...", classifier, f"{len(rows):,}")
         names = [*AutoConfig.from_pretrained(classifier).id2label.values()]
         found = (
             [names[row % len(names)] for row in range(len(rows))]

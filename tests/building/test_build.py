@@ -234,7 +234,9 @@ def test_two_builds_cannot_share_a_folder(source, tmp_path, monkeypatch):
         build(data, options)
 
 
-def test_pictures_are_built_with_the_same_code(tmp_path, monkeypatch):
+@pytest.fixture
+def photos(tmp_path, monkeypatch):
+    """A folder of 24 pictures of two colours, and builds of one epoch."""
     monkeypatch.setattr(build_steps, "IMAGE_EPOCHS", 1)
     monkeypatch.setattr(build_steps, "EXPLAINED", 2)
     colours = [(220, 40, 30), (30, 60, 220)]
@@ -242,7 +244,18 @@ def test_pictures_are_built_with_the_same_code(tmp_path, monkeypatch):
         path = tmp_path / "photos" / "train" / ["red", "blue"][row % 2] / f"{row}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (110, 100 + row), colours[row % 2]).save(path)
-    content = build(DataOptions(str(tmp_path / "photos")), BuildOptions(str(tmp_path / "out")))
+    return DataOptions(str(tmp_path / "photos"))
+
+
+@pytest.mark.slow
+def test_a_classifier_of_pictures_is_adapted_to_patches(photos, image_classifier_folder, tmp_path):
+    content = build(photos, BuildOptions(str(tmp_path / "out"), image_classifier_folder))
+    assert content["steps"]["calibration"]["result"]["classifier"] == "adapted"
+    assert {"localizer", "classifier"} <= set(content["measured"]["compared"])
+
+
+def test_pictures_are_built_with_the_same_code(photos, tmp_path):
+    content = build(photos, BuildOptions(str(tmp_path / "out")))
     assert content["measured"]["compared"]["linear model"]["accuracy"] == 1.0
     assert "<img" in (tmp_path / "out" / "report.html").read_text("utf-8")
 
