@@ -23,13 +23,12 @@ from hf_anchornet.data.splits import (
     load_split,
 )
 from hf_anchornet.training.command import write_command
-from hf_anchornet.training.defaults import choose_defaults
 from hf_anchornet.training.output_folder import holding_folder
 from hf_anchornet.training.pretrained import is_trained_classifier, order_labels
 
 from .journal import Journal, say_seconds
 from .options import BuildOptions
-from .plan import IMAGE_BATCH, IMAGE_EPOCHS, Plan, Work, make_plan
+from .plan import FULL, Plan, Work, make_plan
 from .pseudo_labels import AGREEMENT, label_rows
 from .report import write_report
 from .steps import BuildSteps
@@ -189,11 +188,9 @@ def _describe_work(data: DataOptions, options: BuildOptions) -> Work:
     others = (data.validation_split, options.test_split)
     rows = load_split(data, data.train_split, inputs)
     counts = [len(load_split(data, split, inputs)) for split in others]
-    size, trained, epochs, batch_size = float(IMAGE_SIDE), False, IMAGE_EPOCHS, IMAGE_BATCH
+    size, trained, readable = float(IMAGE_SIDE), False, FULL
     if modality == "text":
-        size = _measure_length(rows[inputs], options.classifier)
-        defaults = choose_defaults(len(rows))
-        epochs, batch_size = defaults.num_epochs, defaults.batch_size
+        size, readable = _measure_length(rows[inputs], options.classifier)
     if options.classifier is not None:
         config = AutoConfig.from_pretrained(options.classifier)
         labels = find_labels(rows, data.label_column)
@@ -201,17 +198,20 @@ def _describe_work(data: DataOptions, options: BuildOptions) -> Work:
             labels
         )
     counted = (len(rows), counts[0], counts[1])
-    return Work(modality, counted, size, options.classifier, trained, epochs, batch_size)
+    return Work(modality, counted, size, options.classifier, trained, readable)
 
 
-def _measure_length(texts: Any, classifier: str | None) -> float:
-    """Mean number of tokens of a text, from some texts."""
+def _measure_length(texts: Any, classifier: str | None) -> tuple[float, int]:
+    """Mean number of tokens of a text, from some texts, and the most that a classifier reads."""
     sample = [str(text) for text in texts[:SAMPLE]]
     if classifier is None:
-        return 1.3 * sum(len(text.split()) for text in sample) / len(sample)
+        return 1.3 * sum(len(text.split()) for text in sample) / len(sample), FULL
     tokenizer = AutoTokenizer.from_pretrained(classifier)
+    config = AutoConfig.from_pretrained(classifier)
+    positions = getattr(config, "max_position_embeddings", FULL)
+    readable = int(min(FULL, positions, tokenizer.model_max_length))
     lengths = map(len, tokenizer(sample, truncation=False, verbose=False)["input_ids"])
-    return sum(min(512, length) for length in lengths) / len(sample)
+    return sum(min(readable, length) for length in lengths) / len(sample), readable
 
 
 def _summarize(measured: dict[str, Any], seconds: float, folder: str) -> list[str]:

@@ -73,11 +73,11 @@ def measure_models(
         classifier: The classifier to compare with, on the full input; `None` without one.
 
     Returns:
-        `split`, `num_rows`; `answer`, "localizer" or "cascade", what the folder answers with;
-        `compared`, by model `accuracy`, `macro_f1` and `milliseconds` per input; `differences` of
-        the answer's accuracy to the others; of a cascade `asked`, the share of inputs that reached
-        its classifier. The scores of localizer and cascade stand also where `evaluate_models` has
-        them.
+        `split`, `num_rows`, `num_train_rows`; `answer`, "localizer" or "cascade", what the folder
+        answers with; `compared`, by model `accuracy`, `macro_f1` and `milliseconds` per input;
+        `differences` of the answer's accuracy to the others; of a cascade `asked`, the share of
+        inputs that reached its classifier. The scores of localizer and cascade stand also where
+        `evaluate_models` has them.
     """
     localizer = load_localizer(folder)
     labels = label_names(localizer.model)
@@ -102,7 +102,8 @@ def measure_models(
     compared.add("linear model", *answer_linearly(inputs, learned, sources))
     compared.add("majority", *answer_by_majority(learned, len(sources)))
     answer = "localizer" if asked is None else "cascade"
-    report = {"split": test_split, "num_rows": len(rows), "localizer": compared.scores["localizer"]}
+    report: dict[str, Any] = {"split": test_split, "num_rows": len(rows)}
+    report |= {"num_train_rows": len(train), "localizer": compared.scores["localizer"]}
     if asked is not None:
         report |= {"classifier": compared.scores["cascade"], "asked": asked}
     differences = compared.compare(answer)

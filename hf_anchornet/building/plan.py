@@ -11,7 +11,7 @@ from transformers import AutoConfig
 
 from hf_anchornet.model.costs import ShapeCosts
 from hf_anchornet.publishing.modality import CLASSES
-from hf_anchornet.training.defaults import PRETRAINED
+from hf_anchornet.training.defaults import PRETRAINED, Defaults, choose_defaults
 from hf_anchornet.training.memory import plan_batches
 
 TRAINING = 3.0
@@ -25,10 +25,13 @@ PIXEL_ADDS = 1_200
 TYPICAL_SPEED = 7.5e10
 """Multiply-adds per second of a matrix product on one core of a server."""
 CROP_TOKENS = 250
+PIECE_TOKENS = 35
+"""Mean length of the pieces of texts that a teacher labels."""
 FEW_ROWS, VOCABULARY = 20_000, 30_000
 """Below so many rows a localizer starts from the embeddings of a given encoder, which reads its
 vocabulary, of about so many tokens, for them."""
-FULL = 512
+FULL, PARTS = 512, (32, 64, 128)
+"""Tokens of a full text and of the parts that a classifier is adapted to."""
 MOST_TEST_ROWS = 2_000
 IMAGE_EPOCHS, IMAGE_BATCH = 20, 16
 """Epochs and batches of an image localizer."""
@@ -46,8 +49,7 @@ class Work:
         size: Mean length of a text in tokens, or the side of an image in pixels.
         classifier: Folder or Hub id; `None` without one.
         is_trained: Whether the classifier knows the labels already.
-        epochs: Most epochs of the localizer.
-        batch_size: Inputs of a step of its training.
+        readable: The most tokens that the classifier reads of a text.
     """
 
     modality: str
@@ -55,8 +57,7 @@ class Work:
     size: float
     classifier: str | None
     is_trained: bool
-    epochs: int
-    batch_size: int
+    readable: int = FULL
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class Plan:
     teach: bool = False
     adapt_rows: int = 0
     adapt_epochs: int = 0
-    budgets: tuple[int, ...] = (32, 64, 128, FULL)
+    budgets: tuple[int, ...] = (*PARTS, FULL)
     batch_size: int = PRETRAINED.batch_size
     accumulation: int = 1
     test_rows: int = MOST_TEST_ROWS
@@ -166,6 +167,7 @@ def _start(work: Work) -> Plan:
         teach=work.is_trained and work.modality == "text",
         adapt_rows=work.num_rows[0],
         adapt_epochs=2 if work.is_trained else PRETRAINED.num_epochs,
+        budgets=(*(size for size in PARTS if size < work.readable), FULL),
         batch_size=batch_size,
         accumulation=accumulation,
         test_rows=test_rows,
@@ -208,11 +210,15 @@ def _estimate(
     """
     train, validation, test = work.num_rows
     if work.modality == "text":
-        once = min(work.size, CROP_TOKENS) * TOKEN_SECONDS + STEP_SECONDS / work.batch_size
-        once *= TYPICAL_SPEED / speed
+        once = min(work.size, CROP_TOKENS) * TOKEN_SECONDS * TYPICAL_SPEED / speed
+        learning = choose_learning(work, plan.teach)
+        step = STEP_SECONDS * TYPICAL_SPEED / speed
+        rows = count_learned(work, plan.teach)
+        epoch = train * once * (2 if plan.teach else 1) + rows / learning.batch_size * step
+        localizer = learning.num_epochs * epoch + 15.0
     else:
         once = work.size**2 * PIXEL_ADDS * TRAINING / speed / EFFICIENCY
-    localizer = work.epochs * train * once + 15.0
+        localizer = IMAGE_EPOCHS * train * once + 15.0
     seconds = {"localizer": localizer}
     tested = min(plan.test_rows, test)
     measured = tested * once + 20.0 + train * once
@@ -233,6 +239,16 @@ def _estimate(
         measured += tested * 1.5 * full
     seconds["evaluation"] = measured
     return seconds
+
+
+def count_learned(work: Work, teach: bool) -> float:
+    """Rows that a text localizer learns from: the texts and, with a teacher, pieces of them."""
+    return work.num_rows[0] * (1 + (work.size / PIECE_TOKENS if teach else 0))
+
+
+def choose_learning(work: Work, teach: bool) -> Defaults:
+    """Epochs and batches of a text localizer, by all that it learns from."""
+    return choose_defaults(round(count_learned(work, teach)))
 
 
 def measure_speed() -> float:

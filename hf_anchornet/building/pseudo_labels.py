@@ -1,10 +1,11 @@
 """Labels that a classifier gives to inputs that have none."""
 
-from collections.abc import Sequence
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from accelerate import Accelerator
 from datasets import Dataset
 from transformers import AutoConfig, pipeline
 
@@ -12,12 +13,13 @@ from hf_anchornet.data.holdout import write_split
 from hf_anchornet.data.images import open_pictures
 from hf_anchornet.data.splits import DataOptions
 from hf_anchornet.data.texts import check_texts
-from hf_anchornet.model.text_words import encodable
+from hf_anchornet.training.distillation import ask_teacher
+
+logger = logging.getLogger(__name__)
 
 BATCH_SIZE = 16
 AGREEMENT = "accuracy means agreement with it"
 """What a note says of labels that a classifier gave."""
-TASKS: dict[str, Any] = {"text": "text-classification", "image": "image-classification"}
 
 
 def label_rows(
@@ -40,6 +42,7 @@ def label_rows(
     if data.max_rows and data.max_rows < len(rows):
         rows = rows.shuffle(seed=0).select(range(data.max_rows))
     if not target.exists():
+        logger.info("labels of %s for %s rows ...", classifier, f"{len(rows):,}")
         names = [*AutoConfig.from_pretrained(classifier).id2label.values()]
         found = (
             [names[row % len(names)] for row in range(len(rows))]
@@ -57,16 +60,13 @@ def label_rows(
 def _ask(
     rows: Dataset, data: DataOptions, classifier: str, modality: str, inputs: str
 ) -> list[str]:
-    """The label of each row, from short to long texts."""
-    ask: Any = pipeline(TASKS[modality], model=classifier)
-    if modality == "image":
-        pictures = open_pictures(rows, data)
-        items: Sequence[Any] = [pictures[row]["pixel_values"] for row in range(len(rows))]
-        answers = ask(items, batch_size=BATCH_SIZE, top_k=1)
-        return [answer[0]["label"] for answer in answers]
-    check_texts(rows, inputs)
-    texts = [encodable(text) for text in rows[inputs]]
-    order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
-    answers = ask([texts[row] for row in order], batch_size=BATCH_SIZE, truncation=True)
-    by_row = dict(zip(order, (answer["label"] for answer in answers), strict=True))
-    return [by_row[row] for row in range(len(texts))]
+    """The label of each row."""
+    if modality == "text":
+        check_texts(rows, inputs)
+        names = list(AutoConfig.from_pretrained(classifier).id2label.values())
+        probs = ask_teacher(classifier, rows[inputs][:], names, Accelerator())
+        return [names[number] for number in probs.argmax(dim=-1).tolist()]
+    ask: Any = pipeline("image-classification", model=classifier)
+    pictures = open_pictures(rows, data)
+    items = [pictures[row]["pixel_values"] for row in range(len(rows))]
+    return [answer[0]["label"] for answer in ask(items, batch_size=BATCH_SIZE, top_k=1)]

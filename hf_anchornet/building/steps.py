@@ -46,7 +46,7 @@ from hf_anchornet.views.text_view import render_html
 from .measurement import measure_models
 from .options import BuildOptions
 from .picture import draw_scores
-from .plan import FEW_ROWS, IMAGE_BATCH, IMAGE_EPOCHS, Plan, Work
+from .plan import FEW_ROWS, IMAGE_BATCH, IMAGE_EPOCHS, Plan, Work, choose_learning
 from .verdict import judge
 
 logger = logging.getLogger(__name__)
@@ -89,6 +89,9 @@ class BuildSteps:
         options = self._make_options(self.localizer)
         if self.work.modality == "text":
             teacher = self.options.classifier if self.plan.teach else None
+            learning = choose_learning(self.work, self.plan.teach)
+            names = ("num_epochs", "batch_size", "patience")
+            options = replace(options, **{name: getattr(learning, name) for name in names})
             localizer = TextLocalizerOptions(teacher=teacher, encoder=self._find_encoder())
             report = train_text_localizer(self.data, localizer, options)
         else:

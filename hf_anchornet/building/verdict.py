@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 AS_GOOD = 0.005
 """Accuracy by which a more expensive model must be better than a linear one to be worth it."""
+FEW_ROWS = 1_000
+"""Below so many training rows their number is given as the reason."""
 SLOW = 0.8
 """Share of the classifier's time above which a cascade saves nothing worth its name."""
 
@@ -35,17 +37,18 @@ def judge(measured: Mapping[str, Any], max_loss: float, noun: str = "texts") -> 
         )
     if linear["accuracy"] > ours["accuracy"] + AS_GOOD:
         return _refuse(
-            f"a linear model is better than {name} ({_pair(linear, ours)}). "
-            f"{_explain(scores, noun)}"
+            f"a linear model is better than {name} ({_pair(linear, ours)})"
+            f"{_say_noise(measured, 'linear model')}. {_explain(measured, noun)}"
         )
     if "classifier" not in scores:
         return _judge_localizer(ours, linear, noun)
     lost = scores["classifier"]["accuracy"] - ours["accuracy"]
     if lost > max_loss:
+        noise = _say_noise(measured, "classifier")
         return _refuse(
             f"{name} loses {100 * lost:.1f} points against your classifier "
-            f"({_pair(ours, scores['classifier'])}){_say_noise(measured)}. More rows, or a "
-            "classifier adapted for longer, may help."
+            f"({_pair(ours, scores['classifier'])}){noise}. More rows, or a classifier adapted for "
+            "longer, may help."
         )
     if answer == "cascade":
         return _judge_cascade(measured, noun)
@@ -83,7 +86,7 @@ def _judge_cascade(measured: Mapping[str, Any], noun: str) -> Verdict:
     ours, full, linear = scores["cascade"], scores["classifier"], scores["linear model"]
     if linear["accuracy"] >= ours["accuracy"] - AS_GOOD:
         return _refuse(
-            f"a linear model is as good ({_pair(linear, ours)}). {_explain(scores, noun)}"
+            f"a linear model is as good ({_pair(linear, ours)}). {_explain(measured, noun)}"
         )
     if ours["milliseconds"] > SLOW * full["milliseconds"]:
         return _refuse(
@@ -102,15 +105,18 @@ def _refuse(reason: str) -> Verdict:
     return Verdict(False, f"Not worth it here: {reason}")
 
 
-def _explain(scores: Mapping[str, Mapping[str, float]], noun: str) -> str:
+def _explain(measured: Mapping[str, Any], noun: str) -> str:
     """Why a linear model is enough."""
+    scores, learned = measured["compared"], measured["num_train_rows"]
     full, linear = scores.get("classifier"), scores["linear model"]
+    if full is None and learned < FEW_ROWS:
+        return f"There are only {learned:,} {noun} to learn from."
     if full is None:
-        return f"There are too few {noun} to learn more than single features of them."
+        return "Single words or colours decide here, and a linear model counts them."
     if full["accuracy"] <= linear["accuracy"] + AS_GOOD:
         return (
             f"Your classifier on the full {noun} is no better either ({_number(full)}): single "
-            "features decide here, and a linear model counts them."
+            "words or colours decide here, and a linear model counts them."
         )
     return (
         f"Your classifier on the full {noun} is better ({_number(full)}), but not on the parts "
@@ -118,9 +124,9 @@ def _explain(scores: Mapping[str, Mapping[str, float]], noun: str) -> str:
     )
 
 
-def _say_noise(measured: Mapping[str, Any]) -> str:
-    """The interval of the difference to the classifier, if it may be chance."""
-    found = measured["differences"]["classifier"]
+def _say_noise(measured: Mapping[str, Any], name: str) -> str:
+    """The interval of the difference to a better model, if it may be chance."""
+    found = measured["differences"][name]
     if found["high"] < 0:
         return ""
     return (

@@ -83,6 +83,8 @@ def make_schema(job: CorpusJob, has_classifier: bool) -> pa.Schema:
     of_text = job.task == TEXT_TASK
     shown = ("spans", pa.list_(_SPAN)) if of_text else ("patches", pa.list_(_PATCH))
     fields = [("label", pa.string()), ("score", pa.float64()), shown, ("coverage", pa.float64())]
+    if of_text:
+        fields.append(("evidence_share", pa.float64()))
     if has_classifier:
         read = [*_READ, ("text", pa.string())] if of_text else _READ
         fields.append(("classifier", pa.struct(read)))

@@ -94,7 +94,8 @@ class SpanLocalizationPipeline(LocalizationPipeline):
         top_k: Number of spans to show for each label, best first (default 5).
         scales: Sizes of the spans to show, in tokens (default: all windows of the model). If one
             is not a window of the model, they are sizes of passages: `scales=100` shows the
-            passages of 100 tokens with the largest attribution. Where a cascade's n-grams answered
+            passages of 100 tokens with the largest attribution, which may hold several paragraphs,
+            as windows do not. Where a cascade's n-grams answered
             and lack one of these windows, label, score and spans are those of the whole localizer,
             which is run for them; `cost` does not count that.
         max_tokens: With a classifier: the most tokens that it reads, special tokens included
@@ -260,8 +261,9 @@ class SpanLocalizationPipeline(LocalizationPipeline):
             spans = [show_units(text, known, unit, options.top_k) for text, known in rows]
         else:
             candidates = batch.list_candidates(scales)
+            passages = bool(set(scales) - {window.size for window in batch.windows})
             limits = options.top_k, options.iou_threshold
-            spans = show_top_spans(located, *candidates, labels, *limits)
+            spans = show_top_spans(located, *candidates, labels, *limits, passages)
         return [ShownText.of(*each) for each in zip(located, spans, strict=True)]
 
     def _answer(self, probs: Tensor, shown: ShownText, verdict: Verdict) -> dict[str, Any]:

@@ -206,10 +206,11 @@ class LongText:
             return ShownText(nothing, [], whole, len(self.ids))
         located, bounds = self._gather(bounds)
         limit = float(np.max(iou_threshold))
+        passages = bool(set(scales) - {window.size for window in self.windows})
         spans = [
             span
             for label, places, size in zip(labels, bounds, sizes, strict=True)
-            for span in show_windows(located, places, size, label, limit)
+            for span in show_windows(located, places, size, label, limit, passages)
         ]
         return ShownText(located, spans, whole, len(self.ids))
 

@@ -93,6 +93,7 @@ def show_top_spans(
     labels: Tensor,
     top_k: int,
     iou_threshold: float | Sequence[float] = 0.0,
+    passages: bool = False,
 ) -> list[list[ShownSpan]]:
     """The windows with the most evidence for each label, best first, as whole words.
 
@@ -109,6 +110,7 @@ def show_top_spans(
         labels: (batch, explained), int64, indices of the labels to explain.
         top_k: Number of spans for each label.
         iou_threshold: See `select_top_patches`.
+        passages: See `show_windows`.
     """
     lengths = torch.tensor([len(text.starts) for text in located], device=labels.device)
     bounds, scales = select_top_windows(evidence, windows, lengths, labels, top_k, iou_threshold)
@@ -120,12 +122,17 @@ def show_top_spans(
         filled = (bounds[row, rank, :, 0] >= 0).nonzero()[:, 0]
         chosen, sizes = bounds[row, rank, filled], scales[row, rank, filled]
         label = int(labels[row, rank])
-        shown[row].extend(show_windows(located[row], chosen, sizes, label, limit))
+        shown[row].extend(show_windows(located[row], chosen, sizes, label, limit, passages))
     return shown
 
 
 def show_windows(
-    located: LocatedText, bounds: Tensor, scales: Tensor, label: int, limit: float
+    located: LocatedText,
+    bounds: Tensor,
+    scales: Tensor,
+    label: int,
+    limit: float,
+    passages: bool = False,
 ) -> list[ShownSpan]:
     """Selected windows of a text as whole words; see `show_top_spans`.
 
@@ -135,13 +142,14 @@ def show_windows(
         scales: (windows,), int64.
         label: Index of the label to explain.
         limit: Largest IoU allowed.
+        passages: Whether the spans may hold several paragraphs.
     """
     spans = located.snap(*bounds.cpu().numpy().T)
     kept = merge_near(spans, limit) if limit else keep_apart(spans, len(located.words))
     shown = []
     for span, scale in zip(kept, scales.tolist(), strict=True):
         if span is not None:
-            parts = located.words.split_paragraphs(*span)
+            parts = [span] if passages else located.words.split_paragraphs(*span)
             values = [located.attribution[slice(*part), label].sum() for part in parts]
             best = parts[int(np.argmax(values))]
             trimmed = located.words.trim(*best)

@@ -124,12 +124,24 @@ def test_a_trained_classifier_is_adapted_compared_and_left_out_if_it_is_worse(
     assert any("worse than" in warning for warning in result["warnings"])
 
 
+@pytest.mark.slow
+def test_an_encoder_is_adapted_to_the_labels(source, classifier_folder, tmp_path):
+    model = AutoModelForSequenceClassification.from_pretrained(classifier_folder)
+    model.base_model.save_pretrained(tmp_path / "encoder")
+    AutoTokenizer.from_pretrained(classifier_folder).save_pretrained(tmp_path / "encoder")
+    options = BuildOptions(str(tmp_path / "out"), str(tmp_path / "encoder"))
+    content = build(DataOptions(source), options)
+    assert not content["plan"]["teach"]
+    assert content["steps"]["calibration"]["result"]["classifier"] == "adapted"
+    assert set(content["measured"]["compared"]) >= {"classifier", "localizer"}
+
+
 @pytest.mark.parametrize(("adapted_cost", "kept"), [(5.0, "adapted"), (50.0, "as it was")])
 def test_of_both_classifiers_the_cheaper_cascade_is_kept(
     trained, localizer_folder, tmp_path, monkeypatch, adapted_cost, kept
 ):
     plan = Plan(adapt_rows=10, use_classifier=True)
-    work = Work("text", (10, 5, 5), 10.0, trained, True, 1, 8)
+    work = Work("text", (10, 5, 5), 10.0, trained, True)
     steps = BuildSteps(DataOptions("unused"), BuildOptions(str(tmp_path), trained), plan, work, "")
 
     def calibrate(classifier):
@@ -145,6 +157,7 @@ def test_of_both_classifiers_the_cheaper_cascade_is_kept(
     assert steps.calibrate()["classifier"] == kept
 
 
+@pytest.mark.slow
 def test_texts_without_labels_are_labelled_by_the_classifier(source, trained, tmp_path):
     rows = Dataset.from_parquet(source).remove_columns("label")
     rows.to_parquet(tmp_path / "plain.parquet")
@@ -221,7 +234,9 @@ def test_two_builds_cannot_share_a_folder(source, tmp_path, monkeypatch):
         build(data, options)
 
 
-def test_pictures_are_built_with_the_same_code(tmp_path, monkeypatch):
+@pytest.fixture
+def photos(tmp_path, monkeypatch):
+    """A folder of 24 pictures of two colours, and builds of one epoch."""
     monkeypatch.setattr(build_steps, "IMAGE_EPOCHS", 1)
     monkeypatch.setattr(build_steps, "EXPLAINED", 2)
     colours = [(220, 40, 30), (30, 60, 220)]
@@ -229,7 +244,18 @@ def test_pictures_are_built_with_the_same_code(tmp_path, monkeypatch):
         path = tmp_path / "photos" / "train" / ["red", "blue"][row % 2] / f"{row}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (110, 100 + row), colours[row % 2]).save(path)
-    content = build(DataOptions(str(tmp_path / "photos")), BuildOptions(str(tmp_path / "out")))
+    return DataOptions(str(tmp_path / "photos"))
+
+
+@pytest.mark.slow
+def test_a_classifier_of_pictures_is_adapted_to_patches(photos, image_classifier_folder, tmp_path):
+    content = build(photos, BuildOptions(str(tmp_path / "out"), image_classifier_folder))
+    assert content["steps"]["calibration"]["result"]["classifier"] == "adapted"
+    assert {"localizer", "classifier"} <= set(content["measured"]["compared"])
+
+
+def test_pictures_are_built_with_the_same_code(photos, tmp_path):
+    content = build(photos, BuildOptions(str(tmp_path / "out")))
     assert content["measured"]["compared"]["linear model"]["accuracy"] == 1.0
     assert "<img" in (tmp_path / "out" / "report.html").read_text("utf-8")
 

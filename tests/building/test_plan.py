@@ -1,15 +1,17 @@
 """The plan of a build, and how a budget shortens it."""
 
+from dataclasses import replace
+
 import pytest
 from transformers import BertConfig
 
-from hf_anchornet.building.plan import Plan, Work, make_plan
+from hf_anchornet.building.plan import Plan, Work, choose_learning, count_learned, make_plan
 
 SPEED = 5e10
 
 
 def make_work(classifier=None, rows=2_000, trained=False):
-    return Work("text", (rows, 400, 3_000), 100.0, classifier, trained, 6, 16)
+    return Work("text", (rows, 400, 3_000), 100.0, classifier, trained)
 
 
 def test_without_a_classifier_there_are_a_localizer_and_its_evaluation():
@@ -23,7 +25,21 @@ def test_an_encoder_is_adapted_and_a_trained_classifier_teaches_too(classifier_f
     plan = make_plan(make_work(classifier_folder), None, SPEED)
     assert list(plan.seconds) == ["localizer", "classifier", "calibration", "evaluation"]
     assert (plan.teach, plan.adapt_rows, plan.test_rows) == (False, 2_000, 2_000)
-    assert make_plan(make_work(classifier_folder, trained=True), None, SPEED).teach
+    taught = make_plan(make_work(classifier_folder, trained=True), None, SPEED)
+    assert taught.teach
+    assert taught.seconds["localizer"] > plan.seconds["localizer"]
+
+
+def test_a_classifier_is_adapted_to_parts_that_it_can_read(classifier_folder):
+    work = replace(make_work(classifier_folder), readable=100)
+    assert make_plan(work, None, SPEED).budgets == (32, 64, 512)
+
+
+def test_pieces_that_a_teacher_labels_count_as_rows():
+    work = make_work(rows=800)
+    assert count_learned(work, False) == 800
+    assert count_learned(work, True) == pytest.approx(800 * (1 + 100 / 35))
+    assert choose_learning(work, True).num_epochs < choose_learning(work, False).num_epochs
 
 
 def test_more_rows_and_a_slower_machine_take_longer():

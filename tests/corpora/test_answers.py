@@ -198,7 +198,7 @@ def test_an_empty_shard_gives_an_empty_shard(tmp_path, localize):
     localize_all(localize, make_job(tmp_path, columns=("id",)))
     table = pq.read_table(tmp_path / "out" / "a.parquet")
     assert table.num_rows == 0
-    assert table.schema.names == ["id", "label", "score", "spans", "coverage"]
+    assert table.schema.names == ["id", "label", "score", "spans", "coverage", "evidence_share"]
 
 
 def test_a_row_without_a_text_is_named_and_nothing_is_written(tmp_path, localize):

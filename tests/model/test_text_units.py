@@ -84,6 +84,8 @@ def test_of_a_span_across_paragraphs_the_part_with_more_evidence_is_shown():
     (span,) = show_windows(located, torch.tensor([[0, 4]]), torch.tensor([4]), 1, 0.0)
     assert (span.first, span.last, span.scale) == (2, 4, 4)
     assert show_windows(located, torch.tensor([[0, 4]]), torch.tensor([4]), 0, 0.0) == []
+    (passage,) = show_windows(located, torch.tensor([[0, 4]]), torch.tensor([4]), 1, 0.0, True)
+    assert (passage.first, passage.last) == (0, 4)
 
 
 def test_a_sign_that_is_the_evidence_stays():
