@@ -70,13 +70,25 @@ class ImageParts(InputParts):
     def masks(self) -> NDArray[np.bool_]:
         """The pixels of the model's input in each box: (parts, height, width)."""
         height, width = self._maps.shape[1:]
-        across, down = width / self.view.image.width, height / self.view.image.height
-        masks = np.zeros((len(self.boxes), height, width), dtype=np.bool_)
-        for mask, (x0, y0, x1, y1) in zip(masks, self.boxes, strict=True):
-            mask[round(y0 * down) : round(y1 * down), round(x0 * across) : round(x1 * across)] = (
-                True
-            )
-        return masks
+        return mask_boxes(self.boxes, self.view.image.size, (width, height))
+
+
+def mask_boxes(
+    boxes: Sequence[Box], size: tuple[int, int], target: tuple[int, int]
+) -> NDArray[np.bool_]:
+    """The pixels in each box of an image that is resized: (boxes, height, width), bool.
+
+    Args:
+        boxes: In pixels of the image.
+        size: Its width and height.
+        target: Width and height that it is resized to.
+    """
+    across, down = target[0] / size[0], target[1] / size[1]
+    masks = np.zeros((len(boxes), target[1], target[0]), dtype=np.bool_)
+    for mask, (x0, y0, x1, y1) in zip(masks, boxes, strict=True):
+        rows, columns = slice(round(y0 * down), round(y1 * down)), (x0 * across, x1 * across)
+        mask[rows, slice(*map(round, columns))] = True
+    return masks
 
 
 def describe_box(box: Box) -> dict[str, Any]:
