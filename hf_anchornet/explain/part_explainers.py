@@ -67,7 +67,7 @@ def share_words(
     *,
     units: str,
     game: str = ALONE,
-    max_parts: int = 8,
+    max_parts: int = 6,
     max_tokens: int = 64,
 ) -> NDArray[np.float64]:
     """Shapley values of parts of a text, shared out to words, see `spread_values`: (words,).
@@ -75,12 +75,10 @@ def share_words(
     The subject's `proposer` proposes the parts, see `explain_classifier`; its evidence tells words
     apart, if it has a label of this name. In context, words that the subject does not read have 0.
     """
-    name = subject.labels[label]
-    options = ExplainOptions(units, game, max_parts, max_tokens, label=name)
-    parts = _explain(subject, text, options)
+    parts = _explain(subject, text, label, ExplainOptions(units, game, max_parts, max_tokens))
     words = Words.split(text)
     proposer: Any = subject.proposer
-    number = _find_label(proposer, name)
+    number = _find_label(proposer, subject.labels[label])
     evidence = np.zeros(len(words))
     if number is not None and len(words):
         (located,) = proposer.read([text]).locate()
@@ -91,18 +89,16 @@ def share_words(
 
 
 def share_patches(
-    subject: ImageSubject, image: Image.Image, label: int, *, max_parts: int = 8
+    subject: ImageSubject, image: Image.Image, label: int, *, max_parts: int = 6
 ) -> NDArray[np.float64]:
     """Shapley values of patches, shared out to pixels, see `spread_values`: (rows, columns).
 
     At the resolution of the input of the subject's `proposer`.
     """
-    name = subject.labels[label]
-    options = ExplainOptions(PATCHES, max_parts=max_parts, label=name)
-    parts = _explain(subject, image, options)
+    parts = _explain(subject, image, label, ExplainOptions(PATCHES, max_parts=max_parts))
     proposer: Any = subject.proposer
     batch = proposer.read([image])
-    number = _find_label(proposer, name)
+    number = _find_label(proposer, subject.labels[label])
     height, width = batch.evidence.sizes[0].tolist()
     evidence = np.zeros((height, width))
     if number is not None:
@@ -118,8 +114,9 @@ def _find_label(proposer: Any, name: str) -> int | None:
     return names.index(name) if name in names else None
 
 
-def _explain(subject: Subject, item: Any, options: ExplainOptions) -> Parts:
-    parts: Parts = subject.explained.explain(item, options)["explanation"]["parts"]
+def _explain(subject: Subject, item: Any, label: int, options: ExplainOptions) -> Parts:
+    explanation, _ = subject.explained.share_out(item, label, options)
+    parts: Parts = explanation["parts"]
     return parts
 
 

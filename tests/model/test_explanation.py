@@ -1,6 +1,7 @@
 """Explanations of both pipelines' answers against their definition, recomputed by other means."""
 
 from itertools import pairwise, permutations
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from numpy.testing import assert_allclose
 from PIL import Image
 
 from hf_anchornet import PatchLocalizationPipeline, SpanLocalizationPipeline
+from hf_anchornet.model.explanation import batch_pieces
 from hf_anchornet.model.text_long import LONG_TEXT_CHARACTERS
 from hf_anchornet.model.text_words import Words
 
@@ -314,6 +316,16 @@ def test_a_classifier_that_answers_nan_is_named(localize, text_cascade):
     )
     with pytest.raises(ValueError, match="must give one finite number for each"):
         asked(UNSURE, explain_answer=True, max_tokens=8)
+
+
+def test_pieces_are_batched_by_number_and_by_tokens_with_padding():
+    sizes = [3] * 40 + [500] * 20 + [5000, 6000]
+    pieces = [SimpleNamespace(size=size) for size in sizes]
+    batches = [[piece.size for piece in batch] for batch in batch_pieces(pieces)]
+    assert [size for batch in batches for size in batch] == sizes
+    assert max(map(len, batches)) == 32
+    assert all(len(batch) * batch[-1] <= 4096 for batch in batches if len(batch) > 1)
+    assert batches[-2:] == [[5000], [6000]]
 
 
 # Images
