@@ -12,6 +12,7 @@ from hf_anchornet.model.cascade import Cascade
 from hf_anchornet.model.cascade_trace import Trace
 from hf_anchornet.model.explanation import InputParts, explain_trace
 from hf_anchornet.model.image_explanation import ImageParts
+from hf_anchornet.model.image_reader import ReadableImage
 from hf_anchornet.model.text_explanation import list_read_spans
 
 from .image_subject import ImageSubject
@@ -91,15 +92,15 @@ def explain_pixels_of_answer(
     """
     cascade = _find_cascade(subject)
     batch, trace = _answer(cascade, image)
-    labels = range(batch.logits.shape[1])
-    maps = torch.stack([batch.evidence.attribute(torch.tensor([one]))[0] for one in labels])
+    view = trace.view or ReadableImage(image, [])
+    parts = ImageParts(view, trace.last_reading, batch)
+    maps = parts.maps.numpy()  # (labels, rows, columns)
     if not trace.last_reading:
-        alone: NDArray[np.float64] = maps[label].double().numpy()
+        alone: NDArray[np.float64] = maps[label]
         return alone
-    parts = ImageParts(trace.view, trace.last_reading, batch)
     valued = _explain(cascade, trace, parts, label)
     masks = parts.masks.reshape(len(valued), -1)
-    evidence = maps.double().numpy().reshape(len(labels), -1).T  # (pixels, labels)
+    evidence = maps.reshape(len(maps), -1).T  # (pixels, labels)
     scores = spread_values(list_values(valued), masks, evidence[:, label])
     outside = ~masks.any(axis=0)
     scores[outside] = share_rest(cascade, trace, parts, evidence[outside], label)

@@ -5,7 +5,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -102,7 +101,7 @@ def share_patches(
     height, width = batch.evidence.sizes[0].tolist()
     evidence = np.zeros((height, width))
     if number is not None:
-        evidence = batch.evidence.attribute(torch.tensor([number]))[0].double().cpu().numpy()
+        evidence = batch.attribute(batch.predicted * 0 + number)[0].double().cpu().numpy()
     boxes = [tuple(part["box"].values()) for part in parts]
     masks = mask_boxes(boxes, image.size, (width, height)).reshape(len(boxes), -1)
     scores = spread_values(list_values(parts), masks, evidence.ravel())

@@ -55,11 +55,11 @@ class ImageParts(InputParts):
         masks, lost = self.masks, []
         for present in coalitions:
             gone = masks[~present].any(axis=0) & ~masks[present].any(axis=0)
-            lost.append(self._maps[:, torch.from_numpy(gone)].sum(dim=1))
+            lost.append(self.maps[:, torch.from_numpy(gone)].sum(dim=1))
         return torch.stack(lost)
 
     @cached_property
-    def _maps(self) -> Tensor:
+    def maps(self) -> Tensor:
         """Attribution of each pixel of the model's input: (labels, height, width), on the CPU."""
         assert self._batch is not None
         labels = self._batch.logits.new_tensor(range(self._batch.logits.shape[1])).long()
@@ -69,7 +69,7 @@ class ImageParts(InputParts):
     @cached_property
     def masks(self) -> NDArray[np.bool_]:
         """The pixels of the model's input in each box: (parts, height, width)."""
-        height, width = self._maps.shape[1:]
+        height, width = self.maps.shape[1:]
         return mask_boxes(self.boxes, self.view.image.size, (width, height))
 
 
@@ -110,3 +110,23 @@ def explain_boxes(
     valued = zip(boxes, evidence, strict=True)
     parts = [describe_box(box) | {"value": value} for box, value in valued]
     return explain_localizer(model, LOCALIZER, logits, parts)
+
+
+def explain_images(
+    batch: LocalizedImages, top_k: int, scales: Sequence[int] | None
+) -> list[Explanation]:
+    """The explanation of a localizer's own answer to each image of a batch.
+
+    Args:
+        batch: The images.
+        top_k: Most patches of each, the best that do not overlap.
+        scales: Window sizes to choose from; `None`: all.
+    """
+    ranked = batch.select(top_k, 0.0, scales)
+    places = batch.restore(ranked.boxes, ranked.filled)
+    return [
+        explain_boxes(batch.localizer.model, logits, boxes, evidence[filled].tolist())
+        for logits, boxes, evidence, filled in zip(
+            batch.logits, places, ranked.evidence, ranked.filled, strict=True
+        )
+    ]

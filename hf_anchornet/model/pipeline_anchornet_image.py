@@ -14,7 +14,7 @@ from .cascade_rule import ExitRule, Stage
 from .classifier import predict_probs
 from .explanation import InputParts, choose_entries
 from .image_boxes import DEFAULT_OVERLAP, cover_share, pool_cells
-from .image_explanation import ImageParts, describe_box, explain_boxes
+from .image_explanation import ImageParts, describe_box, explain_boxes, explain_images
 from .image_large import LargeImage, check_large, check_local
 from .image_localizer import ImageLocalizer, LocalizedImages
 from .image_processing_anchornet import Box
@@ -182,12 +182,9 @@ class PatchLocalizationPipeline(LocalizationPipeline):
         fields = zip(images, sizes, probs, shown, verdicts, strict=True)
         answers = [self._answer(*each) for each in fields]
         if chosen.explain_answer:
-            ranked = batch.select(chosen.top_k, 0.0, chosen.scales)
-            boxes = batch.restore(ranked.boxes, ranked.filled)
-            for row, answer in enumerate(answers):
-                values = ranked.evidence[row, ranked.filled[row]].tolist()
-                own = explain_boxes(self.model, batch.logits[row], boxes[row], values)
-                found = verdicts[row].explanation or own
+            alone = explain_images(batch, chosen.top_k, chosen.scales)
+            for answer, verdict, own in zip(answers, verdicts, alone, strict=True):
+                found = verdict.explanation or own
                 answer["explanation"] = choose_entries(found, chosen.return_coalitions)
         return {"results": answers}
 
@@ -215,8 +212,7 @@ class PatchLocalizationPipeline(LocalizationPipeline):
         if options.explain_answer:
             boxes = predicted.select(options.top_k, 0.0, options.scales)
             places = [found.box for found in boxes], [found.evidence for found in boxes]
-            own = explain_boxes(self.model, read.logits[0], *places)
-            found = verdict.explanation or own
+            found = verdict.explanation or explain_boxes(self.model, read.logits[0], *places)
             answer["explanation"] = choose_entries(found, options.return_coalitions)
         return answer
 
@@ -224,8 +220,7 @@ class PatchLocalizationPipeline(LocalizationPipeline):
         self, batch: LocalizedImages, count: int, options: PatchOptions
     ) -> tuple[Sequence[Any], Stage]:
         reader = cast(PatchReader, self.reader)
-        stage = options.max_patches
-        limits = options.reading_limit, options.scales
+        stage, limits = options.max_patches, (options.reading_limit, options.scales)
         return reader.open(batch, range(count), [stage], *limits), stage
 
     def _list_parts(

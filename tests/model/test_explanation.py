@@ -242,6 +242,35 @@ def test_the_values_of_a_localizer_are_its_evidence_and_the_base_is_all_the_rest
     assert explanation["total"] == pytest.approx(float((logits - logits.mean())[label]), abs=1e-6)
 
 
+def test_a_multi_label_localizer_is_explained_by_its_own_logit(model, tokenizer):
+    model.config.problem_type = "multi_label_classification"
+    localize = SpanLocalizationPipeline(model, tokenizer=tokenizer, explain_answer=True)
+    answer = localize("the café was a film , good and not a film .")
+    assert_efficient(answer["explanation"])
+    score = 1 / (1 + np.exp(-answer["explanation"]["total"]))
+    assert score == pytest.approx(answer["score"], abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["explain_answer", "return_coalitions"])
+def test_options_that_are_not_true_or_false_are_refused(localize, name):
+    with pytest.raises(ValueError, match=f"`{name}` must be True or False, got 'no'"):
+        localize("good", **{name: "no"})
+
+
+def test_coalitions_are_listed_on_request(text_cascade):
+    localize = SpanLocalizationPipeline(
+        text_cascade.localizer.model,
+        tokenizer=text_cascade.localizer.tokenizer,
+        classifier=text_cascade,
+    )
+    asked = {"explain_answer": True, "return_coalitions": True, "exit_threshold": [0.9, 0.0, 0.0]}
+    for text, count in ((SURE, 0), ("good , a bad film , the good bad", 4)):
+        explanation = localize(text, **asked)["explanation"]
+        assert len(explanation["coalitions"]) == count
+    assert explanation["coalitions"][0] == {"parts": [], "worth": explanation["base"]}
+    assert explanation["coalitions"][-1] == {"parts": [0, 1], "worth": explanation["total"]}
+
+
 def test_spans_that_may_overlap_when_shown_are_disjoint_when_they_explain(random_localize):
     text = "the café was a film , good and not a film ."
     shown = random_localize(text, explain_answer=True, iou_threshold=0.9, top_k=9)
