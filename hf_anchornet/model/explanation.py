@@ -142,8 +142,9 @@ def explain_classifier_logit(
 ) -> tuple[Explanation, PartsReading]:
     """The Shapley values of the parts in the game of a classifier's logit for a label.
 
-    The worth of a coalition is the logit, as shown, for an input of these parts only. Without any,
-    it is the logit for an empty text; of patches, of which none cannot be read, 0.
+    The worth of a coalition is the logit, as shown, for an input of these parts only, or for what
+    `parts` leaves of the input if the others are absent. For an empty text it is the logit of that;
+    for no patch, which cannot be read, 0.
 
     Args:
         reader: The classifier.

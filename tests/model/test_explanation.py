@@ -208,6 +208,21 @@ def test_spans_of_a_text_that_was_read_in_full_are_left_out_of_the_text(text_cas
     assert_efficient(explanation)
 
 
+def test_the_total_of_a_text_that_is_too_long_for_the_classifier_is_the_answer(text_cascade):
+    localize = SpanLocalizationPipeline(
+        text_cascade.localizer.model,
+        tokenizer=text_cascade.localizer.tokenizer,
+        classifier=text_cascade,
+    )
+    text = "a good film . the film was bad . " + "xylophone film " * 60 + "good"
+    answer = localize(text, exit_threshold=1.0, explain_answer=True)
+    explanation = answer["explanation"]
+    assert explanation["total"] == answer["classifier"]["score"]
+    assert len(explanation["parts"]) == 2
+    assert max(part["end"] for part in explanation["parts"]) < 40
+    assert_efficient(explanation)
+
+
 def test_a_text_without_evidence_that_was_read_in_full_has_no_parts(text_cascade):
     localize = SpanLocalizationPipeline(
         text_cascade.localizer.model,
