@@ -13,10 +13,11 @@ from hf_anchornet.model.cascade_rule import GLANCE
 from hf_anchornet.model.cascade_trace import Trace
 from hf_anchornet.model.explanation import InputParts, explain_trace
 from hf_anchornet.model.image_explanation import ImageParts
+from hf_anchornet.model.image_reader import ReadableImage
 from hf_anchornet.model.text_explanation import list_read_spans
 
 from .image_subject import ImageSubject
-from .part_explainers import spread_over_pixels, spread_over_words
+from .part_explainers import list_values, mask_words, spread_values
 from .subject import Subject
 from .text_subject import TextSubject
 
@@ -62,8 +63,8 @@ def explain_words_of_answer(subject: TextSubject, text: str, label: int) -> NDAr
     """Score of each word for a cascade's answer: (words,), float64; see `share_rest`.
 
     Where the localizer answered, its evidence. Where the classifier read, the Shapley values of the
-    spans that it read, spread evenly over their words, and elsewhere what the evidence outside of
-    them adds to `base`.
+    spans that it read, shared out to their words by `spread_values`, and elsewhere what the
+    evidence outside of them adds to `base`.
     """
     cascade = _find_cascade(subject)
     batch, trace = _answer(cascade, text)
@@ -75,11 +76,11 @@ def explain_words_of_answer(subject: TextSubject, text: str, label: int) -> NDAr
     located, stage = trace.view.located, cascade.rule.stages[trace.stage]
     reader: Any = cascade.reader
     parts = list_read_spans(reader, trace.view, stage, cascade.rule.readings)
-    scores = spread_over_words(text, _explain(cascade, trace, parts, label))
-    outside = np.ones(len(scores), dtype=np.bool_)
-    for first, last_word in parts.spans:
-        outside[first:last_word] = False
-    scores[outside] += share_rest(cascade, trace, parts, located.attribution[outside], label)
+    valued = _explain(cascade, trace, parts, label)
+    masks = mask_words(located.words, valued)
+    scores = spread_values(list_values(valued), masks, located.attribution[:, label])
+    outside = ~masks.any(axis=0)
+    scores[outside] = share_rest(cascade, trace, parts, located.attribution[outside], label)
     return scores
 
 
@@ -88,23 +89,23 @@ def explain_pixels_of_answer(
 ) -> NDArray[np.float64]:
     """Score of each pixel for a cascade's answer, as `explain_words_of_answer`: (rows, columns).
 
-    At the resolution of the localizer's input; where two patches overlap, both count.
+    At the resolution of the localizer's input.
     """
     cascade = _find_cascade(subject)
     batch, trace = _answer(cascade, image)
-    labels = range(batch.logits.shape[1])
-    maps = torch.stack([batch.evidence.attribute(torch.tensor([one]))[0] for one in labels])
+    view = trace.view or ReadableImage(image, [])
+    parts = ImageParts(view, trace.last_reading, batch)
+    maps = parts.maps.numpy()  # (labels, rows, columns)
     if not trace.last_reading:
-        alone: NDArray[np.float64] = maps[label].double().numpy()
+        alone: NDArray[np.float64] = maps[label]
         return alone
-    parts = ImageParts(trace.view, trace.last_reading, batch)
-    height, width = maps.shape[1:]
-    whole = spread_over_pixels(image.size, _explain(cascade, trace, parts, label))
-    scores = _shrink(whole, (width, height))
-    outside = ~parts.masks.any(axis=0)
-    rest = maps.double().numpy()[:, outside].T  # (pixels, labels)
-    scores[outside] += share_rest(cascade, trace, parts, rest, label)
-    return scores
+    valued = _explain(cascade, trace, parts, label)
+    masks = parts.masks.reshape(len(valued), -1)
+    evidence = maps.reshape(len(maps), -1).T  # (pixels, labels)
+    scores = spread_values(list_values(valued), masks, evidence[:, label])
+    outside = ~masks.any(axis=0)
+    scores[outside] = share_rest(cascade, trace, parts, evidence[outside], label)
+    return scores.reshape(maps.shape[1:])
 
 
 def share_rest(
@@ -157,14 +158,6 @@ def _explain(cascade: Cascade, trace: Trace, parts: InputParts, label: int) -> l
     )
     found: list[dict[str, Any]] = explanation["parts"]
     return found
-
-
-def _shrink(scores: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float64]:
-    """A map resized to a width and height, its sum kept: (rows, columns)."""
-    grey = Image.fromarray(scores.astype(np.float32)).resize(size, Image.Resampling.BOX)
-    small = np.asarray(grey, dtype=np.float64)
-    kept: NDArray[np.float64] = small * (scores.size / small.size)
-    return kept
 
 
 def _find_cascade(subject: Subject) -> Cascade:

@@ -13,7 +13,9 @@ from transformers import Pipeline, PreTrainedModel
 from hf_anchornet.model.cascade_rule import FULL
 from hf_anchornet.model.classifier import Classifier, label_names, predict_probs
 from hf_anchornet.model.explanation import (
+    Explanation,
     InputParts,
+    PartsReading,
     choose_entries,
     describe_explaining,
     explain_classifier_logit,
@@ -127,13 +129,11 @@ class Explained:
 
     def explain(self, item: Any, options: ExplainOptions) -> dict[str, Any]:
         """The explanation of one checked input, see `explain_classifier`."""
-        self._check_units(options)
         reader = self._find_reader(item)
         whole = self._read_whole(reader, item)
         names = label_names(reader.model)
         label = int(whole.argmax()) if options.label is None else _number(options.label, names)
-        parts = self._list_parts(reader, item, options)
-        explanation, reading = explain_classifier_logit(reader, parts, label)
+        explanation, reading = self.share_out(item, label, options)
         return {
             "label": names[label],
             "score": float(predict_probs(reader.model, whole)[label]),
@@ -142,6 +142,17 @@ class Explained:
             "explanation": choose_entries(explanation, options.return_coalitions),
             "cost": describe_explaining(reading.asked),
         }
+
+    def share_out(
+        self, item: Any, label: int, options: ExplainOptions
+    ) -> tuple[Explanation, PartsReading]:
+        """The explanation of one checked input for a label, by its number, and what was read.
+
+        The full input is not read, unless the parts are shown in context.
+        """
+        self._check_units(options)
+        reader = self._find_reader(item)
+        return explain_classifier_logit(reader, self._list_parts(reader, item, options), label)
 
     def _check_units(self, options: ExplainOptions) -> None:
         if (options.units == PATCHES) == self.is_text:

@@ -8,7 +8,7 @@ the values sum to `total`. `error` is the largest standard error of a value, 0 i
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
@@ -33,6 +33,9 @@ LOGIT, PROBABILITY = "logit", "probability"
 
 PIECES_AT_ONCE = 32
 """Most pieces in one forward pass of the classifier."""
+
+TOKENS_AT_ONCE = 2**12
+"""Most tokens of texts in one forward pass, padding included; a longer text is read alone."""
 
 
 class InputParts(ABC):
@@ -80,9 +83,8 @@ class PartsReading:
     def read(self, pieces: Sequence[list[Any]]) -> Tensor:
         """Mean logits of the pieces of each coalition, at least one: (coalitions, labels)."""
         new = {piece: None for cut in pieces for piece in cut if piece not in self.known}
-        by_size = sorted(new, key=_measure_piece)
-        for start in range(0, len(by_size), PIECES_AT_ONCE):
-            self._compute(by_size[start : start + PIECES_AT_ONCE])
+        for batch in batch_pieces(sorted(new, key=_measure_piece)):
+            self._compute(batch)
         return torch.stack(
             [torch.stack([self._find(one) for one in cut]).mean(0) for cut in pieces]
         )
@@ -97,6 +99,19 @@ class PartsReading:
 
     def _find(self, piece: Hashable) -> Tensor:
         return self.known[piece] if piece in self.known else self.asked[piece].logits
+
+
+def batch_pieces(pieces: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    """The pieces, sorted by size, in batches of bounded number and size."""
+    batch: list[Any] = []
+    for piece in pieces:
+        padded = (len(batch) + 1) * _measure_piece(piece)
+        if batch and (len(batch) == PIECES_AT_ONCE or padded > TOKENS_AT_ONCE):
+            yield batch
+            batch = []
+        batch.append(piece)
+    if batch:
+        yield batch
 
 
 def _measure_piece(piece: Any) -> int:
@@ -127,8 +142,9 @@ def explain_classifier_logit(
 ) -> tuple[Explanation, PartsReading]:
     """The Shapley values of the parts in the game of a classifier's logit for a label.
 
-    The worth of a coalition is the logit, as shown, for an input of these parts only. Without any,
-    it is the logit for an empty text; of patches, of which none cannot be read, 0.
+    The worth of a coalition is the logit, as shown, for an input of these parts only, or for what
+    `parts` leaves of the input if the others are absent. For an empty text it is the logit of that;
+    for no patch, which cannot be read, 0.
 
     Args:
         reader: The classifier.

@@ -55,11 +55,11 @@ class ImageParts(InputParts):
         masks, lost = self.masks, []
         for present in coalitions:
             gone = masks[~present].any(axis=0) & ~masks[present].any(axis=0)
-            lost.append(self._maps[:, torch.from_numpy(gone)].sum(dim=1))
+            lost.append(self.maps[:, torch.from_numpy(gone)].sum(dim=1))
         return torch.stack(lost)
 
     @cached_property
-    def _maps(self) -> Tensor:
+    def maps(self) -> Tensor:
         """Attribution of each pixel of the model's input: (labels, height, width), on the CPU."""
         assert self._batch is not None
         labels = self._batch.logits.new_tensor(range(self._batch.logits.shape[1])).long()
@@ -69,14 +69,26 @@ class ImageParts(InputParts):
     @cached_property
     def masks(self) -> NDArray[np.bool_]:
         """The pixels of the model's input in each box: (parts, height, width)."""
-        height, width = self._maps.shape[1:]
-        across, down = width / self.view.image.width, height / self.view.image.height
-        masks = np.zeros((len(self.boxes), height, width), dtype=np.bool_)
-        for mask, (x0, y0, x1, y1) in zip(masks, self.boxes, strict=True):
-            mask[round(y0 * down) : round(y1 * down), round(x0 * across) : round(x1 * across)] = (
-                True
-            )
-        return masks
+        height, width = self.maps.shape[1:]
+        return mask_boxes(self.boxes, self.view.image.size, (width, height))
+
+
+def mask_boxes(
+    boxes: Sequence[Box], size: tuple[int, int], target: tuple[int, int]
+) -> NDArray[np.bool_]:
+    """The pixels in each box of an image that is resized: (boxes, height, width), bool.
+
+    Args:
+        boxes: In pixels of the image.
+        size: Its width and height.
+        target: Width and height that it is resized to.
+    """
+    across, down = target[0] / size[0], target[1] / size[1]
+    masks = np.zeros((len(boxes), target[1], target[0]), dtype=np.bool_)
+    for mask, (x0, y0, x1, y1) in zip(masks, boxes, strict=True):
+        rows, columns = slice(round(y0 * down), round(y1 * down)), (x0 * across, x1 * across)
+        mask[rows, slice(*map(round, columns))] = True
+    return masks
 
 
 class LocatedParts(ImageParts):
@@ -106,3 +118,24 @@ def explain_boxes(
     valued = zip(boxes, evidence, strict=True)
     parts = [describe_box(box) | {"value": value} for box, value in valued]
     return explain_localizer(model, LOCALIZER, logits, parts)
+
+
+def explain_images(
+    batch: LocalizedImages, top_k: int, scales: Sequence[int] | None
+) -> list[Explanation]:
+    """The explanation of a localizer's own answer to each image of a batch.
+
+    Args:
+        batch: The images.
+        top_k: Most patches of each, the best that do not overlap; 0: none.
+        scales: Window sizes to choose from; `None`: all.
+    """
+    ranked = batch.select(max(1, top_k), 0.0, scales)
+    shown = ranked.filled & (top_k > 0)
+    places = batch.restore(ranked.boxes, shown)
+    return [
+        explain_boxes(batch.localizer.model, logits, boxes, evidence[filled].tolist())
+        for logits, boxes, evidence, filled in zip(
+            batch.logits, places, ranked.evidence, shown, strict=True
+        )
+    ]

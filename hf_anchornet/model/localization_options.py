@@ -36,6 +36,11 @@ class LocalizationOptions:
         check_iou_threshold(self.iou_threshold, 1 if none else check_count("top_k", self.top_k))
         _check_choice("scales", self.scales, sizes, "window sizes")
         _check_choice("labels", self.labels, labels, "labels")
+        for name in ("explain_answer", "return_coalitions"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(
+                    f"`{name}` must be True or False, got {getattr(self, name)!r}; choose one."
+                )
 
 
 def _check_choice(name: str, chosen: Any, known: Sequence[Any], what: str) -> None:

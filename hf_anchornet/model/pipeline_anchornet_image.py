@@ -16,7 +16,7 @@ from .classifier import predict_probs
 from .explanation import InputParts, choose_entries
 from .image_answers import ShownImage, charge, describe_patch, describe_readings, join_shown
 from .image_boxes import cover_share, pool_cells, sum_union
-from .image_explanation import ImageParts, LocatedParts, explain_boxes
+from .image_explanation import ImageParts, LocatedParts, explain_boxes, explain_images
 from .image_glance import GlancedImages
 from .image_large import LargeImage, check_large, check_local
 from .image_localizer import ImageLocalizer, LocalizedImages
@@ -202,13 +202,9 @@ class PatchLocalizationPipeline(LocalizationPipeline):
         fields = zip(batch.images, sizes, probs, shown, verdicts, strict=True)
         answers = [self._answer(*each) for each in fields]
         if options.explain_answer:
-            ranked = batch.select(max(1, options.top_k), 0.0, options.scales)
-            filled = ranked.filled & (options.top_k > 0)
-            boxes = batch.restore(ranked.boxes, filled)
-            for row, answer in enumerate(answers):
-                values = ranked.evidence[row, filled[row]].tolist()
-                own = explain_boxes(self.model, batch.logits[row], boxes[row], values)
-                found = verdicts[row].explanation or own
+            alone = explain_images(batch, options.top_k, options.scales)
+            for answer, verdict, own in zip(answers, verdicts, alone, strict=True):
+                found = verdict.explanation or own
                 answer["explanation"] = choose_entries(found, options.return_coalitions)
         return answers
 
@@ -311,8 +307,7 @@ class PatchLocalizationPipeline(LocalizationPipeline):
         self, batch: LocalizedImages, count: int, options: PatchOptions
     ) -> tuple[Sequence[Any], Stage]:
         reader = cast(PatchReader, self.reader)
-        stage = options.max_patches
-        limits = options.reading_limit, options.scales
+        stage, limits = options.max_patches, (options.reading_limit, options.scales)
         return reader.open(batch, range(count), [stage], *limits), stage
 
     def _find_parts(

@@ -42,6 +42,8 @@ class TextParts(InputParts):
     def cut(self, present: NDArray[np.bool_]) -> list[Any]:
         """The text of the spans that are present, in reading order, as one piece."""
         words = self.located.words
+        if self.num_read is not None and present.all():
+            return self._make(join_spans(words, [(0, len(words))] if len(words) else []))
         if self.num_read is None:
             kept = [span for span, here in zip(self.spans, present, strict=True) if here]
             return self._make(join_spans(words, kept))
@@ -85,7 +87,8 @@ def list_read_spans(
     if stage != FULL:
         return TextParts(reader, view.located, reader.select(*view[:2], int(stage), view.scales))
     room = reader.most_tokens - reader.num_special_tokens
-    num_read = int(np.searchsorted(np.cumsum(view.costs), room, side="right"))
+    # The words of which a token is read.
+    num_read = min(int(np.searchsorted(np.cumsum(view.costs), room)) + 1, len(view.costs))
     default = min(DEFAULT_MAX_TOKENS, reader.readable_tokens)
     budget = max((int(stage) for stage in stages if stage != FULL), default=default)
     costs = view.costs.copy()

@@ -156,6 +156,7 @@ def _add_spans(
         with _refusing_bad_input():
             size = await gauge.measure(request.text)
             chosen = _choose_options(localize, request, options)
+            size = _fill_batch(size, chosen, options.max_characters)
             answer = await batcher.ask(request.text, size, **chosen)
         return JSONResponse(answer)  # raises for non-finite numbers: a server error (500)
 
@@ -182,6 +183,7 @@ def _add_patches(
             chosen = _choose_options(localize, asked, options)
             width, height = await decoders.measure(content)
             size = measure_image(width, height, shorter_side, options)
+            size = _fill_batch(size, chosen, options.max_pixels)
             async with decoders.hold(width * height):
                 image = await decoders.decode(content)
                 answer = await batcher.ask(image, size, **chosen)
@@ -229,8 +231,18 @@ def _choose_options(
                 f"`{name}` must be at most `max_shown` ({options.max_shown}), got {chosen[name]}; "
                 "ask for fewer."
             )
+    if chosen.get("explain_answer") and not options.allow_explanations:
+        raise ValueError(
+            "`explain_answer` must be left out on this server, got true; start it with "
+            "`--allow-explanations True`."
+        )
     localize._check_options(**chosen)
     return chosen
+
+
+def _fill_batch(size: int, chosen: Mapping[str, Any], most: int) -> int:
+    """The size of a request: that of a whole batch if it is explained, so that it is alone."""
+    return max(size, most) if chosen.get("explain_answer") else size
 
 
 @contextmanager

@@ -10,6 +10,9 @@ from .uploads import Uploads
 
 RETRY_AFTER_S = 1
 
+MAY_BE_0 = ("max_wait_ms", "allow_explanations")
+"""Options that need not be at least 1."""
+
 
 @dataclass(frozen=True)
 class ServingOptions:
@@ -37,6 +40,8 @@ class ServingOptions:
         max_aspect: Largest ratio of an image's longer side to its shorter side (422); time and
             memory grow with the square of the longer side.
         max_shown: Largest `top_k` or `max_patches` of a request (422).
+        allow_explanations: Whether requests may set `explain_answer` (422); such a request takes up
+            to 1,024 passes of the classifier, and is computed alone.
         decoders: Processes that decode images.
         decode_s: Seconds in which an image must be decoded (422).
         decode_mib: Memory, in MiB, in which an image must be decoded (422).
@@ -56,13 +61,14 @@ class ServingOptions:
     max_pixels: int = 25_000_000
     max_aspect: int = 20
     max_shown: int = 100
+    allow_explanations: bool = False
     decoders: int = 2
     decode_s: float = 5.0
     decode_mib: int = 512
 
     def __post_init__(self) -> None:
         for field in fields(ServingOptions):
-            value, minimum = getattr(self, field.name), 0 if field.name == "max_wait_ms" else 1
+            value, minimum = getattr(self, field.name), int(field.name not in MAY_BE_0)
             if not value >= minimum:  # NaN is not
                 raise ValueError(
                     f"`{field.name}` must be at least {minimum}, got {value}; leave it out for "

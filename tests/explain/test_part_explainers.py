@@ -8,23 +8,49 @@ from PIL import Image
 from hf_anchornet import explain_classifier
 from hf_anchornet.explain.image_explainers import explain_image
 from hf_anchornet.explain.image_subject import ImageSubject
-from hf_anchornet.explain.part_explainers import spread_over_pixels, spread_over_words
+from hf_anchornet.explain.part_explainers import mask_words, spread_values
 from hf_anchornet.explain.text_explainers import explain_text
 from hf_anchornet.explain.text_subject import TextSubject
 from hf_anchornet.model.localizer import load_localizer
+from hf_anchornet.model.text_words import Words
 
 TEXT = "a film was good. the film , the film . not a bad bad film ! the café was a film"
 
 
-def test_a_value_is_shared_out_evenly_over_the_words_of_its_part():
+MASKS = np.array([[True, True, False, False, False], [False, False, True, True, False]])
+
+
+def test_without_evidence_a_value_is_spread_evenly_over_its_part():
+    scores = spread_values(np.array([1.0, -0.5]), MASKS, np.zeros(5))
+    assert scores.tolist() == [0.5, 0.5, -0.25, -0.25, 0.0]
+
+
+def test_values_that_follow_the_evidence_are_the_evidence_scaled():
+    evidence = np.array([1.0, 2.0, -1.0, 0.0, 0.5])
+    scores = spread_values(np.array([0.3, -0.1]), MASKS, evidence)
+    assert_allclose(scores, 0.1 * evidence, atol=1e-12)
+
+
+def test_parts_keep_their_values_and_words_their_differences():
+    evidence = np.array([1.0, 3.0, -1.0, 0.0, 0.5])
+    values = np.array([1.0, 0.5])
+    scores = spread_values(values, MASKS, evidence)
+    assert_allclose(MASKS @ scores, values)
+    worth = (1.0 * 4 + 0.5 * -1) / 17  # least squares by hand
+    assert scores[1] - scores[0] == pytest.approx(2 * worth)
+    assert scores[4] == pytest.approx(0.5 * worth)
+
+
+def test_evidence_that_speaks_against_the_values_is_not_used():
+    scores = spread_values(np.array([-1.0, 0.5]), MASKS, np.array([1.0, 3.0, -1.0, 0.0, 0.5]))
+    assert scores.tolist() == [-0.5, -0.5, 0.25, 0.25, 0.0]
+
+
+def test_words_of_a_part_are_those_that_it_touches():
     parts = [{"start": 0, "end": 6, "value": 1.0}, {"start": 7, "end": 10, "value": -0.5}]
-    assert spread_over_words("a film was good", parts).tolist() == [0.5, 0.5, -0.5, 0.0]
-
-
-def test_a_value_is_shared_out_evenly_over_the_pixels_of_its_part():
-    box = {"xmin": 1, "ymin": 0, "xmax": 3, "ymax": 1}
-    scores = spread_over_pixels((4, 2), [{"box": box, "value": 1.0}, {"box": box, "value": 2.0}])
-    assert scores.tolist() == [[0.0, 1.5, 1.5, 0.0], [0.0, 0.0, 0.0, 0.0]]
+    masks = mask_words(Words.split("a film was good"), parts)
+    assert masks.tolist() == [[True, True, False, False], [False, False, True, False]]
+    assert mask_words(Words.split("a film"), []).shape == (0, 2)
 
 
 @pytest.mark.parametrize("game", ["alone", "in_context"])
@@ -40,9 +66,9 @@ def test_scores_of_a_classifier_are_those_of_explain_classifier(
         units="sentences", game=game, max_parts=2, label="glad",
     )  # fmt: skip
     values = [part["value"] for part in found["explanation"]["parts"]]
-    assert scores.sum() == pytest.approx(sum(values), abs=1e-9)
-    assert len(set(scores[:5].round(12))) == 1
-    assert_allclose(scores[5:11], 0)
+    sentences = [(0, 5), (11, 17)]
+    for (first, last), value in zip(sentences, values, strict=True):
+        assert scores[first:last].sum() == pytest.approx(value, abs=1e-9)
 
 
 def test_scores_of_an_image_classifier_are_those_of_its_patches(
@@ -53,16 +79,14 @@ def test_scores_of_an_image_classifier_are_those_of_its_patches(
     subject = ImageSubject.load(image_classifier_folder)
     subject.proposer = load_localizer(image_localizer_folder)
     scores = explain_image(subject, picture, 1, "patch_shapley", max_parts=1)
+    assert scores.shape == (32, 48)  # the input of the localizer
     found = explain_classifier(
         image_classifier_folder, picture, image_localizer_folder,
         units="patches", max_parts=1, label="glad",
     )  # fmt: skip
     (part,) = found["explanation"]["parts"]
-    assert scores.shape == (64, 96)
-    assert scores.sum() == pytest.approx(part["value"], abs=1e-9)
-    box = part["box"]
-    inside = scores[box["ymin"] : box["ymax"], box["xmin"] : box["xmax"]]
-    assert np.count_nonzero(scores) == inside.size
+    x0, y0, x1, y1 = (side // 2 for side in part["box"].values())
+    assert scores[y0:y1, x0:x1].sum() == pytest.approx(part["value"], abs=1e-9)
 
 
 def test_a_classifier_without_a_localizer_is_refused(classifier_folder):

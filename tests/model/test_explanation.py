@@ -1,6 +1,7 @@
 """Explanations of both pipelines' answers against their definition, recomputed by other means."""
 
 from itertools import pairwise, permutations
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from numpy.testing import assert_allclose
 from PIL import Image
 
 from hf_anchornet import PatchLocalizationPipeline, SpanLocalizationPipeline
+from hf_anchornet.model.explanation import batch_pieces
 from hf_anchornet.model.text_long import LONG_TEXT_CHARACTERS
 from hf_anchornet.model.text_words import Words
 
@@ -206,6 +208,21 @@ def test_spans_of_a_text_that_was_read_in_full_are_left_out_of_the_text(text_cas
     assert_efficient(explanation)
 
 
+def test_the_total_of_a_text_that_is_too_long_for_the_classifier_is_the_answer(text_cascade):
+    localize = SpanLocalizationPipeline(
+        text_cascade.localizer.model,
+        tokenizer=text_cascade.localizer.tokenizer,
+        classifier=text_cascade,
+    )
+    text = "a good film . the film was bad . " + "xylophone film " * 60 + "good"
+    answer = localize(text, exit_threshold=1.0, explain_answer=True)
+    explanation = answer["explanation"]
+    assert explanation["total"] == answer["classifier"]["score"]
+    assert len(explanation["parts"]) == 2
+    assert max(part["end"] for part in explanation["parts"]) < 40
+    assert_efficient(explanation)
+
+
 def test_a_text_without_evidence_that_was_read_in_full_has_no_parts(text_cascade):
     localize = SpanLocalizationPipeline(
         text_cascade.localizer.model,
@@ -238,6 +255,35 @@ def test_the_values_of_a_localizer_are_its_evidence_and_the_base_is_all_the_rest
     rest = located.attribution[~inside, label].sum()
     assert explanation["base"] == pytest.approx(bias + rest, abs=1e-5)
     assert explanation["total"] == pytest.approx(float((logits - logits.mean())[label]), abs=1e-6)
+
+
+def test_a_multi_label_localizer_is_explained_by_its_own_logit(model, tokenizer):
+    model.config.problem_type = "multi_label_classification"
+    localize = SpanLocalizationPipeline(model, tokenizer=tokenizer, explain_answer=True)
+    answer = localize("the café was a film , good and not a film .")
+    assert_efficient(answer["explanation"])
+    score = 1 / (1 + np.exp(-answer["explanation"]["total"]))
+    assert score == pytest.approx(answer["score"], abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["explain_answer", "return_coalitions"])
+def test_options_that_are_not_true_or_false_are_refused(localize, name):
+    with pytest.raises(ValueError, match=f"`{name}` must be True or False, got 'no'"):
+        localize("good", **{name: "no"})
+
+
+def test_coalitions_are_listed_on_request(text_cascade):
+    localize = SpanLocalizationPipeline(
+        text_cascade.localizer.model,
+        tokenizer=text_cascade.localizer.tokenizer,
+        classifier=text_cascade,
+    )
+    asked = {"explain_answer": True, "return_coalitions": True, "exit_threshold": [0.9, 0.0, 0.0]}
+    for text, count in ((SURE, 0), ("good , a bad film , the good bad", 4)):
+        explanation = localize(text, **asked)["explanation"]
+        assert len(explanation["coalitions"]) == count
+    assert explanation["coalitions"][0] == {"parts": [], "worth": explanation["base"]}
+    assert explanation["coalitions"][-1] == {"parts": [0, 1], "worth": explanation["total"]}
 
 
 def test_spans_that_may_overlap_when_shown_are_disjoint_when_they_explain(random_localize):
@@ -314,6 +360,16 @@ def test_a_classifier_that_answers_nan_is_named(localize, text_cascade):
     )
     with pytest.raises(ValueError, match="must give one finite number for each"):
         asked(UNSURE, explain_answer=True, max_tokens=8)
+
+
+def test_pieces_are_batched_by_number_and_by_tokens_with_padding():
+    sizes = [3] * 40 + [500] * 20 + [5000, 6000]
+    pieces = [SimpleNamespace(size=size) for size in sizes]
+    batches = [[piece.size for piece in batch] for batch in batch_pieces(pieces)]
+    assert [size for batch in batches for size in batch] == sizes
+    assert max(map(len, batches)) == 32
+    assert all(len(batch) * batch[-1] <= 4096 for batch in batches if len(batch) > 1)
+    assert batches[-2:] == [[5000], [6000]]
 
 
 # Images

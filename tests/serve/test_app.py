@@ -386,15 +386,28 @@ def test_a_budget_above_what_the_classifier_reads_is_an_invalid_request(
 def test_a_request_may_ask_for_an_explanation_of_the_answer(planted, tokenizer, text_cascade):
     localize = SpanLocalizationPipeline(model=planted, tokenizer=tokenizer, classifier=text_cascade)
     text = "good , a bad film"
-    (plain, explained), _ = post_texts(
-        localize, [{"text": text}, {"text": text, "explain_answer": True}]
+    bodies = [{"text": text}, *[{"text": text, "explain_answer": True}] * 2]
+    (plain, explained, _), state = post_texts(
+        localize, bodies, max_wait_ms=500, allow_explanations=True
     )
+    assert state["spans"] == {"answered": 3, "calls": 3}  # explained ones are computed alone
     assert "explanation" not in plain.json()
     expected = localize(text, explain_answer=True)["explanation"]
     assert_same(explained.json()["explanation"], expected)
 
 
 def test_a_request_for_an_image_may_ask_for_an_explanation(patch_localize):
-    (reply,), _ = post_photos(patch_localize, [make_photo(40, 40)], "?explain_answer=true")
+    (reply,), _ = post_photos(
+        patch_localize, [make_photo(40, 40)], "?explain_answer=true", allow_explanations=True
+    )
     explanation = reply.json()["explanation"]
     assert explanation["model"] == "localizer"
+
+
+def test_explanations_are_refused_unless_they_are_allowed(localize):
+    (refused, plain), _ = post_texts(
+        localize, [{"text": "good", "explain_answer": flag} for flag in (True, False)]
+    )
+    assert refused.status_code == 422
+    assert "`--allow-explanations True`" in refused.json()["detail"]
+    assert plain.status_code == 200

@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import sys
+from ast import literal_eval
 from dataclasses import fields
 from pathlib import Path
 
@@ -283,7 +284,7 @@ def test_a_missing_library_is_named_with_its_extra(library, module, monkeypatch)
 
 def test_the_documentation_lists_each_limit_and_its_default():
     page = (Path(__file__).parents[2] / "docs" / "serving.md").read_text("utf-8")
-    told = dict(re.findall(r"^\| `--([\w-]+)` \| (\d+) \|", page, flags=re.MULTILINE))
-    assert {name.replace("-", "_"): float(value) for name, value in told.items()} == {
+    told = dict(re.findall(r"^\| `--([\w-]+)` \| (\d+|False) \|", page, flags=re.MULTILINE))
+    assert {name.replace("-", "_"): literal_eval(value) for name, value in told.items()} == {
         field.name: field.default for field in fields(ServingOptions)
     }
