@@ -15,7 +15,7 @@ ANCHORNET = $(VENV)/bin/anchornet
 PYTEST = $(RUN) pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-lowest lint docs bench experiments
+.PHONY: help demo test test-all test-lowest lint docs picture bench experiments
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -39,6 +39,9 @@ lint: $(VENV)/.installed  ## check style, format and types
 
 docs: $(VENV)/.installed  ## build the documentation site into build/site
 	NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --strict --quiet
+
+picture: $(VENV)/.installed  ## take the picture of README.md (needs Chromium)
+	$(RUN) scripts.picture
 
 bench: bench-text bench-image  ## measure the shipped models (DATA=folder of the sets, RUNS=runs)
 
