@@ -12,7 +12,7 @@ NOTEBOOK = Path(__file__).parent.parent / "docs" / "quickstart.ipynb"
 @pytest.mark.filterwarnings("ignore:.*without specifying a model name")
 def test_every_cell_runs_in_order(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    cells = [cell for cell in json.loads(NOTEBOOK.read_text("utf-8"))["cells"]]
+    cells = json.loads(NOTEBOOK.read_text("utf-8"))["cells"]
     sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
     assert len(sources) >= 5
     names = {}
