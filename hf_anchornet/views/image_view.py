@@ -16,7 +16,11 @@ from PIL import Image, ImageDraw, ImageFont
 from hf_anchornet.model.image_processing_anchornet import open_image
 
 from .base import HUES, Record, clean_line, summarize_answer
-from .explanation_view import draw_explanation, render_explanation
+from .explanation_view import (
+    draw_explanation,
+    render_explanation,
+    summarize_explanation,
+)
 
 SMALLEST_SIDE_PX = 480
 """Smaller pictures are enlarged to this longer side, so that the labels are legible."""
@@ -185,6 +189,8 @@ def _add_caption(image: Image.Image, result: Record) -> Image.Image:
     """The picture with a summary and the key of its colours below."""
     font = ImageFont.load_default(_TEXT_PX)
     entries: list[tuple[str, _Color | None]] = [(summarize_answer(result), None)]
+    if (explanation := result.get("explanation")) is not None:
+        entries.append((clean_line(summarize_explanation(explanation)), None))
     entries += [
         (f"window {scale} px", color) for scale, color in _color_scales(result["patches"]).items()
     ]
