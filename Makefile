@@ -15,7 +15,7 @@ ANCHORNET = $(VENV)/bin/anchornet
 PYTEST = $(RUN) pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-lowest lint bench experiments
+.PHONY: help demo test test-all test-lowest lint docs bench experiments
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -36,6 +36,9 @@ lint: $(VENV)/.installed  ## check style, format and types
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
+
+docs: $(VENV)/.installed  ## build the documentation site into build/site
+	NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --strict --quiet
 
 bench: bench-text bench-image  ## measure the shipped models (DATA=folder of the sets, RUNS=runs)
 

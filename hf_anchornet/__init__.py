@@ -2,12 +2,12 @@
 
 Functions, with the options of the commands of the same names:
     load       the localization pipeline of a model, by default the shipped one
+    build      from labelled data, or a classifier, to a measured folder
     train      train a localizer on labelled texts or images
     adapt      train a classifier on what a localizer selects
     calibrate  make a cascade of both that exits early
     evaluate   score models and explainers on a labelled split
-    explain_classifier  what parts of an input add to the answer of a classifier that you have;
-               report_answer, report_classifier and verify make that auditable
+    explain_classifier  what parts add to a classifier's answer; report_answer, verify: audits
     publish    upload a model to the Hub, with its code and a card; or export_onnx
 
 Pipelines: SpanLocalizationPipeline, PatchLocalizationPipeline; views: SpanView, PatchView
@@ -42,6 +42,7 @@ from hf_anchornet.views.text_view import SpanView
 
 from .api import (
     adapt,
+    build,
     calibrate,
     evaluate,
     explain_classifier,
@@ -86,6 +87,7 @@ __all__ = [
     "SpanView",
     "__version__",
     "adapt",
+    "build",
     "calibrate",
     "evaluate",
     "explain_classifier",

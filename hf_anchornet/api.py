@@ -19,6 +19,23 @@ from hf_anchornet.registration import DEFAULTS, IMAGE_TASK, SHIPPED, TEXT_TASK, 
 Source = str | PathLike[str]
 
 
+def build(dataset: Source, output_dir: Source, **options: Any) -> dict[str, Any]:
+    """Train, adapt, calibrate and compare in one run, which ends with a verdict in words.
+
+    Args:
+        dataset: Hub id, folder or file; splits that it lacks are held out of the training rows.
+        output_dir: Folder for the model, its card and the report; the same call again continues
+            after an interruption.
+        options: The options of `anchornet build`, such as `classifier="my/classifier"`.
+
+    Returns:
+        The report, also written to build.json.
+    """
+    from hf_anchornet.cli.build import build_folder
+
+    return build_folder(_collect(options, dataset=dataset, output_dir=output_dir))
+
+
 def train(dataset: Source, output_dir: Source, **options: Any) -> dict[str, Any]:
     """Train a localizer on labelled texts or images.
 

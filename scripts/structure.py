@@ -24,7 +24,7 @@ FLOORS = (
     ("evaluation",),
     ("publishing",),
     ("training",),
-    ("corpora", "serve", "demo"),
+    ("building", "corpora", "serve", "demo"),
     ("cli",),
     ("api",),
     ("__init__", "__main__"),

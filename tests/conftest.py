@@ -21,6 +21,8 @@ from transformers import (
     BertConfig,
     BertForSequenceClassification,
     PreTrainedTokenizerFast,
+    ResNetConfig,
+    ResNetForImageClassification,
     ViTConfig,
     ViTForImageClassification,
     ViTImageProcessorPil,
@@ -369,6 +371,30 @@ def image_cascade(
     relabel(reader.model, ["warm", "cold"])
     rule = ExitRule.make([1, 2, "full"], [0.9, 1.0, 1.0])
     return Cascade(ImageLocalizer(planted_image_model, image_processor), reader, rule)
+
+
+@pytest.fixture
+def glance_folder(tmp_path: Path) -> str:
+    """A random classifier of images of any size, saved with its image processor, of 16 x 16 px."""
+    config = ResNetConfig(
+        embedding_size=8,
+        hidden_sizes=[8],
+        depths=[1],
+        layer_type="basic",
+        id2label={0: "warm", 1: "cold"},
+        label2id={"warm": 0, "cold": 1},
+    )
+    model = ResNetForImageClassification(config)
+    processor = ViTImageProcessorPil(size={"height": 16, "width": 16})
+    return save_together(tmp_path / "glance_classifier", model, processor)
+
+
+@pytest.fixture
+def glance_cascade(image_cascade: Cascade, glance_folder: str) -> Cascade:
+    """As `image_cascade`, after a glance at the whole image of 24 x 24 px, which is never sure."""
+    glance = PatchReader.load(glance_folder, full_size=24)
+    rule = ExitRule.make(["glance", "localizer", 1, "full"], [1.0, 0.9, 1.0], [2.0, 1.0, 1.0, 1.0])
+    return Cascade(image_cascade.localizer, image_cascade.reader, rule, glance=glance)
 
 
 @pytest.fixture(scope="session")

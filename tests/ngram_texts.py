@@ -28,6 +28,6 @@ def find(rows, sizes=(1, 2)):
     return find_ngrams(rows, sizes, 2, VOCAB_SIZE)
 
 
-def fit(rows, codes, num_labels=2, strength=0.3, balanced=False):
-    texts = LabelledNgrams.count(rows, codes, VOCAB_SIZE, num_labels, balanced)
+def fit(rows, codes, num_labels=2, strength=0.3, **options):
+    texts = LabelledNgrams.count(rows, codes, VOCAB_SIZE, num_labels, **options)
     return fit_linear_model(texts, strength), texts

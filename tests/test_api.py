@@ -12,7 +12,7 @@ from hf_anchornet.cli.main import main
 from hf_anchornet.registration import DEFAULTS
 
 ROOT = Path(__file__).parent.parent
-VERBS = ("adapt", "calibrate", "evaluate", "load", "publish", "train")
+VERBS = ("adapt", "build", "calibrate", "evaluate", "load", "publish", "train")
 
 pytestmark = pytest.mark.usefixtures("cache_nothing_at_home")
 
@@ -67,7 +67,8 @@ def test_a_localizer_and_a_classifier_are_trained_calibrated_and_scored(tmp_path
     hf_anchornet.adapt(
         data, classifier, localizer=localizer, max_tokens=8, vocab_size=200, hidden_size=16, **few
     )
-    made = hf_anchornet.calibrate(data, localizer, classifier, cascade, stages=["8"], max_loss=1.0)
+    kept = {"stages": ["8"], "max_loss": 1.0, "keep_classifier": True}
+    made = hf_anchornet.calibrate(data, localizer, classifier, cascade, **kept)
     assert isinstance(made, hf_anchornet.Cascade)
     assert (cascade / "calibration.json").exists()
     scores = hf_anchornet.evaluate(data, localizer, classifier=cascade, split="validation")

@@ -14,7 +14,11 @@ from hf_anchornet.model import pipeline_anchornet_text
 from hf_anchornet.version import __version__
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "model_cards").glob("*[!e].md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "docs" / "evidence.md",
+    *sorted((ROOT / "model_cards").glob("*[!e].md")),
+]
 GUIDES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 LAUNCHER_OPTIONS = {
     "--config_file",
@@ -37,10 +41,13 @@ def name_of(page):
 def test_the_python_snippets_of_a_page_run_one_after_the_other(page, capsys):
     snippets = re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), flags=re.DOTALL)
     assert snippets
-    names = {}
+    names, printed = {}, []
     for snippet in snippets:
         exec(snippet, names)
-    assert capsys.readouterr().out.strip()
+        printed.append(capsys.readouterr().out)
+    assert any(printed)
+    shown = re.findall(r"```python\n.*?```\n+```text\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+    assert [lines for lines in shown if lines not in printed] == []
 
 
 @pytest.mark.parametrize(
@@ -59,11 +66,12 @@ END = "<!-- end of results -->"
 
 
 def read_results():
-    """The tables of results in the README, and the page of all results."""
+    """The numbers of results in the README, and the page of all results."""
     readme = (ROOT / "README.md").read_text("utf-8")
-    tables = [part.split(END)[0] for part in readme.split("<!-- results: ")[1:]]
+    headlines = [part.split(END)[0] for part in readme.split("<!-- results: ")[1:]]
+    assert headlines
     page = (ROOT / "results" / "README.md").read_text("utf-8")
-    return "".join(tables) + page
+    return "".join(headlines) + page
 
 
 def test_every_number_of_the_results_is_in_the_json():

@@ -22,7 +22,9 @@ from hf_anchornet import (
     PatchLocalizationPipeline,
     SpanLocalizationPipeline,
 )
+from hf_anchornet.model.cascade_rule import ExitRule
 from hf_anchornet.model.text_localizer import TextLocalizer
+from hf_anchornet.publishing.folder import build_folder
 
 TEXTS = ["the film was not good, a bad café film", "", "good \U0001f44d\U0001f3fd\r\nbad"]
 START = f"""
@@ -179,5 +181,20 @@ answer = [answer["classifier"] for answer in localize(inputs)]
 """
     answers = run_without_the_package(code, remote_folder, TEXTS)
     for answer, expected in zip(answers, cascade(TEXTS), strict=True):
+        assert (answer["label"], answer["stage"]) == (expected["label"], expected["stage"])
+        assert answer["score"] == pytest.approx(expected["score"], rel=1e-5)
+
+
+def test_a_process_without_the_package_glances_alike(glance_cascade, pictures, tmp_path):
+    cascade = glance_cascade.follow_rule(ExitRule.make(["glance", 1, "full"], [0.6, 0.9]))
+    cascade.save_pretrained(tmp_path / "cascade")
+    build_folder(tmp_path / "cascade", tmp_path / "repo")
+    code = """
+from transformers import pipeline
+localize = pipeline("patch-localization", model=folder, classifier=folder, trust_remote_code=True)
+answer = [answer["classifier"] for answer in localize(inputs, top_k=0)]
+"""
+    answers = run_without_the_package(code, tmp_path / "repo", pictures)
+    for answer, expected in zip(answers, cascade(pictures), strict=True):
         assert (answer["label"], answer["stage"]) == (expected["label"], expected["stage"])
         assert answer["score"] == pytest.approx(expected["score"], rel=1e-5)

@@ -1,8 +1,8 @@
 """Calibrate a cascade on a validation split: temperatures, stages and thresholds."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
 from math import inf
 from typing import Any
 
@@ -14,10 +14,11 @@ from torch import Tensor
 
 from hf_anchornet.data.splits import check_column, find_labels, number_labels
 from hf_anchornet.model.cascade import Cascade
-from hf_anchornet.model.cascade_rule import FULL, OPENINGS, ExitRule, Stage
+from hf_anchornet.model.cascade_rule import FULL, GLANCE, LOCALIZER, OPENINGS, ExitRule, Stage
+from hf_anchornet.model.cascade_trace import Trace
 
 from .options import CalibrationOptions
-from .search import Choice, Observations, observe, search
+from .search import Choice, Observations, find_best_accuracy, observe, search
 from .temperature import compare_calibration, fit_temperatures
 
 
@@ -32,7 +33,7 @@ def calibrate(
 
     Each input is read once at every candidate stage and in full; the rest is arithmetic. With both
     "ngrams" and "localizer" among the candidates, it is read twice: the spans that the one of them
-    chooses, and those of the other.
+    chooses, and those of the other. Patches do not depend on a glance, so images are read once.
 
     Args:
         cascade: The models; its exit rule is ignored.
@@ -47,19 +48,19 @@ def calibrate(
     Raises:
         TypeError: if `rows` is not a single split.
         ValueError: if it is the test split or has one class only, or if no choice of stages
-            reaches the goal.
+            reaches the goal, unless `best_effort` is wanted.
     """
     options = options or CalibrationOptions()
     check_split(rows, input_column, label_column)
     localizer = cascade.localizer
-    candidates = options.list_stages(localizer, getattr(cascade.reader, "readable_tokens", inf))
+    candidates = list_candidates(cascade, options)
     targets = torch.tensor(number_labels(rows, label_column, cascade.labels))
     sources = [
         localizer.check_input(item, f"row {row}") for row, item in enumerate(rows[input_column])
     ]
     routes = [
-        _observe_route(cascade, stages, sources, targets, options.batch_size)
-        for stages in _list_routes(candidates)
+        _observe_route(stages, traces, targets)
+        for stages, traces in _follow_routes(cascade, candidates, sources, options.batch_size)
     ]
     observations = [seen for seen, _ in routes]
     choice = _choose(observations, options)
@@ -69,6 +70,10 @@ def calibrate(
         choice.thresholds,
         [rule.temperatures[index] for index in choice.stages],
     )
+    described = describe_choice(observations, choice)
+    accuracy, cost = (described[name] for name in ("accuracy", "expected_cost"))
+    best = find_best_accuracy(observations)
+    rank = options.rank(accuracy["cascade"], cost[options.unit]["cascade"], best)
     record = {
         "split": {
             "fingerprint": rows._fingerprint,
@@ -77,30 +82,66 @@ def calibrate(
         },
         "options": asdict(options),
         "calibration_error": compare_calibration(seen.traces, targets, rule),
-        **describe_choice(observations, choice),
+        **described,
+        "reaches_goal": rank is not None,
         "difference": cross_validate(observations, options),
     }
-    return Cascade(localizer, cascade.reader, chosen, record)
+    return cascade.follow_rule(chosen, record)
 
 
-def _list_routes(candidates: tuple[Stage, ...]) -> list[tuple[Stage, ...]]:
-    """The candidates, less the opening stages after each of them: see `Observations`."""
+ANY_COST = 1e18
+"""A cost that no cascade has; unlike infinity it can be written as JSON."""
+
+
+def list_candidates(cascade: Cascade, options: CalibrationOptions) -> tuple[Stage, ...]:
+    """The stages that a calibration of these models chooses from; see `list_stages`."""
+    return options.list_stages(cascade, getattr(cascade.reader, "readable_tokens", inf))
+
+
+def _follow_routes(
+    cascade: Cascade, candidates: tuple[Stage, ...], sources: Sequence[Any], batch_size: int
+) -> Iterator[tuple[tuple[Stage, ...], list[Trace]]]:
+    """The traces of all inputs by the opening stages of a cascade, see `Observations`.
+
+    Each comes with its candidates, all others among them.
+    """
     opening = [stage for stage in candidates if stage in OPENINGS]
     readings = candidates[len(opening) :]
-    return [(*opening[: end + 1], *readings) for end in range(len(opening))]
+
+    def follow(*stages: Stage) -> tuple[tuple[Stage, ...], list[Trace]]:
+        route = (*stages, *readings)
+        plain = cascade.follow_rule(ExitRule.make(_end_in_full(route), 1.0))
+        return route, plain.follow(sources, batch_size)
+
+    if opening == [GLANCE, LOCALIZER]:
+        route, traces = follow(*opening)
+        glanced, by_localizer = zip(*(_split_trace(trace) for trace in traces), strict=True)
+        yield (GLANCE, *readings), list(glanced)
+        yield route, traces
+        yield (LOCALIZER, *readings), list(by_localizer)  # last: this one is the localizer alone
+    else:
+        for end in range(len(opening)):
+            yield follow(*opening[: end + 1])
+
+
+def _split_trace(trace: Trace) -> tuple[Trace, Trace]:
+    """The traces of the same image without the stage of the localizer, and without a glance."""
+    glance, localizer = trace.opened
+    return (
+        replace(trace, opened=[glance], located=localizer),
+        replace(trace, opened=[localizer], glanced=False),
+    )
+
+
+def _end_in_full(candidates: tuple[Stage, ...]) -> tuple[Stage, ...]:
+    return candidates if candidates[-1] == FULL else (*candidates, FULL)
 
 
 def _observe_route(
-    cascade: Cascade,
-    candidates: tuple[Stage, ...],
-    sources: Sequence[Any],
-    targets: Tensor,
-    batch_size: int,
+    candidates: tuple[Stage, ...], traces: Sequence[Trace], targets: Tensor
 ) -> tuple[Observations, ExitRule]:
     """What each input was answered at all candidates and in full, and the calibrated rule."""
-    stages = candidates if candidates[-1] == FULL else (*candidates, FULL)
-    plain = Cascade(cascade.localizer, cascade.reader, ExitRule.make(stages, 1.0))
-    traces = plain.follow(sources, batch_size)
+    stages = _end_in_full(candidates)
     rule = ExitRule.make(stages, 1.0, fit_temperatures(traces, targets))
     return observe(traces, rule, targets, len(candidates)), rule
 
@@ -159,7 +200,8 @@ def cross_validate(
 ) -> dict[str, float]:
     """Cross-validated accuracy of the cascade minus that of the full input, with its interval.
 
-    Stages and thresholds chosen on one half of the inputs are scored on the other. The interval
+    Stages and thresholds chosen on one half of the inputs, the most accurate if none reach the
+    goal there, are scored on the other. The interval
     is that of a paired bootstrap of 10,000 draws.
 
     Args:
@@ -171,12 +213,23 @@ def cross_validate(
     halves = np.array_split(random.permutation(len(observations[0].traces)), 2)
     gains: list[NDArray[np.int64]] = []
     for chosen_on, tested_on in (halves, halves[::-1]):
-        choice = _choose([seen.take(chosen_on) for seen in observations], options)
+        half = [seen.take(chosen_on) for seen in observations]
+        choice = _choose(half, replace(options, best_effort=True))
         others = observations[choice.seen].take(tested_on)
         path = others.replay(choice.stages, options.unit)
         right = path.right[np.arange(len(tested_on)), path.find_exits(choice.thresholds)]
         gains.append(right.astype(int) - others.full_right.astype(int))
-    counts = np.bincount(np.concatenate(gains) + 1, minlength=3)  # worse, as good, better
+    return compare_answers(np.concatenate(gains), random)
+
+
+def compare_answers(gains: NDArray[np.int64], random: np.random.Generator) -> dict[str, float]:
+    """Mean difference of the accuracy of two models, with the interval of a paired bootstrap.
+
+    Args:
+        gains: For each input 1 if only the first model is right, -1 if only the second, else 0.
+        random: Of the 10,000 draws.
+    """
+    counts = np.bincount(gains + 1, minlength=3)  # worse, as good, better
     num_inputs = int(counts.sum())
     draws = random.multinomial(num_inputs, counts / num_inputs, size=10_000)
     low, high = np.quantile((draws[:, 2] - draws[:, 0]) / num_inputs, [0.025, 0.975])
@@ -186,9 +239,11 @@ def cross_validate(
 
 def _choose(observations: Sequence[Observations], options: CalibrationOptions) -> Choice:
     choice = search(observations, options)
+    if choice is None and options.best_effort:
+        choice = search(observations, replace(options, max_cost=ANY_COST))
     if choice is None:
-        goal = options.describe_goal(float(observations[0].full_right.mean()))
-        widest = observations[-1]
+        goal = options.describe_goal(find_best_accuracy(observations))
+        widest = max(observations, key=lambda seen: len(seen.candidates))
         stages = [widest.stages[index] for index in widest.candidates]
         raise ValueError(
             f"`stages` must allow {goal}, got {stages}; let the classifier read more or lower the "

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from hf_anchornet.model.cascade_rule import FULL, LOCALIZER, NGRAMS, OPENINGS, Stage, check_stages
-from hf_anchornet.model.localizer import Localizer
+from hf_anchornet.model.cascade import Cascade
+from hf_anchornet.model.cascade_models import check_opening
+from hf_anchornet.model.cascade_rule import FULL, OPENINGS, Stage, check_stages
 
 DEFAULT_STAGES: dict[str, list[Stage]] = {
     "anchornet_text": [16, 32, 64, 128, FULL],
@@ -16,20 +17,21 @@ class CalibrationOptions:
     """Candidate stages of a cascade, and the goal by which they are chosen.
 
     Attributes:
-        stages: Stages to choose from: "ngrams" (of a text localizer that has some) and "localizer",
-            at least one of which is kept; then amounts that the classifier may read: rising numbers
-            of tokens (texts) or patches (images), then optionally "full". Without the first two:
-            "localizer". Default: ngrams (if the model has some) localizer 16 32 64 128 full, or
-            localizer 1 2 3 full.
+        stages: Stages to choose from: "ngrams" (of a text localizer that has some) or "glance" (of
+            images) and "localizer", at least one of which is kept; then amounts that the classifier
+            may read: rising numbers of tokens (texts) or patches (images), then optionally "full".
+            Without the first ones: "localizer". Default: ngrams (if the model has some) localizer
+            16 32 64 128 full, or glance (if there is one) localizer 1 2 3 full.
         max_stages: Most stages to keep after the first. Larger can save more compute and is slower
             to search.
-        max_loss: Accuracy, in [0, 1], that may be lost against the classifier on the full input;
-            among the cascades that lose at most this the one of least cost is chosen. 0.01 is one
-            point; larger is cheaper.
-        min_accuracy: Accuracy, in [0, 1], to reach instead of full - `max_loss`; for example that
-            of another model on the same rows.
+        max_loss: Accuracy, in [0, 1], that may be lost against the best model alone: the classifier
+            on the full input or, if it is better, the localizer. Among the cascades that lose at
+            most this the one of least cost is chosen. 0.01 is one point; larger is cheaper.
+        min_accuracy: Accuracy, in [0, 1], to reach instead of the best - `max_loss`; for example
+            that of another model on the same rows.
         max_cost: Choose the best accuracy at a mean cost of at most this, in `unit` per input,
             instead of the least cost at an accuracy.
+        best_effort: Take the most accurate cascade if no one reaches the goal, instead of an error.
         unit: Unit of cost: "multiply_adds" or "milliseconds".
         batch_size: Inputs per forward pass. Larger is faster and takes more memory.
     """
@@ -39,6 +41,7 @@ class CalibrationOptions:
     max_loss: float = 0.01
     min_accuracy: float | None = None
     max_cost: float | None = None
+    best_effort: bool = False
     unit: str = "multiply_adds"
     batch_size: int = 32
 
@@ -47,8 +50,8 @@ class CalibrationOptions:
         for stage in self.stages:
             if stage not in (*OPENINGS, FULL) and not str(stage).isdecimal():
                 raise ValueError(
-                    '`stages` must be "ngrams", "localizer", whole numbers and "full", got '
-                    f"{stage!r}; for example ngrams localizer 16 64 full."
+                    f"`stages` must be {', '.join(map(repr, OPENINGS))}, whole numbers and "
+                    f"{FULL!r}, got {stage!r}; for example ngrams localizer 16 64 full."
                 )
         if self.unit not in ("multiply_adds", "milliseconds"):
             raise ValueError(
@@ -62,39 +65,41 @@ class CalibrationOptions:
                     "is one point of accuracy."
                 )
 
-    def list_stages(self, localizer: Localizer, most: float) -> tuple[Stage, ...]:
-        """The candidate stages for a localizer, checked.
+    def list_stages(self, cascade: Cascade, most: float) -> tuple[Stage, ...]:
+        """The candidate stages for the models of a cascade, checked.
 
         Args:
-            localizer: The localizer.
+            cascade: The models.
             most: The most tokens or patches that the classifier reads; larger default stages are
                 left out.
 
         Raises:
-            ValueError: if they are out of order, or the localizer has no n-grams.
+            ValueError: if they are out of order, or there are no n-grams or glance.
         """
         named = [int(stage) if str(stage).isdecimal() else stage for stage in self.stages]
         if not named:
-            opening = [NGRAMS, LOCALIZER] if localizer.has_ngrams else [LOCALIZER]
-            default = DEFAULT_STAGES[localizer.model.config.model_type]
-            named = [*opening, *(n for n in default if n == FULL or int(n) <= most)]
+            default = DEFAULT_STAGES[cascade.localizer.model.config.model_type]
+            named = [*cascade.openings, *(n for n in default if n == FULL or int(n) <= most)]
         stages = check_stages(named)
-        localizer.check_opening(stages)
+        check_opening(stages, cascade.openings)
         return stages
 
     def rank(
-        self, accuracy: float, cost: float, full_accuracy: float
+        self, accuracy: float, cost: float, best_accuracy: float
     ) -> tuple[float, float] | None:
-        """The rank of a cascade, smaller is better; `None` if it misses the goal."""
+        """The rank of a cascade, smaller is better; `None` if it misses the goal.
+
+        `best_accuracy` is that of the best model alone.
+        """
         if self.max_cost is not None:
             return (-accuracy, cost) if cost <= self.max_cost else None
-        wanted = full_accuracy - self.max_loss if self.min_accuracy is None else self.min_accuracy
+        wanted = best_accuracy - self.max_loss if self.min_accuracy is None else self.min_accuracy
         return (cost, -accuracy) if accuracy >= wanted - 1e-9 else None
 
-    def describe_goal(self, full_accuracy: float) -> str:
+    def describe_goal(self, best_accuracy: float) -> str:
         """The goal in words, for errors."""
         if self.max_cost is not None:
             return f"an expected cost of at most {self.max_cost:g} {self.unit}"
         if self.min_accuracy is not None:
             return f"an accuracy of at least {self.min_accuracy:g}"
-        return f"an accuracy of at least {full_accuracy:.4f} - {self.max_loss:g}"
+        return f"an accuracy of at least {best_accuracy:.4f} - {self.max_loss:g}"

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hf_anchornet.model.cascade_rule import OPENINGS, ExitRule, Stage
+from hf_anchornet.model.cascade_rule import FULL, GLANCE, OPENINGS, ExitRule, Stage
 from hf_anchornet.model.cascade_trace import Trace
 
 from .options import CalibrationOptions
@@ -18,9 +18,9 @@ from .options import CalibrationOptions
 class Observations:
     """Answers to each input at every stage, and their cost.
 
-    What the classifier reads is chosen by the last opening stage, and its answer is averaged with
-    that of the classifier: cascades whose localizer ends at another stage need observations of
-    their own.
+    What the classifier reads of a text is chosen by the last opening stage, and the answers of the
+    opening stages are averaged with that of the classifier: cascades with other opening stages need
+    observations of their own.
 
     Attributes:
         stages: The opening stages, then those at which the classifier reads; the last is "full".
@@ -43,6 +43,12 @@ class Observations:
         """Index of the last opening stage, which every cascade has."""
         return sum(stage in OPENINGS for stage in self.stages) - 1
 
+    @property
+    def kept(self) -> tuple[int, ...]:
+        """Indices of the stages that every cascade has: the last opening one, and a glance."""
+        glances = self.stages[0] == GLANCE and self.opened > 0
+        return (0, self.opened) if glances else (self.opened,)
+
     def take(self, rows: NDArray[np.int64]) -> "Observations":
         """The observations of some inputs."""
         traces = [self.traces[row] for row in rows]
@@ -51,10 +57,10 @@ class Observations:
 
     def list_choices(self, most: int) -> Iterator[tuple[int, ...]]:
         """Indices of the stages of all cascades with at most `most` stages after the first."""
-        others = [index for index in self.candidates if index != self.opened]
-        for size in range(most + 1):
+        others = [index for index in self.candidates if index not in self.kept]
+        for size in range(most + 2 - len(self.kept)):
             for chosen in combinations(others, size):
-                yield tuple(sorted((self.opened, *chosen)))
+                yield tuple(sorted((*self.kept, *chosen)))
 
     def replay(self, chosen: Sequence[int], unit: str) -> "Replay":
         """The answers and costs of a cascade with some of the stages.
@@ -72,11 +78,13 @@ class Observations:
         for row, trace in enumerate(self.traces):
             opening = np.cumsum([float(getattr(answer, unit)) for answer in trace.opened])
             seen: set[Hashable] = set()
-            at, spent = self.opened, float(opening[-1])
+            at, spent, located = self.opened, float(opening[-1]), trace.located
             for number, index in enumerate(chosen):
                 if index < first:
                     source[row, number], cost[row, number] = index, opening[index]
                     continue
+                if located is not None and self.stages[index] != FULL:
+                    spent, located = spent + float(getattr(located, unit)), None
                 new = [piece for piece in trace.readings[index - first] if piece not in seen]
                 seen.update(new)
                 spent += sum(float(getattr(trace.pieces[piece], unit)) for piece in new)
@@ -158,16 +166,22 @@ def search(
         options: The goal.
         num_levels: See `Replay.try_thresholds`.
     """
-    full_accuracy = float(observations[0].full_right.mean())
+    reference = find_best_accuracy(observations)
     best: tuple[tuple[float, float], Choice] | None = None
     for number, seen in enumerate(observations):
         for chosen in seen.list_choices(options.max_stages):
             tried = seen.replay(chosen, options.unit).try_thresholds(num_levels)
             for thresholds, accuracy, cost in tried:
-                rank = options.rank(accuracy, cost, full_accuracy)
+                rank = options.rank(accuracy, cost, reference)
                 if rank is not None and (best is None or rank < best[0]):
                     best = rank, Choice(number, chosen, tuple(thresholds))
     return None if best is None else best[1]
+
+
+def find_best_accuracy(observations: Sequence[Observations]) -> float:
+    """Accuracy of the best model alone: the classifier on the full input, or an opening stage."""
+    alone = [seen.right[:, seen.opened] for seen in observations]
+    return max(float(right.mean()) for right in [observations[0].full_right, *alone])
 
 
 def observe(
@@ -190,7 +204,7 @@ def observe(
         for stage in range(len(rule.stages)):
             number = stage - len(opened)
             reading = readings[number] if number >= 0 else None
-            probs = rule.combine(opened[min(stage, len(opened) - 1)], reading, stage)
+            probs = rule.combine(opened[: stage + 1], reading, stage)
             confidence[row, stage] = float(probs.max())
             right[row, stage] = int(probs.argmax()) == target
         full = trace.logits if readings[-1] is None else readings[-1]

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from hf_anchornet.training.image_adaptation import ImageClassifierOptions, adapt_image_classifier
+from hf_anchornet.training.image_adaptation import adapt_image_classifier
+from hf_anchornet.training.image_readings import ImageClassifierOptions
 from hf_anchornet.training.text_adaptation import TextClassifierOptions, adapt_text_classifier
 
 from .modalities import Work, run_command

@@ -1,6 +1,7 @@
 """`anchornet evaluate`: score models and explainers on a labelled split."""
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +12,15 @@ from hf_anchornet.evaluation.evaluate import EvaluationOptions, evaluate_models
 from hf_anchornet.evaluation.explain_split import ExplanationOptions
 from hf_anchornet.evaluation.tables import make_explainer_table
 from hf_anchornet.files import write_json
+from hf_anchornet.publishing.card import EVALUATION_FILE, TRAINING_FILE, write_card
 
 from .options import OptionParser, build_options
 from .shared import hide_progress_bars
+
+logger = logging.getLogger(__name__)
+
+PACKAGE = Path(__file__).resolve().parents[1]
+"""Folder of the package, which holds the shipped models."""
 
 DESCRIPTION = """\
 Report as JSON how good a localizer, and a classifier or cascade behind it, is on a
@@ -58,12 +65,24 @@ def run(argv: Sequence[str]) -> None:
 
 
 def report_scores(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The report, also written to the file `output` if given, from options by field name."""
+    """The report, from options by field name, also written to the file `output` if given.
+
+    In the folder of a model that was trained here it is kept as evaluation.json, for its card.
+    """
     data, models, explanations, output = build_options([*GROUPS.values()], given)
     report = evaluate_models(data, models, explanations)
+    _keep(report, Path(models.model))
     if output.output is not None:
         write_json(Path(output.output), report)
         if "explanations" in report:
             table = make_explainer_table(report["explanations"])
             Path(output.output).with_suffix(".md").write_text(table, encoding="utf-8")
     return report
+
+
+def _keep(report: Mapping[str, Any], folder: Path) -> None:
+    """Leave the report in the folder of a model that was trained here, for its card."""
+    if (folder / TRAINING_FILE).is_file() and not folder.resolve().is_relative_to(PACKAGE):
+        write_json(folder / EVALUATION_FILE, report)
+        write_card(folder)
+        logger.info("kept in %s for the model card", folder / EVALUATION_FILE)

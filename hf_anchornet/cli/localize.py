@@ -83,6 +83,7 @@ def _add_pipeline_arguments(parser: argparse.ArgumentParser) -> None:
     add("--top-k", type=int, metavar="N", help="maximum number of spans or patches to show")
     add("--scales", type=_split_integers, metavar="N,N", help="window sizes, in tokens or pixels")
     add("--max-tokens", type=int, metavar="N", help="maximum number of tokens in all spans")
+    add("--unit", metavar="UNIT", help="what spans are made of: word, clause or sentence")
     add("--max-patches", type=int, metavar="N", help="maximum number of patches to classify")
     add("--iou-threshold", type=float, metavar="X", help="maximum overlap (IoU), from 0 to 1")
     add(

@@ -21,6 +21,7 @@ from .options import EXIT_CODES, suggest
 COMMANDS = {
     "demo": "hf_anchornet.cli.demo:run",
     "localize": "hf_anchornet.cli.localize:run",
+    "build": "hf_anchornet.cli.build:run",
     "train": "hf_anchornet.cli.train:run",
     "adapt": "hf_anchornet.cli.adapt:run",
     "calibrate": "hf_anchornet.cli.calibrate:run",
@@ -51,6 +52,7 @@ EPILOG = f"""\
 commands:
   demo       show the shipped models on a review and a photo, also in a browser
   localize   find the spans or patches that decide a label
+  build      from labelled data, or a classifier, to a measured folder in one command
   train      train a localizer on labelled texts or images
   adapt      train a classifier on what a localizer selects
   calibrate  make a cascade of both that exits early

@@ -1,5 +1,6 @@
 """Options and work of `train` and `adapt`, which depend on whether the data is text or images."""
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,7 @@ from accelerate import PartialState
 
 from hf_anchornet.data.augmentation import AugmentationOptions
 from hf_anchornet.data.splits import DataOptions, detect_modality
+from hf_anchornet.training.epoch_lines import summarize_training
 from hf_anchornet.training.options import TrainingOptions
 
 from .options import Option, OptionParser, build_options, check_names, list_options
@@ -44,9 +46,10 @@ TOPIC_OF_OPTION = {
         "scale": "batch_size gradient_accumulation_steps mixed_precision num_workers",
         "streaming": "streaming max_steps shuffle_buffer vocabulary_rows",
         "regularisation": "weight_decay max_grad_norm hidden_dropout_prob token_dropout_prob "
-        "ngram_dropout_prob auxiliary_loss_weight evidence_penalty ngram_penalty crop_tokens",
+        "ngram_dropout_prob auxiliary_loss_weight evidence_penalty ngram_penalty crop_tokens "
+        "label_smoothing",
         "distillation": "teacher distillation_weight piece_words",
-        "augmentation": "turn color_strength",
+        "augmentation": "keep_whole turn color_strength",
     }.items()
     for name in names.split()
 }
@@ -111,9 +114,31 @@ def run_command(
     """Parse the command line and do the work for the modality of the dataset."""
     show_log()
     given = OptionParser(command, group_options(works), description, examples).parse(argv)
-    run_for_data(works, given)
+    report = run_for_data(works, given)
+    if PartialState().is_main_process:
+        print(summarize_training(report))
+        print(f"next: {suggest_next(command, report)}")
     # A process that exits while its process group still listens may be aborted.
     PartialState().destroy_process_group()
+
+
+def suggest_next(command: str, report: Mapping[str, Any]) -> str:
+    """The command that usually follows a training."""
+    options = report["options"]
+    data, folder = shlex.quote(options["dataset"]), shlex.quote(options["output_dir"])
+    if command == "train":
+        return (
+            f"anchornet evaluate --dataset {data} --model {folder}\n"
+            f"   or: anchornet adapt --dataset {data} --localizer {folder} --reading mix "
+            f"--output-dir {folder}_classifier"
+        )
+    localizer = options.get("localizer")
+    if localizer is None:
+        return f"anchornet publish --folder {folder} --repo-id you/name --dry-run"
+    return (
+        f"anchornet calibrate --dataset {data} --localizer {shlex.quote(localizer)} "
+        f"--classifier {folder} --output-dir {folder}_cascade"
+    )
 
 
 def group_options(works: Works) -> dict[str, dict[str, dict[str, Option]]]:

@@ -24,6 +24,7 @@ PIPELINE_OPTIONS = (
     "top_k",
     "scales",
     "max_tokens",
+    "unit",
     "max_patches",
     "iou_threshold",
     "exit_threshold",
@@ -54,8 +55,9 @@ def split_names(value: str) -> list[str]:
 
 
 def show_log() -> None:
-    """Send the package's log messages to standard error."""
+    """Send log messages, those of the package above all, to standard error."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.getLogger("accelerate").setLevel(logging.WARNING)  # it names every file it writes
 
 
 def hide_progress_bars() -> None:

@@ -8,6 +8,7 @@ from transformers import pipeline
 from transformers.utils.logging import disable_progress_bar
 
 from hf_anchornet.explain.fingerprints import hash_model
+from hf_anchornet.model.cascade_rule import GLANCE
 from hf_anchornet.model.pipeline_anchornet import LocalizationPipeline
 from hf_anchornet.registration import register
 
@@ -55,11 +56,16 @@ def describe_settings(localize: LocalizationPipeline, job: CorpusJob) -> dict[st
         )
     part = "tokenizer" if job.task == TEXT_TASK else "processor"
     parts = {"model": localize.localizer, "classifier": localize.reader}
-    hashes = {
+    hashes: dict[str, Any] = {
         name: owner and hash_model(owner.model, getattr(owner, part))
         for name, owner in parts.items()
     }
-    cascade = localize.cascade
+    cascade, options = localize.cascade, asdict(localize._check_options())
+    if options.get("zoom") == 0:
+        del options["zoom"]  # output from before there was this option can be continued
+    if cascade is not None and GLANCE in cascade.rule.stages:
+        glance: Any = cascade.glance
+        hashes["glance"] = [hash_model(glance.model, glance.processor), glance.full_size]
     return {
         "task": job.task,
         "column": job.column,
@@ -73,10 +79,12 @@ def describe_settings(localize: LocalizationPipeline, job: CorpusJob) -> dict[st
 
 
 def make_schema(job: CorpusJob, has_classifier: bool) -> pa.Schema:
-    """The columns of an answer, without prefix: the pipeline's, except `cost`."""
+    """The columns of an answer, without prefix; `cost`, `shares` and `readings` are left out."""
     of_text = job.task == TEXT_TASK
     shown = ("spans", pa.list_(_SPAN)) if of_text else ("patches", pa.list_(_PATCH))
     fields = [("label", pa.string()), ("score", pa.float64()), shown, ("coverage", pa.float64())]
+    if of_text:
+        fields.append(("evidence_share", pa.float64()))
     if has_classifier:
         read = [*_READ, ("text", pa.string())] if of_text else _READ
         fields.append(("classifier", pa.struct(read)))

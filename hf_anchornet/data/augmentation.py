@@ -20,14 +20,18 @@ class AugmentationOptions:
             the localizer. Larger keeps more detail and takes more memory.
         min_crop: Side of the smallest crop as a share, in (0, 1], of the image's shorter side.
             Smaller zooms in further; 1 always takes the whole shorter side.
-        turn: Also rotate by a random multiple of 90 degrees. Switch it off for images with an up
-            and a down; mirroring left to right stays on.
+        keep_whole: Keep the whole image in every view, its shorter side resized to `crop_size`,
+            instead of cropping a square: for evidence that is small or can be anywhere. `min_crop`
+            is not used then.
+        turn: Also rotate by a random multiple of 90 degrees, a view that is not square by 180.
+            Switch it off for images with an up and a down; mirroring left to right stays on.
         color_strength: Strength of changes of brightness, contrast, saturation and tint, and of
             added noise; 0: off, 1: strong.
     """
 
     crop_size: int = 192
     min_crop: float = 0.7
+    keep_whole: bool = False
     turn: bool = True
     color_strength: float = 0.4
 
@@ -45,13 +49,22 @@ class AugmentationOptions:
 
 
 def augment(image: Image.Image, options: AugmentationOptions) -> Tensor:
-    """A random view of one RGB image: (3, crop_size, crop_size), float32, in [0, 1]."""
-    view = random_crop(image, options.crop_size, options.min_crop)
+    """A random view of one RGB image: (3, height, width), float32, in [0, 1].
+
+    Height and width are `crop_size`; with `keep_whole` the longer of them is larger.
+    """
+    if options.keep_whole:
+        view = resize_whole(image, options.crop_size)
+    else:
+        view = random_crop(image, options.crop_size, options.min_crop)
     pixels = torch.from_numpy(np.array(view)).permute(2, 0, 1).contiguous().float() / 255
     if torch.rand(()) < 0.5:
         pixels = pixels.flip(2)
     if options.turn:
-        pixels = torch.rot90(pixels, int(torch.randint(4, ())), dims=(1, 2))
+        quarters = int(torch.randint(4, ()))
+        if view.width != view.height:  # turned by 90 degrees it would double the size of its batch
+            quarters -= quarters % 2
+        pixels = torch.rot90(pixels, quarters, dims=(1, 2))
     return change_colors(pixels, options.color_strength)
 
 
@@ -67,6 +80,13 @@ def random_crop(image: Image.Image, size: int, smallest: float) -> Image.Image:
     left, top = (_draw(0.0, length - side) for length in image.size)
     box = (left, top, left + side, top + side)
     return image.resize((size, size), Image.Resampling.BILINEAR, box=box)
+
+
+def resize_whole(image: Image.Image, size: int) -> Image.Image:
+    """The whole image, resized with antialiasing so that its shorter side has `size` pixels."""
+    stretch = size / min(image.size)
+    sides = (max(size, round(length * stretch)) for length in image.size)
+    return image.resize(tuple(sides), Image.Resampling.BILINEAR)  # type: ignore[arg-type]
 
 
 def change_colors(pixels: Tensor, strength: float) -> Tensor:

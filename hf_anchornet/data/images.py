@@ -11,8 +11,10 @@ from PIL import ExifTags, Image
 from pyarrow.lib import ArrowNotImplementedError
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
+from transformers.image_utils import SizeDict
 
 from hf_anchornet.model.image_files import is_url, open_file, open_image
+from hf_anchornet.model.image_options import check_pixels
 from hf_anchornet.model.image_processing_anchornet import AnchorNetImageProcessor
 
 from .augmentation import AugmentationOptions, augment
@@ -64,11 +66,14 @@ class LabelledImages(TorchDataset[Item]):
         """The image of a row, decoded and prepared.
 
         Raises:
-            ValueError: if it cannot be opened, naming its row.
+            ValueError: if it cannot be opened or prepared, naming its row.
         """
         file = self.files[row][self.column]
         picture = open_row_image(file, self.column, row, self.allow_urls)
-        prepared = picture if self.prepare is None else self.prepare(picture)
+        try:
+            prepared = picture if self.prepare is None else self.prepare(picture)
+        except ValueError as error:
+            raise ValueError(f"in row {row} of `{self.column}`: {error}") from error
         return {"pixel_values": prepared, "labels": self.targets[row]}
 
 
@@ -103,12 +108,18 @@ def make_training_images(
 def make_random_view(
     processor: AnchorNetImageProcessor, augmentation: AugmentationOptions
 ) -> Callable[[Image.Image], Tensor]:
-    """A function from an RGB picture to `pixel_values` of a random view of it."""
+    """A function from an RGB picture to `pixel_values` of a random view of it.
+
+    It raises a ValueError for a picture that is kept whole and too long for the model.
+    """
+    side = SizeDict(shortest_edge=augmentation.crop_size)
     mean, std = (
         torch.tensor(v)[:, None, None] for v in (processor.image_mean, processor.image_std)
     )
 
     def prepare(picture: Image.Image) -> Tensor:
+        if augmentation.keep_whole:
+            check_pixels(picture.size[::-1], side, True, processor.max_pixels, 0)
         return (augment(picture, augmentation) - mean) / std
 
     return prepare

@@ -77,6 +77,16 @@ class Source:
             self._streams[split] = rows
         return self._streams[split]
 
+    def has_split(self, split: str) -> bool:
+        """Whether there is such a split; nothing is read."""
+        try:
+            builder = self._open_builder(split)
+        except FileNotFoundError:
+            if SPLIT not in self.name:
+                raise
+            return False
+        return split in (builder.config.data_files or builder.info.splits or {})
+
     def open_held_out(self, split: str) -> Dataset:
         """As `open_rows`, but no file of another split is read or downloaded."""
         builder = self._open_builder(split)

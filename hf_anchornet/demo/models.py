@@ -95,10 +95,10 @@ class DemoModels:
         result = self.localize(source, **shown)
         if self.cascade is None:
             return Answer(result)
-        chosen = Cascade(self.cascade.localizer, self.cascade.reader, self._choose_rule(options))
+        chosen = self.cascade.follow_rule(self._choose_rule(options))
         if options.explain:
             result |= {"explanation": self._explain(chosen, source)}
-        whole = Cascade(chosen.localizer, chosen.reader, ExitRule.make([FULL], NEVER))
+        whole = self.cascade.follow_rule(ExitRule.make([FULL], NEVER))
         # Alternating, so that other work on the machine slows down both ways equally.
         rounds = [(*chosen.follow([source]), *whole.follow([source])) for _ in range(ROUNDS)]
         ways, full_ways = zip(*rounds, strict=True)
@@ -172,7 +172,7 @@ class Comparison:
 
     @property
     def first(self) -> Stage:
-        """The last opening stage reached: "ngrams" if the n-grams answered, else "localizer"."""
+        """The last opening stage reached: "glance", "ngrams" or "localizer"."""
         return self.cascade.rule.stages[len(self.trace.opened) - 1]
 
     @property
@@ -182,10 +182,11 @@ class Comparison:
 
     @cached_property
     def alone(self) -> Reading:
-        """The answer of the localizer, or of its n-grams alone, as calibrated in the cascade."""
-        trace = self.trace
-        probs = self.cascade.rule.combine(trace.logits, None, len(trace.opened) - 1)
-        return self._name(probs, trace.localizer_multiply_adds, trace.localizer_milliseconds)
+        """The answer at the last opening stage, as calibrated in the cascade."""
+        trace, last = self.trace, len(self.trace.opened) - 1
+        probs = self.cascade.rule.combine([one.logits for one in trace.opened], None, last)
+        spent = trace.glance_multiply_adds + trace.localizer_multiply_adds
+        return self._name(probs, spent, trace.opening_milliseconds)
 
     @cached_property
     def selected(self) -> Reading | None:
@@ -194,10 +195,8 @@ class Comparison:
 
     @cached_property
     def together(self) -> Reading:
-        """The cascade's answer, with the cost of both models."""
-        trace = self.trace
-        multiply_adds = trace.localizer_multiply_adds + trace.classifier_multiply_adds
-        return self._name(trace.probs, multiply_adds, trace.milliseconds)
+        """The cascade's answer, with the cost of all models."""
+        return self._name(self.trace.probs, self.trace.multiply_adds, self.trace.milliseconds)
 
     @cached_property
     def full(self) -> Reading | None:

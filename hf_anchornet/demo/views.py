@@ -14,7 +14,7 @@ from hf_anchornet.model.cascade_rule import FULL, NGRAMS
 from hf_anchornet.model.image_reader import cut_square
 from hf_anchornet.views.base import REPLACEMENTS, Record, clean
 from hf_anchornet.views.explanation_view import render_explanation_html
-from hf_anchornet.views.image_view import draw_panels
+from hf_anchornet.views.image_view import describe_answer, draw_panels, rank_patches
 from hf_anchornet.views.text_view import render_html
 
 from .models import ROUNDS, Answer, Comparison, Reading
@@ -124,8 +124,12 @@ def render_spans(text: str, answer: Answer) -> str:
 def render_boxes(image: Image.Image, answer: Answer) -> str:
     """The photo with its boxes and their shares, and the parts that the classifier read."""
     result = answer.result
-    captions = ("Boxes with their shares", "Evidence: orange for the label, blue against it")
-    boxes = ", ".join(_describe_box(patch) for patch in result["patches"]) or "no box"
+    captions = (
+        "Boxes with their shares, one colour a window size",
+        "Evidence: orange for the label, blue against it, divided by the windows over each pixel",
+    )
+    patches = rank_patches(result["patches"])
+    boxes = ", ".join(_describe_box(patch) for patch in patches) or "no box"
     texts = (f"The photo with boxes: {boxes}", "The photo in grey under a map of the evidence")
     figures = "".join(
         f'<figure><img src="{encode(panel)}" alt="{html.escape(text)}">'
@@ -136,7 +140,8 @@ def render_boxes(image: Image.Image, answer: Answer) -> str:
     )
     return _wrap(
         f'<h2>What decided</h2><div class="pictures">{figures}</div>'
-        f"{_table_patches(result['patches'])}{render_explanation_html(result)}"
+        f"<p>{_escape(describe_answer(result))}</p>{_table_patches(patches)}"
+        f"{render_explanation_html(result)}"
         f"{_show_crops(image, answer.comparison)}"
     )
 
@@ -185,7 +190,7 @@ def _explain_exit(comparison: Comparison) -> str:
 
 def _name_first(comparison: Comparison) -> str:
     """What answered before the classifier, in words."""
-    return "n-grams" if comparison.first == NGRAMS else "localizer"
+    return "n-grams" if comparison.first == NGRAMS else str(comparison.first)
 
 
 def _quote_reading(comparison: Comparison | None) -> str:

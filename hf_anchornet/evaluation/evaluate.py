@@ -1,7 +1,8 @@
 """Evaluation of a localizer, its classifier and its explanations on a labelled split."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +15,8 @@ from hf_anchornet.data.images import open_pictures
 from hf_anchornet.data.splits import DataOptions, detect_modality, load_split, number_labels
 from hf_anchornet.model.backend import EAGER
 from hf_anchornet.model.cascade import Cascade, attach_cascade
-from hf_anchornet.model.cascade_rule import LOCALIZER, NGRAMS, ExitRule, Stage
+from hf_anchornet.model.cascade_file import find_cascade
+from hf_anchornet.model.cascade_rule import GLANCE, LOCALIZER, NGRAMS, ExitRule, Stage
 from hf_anchornet.model.cascade_trace import Trace
 from hf_anchornet.model.classifier import label_names
 from hf_anchornet.model.localizer import MODALITIES, Localizer, is_localizer, load_localizer
@@ -33,7 +35,7 @@ class EvaluationOptions:
         model: Folder or Hub id of the localizer, or, to evaluate explanations only, of any
             transformers classifier.
         classifier: Folder or Hub id of a classifier that reads what the localizer selects, or of a
-            cascade.
+            cascade. By default that of `model` if it is the folder of a cascade.
         split: Split to report on.
         max_tokens: Maximum number of tokens of a text that a classifier reads; a cascade has its
             own.
@@ -107,11 +109,12 @@ def evaluate_models(
         explaining: Explainers of the predictions of `options.model`, and how they are evaluated.
 
     Returns:
-        `split` and `num_rows`. If the model is an AnchorNet: `localizer`, its `accuracy` and
-        `macro_f1`, see `score_labels`; with a classifier, in `classifier`, the same of the
+        `dataset`, `split` and `num_rows`. If the model is an AnchorNet: `localizer`, its `accuracy`
+        and `macro_f1`, see `score_labels`; with a classifier, in `classifier`, the same of the
         pipeline's answers, with the mean `multiply_adds` of both models, the `full_multiply_adds`
         of the classifier on full inputs and `stages`, the names of the stages and the share of
-        inputs answered at each; for a cascade that opens with n-grams, in `ngrams` their scores;
+        inputs answered at each; for a cascade that opens with n-grams or a glance, in `ngrams` or
+        `glance` their scores;
         if the split has the column, `boxes`, see `summarize_localization`. If there are explainers,
         `explanations`, see `evaluate_explanations`.
 
@@ -120,7 +123,11 @@ def evaluate_models(
     """
     is_text = detect_modality(data, options.split) == "text"
     rows = load_split(data, options.split, data.text_column if is_text else data.image_column)
-    report: dict[str, Any] = {"split": options.split, "num_rows": len(rows)}
+    local = Path(data.dataset)
+    dataset = local.resolve().name if local.exists() else data.dataset
+    report: dict[str, Any] = {"dataset": dataset, "split": options.split, "num_rows": len(rows)}
+    if options.classifier is None and find_cascade(options.model) is not None:
+        options = replace(options, classifier=options.model)
     if is_localizer(options.model):
         report |= _evaluate_localizer(rows, data, options)
     elif options.classifier is not None:
@@ -153,8 +160,9 @@ def _evaluate_localizer(
     else:
         exits, cascade = _load_cascade(localizer, options, device)
         answers = [answer for batch in batches for answer in _follow(cascade, batch, exits)]
-        if cascade.rule.stages[0] == NGRAMS:
-            report[NGRAMS] = score_labels(torch.stack([a.first for a in answers]), targets)
+        first = str(cascade.rule.stages[0])
+        if first in (GLANCE, NGRAMS):
+            report[first] = score_labels(torch.stack([a.first for a in answers]), targets)
         logits = [answer.localizer for answer in answers]
         report["localizer"] = score_labels(torch.stack(logits), targets)
         report["classifier"] = _summarize(answers, targets, cascade.rule.stages)
@@ -215,9 +223,8 @@ def _follow(cascade: Cascade, sources: list[Any], exits: bool) -> Iterator[_Answ
     full = cascade.reader.full_multiply_adds(sources, [trace.view for trace in traces])
     for trace, logits, whole in zip(traces, localized, full, strict=True):
         scores = trace.probs if exits else _rate_reading(trace)
-        spent = trace.localizer_multiply_adds + trace.classifier_multiply_adds
         first = trace.opened[0].logits.float()
-        yield _Answer(first, logits.float(), scores, trace.stage, spent, whole)
+        yield _Answer(first, logits.float(), scores, trace.stage, trace.multiply_adds, whole)
 
 
 def _rate_reading(trace: Trace) -> Tensor:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hf_anchornet.model.cascade import Cascade
+from hf_anchornet.model.cascade_rule import GLANCE
 from hf_anchornet.model.cascade_trace import Trace
 from hf_anchornet.model.explanation import InputParts, explain_trace
 from hf_anchornet.model.image_explanation import ImageParts
@@ -163,13 +164,18 @@ def _find_cascade(subject: Subject) -> Cascade:
     """The cascade of a subject.
 
     Raises:
-        ValueError: if it is not one.
+        ValueError: if it is not one, or begins with a glance.
     """
     cascade = getattr(subject, "cascade", None)
     if not isinstance(cascade, Cascade):
         raise ValueError(
             '`subject` must be a cascade for "answer", got a single model of type '
             f'"{subject.model.config.model_type}"; choose another explainer, or a cascade.'
+        )
+    if cascade.rule.stages[0] == GLANCE:
+        raise ValueError(
+            '`subject` must be a cascade without a glance for "answer", got stages '
+            f"{list(cascade.rule.stages)}: a glance has no evidence; explain the localizer."
         )
     return cascade
 

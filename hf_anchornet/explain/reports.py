@@ -72,6 +72,13 @@ def report_answer(
     named = None if classifier is None else str(classifier)
     localize = load_pipeline(task, str(localizer), named, **chosen)
     models = _describe_models(localizer, classifier, localize.localizer, localize.reader)
+    glance = None if localize.cascade is None else localize.cascade.glance
+    if glance is not None:
+        models["glance"] = {
+            "source": str(classifier),
+            "fingerprint": hash_model(glance.model, glance.processor),
+            "full_size": glance.full_size,
+        }
     rule = None if localize.cascade is None else vars(localize.cascade.rule)
     made = {"task": task, **options}
     return _compose(ANSWER, item, models, made, localize(item), rule)

@@ -12,11 +12,30 @@ import torch
 from transformers.utils import PushToHubMixin
 
 from .backend import EAGER
-from .cascade_file import CASCADE_FILE, CLASSIFIER_FOLDER, find_cascade, load_settings
-from .cascade_rule import DEFAULT_THRESHOLD, OPENINGS, ExitRule, Stage, name_stage
+from .cascade_file import CASCADE_FILE, find_cascade, load_settings
+from .cascade_models import (
+    attach_readers,
+    check_opening,
+    check_single_label,
+    find_reader,
+    load_glance,
+    order_glance,
+    save_readers,
+)
+from .cascade_rule import (
+    DEFAULT_THRESHOLD,
+    GLANCE,
+    LOCALIZER,
+    NGRAMS,
+    OPENINGS,
+    ExitRule,
+    Stage,
+    add_glance,
+    name_stage,
+)
 from .cascade_trace import Trace, count_milliseconds, read_stages, start_traces
-from .classifier import Classifier, is_multi_label, label_names, match_labels
-from .localizer import MODALITIES, Batch, Localizer, load_localizer
+from .classifier import Classifier, label_names, match_labels
+from .localizer import Batch, Localizer, load_localizer
 from .reader import Reader
 
 
@@ -24,7 +43,10 @@ class Cascade(PushToHubMixin):
     """A localizer answers; where it is in doubt, a classifier reads what it points at.
 
     A text localizer may answer in two steps: its n-grams alone first, its trunk only where these
-    are in doubt (`stages=["ngrams", "localizer", 64, "full"]`). The classifier reads more from
+    are in doubt (`stages=["ngrams", "localizer", 64, "full"]`). Before an image localizer another
+    classifier may glance at the whole image, made small (`stages=["glance", "localizer", 1]`); then
+    the localizer reads only images that go on. Without the stage "localizer" it has no say, and
+    only chooses the patches for those that the classifier reads. The classifier reads more from
     stage to stage: spans of a text under a growing budget, chosen by the largest absolute evidence
     for any label, or the best patches of an image, with their logits averaged. `ExitRule` defines
     the answer of a stage and when an input exits; only the others go on. An input with nothing
@@ -44,10 +66,12 @@ class Cascade(PushToHubMixin):
         reader: The classifier that reads; its labels have the names of the localizer's.
         rule: Stages, thresholds and temperatures.
         record: The report of the calibration, saved with the cascade.
+        glance: The classifier that glances at whole images of its `full_size`; it is saved if
+            `rule` has a stage "glance".
 
     Raises:
-        ValueError: if the labels differ, a model is multi-label, the localizer has no n-grams for a
-            stage "ngrams", or the classifier cannot read at one of the stages.
+        ValueError: if the labels differ, a model is multi-label, there are no n-grams or glance for
+            a stage of that name, or a classifier cannot read at one of the stages.
     """
 
     def __init__(
@@ -56,36 +80,38 @@ class Cascade(PushToHubMixin):
         reader: Reader,
         rule: ExitRule,
         record: Mapping[str, Any] | None = None,
+        glance: Reader | None = None,
     ) -> None:
         for name, model in (("localizer", localizer.model), ("classifier", reader.model)):
-            if is_multi_label(model):
-                raise ValueError(
-                    f"`{name}` must choose one label, got a multi-label model; a cascade exits by "
-                    "the confidence in one label: use the pipeline without `exit_threshold`."
-                )
+            check_single_label(name, model)
         self.order = match_labels(localizer.model, reader.model)
-        localizer.check_opening(rule.opening)
-        reader.check_stages(rule.readings)
-        self.localizer, self.reader, self.rule = localizer, reader, rule
+        self.localizer, self.reader, self.rule, self.glance = localizer, reader, rule, glance
+        self.glance_order = [] if glance is None else order_glance(glance, localizer.model)
         self.record = dict(record or {})
         self.labels = label_names(localizer.model)
+        check_opening(rule.opening, self.openings)
+        reader.check_stages(rule.readings)
 
     def __repr__(self) -> str:
         """The models, and what each stage reads until which confidence."""
         lines = [f"{type(self).__name__}("]
-        for name, model in (("localizer", self.localizer.model), ("classifier", self.reader.model)):
+        models = {"localizer": self.localizer.model, "classifier": self.reader.model}
+        if self.glance is not None:
+            models = {"glance": self.glance.model, **models}
+        first = len(models) + 1
+        for name, model in models.items():
             source = model.name_or_path or "not loaded from a folder"
             lines.append(f"  {name}: {type(model).__name__} ({source})")
         thresholds = [*self.rule.thresholds, None]
         for stage, threshold in zip(self.rule.stages, thresholds, strict=True):
             name = f"{stage} alone" if stage in OPENINGS else name_stage(stage)
             exits = "answers the rest" if threshold is None else f"exits above {threshold:g}"
-            lines.append(f"  stage {len(lines) - 3}: {name}, {exits}")
+            lines.append(f"  stage {len(lines) - first}: {name}, {exits}")
         lines.append(f"  labels: {', '.join(self.labels)}")
         return "\n".join([*lines, ")"])
 
     @classmethod
-    def load(
+    def load(  # noqa: PLR0913
         cls,
         localizer: str | PathLike[str],
         classifier: Classifier,
@@ -94,8 +120,10 @@ class Cascade(PushToHubMixin):
         full_size: int | None = None,
         device: torch.device | None = None,
         backend: str = EAGER,
+        glance: Classifier | None = None,
+        glance_size: int | None = None,
     ) -> "Cascade":
-        """A cascade of two models, not calibrated: all temperatures are 1.
+        """A cascade of two or three models, not calibrated: all temperatures are 1.
 
         Args:
             localizer: Folder or Hub id.
@@ -106,12 +134,19 @@ class Cascade(PushToHubMixin):
             full_size: Tokens that a full text is truncated to, or side in pixels that a whole
                 image is resized to; default: what the classifier reads by itself.
             device: Device of the models that are loaded here.
-            backend: Runtime of both, "eager", "compile" or "onnx"; see `make_network`.
+            backend: Runtime of all, "eager", "compile" or "onnx"; see `make_network`.
+            glance: An image classifier, in any of its forms, that answers first from the whole
+                image. It may be `classifier` itself, which is then loaded and saved once. "glance"
+                is put in front of `stages` that do not name it.
+            glance_size: Side in pixels to which it resizes whole images; default: what it reads by
+                itself.
         """
-        rule = ExitRule.make(stages, exit_threshold)
+        named = stages if glance is None else add_glance(stages)
+        rule = ExitRule.make(named, exit_threshold)
         first = load_localizer(localizer, device, backend)
-        reader = _find_reader(first).load(classifier, device, full_size=full_size, backend=backend)
-        return cls(first, reader, rule)
+        reader = find_reader(first).load(classifier, device, full_size=full_size, backend=backend)
+        eye = load_glance(reader, classifier, glance, glance_size, device, backend)
+        return cls(first, reader, rule, glance=eye)
 
     @classmethod
     def from_pretrained(
@@ -132,9 +167,10 @@ class Cascade(PushToHubMixin):
         Raises:
             OSError: if there is no cascade, it may not be read or its classifier is missing.
         """
-        settings = load_settings(source, **hub)
-        localizer = load_localizer(source, device, backend, **hub)
-        return cls._attach(settings, source, localizer, device, backend, **hub)
+        load_settings(source, **hub)  # without them there is no need to load a model
+        return cls.attach(
+            source, load_localizer(source, device, backend, **hub), device, backend, **hub
+        )
 
     @classmethod
     def attach(
@@ -146,65 +182,50 @@ class Cascade(PushToHubMixin):
         **hub: Any,
     ) -> "Cascade":
         """As `from_pretrained`, with a localizer that is loaded already."""
-        return cls._attach(load_settings(source, **hub), source, localizer, device, backend, **hub)
-
-    @classmethod
-    def _attach(
-        cls,
-        saved: Mapping[str, Any],
-        source: str | PathLike[str],
-        localizer: Localizer,
-        device: torch.device | None,
-        backend: str,
-        **hub: Any,
-    ) -> "Cascade":
-        copied = saved["classifier"] is None
-        hub = hub if copied else hub | {"revision": None}  # a revision of this repository
-        reader = _find_reader(localizer).load(
-            source if copied else saved["classifier"],
-            device,
-            CLASSIFIER_FOLDER if copied else "",
-            saved["full_size"],
-            backend,
-            **hub,
+        saved = load_settings(source, **hub)
+        reader, glance = attach_readers(
+            saved, find_reader(localizer), source, device, backend, **hub
         )
         rule = ExitRule.make(saved["stages"], saved["thresholds"], saved["temperatures"])
-        return cls(localizer, reader, rule, saved["calibration"])
+        return cls(localizer, reader, rule, saved["calibration"], glance)
 
     def save_pretrained(
         self, folder: str | PathLike[str], copy_classifier: bool = True, **kwargs: Any
     ) -> None:
         """Write one folder: the localizer, `cascade.json` and the classifier in `classifier/`.
 
+        A classifier that glances is written to `glance/`, unless it is the same one.
+
         Pipelines load the folder as that of the localizer, too.
 
         Args:
             folder: Target folder.
-            copy_classifier: `False` saves only the Hub id or path that the classifier came from.
+            copy_classifier: `False` saves only the Hub id or path that a classifier came from.
             kwargs: For the models' `save_pretrained`.
 
         Raises:
             ValueError: if only a reference is to be saved and the classifier has none.
         """
-        reference = None if copy_classifier else self.reader.model.name_or_path
-        if reference == "":
-            raise ValueError(
-                "`copy_classifier` must be True for a classifier made from a config, got False; "
-                "it has no Hub id or folder to refer to."
-            )
         self.localizer.save_pretrained(folder, **kwargs)
-        if reference is None:
-            self.reader.save_pretrained(Path(folder, CLASSIFIER_FOLDER), **kwargs)
-        saved = asdict(self.rule) | {
-            "classifier": reference,
-            "full_size": self.reader.full_size,
-            "calibration": self.record,
-        }
+        glance = self.glance if GLANCE in self.rule.stages else None
+        readers = save_readers(self.reader, glance, folder, copy_classifier, **kwargs)
+        saved = asdict(self.rule) | readers | {"calibration": self.record}
         Path(folder, CASCADE_FILE).write_text(json.dumps(saved, indent=2) + "\n", "utf-8")
 
     def override(self, exit_threshold: float | Sequence[float] | None) -> "Cascade":
         """The same cascade with other thresholds; `None` changes nothing."""
-        return Cascade(self.localizer, self.reader, self.rule.override(exit_threshold), self.record)
+        return self.follow_rule(self.rule.override(exit_threshold))
+
+    def follow_rule(self, rule: ExitRule, record: Mapping[str, Any] | None = None) -> "Cascade":
+        """A cascade of the same models with another exit rule; by default with the same record."""
+        kept = self.record if record is None else record
+        return Cascade(self.localizer, self.reader, rule, kept, self.glance)
+
+    @property
+    def openings(self) -> tuple[Stage, ...]:
+        """The opening stages for which there are models, cheapest first."""
+        glance = [] if self.glance is None else [GLANCE]
+        return (*glance, *([NGRAMS] if self.localizer.has_ngrams else []), LOCALIZER)
 
     def __call__(
         self,
@@ -217,7 +238,7 @@ class Cascade(PushToHubMixin):
         Each answer is a dict: `label`, `score`, `stage` (the last at which there was something to
         read: its number in `rule.stages`, from 0) and `cost`: `localizer_multiply_adds`,
         `classifier_multiply_adds`, `full_multiply_adds` (of the classifier on the full input) and
-        `milliseconds`.
+        `milliseconds`; of a cascade that opens with a glance also `glance_multiply_adds`.
 
         Args:
             inputs: Texts, or images as `open_image` takes them; one or a list.
@@ -249,11 +270,25 @@ class Cascade(PushToHubMixin):
         for start in range(0, len(sources), batch_size):
             rows = order[start : start + batch_size]
             started = perf_counter()
-            batch = self.localizer.start([sources[row] for row in rows], self.rule.opening)
+            batch = self.open([sources[row] for row in rows])
             opened = self.start(batch, count_milliseconds(started), rule)
             traces.update(zip(rows, opened, strict=True))
         self.read(list(traces.values()), batch_size, rule)
         return [traces[row] for row in range(len(sources))]
+
+    def open(self, sources: Sequence[Any], pixels: Any = None) -> Batch:
+        """The batch of these checked inputs, at least one, at the first stage.
+
+        Args:
+            sources: The inputs.
+            pixels: For a cascade that opens with a glance, see `GlancedImages`.
+        """
+        opened: Batch
+        if self.glance is not None and GLANCE in self.rule.stages:
+            opened = self.glance.glance(sources, self.glance_order, self.localizer, pixels=pixels)
+        else:
+            opened = self.localizer.start(sources, self.rule.opening)
+        return opened
 
     def start(self, batch: Batch, milliseconds: float, rule: ExitRule | None = None) -> list[Trace]:
         """The opening stages of a batch; see `start_traces`. `rule` replaces the cascade's own."""
@@ -269,12 +304,14 @@ class Cascade(PushToHubMixin):
         """The answers, see `__call__`, from traces and the inputs that they belong to."""
         views = [trace.view for trace in traces]
         full = self.reader.full_multiply_adds(sources, views)
+        glances = GLANCE in self.rule.stages
         return [
             {
                 "label": self.labels[int(trace.probs.argmax())],
                 "score": trace.confidence,
                 "stage": trace.stage,
                 "cost": {
+                    **({"glance_multiply_adds": trace.glance_multiply_adds} if glances else {}),
                     "localizer_multiply_adds": trace.localizer_multiply_adds,
                     "classifier_multiply_adds": trace.classifier_multiply_adds,
                     "full_multiply_adds": whole,
@@ -292,12 +329,8 @@ def attach_cascade(
     if hasattr(classifier, "rule"):  # a cascade of this class or, in remote code, of its twin
         known = classifier.rule
         rule = ExitRule.make(known.stages, known.thresholds, known.temperatures)
-        return Cascade(localizer, classifier.reader, rule, classifier.record)
+        glance = getattr(classifier, "glance", None)  # a twin may be of an earlier version
+        return Cascade(localizer, classifier.reader, rule, classifier.record, glance)
     if find_cascade(classifier) is None:
         return None
     return Cascade.attach(classifier, localizer, device, backend)
-
-
-def _find_reader(localizer: Localizer) -> Any:
-    """The reader class of the localizer's modality."""
-    return MODALITIES[localizer.model.config.model_type].reader

@@ -12,9 +12,14 @@ from .selection import check_count
 CASCADE_FILE = "cascade.json"
 CLASSIFIER_FOLDER = "classifier"
 """Subfolder of a cascade that holds a copy of its classifier."""
+GLANCE_FOLDER = "glance"
+"""The same for the classifier that glances, unless it is the same one."""
 
 SETTINGS = {"stages", "thresholds", "temperatures", "classifier", "full_size", "calibration"}
-"""The keys of the file."""
+"""The keys of the file; a cascade with a glance has a further one, `GLANCE_SETTINGS`."""
+GLANCE_SETTINGS = {"size", "is_classifier", "reference"}
+"""The keys of "glance": side in pixels that it reads (`null`: its own); whether it is the cascade's
+classifier; its Hub id (`null`: it is a copy in `GLANCE_FOLDER`)."""
 
 
 def find_cascade(source: Any) -> str | None:
@@ -49,7 +54,7 @@ def read_cascade_file(path: str | Path) -> dict[str, Any]:
 
     Raises:
         OSError: if the file is damaged.
-        ValueError: if `full_size` is not a positive number.
+        ValueError: if `full_size` or the size of the glance is not a positive number.
     """
     try:
         settings = json.loads(Path(path).read_text("utf-8"))
@@ -63,7 +68,36 @@ def read_cascade_file(path: str | Path) -> dict[str, Any]:
             raise OSError(_describe(path, f"{name} {settings[name]!r:.60}"))
     if settings["full_size"] is not None:
         check_count("full_size", settings["full_size"])
+    glance = settings.setdefault("glance", None)  # files from before there was one
+    if glance is not None:
+        _check_glance(path, glance)
     return settings
+
+
+def list_copies(settings: dict[str, Any]) -> list[str]:
+    """Subfolders that hold models of the cascade with these settings."""
+    copies = [CLASSIFIER_FOLDER] if settings["classifier"] is None else []
+    glance = settings["glance"]
+    copied = glance and not glance["is_classifier"] and glance["reference"] is None
+    return [*copies, GLANCE_FOLDER] if copied else copies
+
+
+def list_references(settings: dict[str, Any]) -> list[str]:
+    """Hub ids or folders of models that the cascade with these settings refers to."""
+    found = (settings["classifier"], (settings["glance"] or {}).get("reference"))
+    return [reference for reference in found if reference is not None]
+
+
+def _check_glance(path: str | Path, glance: Any) -> None:
+    sound = isinstance(glance, dict) and glance.keys() == GLANCE_SETTINGS
+    if (
+        not sound
+        or not isinstance(glance["reference"], str | None)
+        or not isinstance(glance["is_classifier"], bool)
+    ):
+        raise OSError(_describe(path, f"glance {glance!r:.60}"))
+    if glance["size"] is not None:
+        check_count("glance_size", glance["size"])
 
 
 def _describe(path: str | Path, fault: str) -> str:

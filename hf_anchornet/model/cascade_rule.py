@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 Stage = int | str
-"""What answers at a stage: `NGRAMS` or `LOCALIZER`; or what the classifier reads: a number of
-tokens or patches, or `FULL`."""
+"""What answers at a stage: `GLANCE`, `NGRAMS` or `LOCALIZER`; or what the classifier reads: a
+number of tokens or patches, or `FULL`."""
 
-NGRAMS, LOCALIZER, FULL = "ngrams", "localizer", "full"
-"""The n-gram branches of a text localizer alone; the whole localizer; the full input."""
-OPENINGS = (NGRAMS, LOCALIZER)
+GLANCE, NGRAMS, LOCALIZER, FULL = "glance", "ngrams", "localizer", "full"
+"""An image classifier on the whole image, made small; the n-gram branches of a text localizer
+alone; the whole localizer; the full input."""
+OPENINGS = (GLANCE, NGRAMS, LOCALIZER)
 
 DEFAULT_THRESHOLD = 0.9
 
@@ -23,18 +24,20 @@ DEFAULT_THRESHOLD = 0.9
 class ExitRule:
     """The stages of a cascade, and when an input exits.
 
-    The stages count from 0, cheapest first. At the opening stages the localizer answers: its
-    n-gram branches alone, then all of it, or one of the two. Their answer is the calibrated
-    probabilities. At the other stages the classifier reads. Then the answer is the mean of the last
-    opening stage's probabilities and of the classifier's calibrated probabilities for its latest
-    reading, which includes the earlier ones. An input exits at stage `k` if its largest probability
-    is above `thresholds[k]`: every input at 0, no input at 1. All remaining inputs exit at the last
-    stage.
+    The stages count from 0, cheapest first. At the opening stages a glance or the localizer
+    answers: of a text the localizer's n-gram branches alone, of an image a classifier that glances
+    at the whole of it, made small; then the localizer; or one of the two. At the other stages the
+    classifier reads. The answer of a stage is the mean of the calibrated probabilities of all who
+    answered so far, each with its latest answer, which includes its earlier ones: the localizer's
+    that of its n-grams, a reading the readings before. An input exits at stage `k` if its largest
+    probability is above `thresholds[k]`: every input at 0, no input at 1. All remaining inputs exit
+    at the last stage.
 
     Attributes:
-        stages: "ngrams", "localizer" or both; then increasing numbers of tokens (special tokens
-            included) or of patches that the classifier reads; then "full", the whole input. All but
-            one of the first two may be left out.
+        stages: "ngrams" or "glance", then "localizer", or one of them; then increasing numbers of
+            tokens (special tokens included) or of patches that the classifier reads; then "full",
+            the whole input. All but one of the opening stages may be left out. The localizer
+            chooses the patches that are read, whether it is a stage or not.
         thresholds: One for each stage but the last, in [0, 1].
         temperatures: Divisor of the logits of each stage's model.
     """
@@ -70,7 +73,7 @@ class ExitRule:
 
     @property
     def opening(self) -> tuple[Stage, ...]:
-        """The stages that the localizer answers, one or two."""
+        """The stages that come before the classifier reads, one or two."""
         return tuple(stage for stage in self.stages if stage in OPENINGS)
 
     @property
@@ -78,27 +81,35 @@ class ExitRule:
         """What the classifier reads at the other stages."""
         return self.stages[len(self.opening) :]
 
+    @property
+    def locates_later(self) -> bool:
+        """Whether the localizer is no stage, and only chooses what the classifier reads."""
+        return self.opening == (GLANCE,) and any(stage != FULL for stage in self.readings)
+
     def override(self, exit_threshold: float | Sequence[float] | None) -> "ExitRule":
         """The same rule with other thresholds; `None` changes nothing."""
         if exit_threshold is None:
             return self
         return replace(self, thresholds=check_thresholds(exit_threshold, len(self.stages) - 1))
 
-    def combine(self, opening: Tensor, reading: Tensor | None, stage: int) -> Tensor:
+    def combine(self, opened: Sequence[Tensor], reading: Tensor | None, stage: int) -> Tensor:
         """Probabilities of the labels after a stage: (..., labels).
 
         Args:
-            opening: Logits of this opening stage or, at a stage where the classifier reads, of the
-                last opening stage: (..., labels).
+            opened: Logits of the opening stages up to this one: (..., labels) each.
             reading: Logits of the classifier at this stage, (..., labels); `None` if there was
                 nothing to read, and at the opening stages.
             stage: Number of the stage.
         """
-        opened = min(stage, len(self.opening) - 1)
-        probs = torch.softmax(opening.float() / self.temperatures[opened], dim=-1)
-        if reading is None:
-            return probs
-        return (probs + torch.softmax(reading.float() / self.temperatures[stage], dim=-1)) / 2
+        answers = dict(zip(self.opening, enumerate(opened), strict=False))
+        if LOCALIZER in answers:
+            answers.pop(NGRAMS, None)  # they are part of the localizer's answer
+        found = list(answers.values()) + ([] if reading is None else [(stage, reading)])
+        probs = [
+            torch.softmax(logits.float() / self.temperatures[number], dim=-1)
+            for number, logits in found
+        ]
+        return sum(probs[1:], probs[0]) / len(probs)
 
     def leaves(self, confidence: float, stage: int) -> bool:
         """Whether an input with this largest probability exits at this stage."""
@@ -115,19 +126,25 @@ def check_stages(stages: Sequence[Stage]) -> tuple[Stage, ...]:
     unknown = [stage for stage in given if not _is_stage(stage)]
     if isinstance(stages, str) or unknown:
         raise ValueError(
-            f"`stages` must be a list of {NGRAMS!r}, {LOCALIZER!r}, whole numbers of at least 1 "
-            f"and {FULL!r}, got {unknown[0] if unknown else stages!r}; list what answers and what "
-            f"the classifier reads, such as [{LOCALIZER!r}, 32, 64, {FULL!r}]."
+            f"`stages` must be a list of {', '.join(map(repr, OPENINGS))}, whole numbers of at "
+            f"least 1 and {FULL!r}, got {unknown[0] if unknown else stages!r}; list what answers "
+            f"and what the classifier reads, such as [{LOCALIZER!r}, 32, 64, {FULL!r}]."
         )
     complete = given if given[:1] and given[0] in OPENINGS else [LOCALIZER, *given]
     costs = [_rank_cost(stage) for stage in complete]
     if sorted(set(costs)) != costs:
         raise ValueError(
-            f"`stages` must be in order of cost, each once: {NGRAMS!r}, {LOCALIZER!r}, increasing "
-            f"numbers, {FULL!r}; got {given!r}, out of order of cost; sort them and leave out "
-            "repeats."
+            f"`stages` must be in order of cost, each once: {', '.join(map(repr, OPENINGS))}, "
+            f"increasing numbers, {FULL!r}; got {given!r}, out of order of cost; sort them and "
+            "leave out repeats."
         )
     return tuple(complete)
+
+
+def add_glance(stages: Sequence[Stage]) -> tuple[Stage, ...]:
+    """The checked stages with "glance" in front."""
+    checked = check_stages(stages)
+    return checked if GLANCE in checked else (GLANCE, *checked)
 
 
 def name_stage(stage: Stage) -> str:
@@ -143,7 +160,7 @@ def _is_stage(stage: Any) -> bool:
 
 def _rank_cost(stage: Stage) -> float:
     """A number that rises with the cost of a stage."""
-    ranks = {NGRAMS: -1.0, LOCALIZER: 0.0, FULL: float("inf")}
+    ranks = {GLANCE: -2.0, NGRAMS: -1.0, LOCALIZER: 0.0, FULL: float("inf")}
     return ranks[stage] if isinstance(stage, str) else float(stage)
 
 

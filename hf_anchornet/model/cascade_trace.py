@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from .cascade_rule import ExitRule
+from .cascade_rule import GLANCE, ExitRule
 from .reader import Reader
 
 
@@ -31,7 +31,9 @@ class Trace:
     """One input on its way through the stages.
 
     Attributes:
-        opened: The localizer's answer at each opening stage reached.
+        opened: The answer at each opening stage reached.
+        glanced: Whether the first of them is that of a glance, not of the localizer.
+        located: The localizer's answer where it is no stage, and only chose what is read.
         probs: (labels,), the answer so far.
         view: The input opened for reading; `None` for an input that exited before.
         stage: The last stage at which there was something new to read.
@@ -41,6 +43,8 @@ class Trace:
     """
 
     opened: list[ModelAnswer] = field(default_factory=list)
+    glanced: bool = False
+    located: ModelAnswer | None = None
     probs: Tensor = field(default_factory=lambda: torch.zeros(0))
     view: Any = None
     stage: int = 0
@@ -50,7 +54,7 @@ class Trace:
 
     @property
     def logits(self) -> Tensor:
-        """The localizer's logits at the last opening stage reached: (labels,), on the CPU."""
+        """The logits of the last opening stage reached: (labels,), on the CPU."""
         return self.opened[-1].logits
 
     @property
@@ -59,14 +63,25 @@ class Trace:
         return float(self.probs.max())
 
     @property
-    def localizer_multiply_adds(self) -> int:
-        """Multiply-adds of the localizer."""
-        return sum(answer.multiply_adds for answer in self.opened)
+    def by_localizer(self) -> list[ModelAnswer]:
+        """All answers of the localizer."""
+        located = [] if self.located is None else [self.located]
+        return [*self.opened[int(self.glanced) :], *located]
 
     @property
-    def localizer_milliseconds(self) -> float:
-        """Time of the localizer."""
-        return sum(answer.milliseconds for answer in self.opened)
+    def glance_multiply_adds(self) -> int:
+        """Multiply-adds of the glance."""
+        return sum(answer.multiply_adds for answer in self.opened[: int(self.glanced)])
+
+    @property
+    def localizer_multiply_adds(self) -> int:
+        """Multiply-adds of the localizer."""
+        return sum(answer.multiply_adds for answer in self.by_localizer)
+
+    @property
+    def opening_milliseconds(self) -> float:
+        """Time of the glance and the localizer."""
+        return sum(answer.milliseconds for answer in (*self.opened, self.located) if answer)
 
     @property
     def classifier_multiply_adds(self) -> int:
@@ -79,13 +94,19 @@ class Trace:
         return sum(piece.milliseconds for piece in self.pieces.values())
 
     @property
+    def multiply_adds(self) -> int:
+        """Multiply-adds of all models."""
+        opening = self.glance_multiply_adds + self.localizer_multiply_adds
+        return opening + self.classifier_multiply_adds
+
+    @property
     def milliseconds(self) -> float:
-        """Time of both models."""
-        return self.localizer_milliseconds + self.classifier_milliseconds
+        """Time of all models."""
+        return self.opening_milliseconds + self.classifier_milliseconds
 
     @property
     def last_reading(self) -> list[Any]:
-        """The pieces that the answer so far comes from; empty if it is the localizer's."""
+        """The pieces that the answer so far comes from; empty if it is that of an opening stage."""
         number = self.stage - len(self.opened)
         return self.readings[number] if number >= 0 else []
 
@@ -95,27 +116,31 @@ class Trace:
 
 
 def start_traces(batch: Any, reader: Reader, rule: ExitRule, milliseconds: float) -> list[Trace]:
-    """The opening stages of a batch: the localizer's answers.
+    """The opening stages of a batch: the answers of a glance and of the localizer.
 
-    Inputs that stay after the first of two go through the whole localizer together, in one smaller
-    batch (`LocalizedTexts.deepen`). Inputs that stay after the last are opened for reading.
+    Inputs that stay after the first of two stages go through the whole localizer together, in one
+    smaller batch (`LocalizedTexts.deepen`, `GlancedImages.deepen`). Inputs that stay after the last
+    are opened for reading.
 
     Args:
-        batch: The localized batch, a `Batch`, as `Localizer.start` returns it for this rule.
+        batch: The batch at the first stage, a `Batch`, as `Cascade.open` returns it for this rule.
         reader: The reader of later stages.
         rule: The exit rule.
-        milliseconds: Time that the localizer took for this batch.
+        milliseconds: Time that this batch took so far.
     """
-    traces = [Trace() for _ in batch.logits]
+    traces = [Trace(glanced=rule.stages[0] == GLANCE) for _ in batch.logits]
     rows, last = list(range(len(traces))), len(rule.opening) - 1
+    views: Sequence[Any] = []
     for stage in range(last + 1):
         started = perf_counter()
         current = batch if stage == 0 else batch.deepen(rows)
         logits = current.logits.cpu()
-        probs = rule.combine(logits, None, stage)
+        before = zip(*([one.logits for one in traces[row].opened] for row in rows), strict=True)
+        probs = rule.combine([*map(torch.stack, before), logits], None, stage)
         confidences = enumerate(probs.amax(dim=-1).tolist())
         staying = [place for place, sure in confidences if not rule.leaves(sure, stage)]
-        views = reader.open(current, staying, rule.readings) if stage == last else []
+        if stage == last and not rule.locates_later:
+            views = reader.open(current, staying, rule.readings)
         spent = count_milliseconds(started) + (milliseconds if stage == 0 else 0)
         answers = zip(logits, current.multiply_adds(), strict=True)
         for row, answer, prob in zip(rows, answers, probs, strict=True):
@@ -124,9 +149,25 @@ def start_traces(batch: Any, reader: Reader, rule: ExitRule, milliseconds: float
         rows = [rows[place] for place in staying]
         if not rows:
             return traces
+    if rule.locates_later:
+        views = _locate(batch, rows, traces, reader, rule)
     for row, view in zip(rows, views, strict=True):
         traces[row].view = view
     return traces
+
+
+def _locate(
+    batch: Any, rows: Sequence[int], traces: Sequence[Trace], reader: Reader, rule: ExitRule
+) -> Sequence[Any]:
+    """Some inputs of a glance, opened for reading where the localizer says; it is charged."""
+    started = perf_counter()
+    located = batch.deepen(rows)
+    views = reader.open(located, range(len(rows)), rule.readings)
+    logits, costs = located.logits.cpu(), located.multiply_adds()
+    share = count_milliseconds(started) / len(rows)
+    for row, answer in zip(rows, zip(logits, costs, strict=True), strict=True):
+        traces[row].located = ModelAnswer(*answer, share)
+    return views
 
 
 def read_stages(
@@ -170,7 +211,8 @@ def _read_stage(
         trace.stage = stage
     for trace in traces:
         if trace.stage == stage:
-            trace.probs = rule.combine(trace.logits, trace.average(trace.readings[-1]), stage)
+            opened = [answer.logits for answer in trace.opened]
+            trace.probs = rule.combine(opened, trace.average(trace.readings[-1]), stage)
 
 
 def count_milliseconds(started: float) -> float:

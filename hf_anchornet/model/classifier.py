@@ -41,6 +41,7 @@ def load_classifier(
     kind: ClassifierKind,
     device: torch.device | None = None,
     subfolder: str = "",
+    name: str = "classifier",
     **hub: Any,
 ) -> tuple[PreTrainedModel, Any]:
     """A classifier and its tokenizer or image processor.
@@ -50,6 +51,7 @@ def load_classifier(
         kind: The classes of its modality.
         device: Device of a model that is loaded here.
         subfolder: Subfolder of a model that is loaded here.
+        name: What errors call it.
         hub: For the `from_pretrained` of a model that is loaded here: `revision`, `token`.
 
     Raises:
@@ -62,20 +64,20 @@ def load_classifier(
     if isinstance(classifier, PreTrainedModel):
         if classifier.main_input_name != kind.input_name:
             raise ValueError(
-                f"`classifier` must be a model for {kind.task}, which reads `{kind.input_name}`, "
+                f"`{name}` must be a model for {kind.task}, which reads `{kind.input_name}`, "
                 f"got a {type(classifier).__name__}, which reads `{classifier.main_input_name}`; "
                 "choose one of the localizer's modality."
             )
         if not classifier.name_or_path:
             raise ValueError(
-                f"`classifier` must be a model loaded from a Hub id or folder, got a "
+                f"`{name}` must be a model loaded from a Hub id or folder, got a "
                 f"{type(classifier).__name__} made from a config; pass "
                 f'`pipeline("{kind.task}", model=..., {kind.processor_name}=...)` instead.'
             )
         return classifier, kind.processor_class.from_pretrained(classifier.name_or_path)
     if not isinstance(classifier, str | PathLike):
         raise TypeError(
-            f"`classifier` must be a Hub id, a folder, a pipeline for {kind.task} or a model, got "
+            f"`{name}` must be a Hub id, a folder, a pipeline for {kind.task} or a model, got "
             f"{type(classifier).__name__}; load it first."
         )
     try:
@@ -87,7 +89,7 @@ def load_classifier(
         )
     except (OSError, ValueError) as error:
         raise OSError(
-            f"`classifier` must be the Hub id or folder of a model for {kind.task} with its "
+            f"`{name}` must be the Hub id or folder of a model for {kind.task} with its "
             f"{kind.processor_name}, got {str(Path(classifier, subfolder))!r}; check the path. "
             f"{error}"
         ) from error
@@ -105,8 +107,15 @@ def label_names(model: PreTrainedModel) -> list[str]:
     return [names[index] for index in range(len(names))]
 
 
-def match_labels(localizer: PreTrainedModel, classifier: PreTrainedModel) -> list[int]:
+def match_labels(
+    localizer: PreTrainedModel, classifier: PreTrainedModel, name: str = "classifier"
+) -> list[int]:
     """The classifier's index of each label of the localizer, matched by name.
+
+    Args:
+        localizer: The localizer.
+        classifier: The classifier.
+        name: What errors call it.
 
     Raises:
         ValueError: if they do not have the same labels.
@@ -114,7 +123,7 @@ def match_labels(localizer: PreTrainedModel, classifier: PreTrainedModel) -> lis
     known, found = label_names(localizer), label_names(classifier)
     if sorted(known) != sorted(found):
         raise ValueError(
-            f"`classifier` must have the labels of the localizer, {known}, got {found}; rename "
+            f"`{name}` must have the labels of the localizer, {known}, got {found}; rename "
             "them in its config (`id2label`) or train it on the same labels."
         )
     return [found.index(name) for name in known]

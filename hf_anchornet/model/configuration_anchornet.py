@@ -262,6 +262,9 @@ class AnchorNetImageConfig(AnchorNetConfig):
             local: squeeze-and-excitation over the whole map in each block, skips cropped at the
             far end instead of both, and branches without normalisation and activation.
         batch_norm_eps: Epsilon of the batch normalisations.
+        count_exponent: Power, in [0, 1], of the number of windows by which a branch divides the sum
+            of their scores. 1: their mean, in which a large image dilutes a small object; 0.5:
+            less so; 0: their sum.
 
     Source: Yang, An, Xu, ICME 2022, arXiv 2206.03367.
     """
@@ -278,6 +281,7 @@ class AnchorNetImageConfig(AnchorNetConfig):
     hidden_act: str = "silu"
     squeeze_excite: bool = False
     batch_norm_eps: float = 1e-5
+    count_exponent: float = 1.0
 
     def __post_init__(self, **kwargs: Any) -> None:
         """Fill in the lists that were left out."""
@@ -297,6 +301,11 @@ class AnchorNetImageConfig(AnchorNetConfig):
                 "patch."
             )
         check_epsilon("batch_norm_eps", self.batch_norm_eps)
+        if not 0 <= self.count_exponent <= 1:
+            raise ValueError(
+                f"`count_exponent` must be in [0, 1], got {self.count_exponent}; 1 gives the mean "
+                "over windows."
+            )
         check_at_most("expand_ratios", 2**10, *self.expand_ratios)
         check_size(
             num_channels=self.num_channels * self.channels[0] * self.kernel_sizes[0] ** 2,

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from .cascade_rule import ExitRule
+from .cascade_rule import GLANCE, ExitRule
 from .cascade_trace import ModelAnswer, Trace, count_milliseconds
 from .classifier import is_multi_label, label_names
 from .geometry import show_evidence
@@ -182,29 +182,33 @@ def explain_trace(
     What is read for them enters the trace. The worth of a coalition is the cascade's probability of
     the answered label, at the stage that answered, if the other parts are absent: the localizer
     loses the evidence on them, and the classifier reads only the coalition. Without any part there
-    is nothing to read, and as always in a cascade the localizer then answers alone.
+    is nothing to read, and as always in a cascade the opening stages then answer alone. A glance
+    says of every coalition what it says of the whole image.
 
     Args:
         reader: The classifier.
         order: The classifier's index of each label of the localizer.
         rule: The rule of the cascade.
         labels: Names of the localizer's labels.
-        trace: An input that the classifier has read.
-        parts: What it read of it.
+        trace: An input that was answered.
+        parts: What was read of it.
         label: Number of the label to explain; default: the answered one.
     """
     known = {piece: answer.logits for piece, answer in trace.pieces.items()}
     reading = PartsReading(reader, parts, order, known)
     chosen = int(trace.probs.argmax()) if label is None else label
+    localizes = rule.stages[len(trace.opened) - 1] != GLANCE
 
     def play(coalitions: Coalitions) -> NDArray[np.float64]:
-        opening = trace.logits.double() - parts.lose(coalitions).cpu()  # (coalitions, labels)
-        probs = rule.combine(opening, None, trace.stage)
+        opened = [one.logits.double().expand(len(coalitions), -1) for one in trace.opened]
+        if localizes:
+            opened[-1] = opened[-1] - parts.lose(coalitions).cpu()
+        probs = rule.combine(opened, None, trace.stage)
         pieces = [parts.cut(present) for present in coalitions]
         read = [row for row, cut in enumerate(pieces) if cut]
         if read:
             logits = reading.read([pieces[row] for row in read])
-            probs[read] = rule.combine(opening[read], logits, trace.stage)
+            probs[read] = rule.combine([one[read] for one in opened], logits, trace.stage)
         return probs[:, chosen].double().numpy()
 
     shares = share_out(play, len(parts.places))

@@ -148,6 +148,19 @@ class ImageEvidence:
         return torch.cat(boxes, dim=-1)
 
 
+def sum_union(attribution: Tensor, boxes: Tensor) -> float:
+    """Attribution on all pixels that lie in at least one of the boxes, each counted once.
+
+    Args:
+        attribution: (height, width).
+        boxes: (boxes, 4), int64, `(x0, y0, x1, y1)`.
+    """
+    inside = torch.zeros_like(attribution, dtype=torch.bool)
+    for x0, y0, x1, y1 in boxes.tolist():
+        inside[y0:y1, x0:x1] = True
+    return float(attribution[inside].sum())
+
+
 def pool_cells(attribution: Tensor, side: int) -> Tensor:
     """Attribution of square cells of `side` pixels: (rows, columns); the last ones may be cut."""
     height, width = attribution.shape

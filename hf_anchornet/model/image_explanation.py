@@ -91,6 +91,14 @@ def mask_boxes(
     return masks
 
 
+class LocatedParts(ImageParts):
+    """Patches that a localizer found, and that no classifier read."""
+
+    def cut(self, present: NDArray[np.bool_]) -> list[Any]:
+        """Nothing is read."""
+        return []
+
+
 def describe_box(box: Box) -> dict[str, Any]:
     """Where a patch is, in pixels of the original image."""
     return {"box": dict(zip(BOX_SIDES, box, strict=True))}
@@ -119,14 +127,15 @@ def explain_images(
 
     Args:
         batch: The images.
-        top_k: Most patches of each, the best that do not overlap.
+        top_k: Most patches of each, the best that do not overlap; 0: none.
         scales: Window sizes to choose from; `None`: all.
     """
-    ranked = batch.select(top_k, 0.0, scales)
-    places = batch.restore(ranked.boxes, ranked.filled)
+    ranked = batch.select(max(1, top_k), 0.0, scales)
+    shown = ranked.filled & (top_k > 0)
+    places = batch.restore(ranked.boxes, shown)
     return [
         explain_boxes(batch.localizer.model, logits, boxes, evidence[filled].tolist())
         for logits, boxes, evidence, filled in zip(
-            batch.logits, places, ranked.evidence, ranked.filled, strict=True
+            batch.logits, places, ranked.evidence, shown, strict=True
         )
     ]

@@ -127,11 +127,12 @@ class LargeImage:
         values = batch["pixel_values"].to(self.localizer.model.dtype)
         output = self.localizer.network(values, batch["pixel_mask"], output_evidence=True)
         evidence, places = [], []
+        exponent = cast(float, self.localizer.model.config.count_exponent)
         for branch, window, shape in zip(
             output.evidence, self.windows, self._shapes(), strict=True
         ):
             # The network takes the tile for a picture and divides by its number of positions.
-            weight = branch.shape[1] * branch.shape[2] / math.prod(shape)
+            weight = (branch.shape[1] * branch.shape[2] / math.prod(shape)) ** exponent
             rows = slice(tile.top // window.stride, min(shape[0], tile.bottom // window.stride))
             columns = slice(tile.left // window.stride, min(shape[1], tile.right // window.stride))
             up, back = top // window.stride, left // window.stride

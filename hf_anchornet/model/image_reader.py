@@ -1,9 +1,11 @@
 """A classifier that reads the best patches of an image instead of the whole image."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from transformers import (
@@ -16,6 +18,7 @@ from .cascade_rule import FULL, Stage
 from .classifier import ClassifierKind
 from .costs import ShapeCosts
 from .image_boxes import DEFAULT_OVERLAP
+from .image_glance import GlancedImages
 from .image_localizer import ImageLocalizer, LocalizedImages
 from .image_processing_anchornet import Box
 from .localizer import register_modality
@@ -29,6 +32,9 @@ IMAGE_CLASSIFIER = ClassifierKind(
     "image_processor",
     "pixel_values",
 )
+
+TRIED = (320, 240)
+"""Width and height of a blank picture that shows what an image processor makes."""
 
 
 class ReadableImage(NamedTuple):
@@ -64,7 +70,7 @@ class PatchReader(Reader):
 
     def open(
         self,
-        batch: LocalizedImages,
+        batch: LocalizedImages | GlancedImages,
         rows: Sequence[int],
         stages: Sequence[Stage],
         iou_threshold: float | Sequence[float] = DEFAULT_OVERLAP,
@@ -73,7 +79,7 @@ class PatchReader(Reader):
         """Views of some images of a batch, each with as many patches as the largest stage reads.
 
         Args:
-            batch: The localized images.
+            batch: The localized images; glanced at only, if no patches will be read.
             rows: Which of them.
             stages: What will be read.
             iou_threshold: See `select_top_patches`.
@@ -82,7 +88,7 @@ class PatchReader(Reader):
         most = max((int(stage) for stage in stages if stage != FULL), default=0)
         if not rows or not most:
             return [ReadableImage(batch.images[row], []) for row in rows]
-        chosen = batch.take(rows)
+        chosen = cast(LocalizedImages, batch).take(rows)
         ranked = chosen.select(most, iou_threshold, scales)
         boxes = chosen.restore(ranked.boxes, ranked.filled)
         return [ReadableImage(*item) for item in zip(chosen.images, boxes, strict=True)]
@@ -106,6 +112,47 @@ class PatchReader(Reader):
             inputs = self._process([cut_square(view.image, box) for view, box in pieces])
         logits: Tensor = self.network(**inputs).logits
         return logits, [(1, *inputs["pixel_values"].shape[1:])] * len(pieces)
+
+    def glance(
+        self,
+        sources: Sequence[Image.Image],
+        order: Sequence[int],
+        localizer: Any,
+        pixels: Sequence[NDArray[np.float32]] | None = None,
+    ) -> GlancedImages:
+        """A batch that is answered by this classifier on whole images, resized to `full_size`.
+
+        Args:
+            sources: The original images, upright, RGB, at least one.
+            order: The classifier's index of each label of the localizer.
+            localizer: See `GlancedImages`, as for the next.
+            pixels: Default: none.
+        """
+        views = [(ReadableImage(image, []), FULL) for image in sources]
+        logits, sizes = self.compute_pieces(views)
+        costs = [self.count_multiply_adds(size) for size in sizes]
+        return GlancedImages(sources, logits[:, order], costs, localizer, pixels)
+
+    def check_glance(self) -> None:
+        """Check that whole images of `full_size` can be read.
+
+        Raises:
+            ValueError: if the image processor or the model cannot have this size.
+        """
+        try:
+            shape = self._full_shape(TRIED)
+            self.costs.count(*shape)
+        except (RuntimeError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"`glance_size` must be a size that the glance's model reads, got {self.full_size} "
+                f"for a {type(self.model).__name__}: {error}; choose another size or model."
+            ) from error
+        if self.full_size is not None and shape[-2:] != (self.full_size, self.full_size):
+            raise ValueError(
+                f"`glance_size` must be a size that the glance's image processor makes, got "
+                f"{self.full_size}, and it makes {shape[-1]} x {shape[-2]} px of a picture of "
+                f"{TRIED[0]} x {TRIED[1]}; switch off its other steps, such as `do_center_crop`."
+            )
 
     def count_multiply_adds(self, size: tuple[int, ...]) -> int:
         """Multiply-adds of the classifier for an input of this shape."""

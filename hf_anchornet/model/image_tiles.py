@@ -165,6 +165,21 @@ class EvidenceMap:
         parts = self._attribute()
         return sum(float(down.sizes @ each.abs() @ across.sizes) for each, down, across in parts)
 
+    def sum_union(self, boxes: Sequence[tuple[int, int, int, int]]) -> float:
+        """Attribution on all pixels that lie in at least one of the boxes, each counted once.
+
+        Args:
+            boxes: Windows of this picture: between their sides all pixels have the same windows.
+        """
+        total = 0.0
+        for each, down, across in self._attribute():
+            y, x = down.starts.cpu(), across.starts.cpu()
+            inside = torch.zeros(len(y), len(x), dtype=torch.bool)
+            for x0, y0, x1, y1 in boxes:
+                inside |= ((y >= y0) & (y < y1))[:, None] & ((x >= x0) & (x < x1))
+            total += float(down.sizes @ (each * inside.to(each)) @ across.sizes)
+        return total
+
     def map_cells(self) -> Tensor:
         """Attribution of square cells as wide as the stride: (rows, columns), see `pool_cells`."""
         side = self.windows[0].stride

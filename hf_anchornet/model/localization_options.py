@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from .selection import check_count, check_iou_threshold
 
@@ -19,6 +19,9 @@ class LocalizationOptions:
     explain_answer: bool = False
     return_coalitions: bool = False
 
+    least_shown: ClassVar[int] = 1
+    """Smallest `top_k`."""
+
     def validate(self, sizes: Sequence[int], labels: Sequence[str]) -> None:
         """Check the options against each other and against the model.
 
@@ -29,7 +32,8 @@ class LocalizationOptions:
         Raises:
             ValueError: naming the option, its value and the remedy.
         """
-        check_iou_threshold(self.iou_threshold, check_count("top_k", self.top_k))
+        none = not self.least_shown and type(self.top_k) is int and self.top_k == 0
+        check_iou_threshold(self.iou_threshold, 1 if none else check_count("top_k", self.top_k))
         _check_choice("scales", self.scales, sizes, "window sizes")
         _check_choice("labels", self.labels, labels, "labels")
         for name in ("explain_answer", "return_coalitions"):

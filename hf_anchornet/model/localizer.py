@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers import AutoConfig, PreTrainedModel
 
 from .backend import EAGER
-from .cascade_rule import NGRAMS, Stage
+from .cascade_rule import Stage
 from .loading import load_processor
 
 DAMAGED = (
@@ -86,19 +86,6 @@ class Localizer(ABC):
     def has_ngrams(self) -> bool:
         """Whether the model has n-gram branches, which may answer alone."""
         return False
-
-    def check_opening(self, stages: Sequence[Stage]) -> None:
-        """Check that the model has what answers at the opening stages of a cascade.
-
-        Raises:
-            ValueError: if it has no n-grams and they should answer.
-        """
-        if NGRAMS in stages and not self.has_ngrams:
-            raise ValueError(
-                f"`stages` must not name {NGRAMS!r} for a localizer without n-grams, got "
-                f"{list(stages)} for a {type(self.model).__name__}; leave it out, or train a text "
-                "localizer with n-grams."
-            )
 
     def start(self, sources: Sequence[Any], stages: Sequence[Stage]) -> Any:
         """The batch of these inputs at the first stage of a cascade: a `Batch`."""

@@ -119,18 +119,22 @@ class LinearAggregation(nn.Module):
 
 
 def weigh_scores(
-    scores: Sequence[Tensor], masks: Sequence[Tensor], num_branches: int
+    scores: Sequence[Tensor], masks: Sequence[Tensor], num_branches: int, exponent: float = 1.0
 ) -> tuple[Tensor, ...]:
-    """Evidence of each window: its score over `B |P_b|`, with P_b the windows that count.
+    """Evidence of each window: its score over `B |P_b| ** exponent`, P_b the windows that count.
 
     Args:
         scores: One tensor a branch: (batch, positions, labels).
         masks: One tensor a branch: (batch, positions), bool.
         num_branches: B, the number of all branches of the model.
+        exponent: 1: the sum of the evidence is a mean.
     """
     evidence = []
     for score, mask in zip(scores, masks, strict=True):
-        count = mask.flatten(1).sum(dim=1).clamp(min=1) * num_branches  # (batch,)
+        count = mask.flatten(1).sum(dim=1).clamp(min=1)  # (batch,)
+        if exponent != 1:
+            count = count.float() ** exponent
+        count = count * num_branches
         evidence.append(score / count.view(-1, *[1] * (score.ndim - 1)))
     return tuple(evidence)
 
@@ -217,6 +221,11 @@ class AnchorNetClassifier(AnchorNetPreTrainedModel):
     aggregation: LinearAggregation
 
     @property
+    def count_exponent(self) -> float:
+        """See `weigh_scores`."""
+        return 1.0
+
+    @property
     def branch_penalties(self) -> list[float]:
         """Weight of each branch's absolute evidence in the training loss."""
         return [self.config.evidence_penalty] * len(self.windows)
@@ -241,7 +250,7 @@ class AnchorNetClassifier(AnchorNetPreTrainedModel):
             output_evidence: Whether to return evidence and masks; default `config.output_evidence`.
             hidden_states: Returned as they are.
         """
-        evidence = weigh_scores(scores, masks, len(self.windows))
+        evidence = weigh_scores(scores, masks, len(self.windows), self.count_exponent)
         by_branch = sum_evidence(evidence)  # (branches, batch, labels)
         bias = self.aggregation.bias.float()
         logits = bias + by_branch.sum(dim=0)

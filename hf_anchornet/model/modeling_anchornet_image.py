@@ -259,6 +259,11 @@ class AnchorNetForImageClassification(AnchorNetImagePreTrainedModel, AnchorNetCl
         self.aggregation = LinearAggregation(config, [nn.Identity() for _ in self.windows])
         self.post_init()  # type: ignore[no-untyped-call]
 
+    @property
+    def count_exponent(self) -> float:
+        """See `AnchorNetImageConfig`."""
+        return cast(float, self.config.count_exponent)
+
     def forward(
         self,
         pixel_values: Tensor,

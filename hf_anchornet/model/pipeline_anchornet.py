@@ -11,7 +11,7 @@ from transformers import Pipeline
 from .backend import EAGER
 from .cascade import Cascade, attach_cascade
 from .cascade_rule import ExitRule, Stage
-from .cascade_trace import count_milliseconds
+from .cascade_trace import Trace, count_milliseconds
 from .classifier import Classifier, label_names, name_predictions
 from .explanation import (
     Explanation,
@@ -129,15 +129,23 @@ class LocalizationPipeline(Pipeline):
         for row, (trace, answer) in enumerate(zip(traces, answers, strict=True)):
             cost = answer.pop("cost")
             explanation = None
-            if options.explain_answer and trace.last_reading:
-                stage, view = rule.stages[trace.stage], trace.view
-                parts = self._list_parts(view, trace.last_reading, stage, rule, batch.take([row]))
+            parts = self._find_parts(trace, rule, batch, row, options)
+            if parts is not None:
                 order = self._exits.order
                 explanation = explain_trace(self.reader, order, rule, self.labels, trace, parts)
                 cost |= describe_explaining(trace.explaining)
             shown = self.reader.describe_pieces(trace.last_reading)
             verdicts.append(Verdict(answer | shown, cost, explanation))
         return verdicts
+
+    def _find_parts(
+        self, trace: Trace, rule: ExitRule, batch: Any, row: int, options: Any
+    ) -> InputParts | None:
+        """What a cascade read of an input; `None` if its localizer answered alone."""
+        if not options.explain_answer or not trace.last_reading:
+            return None
+        stage = rule.stages[trace.stage]
+        return self._list_parts(trace.view, trace.last_reading, stage, rule, batch.take([row]))
 
     def _open(self, batch: Any, count: int, options: Any) -> tuple[Sequence[Any], Stage]:
         """Views of all inputs of a batch, and the stage at which a plain classifier reads them."""

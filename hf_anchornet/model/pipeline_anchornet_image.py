@@ -1,51 +1,32 @@
 """`pipeline("patch-localization")`: an image's label, the boxes that decided it, their shares."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from os import PathLike
 from time import perf_counter
-from typing import Any, ClassVar, NamedTuple, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from .cascade_rule import ExitRule, Stage
+from .cascade import Cascade
+from .cascade_rule import GLANCE, ExitRule, Stage
+from .cascade_trace import Trace, count_milliseconds
 from .classifier import predict_probs
 from .explanation import InputParts, choose_entries
-from .image_boxes import DEFAULT_OVERLAP, cover_share, pool_cells
-from .image_explanation import ImageParts, describe_box, explain_boxes, explain_images
+from .image_answers import ShownImage, charge, describe_patch, describe_readings, join_shown
+from .image_boxes import cover_share, pool_cells, sum_union
+from .image_explanation import ImageParts, LocatedParts, explain_boxes, explain_images
+from .image_glance import GlancedImages
 from .image_large import LargeImage, check_large, check_local
 from .image_localizer import ImageLocalizer, LocalizedImages
 from .image_processing_anchornet import Box
 from .image_reader import PatchReader, ReadableImage
+from .image_zoom import ZoomedImage
 from .localization_options import LocalizationOptions
+from .patch_options import PatchOptions
 from .pipeline_anchornet import LocalizationPipeline, Verdict
 from .reader import Reader
-from .selection import check_count, check_iou_threshold
-
-
-@dataclass
-class PatchOptions(LocalizationOptions):
-    """Options for choosing and showing patches; see `PatchLocalizationPipeline`."""
-
-    iou_threshold: float | Sequence[float] = DEFAULT_OVERLAP
-    max_patches: int = 1
-    return_maps: bool = False
-    full_resolution: bool = False
-
-    def validate(self, sizes: Sequence[int], labels: Sequence[str]) -> None:
-        """Check the options; see `LocalizationOptions.validate`."""
-        super().validate(sizes, labels)
-        check_count("max_patches", self.max_patches)
-        check_iou_threshold(self.reading_limit, self.max_patches)
-
-    @property
-    def reading_limit(self) -> float | Sequence[float]:
-        """Overlap allowed between the patches that a classifier reads: of as many first ranks."""
-        if isinstance(self.iou_threshold, Sequence):
-            return self.iou_threshold[: self.max_patches]
-        return self.iou_threshold
 
 
 class PatchLocalizationPipeline(LocalizationPipeline):
@@ -68,17 +49,21 @@ class PatchLocalizationPipeline(LocalizationPipeline):
     shows it), `label` (the class explained), `evidence` (the attribution of the box: its part of
     the logit, centred over the classes unless the model is multi-label), `share` (the same over the
     sum of the absolute evidence of all pixels, in [-1, 1]) and `scale` (side of the window in
-    pixels of the model's input); `coverage`, the share of the image in the patches; `cost` in
-    pixels; and with a classifier `classifier`: its `label`, `score` and `stage` (stage 0: there
-    was no patch to read, the answer is the localizer's). With a cascade or `exit_threshold`,
-    `classifier` is the answer of the cascade and `cost` holds its multiply-adds and milliseconds,
-    too: see `Cascade`.
+    pixels of the model's input); `shares`, for each label explained the share of its patches
+    together, in which a pixel of several patches counts once; `coverage`, the share of the image in
+    the patches; `cost` in pixels; and with a classifier `classifier`: its `label`, `score` and
+    `stage` (stage 0: there was no patch to read, the answer is the localizer's). With a cascade or
+    `exit_threshold`, `classifier` is the answer of the cascade and `cost` holds its multiply-adds
+    and milliseconds, too: see `Cascade`. Of an image that the localizer of a cascade did not read,
+    label and score are those of the glance, and there are no patches, shares or maps.
 
     Args:
         classifier: An image classifier that reads the best patches, cut from the original image,
             instead of the whole: Hub id, folder, image-classification pipeline or model; or a
             `Cascade`, its folder or Hub id.
-        top_k: Number of patches to show for each label, best first (default 5).
+        top_k: Number of patches to show for each label, best first (default 5). 0 shows none; then
+            the localizer of a cascade with a glance reads only images that go on. It must read the
+            others to show patches, and `cost` counts that.
         scales: Window sizes to choose patches from, in pixels (default: all of the model).
         iou_threshold: How much a patch may overlap better ones (default 0.3, as in 2206.03367).
         labels: Labels to explain (default: the predicted one).
@@ -91,10 +76,16 @@ class PatchLocalizationPipeline(LocalizationPipeline):
         backend: Runtime of the localizer and of a classifier that is loaded here: "eager",
             "compile" or "onnx"; see `make_network`.
         return_maps: Whether to add `maps`: for each label explained the evidence of every cell of
-            the image, rows of columns, cells as wide as the model's stride.
+            the image, rows of columns, cells as wide as the model's stride; and `grid`: `height`
+            and `width` of the model's input and its `windows`, each with `size` and `stride`.
         full_resolution: Whether to read the picture as large as it is, of any size, tile by tile,
             instead of resized for the model (default); see `LargeImage`. Windows and boxes are
             then in pixels of the original. Not with a cascade.
+        zoom: Number of places that are read again, larger, at every step from the whole picture to
+            its full resolution: for evidence that is too small for the resized picture; 0: none.
+            See `ZoomedImage`. Label and score are then those of all readings, `scale` is in pixels
+            of the original, and `readings` says which share of the picture was read at which
+            `resolution`. Not with a cascade.
     """
 
     task_name: ClassVar[str] = "patch-localization"
@@ -113,11 +104,21 @@ class PatchLocalizationPipeline(LocalizationPipeline):
     )
 
     budget_name: ClassVar[str] = "max_patches"
-    preprocess_options: ClassVar[tuple[str, ...]] = ("full_resolution",)
+    preprocess_options: ClassVar[tuple[str, ...]] = (
+        "full_resolution",
+        "top_k",
+        "return_maps",
+        "zoom",
+    )
 
     _load_image_processor: Any = True
 
     localizer: ImageLocalizer
+
+    @property
+    def glances(self) -> bool:
+        """Whether another classifier answers before the localizer."""
+        return self.cascade is not None and GLANCE in self.cascade.rule.stages
 
     def _make_localizer(self, backend: str) -> ImageLocalizer:
         if self.image_processor is None or not hasattr(self.image_processor, "collate"):
@@ -132,10 +133,11 @@ class PatchLocalizationPipeline(LocalizationPipeline):
         chosen: PatchOptions = super()._check_options(**options)
         if chosen.full_resolution:
             check_local(self.model)
-            if self._choose_rule(chosen) is not None:
+        for name in ("full_resolution", "zoom"):
+            if getattr(chosen, name) and self._choose_rule(chosen) is not None:
                 raise ValueError(
-                    "`full_resolution` must be off with a cascade or `exit_threshold`, got True; "
-                    "leave one of them out."
+                    f"`{name}` must be off with a cascade or `exit_threshold`, got "
+                    f"{getattr(chosen, name)}; leave one of them out."
                 )
         return chosen
 
@@ -144,10 +146,12 @@ class PatchLocalizationPipeline(LocalizationPipeline):
         return {"image": self.localizer.check_input(item, name), "name": name}
 
     def preprocess(self, input_: dict[str, Any], **options: Any) -> dict[str, Any]:
-        """An image with the model's input, not yet padded; without it at full resolution."""
+        """An image with the localizer's input, not yet padded; without it, if it is made later."""
         image, name = input_["image"], input_["name"]
-        if options.get("full_resolution"):
+        chosen = PatchOptions(**options)
+        if chosen.full_resolution:
             check_large(image, self.windows, name)
+        if chosen.full_resolution or chosen.zoom or (self.glances and not chosen.shows):
             return {"image": image, "pixels": None}
         try:
             batch = self.image_processor(image, return_tensors=None)  # type: ignore[misc]
@@ -171,22 +175,63 @@ class PatchLocalizationPipeline(LocalizationPipeline):
             images, pixels = [images], [pixels]
         if chosen.full_resolution:
             return {"results": [self._localize_large(image, chosen) for image in images]}
+        if chosen.zoom:
+            return {"results": [self._zoom(image, chosen) for image in images]}
         started = perf_counter()
-        batch = self.localizer.read_pixels(images, pixels)
+        if not self.glances:
+            batch = self.localizer.read_pixels(images, pixels)
+            probs = predict_probs(self.model, batch.logits)
+            verdicts = self._ask(chosen, batch, images, probs, started)
+            return {"results": self._show_all(batch, verdicts, chosen)}
+        cascade = cast(Cascade, self.cascade)
+        glanced: Any = cascade.open(images, None if pixels[0] is None else pixels)
+        verdicts = self._ask(chosen, glanced, images, glanced.logits, started)
+        return {"results": self._show_glanced(glanced, verdicts, chosen)}
+
+    def _show_all(
+        self, batch: LocalizedImages, verdicts: Sequence[Verdict], options: PatchOptions
+    ) -> list[dict[str, Any]]:
+        """The answers for images that the localizer read."""
         probs = predict_probs(self.model, batch.logits)
-        verdicts = self._ask(chosen, batch, images, probs, started)
-        labels = self._number_labels(chosen.labels, probs)
-        by_label = [self._show(batch, column, chosen) for column in labels.unbind(dim=1)]
-        shown = [_join_shown(parts) for parts in zip(*by_label, strict=True)]
+        labels = self._number_labels(options.labels, probs)
+        shown = [ShownImage([], {}, {})] * len(probs)
+        if options.shows:
+            by_label = [self._show(batch, column, options) for column in labels.unbind(dim=1)]
+            shown = [join_shown(parts) for parts in zip(*by_label, strict=True)]
         sizes = batch.evidence.sizes.tolist()
-        fields = zip(images, sizes, probs, shown, verdicts, strict=True)
+        fields = zip(batch.images, sizes, probs, shown, verdicts, strict=True)
         answers = [self._answer(*each) for each in fields]
-        if chosen.explain_answer:
-            alone = explain_images(batch, chosen.top_k, chosen.scales)
+        if options.explain_answer:
+            alone = explain_images(batch, options.top_k, options.scales)
             for answer, verdict, own in zip(answers, verdicts, alone, strict=True):
                 found = verdict.explanation or own
-                answer["explanation"] = choose_entries(found, chosen.return_coalitions)
-        return {"results": answers}
+                answer["explanation"] = choose_entries(found, options.return_coalitions)
+        return answers
+
+    def _show_glanced(
+        self, batch: GlancedImages, verdicts: Sequence[Verdict], options: PatchOptions
+    ) -> list[dict[str, Any]]:
+        """The answers for images after a glance; the localizer reads the rest if it has to."""
+        answers, verdicts = dict[int, dict[str, Any]](), [*verdicts]
+        rest = batch.list_rest()
+        if rest and options.shows:
+            started = perf_counter()
+            costs = batch.deepen(rest).multiply_adds()
+            share = count_milliseconds(started) / len(rest)
+            for row, cost in zip(rest, costs, strict=True):
+                verdicts[row] = charge(verdicts[row], cost, share)
+        for rows, part in batch.deepened:
+            found = self._show_all(part, [verdicts[row] for row in rows], options)
+            answers.update(zip(rows, found, strict=True))
+        probs = batch.logits.float().softmax(dim=-1)
+        for row in batch.list_rest():
+            shown = ShownImage([], {}, {})
+            answers[row] = self._answer(batch.images[row], (0, 0), probs[row], shown, verdicts[row])
+            explanation = verdicts[row].explanation
+            if explanation is not None:
+                entries = choose_entries(explanation, options.return_coalitions)
+                answers[row]["explanation"] = entries
+        return [answers[row] for row in range(len(batch.images))]
 
     def _localize_large(self, image: Image.Image, options: PatchOptions) -> dict[str, Any]:
         """The answer for a picture of any size at its own resolution; see `LargeImage`."""
@@ -197,23 +242,65 @@ class PatchLocalizationPipeline(LocalizationPipeline):
         parts = []
         for label, evidence in zip(labels, maps, strict=True):
             name = self.labels[label]
-            boxes = evidence.select(options.top_k, options.iou_threshold, options.scales)
+            boxes = []
+            if options.top_k:
+                boxes = evidence.select(options.top_k, options.iou_threshold, options.scales)
             whole = evidence.sum_absolute() if boxes else 1.0
-            patches = [_describe_patch(*box, name, whole) for box in boxes]
+            patches = [describe_patch(*box, name, whole) for box in boxes]
+            share = evidence.sum_union([found.box for found in boxes]) / whole if boxes else 0.0
             cells = {name: evidence.map_cells().tolist()} if options.return_maps else {}
-            parts.append(ShownImage(patches, cells))
+            parts.append(ShownImage(patches, {name: share}, cells))
         verdict = Verdict(None, {})
         if self.reader is not None:
             limits = options.max_patches, options.reading_limit
             boxes = predicted.select(*limits, options.scales)
             view = ReadableImage(image, [found.box for found in boxes])
             (verdict,) = self._read([view], options.max_patches, probs, options.explain_answer)
-        answer = self._answer(image, image.size, probs[0], _join_shown(parts), verdict)
+        answer = self._answer(image, image.size[::-1], probs[0], join_shown(parts), verdict)
         if options.explain_answer:
-            boxes = predicted.select(options.top_k, 0.0, options.scales)
-            places = [found.box for found in boxes], [found.evidence for found in boxes]
-            found = verdict.explanation or explain_boxes(self.model, read.logits[0], *places)
-            answer["explanation"] = choose_entries(found, options.return_coalitions)
+            alone = predicted.select(max(1, options.top_k), 0.0, options.scales)
+            alone = alone[: options.top_k]
+            self._explain_large(answer, read.logits[0], alone, verdict, options)
+        return answer
+
+    def _explain_large(
+        self,
+        answer: dict[str, Any],
+        logits: Tensor,
+        boxes: Sequence[Any],
+        verdict: Verdict,
+        options: PatchOptions,
+    ) -> None:
+        """Add the explanation of a large picture's answer, by disjoint boxes and their evidence."""
+        places = [found.box for found in boxes], [found.evidence for found in boxes]
+        explanation = verdict.explanation or explain_boxes(self.model, logits, *places)
+        answer["explanation"] = choose_entries(explanation, options.return_coalitions)
+
+    def _zoom(self, image: Image.Image, options: PatchOptions) -> dict[str, Any]:
+        """The answer for a picture that is read from coarse to fine; see `ZoomedImage`."""
+        read = ZoomedImage(image, self.localizer, options.zoom)
+        probs = predict_probs(self.model, read.logits)
+        (labels,) = self._number_labels(options.labels, probs).tolist()
+        parts = []
+        for label in labels:
+            limits = options.iou_threshold, options.scales
+            found = read.explain(label, max(1, options.top_k), *limits)
+            kept, name = found.boxes[: options.top_k], self.labels[label]
+            patches = [describe_patch(*box, name, found.whole) for box in kept]
+            share = found.together / found.whole if kept else 0.0
+            parts.append(ShownImage(patches, {name: share}, {}))
+        verdict = Verdict(None, {})
+        if self.reader is not None:
+            limits = options.reading_limit, options.scales
+            best = read.explain(int(probs[0].argmax()), options.max_patches, *limits)
+            view = ReadableImage(image, [found.box for found in best.boxes])
+            (verdict,) = self._read([view], options.max_patches, probs, options.explain_answer)
+        answer = self._answer(image, (1, read.num_pixels), probs[0], join_shown(parts), verdict)
+        answer["readings"] = describe_readings(image, read.steps)
+        if options.explain_answer:
+            found = read.explain(int(probs[0].argmax()), max(1, options.top_k), 0.0, options.scales)
+            alone = found.boxes[: options.top_k]
+            self._explain_large(answer, read.logits[0], alone, verdict, options)
         return answer
 
     def _open(
@@ -223,6 +310,19 @@ class PatchLocalizationPipeline(LocalizationPipeline):
         stage, limits = options.max_patches, (options.reading_limit, options.scales)
         return reader.open(batch, range(count), [stage], *limits), stage
 
+    def _find_parts(
+        self, trace: Trace, rule: ExitRule, batch: Any, row: int, options: PatchOptions
+    ) -> InputParts | None:
+        parts = super()._find_parts(trace, rule, batch, row, options)
+        if parts is not None or not options.explain_answer or not trace.glanced:
+            return parts
+        boxes: Sequence[Box] = []
+        located = batch.take([row]) if len(trace.opened) > 1 else None
+        if located is not None and options.top_k:
+            ranked = located.select(options.top_k, 0.0, options.scales)
+            (boxes,) = located.restore(ranked.boxes, ranked.filled)
+        return LocatedParts(ReadableImage(batch.images[row], boxes), boxes, located)
+
     def _list_parts(
         self, view: Any, pieces: Sequence[Any], stage: Stage, rule: ExitRule | None, batch: Any
     ) -> InputParts:
@@ -230,27 +330,32 @@ class PatchLocalizationPipeline(LocalizationPipeline):
 
     def _show(
         self, batch: LocalizedImages, labels: Tensor, options: PatchOptions
-    ) -> list["ShownImage"]:
+    ) -> list[ShownImage]:
         """The best patches and, if asked for, the map of one label of each image."""
         attribution = batch.attribute(labels)
-        ranked = batch.select(options.top_k, options.iou_threshold, options.scales, labels)
-        boxes = batch.restore(ranked.boxes, ranked.filled)
+        limits = options.iou_threshold, options.scales, labels
+        ranked = batch.select(max(1, options.top_k), *limits)
+        filled = ranked.filled & (options.top_k > 0)
+        boxes = batch.restore(ranked.boxes, filled)
         whole = attribution.abs().sum(dim=(1, 2)).tolist()
         shown = []
         for row, places in enumerate(boxes):
             name = self.labels[int(labels[row])]
-            kept = ranked.filled[row]
+            kept = filled[row]
             evidence, scales = ranked.evidence[row, kept].tolist(), ranked.scales[row, kept]
             patches = [
-                _describe_patch(*each, name, whole[row])
+                describe_patch(*each, name, whole[row])
                 for each in zip(places, evidence, scales.tolist(), strict=True)
             ]
+            share = 0.0
+            if patches:
+                share = sum_union(attribution[row], ranked.boxes[row, kept]) / whole[row]
             maps = {}
             if options.return_maps:
                 height, width = batch.evidence.sizes[row].tolist()
                 cells = pool_cells(attribution[row, :height, :width], self.windows[0].stride)
                 maps[name] = cells.tolist()
-            shown.append(ShownImage(patches, maps))
+            shown.append(ShownImage(patches, {name: share}, maps))
         return shown
 
     def _answer(
@@ -258,43 +363,21 @@ class PatchLocalizationPipeline(LocalizationPipeline):
         image: Image.Image,
         size: Sequence[int],
         probs: Tensor,
-        shown: "ShownImage",
+        shown: ShownImage,
         verdict: Verdict,
     ) -> dict[str, Any]:
-        """The answer for one image; `size` is the height and width of the model's input."""
+        """The answer for one image; `size` is the height and width of the localizer's input."""
         answer = {
             **self._name(probs),
             "patches": shown.patches,
+            "shares": shown.shares,
             "coverage": cover_share(
                 image.size, [tuple(patch["box"].values()) for patch in shown.patches]
             ),
             "cost": {"localizer_pixels": size[0] * size[1], **verdict.cost},
         }
         if shown.maps:
+            windows = [{"size": each.size, "stride": each.stride} for each in self.windows]
             answer["maps"] = shown.maps
+            answer["grid"] = {"height": size[0], "width": size[1], "windows": windows}
         return answer if verdict.classifier is None else answer | {"classifier": verdict.classifier}
-
-
-class ShownImage(NamedTuple):
-    """The patches of an image that an answer shows, and its maps by label."""
-
-    patches: list[dict[str, Any]]
-    maps: dict[str, list[list[float]]]
-
-
-def _join_shown(parts: Sequence[ShownImage]) -> ShownImage:
-    """One `ShownImage` of several, each for another label."""
-    patches = [patch for part in parts for patch in part.patches]
-    return ShownImage(patches, {name: one for part in parts for name, one in part.maps.items()})
-
-
-def _describe_patch(
-    box: Box, evidence: float, scale: int, label: str, whole: float
-) -> dict[str, Any]:
-    return {
-        **describe_box(box),
-        "label": label,
-        "evidence": evidence,
-        "share": evidence / whole,
-        "scale": scale,
-    }

@@ -21,8 +21,18 @@ from .text_explanation import describe_place, list_read_spans
 from .text_localizer import LocalizedTexts, TextLocalizer
 from .text_long import LONG_TEXT_CHARACTERS, LongText
 from .text_reader import SpanReader
-from .text_spans import ShownSpan, ShownText, show_best_spans, show_top_spans
-from .text_words import LocatedText
+from .text_spans import (
+    ShownSpan,
+    ShownText,
+    share_evidence,
+    show_best_spans,
+    show_top_spans,
+    show_units,
+)
+from .text_words import UNITS, LocatedText
+
+WORD = "word"
+"""The unit of spans that are windows of the model, extended to whole words."""
 
 
 @dataclass
@@ -30,6 +40,7 @@ class SpanOptions(LocalizationOptions):
     """Options for choosing and showing spans; see `SpanLocalizationPipeline`."""
 
     max_tokens: int | None = None
+    unit: str = WORD
 
     def validate(self, sizes: Sequence[int], labels: Sequence[str]) -> None:
         """Check the options; see `LocalizationOptions.validate`."""
@@ -38,6 +49,16 @@ class SpanOptions(LocalizationOptions):
         super().validate(self.scales or sizes, labels)  # passages may have any size
         if self.max_tokens is not None:
             check_count("max_tokens", self.max_tokens)
+        if self.unit not in (WORD, *UNITS):
+            raise ValueError(
+                f"`unit` must be one of {[WORD, *UNITS]}, got {self.unit!r}; leave it out for "
+                "whole words."
+            )
+        if self.unit != WORD and self.scales is not None:
+            raise ValueError(
+                f'`scales` must be left out with `unit="{self.unit}"`, got {list(self.scales)}; a '
+                f"{self.unit} has a size of its own."
+            )
 
 
 class SpanLocalizationPipeline(LocalizationPipeline):
@@ -58,11 +79,13 @@ class SpanLocalizationPipeline(LocalizationPipeline):
     (the attribution of the span: its part of the logit, centred over the classes unless the
     model is multi-label), `share` (the same over the sum of the absolute evidence of all words,
     in [-1, 1]) and `scale` (tokens of the window); `coverage`, the share of the text's characters
-    in the spans; `cost` in tokens; and, with a classifier, `classifier`: its `label`, `score`,
-    `stage` and the `text` that it read (stage 0: there was nothing to read and the answer is the
-    localizer's). With a cascade or `exit_threshold`, `classifier` is the answer of the cascade and
-    `cost` holds its multiply-adds and milliseconds, too: see `Cascade`. Of a text that exits at a
-    stage "ngrams", label, score and spans are those of the localizer's n-grams alone.
+    in the spans; `evidence_share`, the share of the evidence for the answer's label (or the first
+    one of `labels`) that all its spans carry together; `cost` in tokens; and, with a classifier,
+    `classifier`: its `label`, `score`, `stage` and the `text` that it read (stage 0: there was
+    nothing to read and the answer is the localizer's). With a cascade or `exit_threshold`,
+    `classifier` is the answer of the cascade and `cost` holds its multiply-adds and milliseconds,
+    too: see `Cascade`. Of a text that exits at a stage "ngrams", label, score and spans are those
+    of the localizer's n-grams alone.
 
     Args:
         classifier: A text classifier that reads the spans of largest absolute evidence instead
@@ -71,12 +94,15 @@ class SpanLocalizationPipeline(LocalizationPipeline):
         top_k: Number of spans to show for each label, best first (default 5).
         scales: Sizes of the spans to show, in tokens (default: all windows of the model). If one
             is not a window of the model, they are sizes of passages: `scales=100` shows the
-            passages of 100 tokens with the largest attribution. Where a cascade's n-grams answered
+            passages of 100 tokens with the largest attribution, which may hold several paragraphs,
+            as windows do not. Where a cascade's n-grams answered
             and lack one of these windows, label, score and spans are those of the whole localizer,
             which is run for them; `cost` does not count that.
         max_tokens: With a classifier: the most tokens that it reads, special tokens included
             (default 64). Without: show the best set of spans under this many tokens of the
             localizer, in reading order, instead of `top_k`.
+        unit: What spans are made of: "word" (default; the windows of the model, extended to whole
+            words), "clause" or "sentence" (those with the most evidence, best first).
         iou_threshold: How much a shown span may overlap better ones (default 0: not at all).
         labels: Labels to explain (default: the predicted one).
         exit_threshold: With a classifier: let it read only inputs in doubt, see `ExitRule`; with a
@@ -95,7 +121,7 @@ class SpanLocalizationPipeline(LocalizationPipeline):
     reader_class: ClassVar[type[Reader]] = SpanReader
     single_types: ClassVar[tuple[type, ...]] = (str, bytes, Mapping)
     budget_name: ClassVar[str] = "max_tokens"
-    preprocess_options: ClassVar[tuple[str, ...]] = ("max_tokens",)
+    preprocess_options: ClassVar[tuple[str, ...]] = ("max_tokens", "unit")
 
     _load_tokenizer: Any = True
 
@@ -119,14 +145,14 @@ class SpanLocalizationPipeline(LocalizationPipeline):
         """The text itself."""
         return self.localizer.check_input(item, name)
 
-    def _is_long(self, text: str, max_tokens: int | None) -> bool:
-        """Whether a text is read block by block: not if the best set of spans is wanted."""
-        alone = self.reader is None and max_tokens is None
+    def _is_long(self, text: str, max_tokens: int | None = None, unit: str = WORD) -> bool:
+        """Whether a text is read block by block: not for the best set of spans, or for units."""
+        alone = self.reader is None and max_tokens is None and unit == WORD
         return alone and len(text) > LONG_TEXT_CHARACTERS
 
     def preprocess(self, input_: str, **options: Any) -> dict[str, Any]:
         """A text with its token ids and their offsets; without, if it is read block by block."""
-        if self._is_long(input_, options.get("max_tokens")):
+        if self._is_long(input_, **options):
             return {"text": input_, "ids": None, "offsets": None}
         encoded = self.localizer.tokenize([input_])
         (ids,), (bounds,) = encoded["input_ids"], encoded["offset_mapping"]
@@ -226,15 +252,18 @@ class SpanLocalizationPipeline(LocalizationPipeline):
         located = batch.locate()
         scales = options.scales or [window.size for window in batch.windows]
         labels = self._number_labels(options.labels, probs)
+        unit = None if options.unit == WORD else options.unit
+        rows = zip(located, labels.tolist(), strict=True)
         if options.max_tokens is not None and self.reader is None:
-            spans = [
-                show_best_spans(text, explained, options.max_tokens, scales)
-                for text, explained in zip(located, labels.tolist(), strict=True)
-            ]
+            budget = options.max_tokens
+            spans = [show_best_spans(text, known, budget, scales, unit) for text, known in rows]
+        elif unit is not None:
+            spans = [show_units(text, known, unit, options.top_k) for text, known in rows]
         else:
             candidates = batch.list_candidates(scales)
+            passages = bool(set(scales) - {window.size for window in batch.windows})
             limits = options.top_k, options.iou_threshold
-            spans = show_top_spans(located, *candidates, labels, *limits)
+            spans = show_top_spans(located, *candidates, labels, *limits, passages)
         return [ShownText.of(*each) for each in zip(located, spans, strict=True)]
 
     def _answer(self, probs: Tensor, shown: ShownText, verdict: Verdict) -> dict[str, Any]:
@@ -251,9 +280,20 @@ class SpanLocalizationPipeline(LocalizationPipeline):
             **self._name(probs),
             "spans": spans,
             "coverage": num_covered / max(1, len(shown.located.words.text)),
+            "evidence_share": self._share(probs, shown),
             "cost": {"localizer_tokens": shown.num_tokens, **verdict.cost},
         }
         return answer if verdict.classifier is None else answer | {"classifier": verdict.classifier}
+
+    def _share(self, probs: Tensor, shown: ShownText) -> float:
+        """The share of the evidence that the spans of the answer's label carry together.
+
+        Where other labels are explained, it is that of the first of them.
+        """
+        explained = [span.label for span in shown.spans]
+        label = int(probs.argmax())
+        label = label if label in explained or not explained else explained[0]
+        return share_evidence(shown, label)
 
 
 def _describe_span(

@@ -2,15 +2,16 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from copy import copy
 from os import PathLike
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from .backend import EAGER, make_network
-from .cascade_rule import Stage
+from .cascade_rule import NGRAMS, Stage
 from .classifier import Classifier, ClassifierKind, load_classifier
 from .costs import ShapeCosts
 
@@ -27,6 +28,9 @@ class Reading(NamedTuple):
     pieces: Sequence[Any]
     sizes: Sequence[Any]
     logits: Tensor | None
+
+
+SomeReader = TypeVar("SomeReader", bound="Reader")
 
 
 class Reader(ABC):
@@ -72,16 +76,41 @@ class Reader(ABC):
         subfolder: str = "",
         full_size: int | None = None,
         backend: str = EAGER,
+        name: str = "classifier",
         **hub: Any,
     ) -> Any:
         """A reader for a classifier in any of its forms; see `load_classifier` and the class."""
-        loaded = load_classifier(classifier, cls.kind, device, subfolder, **hub)
+        loaded = load_classifier(classifier, cls.kind, device, subfolder, name, **hub)
         return cls(*loaded, full_size, backend, subfolder)
 
     def save_pretrained(self, folder: str | PathLike[str], **kwargs: Any) -> None:
         """Save the model and its processor."""
         self.model.save_pretrained(folder, **kwargs)
         self.processor.save_pretrained(folder)
+
+    def resize(self: SomeReader, full_size: int | None) -> SomeReader:
+        """A reader with the same model that reads full inputs at another size."""
+        twin = copy(self)
+        twin.full_size = full_size
+        twin.costs = twin._make_costs()
+        return twin
+
+    def check_glance(self) -> None:
+        """Check that the classifier can glance at full inputs before the localizer; see `Cascade`.
+
+        Raises:
+            ValueError: if it cannot.
+        """
+        raise ValueError(
+            f"`glance` must be left out for texts, got a {type(self.model).__name__}; train a "
+            f"localizer with n-grams and begin `stages` with {NGRAMS!r}."
+        )
+
+    def glance(
+        self, sources: Sequence[Any], order: Sequence[int], localizer: Any, pixels: Any = None
+    ) -> Any:
+        """A batch that is answered by this classifier on full inputs, made small: a `Batch`."""
+        raise NotImplementedError
 
     def read(self, views: Sequence[Any], stage: Stage) -> list[Reading]:
         """The classifier's reading of each view at one stage, all pieces in one batch."""

@@ -205,11 +205,12 @@ class LongText:
             nothing = LocatedText.build("", [], np.zeros((0, len(whole)))).within(self.text, 0)
             return ShownText(nothing, [], whole, len(self.ids))
         located, bounds = self._gather(bounds)
-        apart = not np.any(iou_threshold)
+        limit = float(np.max(iou_threshold))
+        passages = bool(set(scales) - {window.size for window in self.windows})
         spans = [
             span
             for label, places, size in zip(labels, bounds, sizes, strict=True)
-            for span in show_windows(located, places, size, label, apart)
+            for span in show_windows(located, places, size, label, limit, passages)
         ]
         return ShownText(located, spans, whole, len(self.ids))
 

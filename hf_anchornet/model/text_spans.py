@@ -11,7 +11,8 @@ from torch import Tensor
 from .geometry import Window, spread_evidence
 from .selection import join_branches, list_windows, select_top_patches
 from .text_budget import select_best_spans
-from .text_words import LocatedText, Span, count_tokens
+from .text_overlap import keep_apart, merge_near
+from .text_words import UNITS, LocatedText, count_tokens
 
 
 def attribute_tokens(
@@ -92,11 +93,15 @@ def show_top_spans(
     labels: Tensor,
     top_k: int,
     iou_threshold: float | Sequence[float] = 0.0,
+    passages: bool = False,
 ) -> list[list[ShownSpan]]:
     """The windows with the most evidence for each label, best first, as whole words.
 
-    If no overlap is allowed, a word shared by two spans stays with the better one. A window is
-    left out if the attribution of its words is against the label.
+    If no overlap is allowed, a word shared by two spans stays with the better one. Otherwise spans
+    that overlap more than allowed as whole words are merged with the better one. Of a span that a
+    blank line cuts, the part with more evidence is shown, without punctuation that belongs to what
+    is around it. A window is left out if the attribution
+    of its words is against the label.
 
     Args:
         located: The texts.
@@ -105,10 +110,11 @@ def show_top_spans(
         labels: (batch, explained), int64, indices of the labels to explain.
         top_k: Number of spans for each label.
         iou_threshold: See `select_top_patches`.
+        passages: See `show_windows`.
     """
     lengths = torch.tensor([len(text.starts) for text in located], device=labels.device)
     bounds, scales = select_top_windows(evidence, windows, lengths, labels, top_k, iou_threshold)
-    apart = not np.any(iou_threshold)
+    limit = float(np.max(iou_threshold))
     shown: list[list[ShownSpan]] = [[] for _ in located]
     for row, rank in np.ndindex(*labels.shape):
         if not len(located[row].words):  # blanks may be tokens, but cannot be shown
@@ -116,12 +122,17 @@ def show_top_spans(
         filled = (bounds[row, rank, :, 0] >= 0).nonzero()[:, 0]
         chosen, sizes = bounds[row, rank, filled], scales[row, rank, filled]
         label = int(labels[row, rank])
-        shown[row].extend(show_windows(located[row], chosen, sizes, label, apart))
+        shown[row].extend(show_windows(located[row], chosen, sizes, label, limit, passages))
     return shown
 
 
 def show_windows(
-    located: LocatedText, bounds: Tensor, scales: Tensor, label: int, apart: bool
+    located: LocatedText,
+    bounds: Tensor,
+    scales: Tensor,
+    label: int,
+    limit: float,
+    passages: bool = False,
 ) -> list[ShownSpan]:
     """Selected windows of a text as whole words; see `show_top_spans`.
 
@@ -130,15 +141,50 @@ def show_windows(
         bounds: (windows, 2), int64, tokens `[start, end)`, best first.
         scales: (windows,), int64.
         label: Index of the label to explain.
-        apart: Whether a word shared by two spans stays with the better one only.
+        limit: Largest IoU allowed.
+        passages: Whether the spans may hold several paragraphs.
     """
     spans = located.snap(*bounds.cpu().numpy().T)
-    kept = keep_apart(spans, len(located.words)) if apart else spans
-    return [
-        ShownSpan(*span, label, scale)
-        for span, scale in zip(kept, scales.tolist(), strict=True)
-        if span is not None and located.attribution[slice(*span), label].sum() > 0
-    ]
+    kept = merge_near(spans, limit) if limit else keep_apart(spans, len(located.words))
+    shown = []
+    for span, scale in zip(kept, scales.tolist(), strict=True):
+        if span is not None:
+            parts = [span] if passages else located.words.split_paragraphs(*span)
+            values = [located.attribution[slice(*part), label].sum() for part in parts]
+            best = parts[int(np.argmax(values))]
+            trimmed = located.words.trim(*best)
+            if located.attribution[slice(*trimmed), label].sum() > 0:
+                best = trimmed
+            if max(values) > 0:
+                shown.append(ShownSpan(*best, label, scale))
+    return shown
+
+
+def show_units(
+    located: LocatedText, labels: Sequence[int], unit: str, top_k: int
+) -> list[ShownSpan]:
+    """The clauses or sentences with the most evidence for each label, best first.
+
+    Their evidence is the attribution of all their words; that of all units adds up to that of the
+    text.
+
+    Args:
+        located: The text.
+        labels: Indices of the labels to explain.
+        unit: A key of `UNITS`.
+        top_k: Number of units for each label.
+    """
+    costs = count_tokens(located.words, located.ends)
+    units, shown = located.words.cut(UNITS[unit]), list[ShownSpan]()
+    for label in labels:
+        values = [located.attribution[slice(*span), label].sum() for span in units]
+        best = sorted(range(len(units)), key=lambda number: -values[number])[:top_k]
+        shown += [
+            ShownSpan(*units[number], label, int(costs[slice(*units[number])].sum()))
+            for number in best
+            if values[number] > 0
+        ]
+    return shown
 
 
 def sum_passages(
@@ -166,7 +212,11 @@ def sum_passages(
 
 
 def show_best_spans(
-    located: LocatedText, labels: Sequence[int], max_tokens: int, scales: Sequence[int]
+    located: LocatedText,
+    labels: Sequence[int],
+    max_tokens: int,
+    scales: Sequence[int],
+    unit: str | None = None,
 ) -> list[ShownSpan]:
     """The best set of spans for each label under a budget of the localizer's tokens, in order.
 
@@ -175,16 +225,27 @@ def show_best_spans(
         labels: Indices of the labels to explain.
         max_tokens: The budget, in the localizer's own tokens.
         scales: Sizes of the candidate spans, in tokens.
+        unit: A key of `UNITS`, whose parts of the text are the candidates instead.
     """
-    costs = count_tokens(located.words, located.ends)
-    candidates = located.spans(scales)
+    words, costs = located.words, count_tokens(located.words, located.ends)
+    windows = located.spans(scales) if unit is None else words.cut(UNITS[unit])
+    candidates = sorted({part for span in windows for part in words.split_paragraphs(*span)})
     return [
-        ShownSpan(first, last, label, int(costs[first:last].sum()))
+        ShownSpan(*part, label, int(costs[slice(*part)].sum()))
         for label in labels
-        for first, last in select_best_spans(
-            candidates, located.attribution[:, label], costs, max_tokens
-        )
+        for span in select_best_spans(candidates, located.attribution[:, label], costs, max_tokens)
+        for part in words.split_paragraphs(*span)
     ]
+
+
+def share_evidence(shown: "ShownText", label: int) -> float:
+    """The share of the evidence for a label that its shown spans carry, each word counted once."""
+    carried = np.zeros(len(shown.located.words), dtype=bool)
+    for span in shown.spans:
+        if span.label == label:
+            carried[span.first : span.last] = True
+    evidence = float(shown.located.attribution[carried, label].sum())
+    return evidence / float(shown.whole[label]) if carried.any() else 0.0
 
 
 def select_top_windows(
@@ -228,17 +289,3 @@ def select_top_windows(
     bounds = torch.stack([low[index], high.gather(1, index)], dim=-1)
     bounds = bounds.masked_fill(~filled[..., None], -1)
     return bounds.view(batch, explained, top_k, 2), sizes[index].view(batch, explained, top_k)
-
-
-def keep_apart(spans: Sequence[Span], num_words: int) -> list[Span | None]:
-    """The longest run of words of each span that no earlier span kept; `None` if none is left."""
-    taken = np.zeros(num_words, dtype=bool)
-    kept: list[Span | None] = []
-    for first, last in spans:
-        borders = np.flatnonzero(np.diff(taken[first:last], prepend=True, append=True))
-        runs = first + borders.reshape(-1, 2)
-        if len(runs):
-            low, high = runs[np.argmax(runs[:, 1] - runs[:, 0])].tolist()
-            taken[low:high] = True
-        kept.append((low, high) if len(runs) else None)
-    return kept

@@ -16,13 +16,34 @@ Span = tuple[int, int]
 # At a line break, or after . ! ? (with closing quotes and brackets) and a blank.
 _SENTENCE_END = re.compile(r"[.!?]+[\"')\]]*\s+|\n")
 
+PARAGRAPH_END = re.compile(r"\n[^\S\n]*\n")
+"""A blank line."""
+
+CLOSING, OPENING = {*".,;:!?)]}%\u2019\u201d\u3002\uff0c"}, {*"([{\u201c\u2018"}
+"""Signs that end what stands before them, and that begin what follows."""
+
+_STOP = (
+    r"(?:(?<!\b[A-Z])(?<!\bMr)(?<!\bMs)(?<!\bDr)(?<!\bSt)(?<!\bvs)(?<!\bMrs)(?<!\bcf)"
+    r"(?<!\be\.g)(?<!\bi\.e)\.|(?<![.!?])[.!?]{2,}|(?<![.!?])[!?])[\"')\]\u2019\u201d]*\s+|[\u3002\uff01\uff1f]"
+)
+"""The end of a sentence: not after an initial or a frequent abbreviation."""
+
+UNITS = {
+    "clause": re.compile(
+        rf"{_STOP}|{PARAGRAPH_END.pattern}|[,;:][\"')\]\u2019\u201d]*\s+|\s[\u2013\u2014-]\s"
+    ),
+    "sentence": re.compile(rf"{_STOP}|{PARAGRAPH_END.pattern}"),
+}
+"""Where the units end that spans may be made of."""
+
 
 @dataclass(frozen=True)
 class Words:
     """The words of a text; no shown or selected span cuts one.
 
     Every character that is not blank belongs to exactly one word. A word is a run of letters,
-    digits and their marks, with inner apostrophes; one character of a script that is written
+    digits and their marks, with inner apostrophes, or a number with its separators, such as 9.5,
+    1,000 or 12:30; one character of a script that is written
     without spaces; or one other sign (an emoji with all its modifiers is one, and so is a flag).
 
     Attributes:
@@ -63,6 +84,26 @@ class Words:
         ends = [match.end() for match in end.finditer(self.text)]
         inner = np.searchsorted(self.starts, ends).tolist()
         return list(pairwise(sorted({0, *inner, len(self)})))
+
+    def split_paragraphs(self, first: int, last: int) -> list[Span]:
+        """The words `[first, last)` in parts that no blank line cuts."""
+        ends, starts = self.ends[first : last - 1], self.starts[first + 1 : last]
+        gaps = zip(ends.tolist(), starts.tolist(), strict=True)
+        inner = [
+            number
+            for number, (end, start) in enumerate(gaps, first + 1)
+            if start - end > 1 and PARAGRAPH_END.search(self.text, end, start)
+        ]
+        return list(pairwise([first, *inner, last]))
+
+    def trim(self, first: int, last: int) -> Span:
+        """The words `[first, last)` without closing signs before and opening signs after them."""
+        low, high = first, last
+        while low < high and self.text[self.starts[low] : self.ends[low]] in CLOSING:
+            low += 1
+        while low < high and self.text[self.starts[high - 1] : self.ends[high - 1]] in OPENING:
+            high -= 1
+        return (low, high) if low < high else (first, last)
 
     def span(self, first: int, last: int) -> tuple[int, int]:
         """Characters `[start, end)` of the words `[first, last)`, `first < last`."""
@@ -192,10 +233,11 @@ class LocatedText:
 @cache
 def _word_pattern(ascii_only: bool) -> re.Pattern[str]:
     if ascii_only:
-        return re.compile(r"\w+(?:'\w+)*|\S")
+        return re.compile(r"\w+(?:'\w+|(?<=\d)[.,:](?=\d)\w+)*|\S")
     extend = _character_class(_extends_word)
     letter = rf"[^\W{_UNSPACED}]"
-    word = rf"{letter}+(?:{extend}*[{_INNER_MARKS}]{letter}+|{extend}+{letter}+)*{extend}*"
+    inner = rf"{extend}*[{_INNER_MARKS}]{letter}+|(?<=\d)[{_IN_NUMBERS}](?=\d){letter}+"
+    word = rf"{letter}+(?:{inner}|{extend}+{letter}+)*{extend}*"
     flag = rf"[\U0001f1e6-\U0001f1ff]{{2}}{extend}*"
     return re.compile(rf"{word}|{flag}|\S{extend}*(?:(?<=\u200d)\S{extend}*)*")
 
@@ -207,6 +249,8 @@ _UNSPACED = (
 )
 # Apostrophes, the Catalan middle dot, Hebrew geresh and gershayim do not end a word.
 _INNER_MARKS = r"'\u2019\u00b7\u05f3\u05f4"
+# Points, commas and colons between two digits, also those of Arabic.
+_IN_NUMBERS = r".,:\u066b\u066c"
 
 
 def _extends_word(character: str) -> bool:

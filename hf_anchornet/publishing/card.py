@@ -1,7 +1,7 @@
 """Model cards for the Hub; every number in them comes from a JSON file."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,16 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from transformers import AutoConfig
 
 from hf_anchornet.model.cascade_file import CASCADE_FILE, read_cascade_file
-from hf_anchornet.model.cascade_rule import NGRAMS
+from hf_anchornet.model.cascade_rule import GLANCE, NGRAMS, Stage
 from hf_anchornet.model.localizer import MODALITIES
 
 from .card_results import (
+    format_calibration,
+    format_comparison,
     format_results,
     list_explanations,
     list_results,
+    list_scores,
     list_speed_ups,
     list_validation,
 )
@@ -25,10 +28,17 @@ from .modality import CLASSES, find_model_modality
 
 TEMPLATE = Path(__file__).parent / "card_template.md"
 TRAINING_FILE = "training.json"
+CALIBRATION_FILE = "calibration.json"
+EVALUATION_FILE = "evaluation.json"
+"""Reports of `anchornet train`, `calibrate` and `evaluate` in a model's folder."""
+PICTURE_FILE = "scores.svg"
+"""Picture of the scores in the folder of `anchornet build`."""
+
 MARK = "<!-- Written by hf_anchornet. A card without this line is kept as it is. -->"
 PIPELINES = {"text": "span-localization", "image": "patch-localization"}
 PARTS = {"text": ("spans", "tokens"), "image": ("patches", "pixels")}
-SAMPLES = {"text": '"I loved it. The cast is superb."', "image": '"photo.jpg"'}
+SAMPLES = {"text": "A text of the same kind as the training data.", "image": "photo.jpg"}
+"""Inputs of the snippet where no example of the training data is known."""
 MAX_LABELS = 10  # labels listed in a card
 
 READING = """\
@@ -107,7 +117,8 @@ def make_card(folder: str | Path, sources: CardSources | None = None) -> ModelCa
     """The card of a localizer, a cascade or a classifier.
 
     Args:
-        folder: Folder of the model, with `config.json` and, if trained here, `training.json`.
+        folder: Folder of the model, with `config.json` and what training, calibration and
+            evaluation left there: training.json, calibration.json, evaluation.json.
         sources: Measurements and other sources. Missing ones are reported as "Not measured".
 
     Raises:
@@ -117,7 +128,9 @@ def make_card(folder: str | Path, sources: CardSources | None = None) -> ModelCa
     folder, sources = Path(folder), sources or CardSources()
     config = AutoConfig.from_pretrained(folder)
     modality = find_model_modality(config, str(folder))
-    training = _read_training(folder)
+    training = read_training(folder)
+    calibration = _read_report(folder / CALIBRATION_FILE)
+    evaluation = sources.evaluation or _read_report(folder / EVALUATION_FILE)
     data = training.get("data", {})
     results = list_validation(modality, training)
     if sources.results:
@@ -125,6 +138,10 @@ def make_card(folder: str | Path, sources: CardSources | None = None) -> ModelCa
         results += list_results(modality, sources.results, sources.reading, dataset)
     if sources.evaluation:
         results += list_explanations(modality, sources.evaluation)
+    elif "evidence" in evaluation.get("explanations", {}).get("explainers", {}):
+        results += list_explanations(modality, evaluation)
+    if evaluation:
+        results += list_scores(modality, evaluation, data.get("dataset", "its data set"))
     if sources.speed:
         results += list_speed_ups(modality, sources.speed)
     repo_id = sources.repo_id or folder.resolve().name
@@ -136,10 +153,15 @@ def make_card(folder: str | Path, sources: CardSources | None = None) -> ModelCa
         template_path=str(TEMPLATE),
         mark=MARK,
         name=name,
-        snippet=_make_snippet(config, modality, repo_id, is_cascade),
-        what=_describe_model(config, modality, is_cascade, NGRAMS in stages),
+        snippet=_make_snippet(config, modality, repo_id, is_cascade, data.get("example")),
+        what=_describe_model(config, modality, is_cascade, stages),
         picture=sources.picture,
+        scores=PICTURE_FILE if (folder / PICTURE_FILE).is_file() else "",
+        verdict=evaluation.get("verdict", {}).get("text", ""),
+        comparison=format_comparison(evaluation) if "compared" in evaluation else "",
         training=_describe_training(training),
+        command=training.get("command", ""),
+        calibration=format_calibration(calibration) if calibration else "",
         results=format_results(results),
         reading=READING,
         citation=CITATION,
@@ -155,16 +177,21 @@ def write_card(folder: str | Path, sources: CardSources | None = None) -> None:
         make_card(folder, sources).save(path)
 
 
-def _read_training(folder: Path) -> dict[str, Any]:
-    """The content of `training.json`, {} without one."""
-    path = folder / TRAINING_FILE
-    content: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
+def read_training(folder: str | Path) -> dict[str, Any]:
+    """The content of `training.json` in a model's folder, {} without one."""
+    return _read_report(Path(folder) / TRAINING_FILE)
+
+
+def _read_report(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
     return content
 
 
-def _make_snippet(config: Any, modality: str, repo_id: str, is_cascade: bool) -> str:
-    """Python code that loads the model from the Hub and runs it on a sample."""
-    sample = SAMPLES[modality]
+def _make_snippet(
+    config: Any, modality: str, repo_id: str, is_cascade: bool, example: str | None
+) -> str:
+    """Python code that loads the model from the Hub and runs it on an example."""
+    sample = json.dumps(example or SAMPLES[modality], ensure_ascii=False)
     if is_cascade:
         return (
             "import hf_anchornet\n\n"
@@ -179,7 +206,14 @@ def _make_snippet(config: Any, modality: str, repo_id: str, is_cascade: bool) ->
     )
 
 
-def _describe_model(config: Any, modality: str, is_cascade: bool, by_ngrams: bool) -> str:
+OPENING_SENTENCES: dict[Stage, str] = {
+    NGRAMS: "its n-grams answer alone where they are confident; ",
+    GLANCE: "a classifier answers from the whole image, made small, where it is confident; ",
+}
+"""What a card says of the first stage of a cascade."""
+
+
+def _describe_model(config: Any, modality: str, is_cascade: bool, stages: Sequence[Stage]) -> str:
     names = [config.id2label[index] for index in range(len(config.id2label))]
     labels = ", ".join(names[:MAX_LABELS])
     if len(names) > MAX_LABELS:
@@ -195,7 +229,7 @@ def _describe_model(config: Any, modality: str, is_cascade: bool, by_ngrams: boo
         f"so it can show the {parts} that decided."
     )
     if is_cascade:
-        opening = "its n-grams answer alone where they are confident; " if by_ngrams else ""
+        opening = OPENING_SENTENCES.get(stages[0], "") if stages else ""
         text += (
             f" It is a cascade: {opening}where the localizer is not confident, the classifier in "
             f"`classifier/` reads the selected {parts}."

@@ -5,7 +5,8 @@ from typing import Any
 
 from huggingface_hub import EvalResult
 
-from hf_anchornet.evaluation.tables import FILLS
+from hf_anchornet.calibration.summary import tabulate
+from hf_anchornet.evaluation.tables import FILLS, format_table
 
 QUALITIES = {
     "accuracy": ("accuracy", "Accuracy"),
@@ -26,14 +27,21 @@ DECIMALS = 4
 
 
 def make_result(
-    modality: str, dataset: str, split: str, metric: str, value: float, detail: str = ""
+    modality: str,
+    dataset: str,
+    split: str,
+    metric: str,
+    value: float,
+    detail: str = "",
+    num_rows: int | None = None,
 ) -> EvalResult:
-    """One entry of the `model-index`, rounded to four decimals."""
+    """One entry of the `model-index`, rounded to four decimals, of `num_rows` if known."""
     return EvalResult(
         task_type=f"{modality}-classification",
         dataset_type=dataset,
         dataset_name=dataset,
         dataset_split=split,
+        dataset_args=None if num_rows is None else {"num_rows": num_rows},
         metric_type=metric,
         metric_name=QUALITIES[metric][1] + (f" ({detail})" if detail else ""),
         metric_value=round(float(value), DECIMALS),
@@ -86,10 +94,78 @@ def list_validation(modality: str, training: Mapping[str, Any]) -> list[EvalResu
     """The scores of the best epoch on the validation split, from `training.json` if not {}."""
     best, data = training.get("best", {}), training.get("data", {})
     return [
-        make_result(modality, data["dataset"], data["validation_split"], metric, value)
+        make_result(
+            modality,
+            data["dataset"],
+            data["validation_split"],
+            metric,
+            value,
+            num_rows=data.get("num_validation_rows"),
+        )
         for metric, value in best.items()
         if data and metric in QUALITIES
     ]
+
+
+def list_scores(modality: str, report: Mapping[str, Any], dataset: str) -> list[EvalResult]:
+    """Scores of the models in a report of `anchornet evaluate` or `build`, and the speed-up.
+
+    Args:
+        modality: "text" or "image".
+        report: The report.
+        dataset: Name of the data if the report does not say it.
+    """
+    dataset, rows = report.get("dataset", dataset), report.get("num_rows")
+    names = {"ngrams": "its n-grams alone", "localizer": "", "classifier": "with the classifier"}
+    results = [
+        make_result(modality, dataset, report["split"], metric, report[name][metric], detail, rows)
+        for name, detail in names.items()
+        for metric in ("accuracy", "macro_f1")
+        if metric in report.get(name, {})
+    ]
+    compared = report.get("compared", {})
+    if "classifier" in compared:
+        times = [compared[name]["milliseconds"] for name in ("classifier", report["answer"])]
+        detail = f"{report['answer']}, batch 32, where it was built"
+        ratio = times[0] / times[1]
+        results.append(
+            make_result(modality, dataset, report["split"], "speed_up", ratio, detail, rows)
+        )
+    return results
+
+
+def format_comparison(report: Mapping[str, Any]) -> str:
+    """The models that `anchornet build` compared on the same rows, side by side."""
+    head = ["", "accuracy", "macro F1", "milliseconds"]
+    rows = [
+        (
+            name,
+            *(f"{row[metric]:.{DECIMALS}f}" for metric in ("accuracy", "macro_f1")),
+            f"{row['milliseconds']:.2f}",
+        )
+        for name, row in report["compared"].items()
+    ]
+    return (
+        f"All models on the same {report['num_rows']:,} rows of split `{report['split']}`, in the "
+        "same run; the linear model is a logistic regression of n-grams or of resized pictures, "
+        f"the majority the most frequent label.\n\n{format_table(head, rows)}"
+    )
+
+
+def format_calibration(record: Mapping[str, Any]) -> str:
+    """The models of a calibration side by side, and who answers how often."""
+    split = record["split"]
+    head = ["", "accuracy", "million multiply-adds", "milliseconds"]
+    rows = [
+        (name, f"{accuracy:.{DECIMALS}f}", f"{adds:,.2f}", f"{milliseconds:.2f}")
+        for name, accuracy, adds, milliseconds in tabulate(record)
+    ]
+    shares = ", ".join(f"{name} {share:.1%}" for name, share in record["share_leaving"].items())
+    return (
+        f"Stages and thresholds were chosen on {split['num_rows']:,} rows of split "
+        f"`{split['name']}`; these numbers, means per input, are of the same rows.\n\n"
+        f"{format_table(head, rows)}\nWho answers: {shares}."
+    )
 
 
 def list_explanations(modality: str, report: Mapping[str, Any]) -> list[EvalResult]:
@@ -107,14 +183,14 @@ def list_explanations(modality: str, report: Mapping[str, Any]) -> list[EvalResu
         )
     settings = found["settings"]
     dataset, split = settings["dataset"].rpartition("/")[2], settings["split"]
-    plausibility = own["plausibility"] or {}
+    plausibility, rows = own["plausibility"] or {}, found.get("num_explained")
     results = [
-        make_result(modality, dataset, split, metric, plausibility[metric])
+        make_result(modality, dataset, split, metric, plausibility[metric], num_rows=rows)
         for metric in QUALITIES
         if metric in plausibility
     ]
     return results + [
-        make_result(modality, dataset, split, metric, row[metric], FILLS[fill])
+        make_result(modality, dataset, split, metric, row[metric], FILLS[fill], rows)
         for fill, row in own["faithfulness"].items()
         for metric in ("comprehensiveness", "sufficiency")
     ]
@@ -141,12 +217,17 @@ def format_results(results: Iterable[EvalResult]) -> str:
     """A table of all results, followed by the missing qualities; see `name_gaps`."""
     results = list(results)
     lines = [
-        f"| {row.metric_name} | {row.dataset_name}, {row.dataset_split} | "
+        f"| {row.metric_name} | {row.dataset_name}, {row.dataset_split}{_say_rows(row)} | "
         f"{row.metric_value:.{DECIMALS}f} |"
         for row in results
     ]
     table = ["| metric | data, split | result |", "|---|---|---|", *lines, ""] if lines else []
     return "\n".join([*table, name_gaps(results)])
+
+
+def _say_rows(result: EvalResult) -> str:
+    rows = (result.dataset_args or {}).get("num_rows")
+    return "" if rows is None else f", {rows:,} rows"
 
 
 def name_gaps(results: Iterable[EvalResult]) -> str:

@@ -6,7 +6,12 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from hf_anchornet.files import CHECKPOINTS_FOLDER
-from hf_anchornet.model.cascade_file import CASCADE_FILE, CLASSIFIER_FOLDER, read_cascade_file
+from hf_anchornet.model.cascade_file import (
+    CASCADE_FILE,
+    list_copies,
+    list_references,
+    read_cascade_file,
+)
 from hf_anchornet.model.loading import find_fault
 
 from .modality import find_classes
@@ -36,18 +41,19 @@ def check_folder(folder: str | Path) -> None:
 
 def _check_cascade(folder: Path) -> None:
     try:
-        classifier = read_cascade_file(folder / CASCADE_FILE)["classifier"]
+        settings = read_cascade_file(folder / CASCADE_FILE)
     except OSError as error:
         raise ValueError(
             f"`folder` must hold a sound {CASCADE_FILE}, got {str(folder)!r}: {error}"
         ) from error
-    if classifier is None:
-        _check_model(folder / CLASSIFIER_FOLDER)
-    elif Path(classifier).exists():
-        raise ValueError(
-            f"`folder` must hold the cascade's classifier, got a {CASCADE_FILE} that refers to "
-            f"{classifier} on this machine; save it with `copy_classifier=True`."
-        )
+    for subfolder in list_copies(settings):
+        _check_model(folder / subfolder)
+    for reference in list_references(settings):
+        if Path(reference).exists():
+            raise ValueError(
+                f"`folder` must hold the cascade's classifier, got a {CASCADE_FILE} that refers to "
+                f"{reference} on this machine; save it with `copy_classifier=True`."
+            )
 
 
 def _refuse_pickles(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """The folder to upload: a checked copy of a model with remote code and a card."""
 
 import json
+import shlex
 import shutil
 import sys
 from dataclasses import replace
@@ -9,7 +10,7 @@ from typing import Any
 
 from transformers.dynamic_module_utils import get_relative_import_files
 
-from hf_anchornet.files import write_json
+from hf_anchornet.files import read_json, write_json
 from hf_anchornet.model.configuration_anchornet import AnchorNetImageConfig, AnchorNetTextConfig
 from hf_anchornet.model.image_processing_anchornet import AnchorNetImageProcessor
 from hf_anchornet.model.modeling_anchornet_image import (
@@ -23,7 +24,7 @@ from hf_anchornet.model.modeling_anchornet_text import (
 from hf_anchornet.model.pipeline_anchornet_image import PatchLocalizationPipeline
 from hf_anchornet.model.pipeline_anchornet_text import SpanLocalizationPipeline
 
-from .card import TRAINING_FILE, CardSources, write_card
+from .card import EVALUATION_FILE, TRAINING_FILE, CardSources, write_card
 from .check import check_folder
 from .model_files import CARD_FILE, list_model_files
 
@@ -85,6 +86,7 @@ def build_folder(
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source / name, target / name)
     _remove_paths(target / TRAINING_FILE)
+    _name_settings(target / EVALUATION_FILE)
     _add_remote_code(target)
     if sources.card:
         shutil.copyfile(sources.card, target / CARD_FILE)
@@ -101,12 +103,28 @@ def _remove_paths(report: Path) -> None:
         return
     content = json.loads(report.read_text("utf-8"))
     options = content.get("options", {})
-    options.pop("output_dir", None)
-    for name in PATH_OPTIONS:
+    command = content.get("command", "")
+    for name in (*PATH_OPTIONS, "output_dir"):
         value = options.get(name)
         if isinstance(value, str) and (Path(value).is_absolute() or Path(value).exists()):
             options[name] = Path(value).resolve().name
+            command = command.replace(shlex.quote(value), shlex.quote(options[name]))
+    options.pop("output_dir", None)
+    if command:
+        content["command"] = command
     write_json(report, content)
+
+
+def _name_settings(report: Path) -> None:
+    """Keep of local paths in the settings of an evaluation the last part."""
+    content = read_json(report) if report.exists() else {}
+    settings = content.get("explanations", {}).get("settings", {})
+    for name in ("model", "dataset"):
+        value = settings.get(name)
+        if isinstance(value, str) and (Path(value).is_absolute() or Path(value).exists()):
+            settings[name] = Path(value).resolve().name
+    if settings:
+        write_json(report, content)
 
 
 def _add_remote_code(folder: Path) -> None:

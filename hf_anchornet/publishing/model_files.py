@@ -22,14 +22,13 @@ from transformers.utils import (
     SAFE_WEIGHTS_NAME,
 )
 
-from hf_anchornet.model.cascade_file import CASCADE_FILE, CLASSIFIER_FOLDER, read_cascade_file
+from hf_anchornet.model.cascade_file import CASCADE_FILE, list_copies, read_cascade_file
 from hf_anchornet.model.export_onnx import GRAPH_FILE
 
-from .card import MARK, TRAINING_FILE
+from .card import CALIBRATION_FILE, EVALUATION_FILE, MARK, PICTURE_FILE, TRAINING_FILE
 from .modality import find_classes
 
 CARD_FILE = "README.md"
-CALIBRATION_FILE = "calibration.json"
 GRAPH_FILES = (GRAPH_FILE, f"{GRAPH_FILE}.data", f"{GRAPH_FILE}_data")
 """The exported graph, and the weights that torch or Optimum store beside a large one."""
 CONFIG_FILES = (CONFIG_NAME, GENERATION_CONFIG_NAME, IMAGE_PROCESSOR_NAME, PROCESSOR_NAME)
@@ -54,10 +53,11 @@ def list_model_files(folder: Path, card: str | Path = "") -> list[str]:
         ValueError: if a file is a link that leads out of the folder, or an index of weights names
             a file that is not a shard.
     """
-    names = [*_name_files(folder), CASCADE_FILE, CALIBRATION_FILE, TRAINING_FILE, CARD_FILE]
+    reports = CALIBRATION_FILE, EVALUATION_FILE, PICTURE_FILE, TRAINING_FILE
+    names = [*_name_files(folder), CASCADE_FILE, *reports, CARD_FILE]
     cascade = folder / CASCADE_FILE
-    if cascade.exists() and read_cascade_file(cascade)["classifier"] is None:
-        names += [f"{CLASSIFIER_FOLDER}/{name}" for name in _name_files(folder / CLASSIFIER_FOLDER)]
+    for copy in list_copies(read_cascade_file(cascade)) if cascade.exists() else []:
+        names += [f"{copy}/{name}" for name in _name_files(folder / copy)]
     names += _name_pictures(Path(card or folder / CARD_FILE))
     found = [name for name in dict.fromkeys(names) if (folder / name).is_file()]
     _refuse_links(folder, found)

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
 
-from hf_anchornet.model.cascade_file import CLASSIFIER_FOLDER
+from hf_anchornet.model.cascade_file import CLASSIFIER_FOLDER, GLANCE_FOLDER
 
 from .model_files import GRAPH_FILES
 
@@ -79,8 +79,9 @@ def upload_folder(
 
 
 def _is_stale(name: str) -> bool:
-    """Whether a file of the repository matches `STALE_FILES`, for either of its models."""
-    name = name.removeprefix(f"{CLASSIFIER_FOLDER}/")
+    """Whether a file of the repository matches `STALE_FILES`, for any of its models."""
+    for folder in (CLASSIFIER_FOLDER, GLANCE_FOLDER):
+        name = name.removeprefix(f"{folder}/")
     return any(
         PurePosixPath(pattern).parent == PurePosixPath(name).parent and fnmatch(name, pattern)
         for pattern in STALE_FILES

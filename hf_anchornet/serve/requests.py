@@ -1,7 +1,7 @@
 """Fields of a request, the size of its input, and the answers to invalid requests."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from .libraries import (
     BaseModel,
@@ -59,6 +59,7 @@ class SpanRequest(BaseModel):
     exit_threshold: float | None = None
     explain_answer: bool | None = None
     max_tokens: Annotated[int, Field(le=MOST_TOKENS)] | None = None
+    unit: Literal["word", "clause", "sentence"] | None = None
 
 
 def measure_image(

@@ -7,6 +7,7 @@ state of a generator, on prefetched batches or on worker processes.
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import cycle, islice
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,8 @@ class EpochOrder(Sampler[int]):
         batch_size: Rows per step, of all processes together, that should be of similar length.
         classes: Class of each row, to draw as many rows of every class; see `draw_balanced`.
             `None`: every row once.
+        groups: Rows by what can be in one batch of `batch_size`: such as images of one size. The
+            last batch of each group is filled up with rows that come again.
     """
 
     def __init__(
@@ -42,31 +45,50 @@ class EpochOrder(Sampler[int]):
         lengths: Sequence[int] | None = None,
         batch_size: int = 1,
         classes: Sequence[int] | None = None,
+        groups: Sequence[Sequence[int]] | None = None,
     ) -> None:
         self.num_rows, self.seed, self.epoch = num_rows, seed, 0
         self.lengths, self.batch_size, self.classes = lengths, batch_size, classes
+        self.groups = groups
 
     def __len__(self) -> int:
-        return self.num_rows
+        if self.groups is None:
+            return self.num_rows
+        return sum(-(-len(rows) // self.batch_size) for rows in self.groups) * self.batch_size
 
     def __iter__(self) -> Iterator[int]:
         epoch, self.epoch = self.epoch, self.epoch + 1
         generator = torch.Generator().manual_seed(mix_seed(self.seed, epoch))
-        if self.classes is None:
-            drawn: Sequence[int] = range(self.num_rows)
+        if self.groups is None:
+            rows = self._shuffle(range(self.num_rows), generator)
         else:
-            drawn = draw_balanced(self.classes, generator)
-        if self.lengths is None:
-            order = torch.randperm(self.num_rows, generator=generator).tolist()
-        else:
-            lengths = [self.lengths[row] for row in drawn]
-            order = get_length_grouped_indices(lengths, self.batch_size, generator=generator)
+            size = self.batch_size
+            filled = [self._fill(self._shuffle(group, generator)) for group in self.groups]
+            batches = [some[i : i + size] for some in filled for i in range(0, len(some), size)]
+            order = torch.randperm(len(batches), generator=generator).tolist()
+            rows = [row for place in order for row in batches[place]]
         times: Counter[int] = Counter()
-        for place in order:
-            row = drawn[place]
+        for row in rows:
             # A row that comes again is augmented anew: for its key this is another epoch.
             yield ((times[row] << 32) + epoch) * self.num_rows + row
             times[row] += 1
+
+    def _shuffle(self, rows: Sequence[int], generator: Generator) -> list[int]:
+        """These rows, or others of them by class, in random order."""
+        drawn: Sequence[int] = range(len(rows))
+        if self.classes is not None:
+            drawn = draw_balanced([self.classes[row] for row in rows], generator)
+        if self.lengths is None:
+            order = torch.randperm(len(rows), generator=generator).tolist()
+        else:
+            lengths = [self.lengths[rows[place]] for place in drawn]
+            order = get_length_grouped_indices(lengths, self.batch_size, generator=generator)
+        return [rows[drawn[place]] for place in order]
+
+    def _fill(self, rows: list[int]) -> list[int]:
+        """Rows for whole batches: as many of them as are missing come again."""
+        wanted = -(-len(rows) // self.batch_size) * self.batch_size
+        return list(islice(cycle(rows), wanted))
 
 
 def draw_balanced(classes: Sequence[int], generator: Generator) -> list[int]:
@@ -195,6 +217,7 @@ def make_image_loader(
     seed: int | None = None,
     num_workers: int = 0,
     targets: Sequence[Any] | None = None,
+    groups: Sequence[Sequence[int]] | None = None,
 ) -> DataLoader[Any]:
     """Batches of images: shuffled and augmented by `seed`, without it in order.
 
@@ -205,13 +228,15 @@ def make_image_loader(
         seed: At least 0.
         num_workers: Processes that decode images; 0: the training process does.
         targets: Label of each image, to draw every class equally often; `None`: every image once.
+        groups: See `EpochOrder`.
 
     Raises:
         ValueError: if classes are to be balanced and an image has not exactly one label.
     """
     if seed is not None:
         classes = None if targets is None else read_classes(targets)
-        order = EpochOrder(len(images), seed, classes=classes)  # type: ignore[arg-type]
+        count: int = len(images)  # type: ignore[arg-type]
+        order = EpochOrder(count, seed, None, batch_size, classes, groups)
         return _make_shuffled_loader(images, collate, batch_size, order, num_workers)
     return DataLoader(
         images,

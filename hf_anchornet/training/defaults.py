@@ -17,12 +17,13 @@ class Defaults:
     """Values of options of the same names; without arguments those of large sets.
 
     Attributes:
-        num_epochs: See `TrainingOptions`, as for the next five.
+        num_epochs: See `TrainingOptions`, as for the next six.
         batch_size: Smaller makes more steps of few rows.
         patience: Ends what `num_epochs` would carry too far.
         learning_rate: Of the trunk.
         embedding_learning_rate: Of the embedding table.
         ngram_learning_rate: Of the n-gram tables.
+        warmup_ratio: Share of the steps.
         vocab_size: See `TextLocalizerOptions`, as for the next.
         ngram_min_count: Smaller knows n-grams that few rows would hide.
     """
@@ -33,11 +34,17 @@ class Defaults:
     learning_rate: float = 2e-3
     embedding_learning_rate: float = 5e-4
     ngram_learning_rate: float = 0.5
+    warmup_ratio: float = 0.05
     vocab_size: int = 24_000
     ngram_min_count: int = 10
 
 
 LARGE = Defaults()
+
+PRETRAINED = Defaults(
+    batch_size=16, learning_rate=5e-5, embedding_learning_rate=5e-5, warmup_ratio=0.1
+)
+"""Defaults of a classifier that starts from a checkpoint: the rate that made it would undo it."""
 
 TEXTS_BELOW = {
     1_000: Defaults(num_epochs=20, batch_size=8, patience=4, ngram_min_count=2),

@@ -3,9 +3,13 @@
 import math
 import zlib
 from collections.abc import Iterable
+from dataclasses import replace
+from itertools import islice
 from typing import Any
 
+import torch
 from accelerate import Accelerator, skip_first_batches
+from accelerate.utils import send_to_device
 from torch.utils.data import DataLoader
 
 from .batches import EpochOrder
@@ -28,6 +32,7 @@ class RowEpochs:
                 "`num_epochs`."
             )
         self.loader, self.order, self.options = loader, loader.sampler, options
+        self.unprepared, self.device = loader, torch.device("cpu")
 
     def describe(self) -> dict[str, Any]:
         """The number of rows and a checksum of some, by which a resumed training recognises them.
@@ -51,7 +56,22 @@ class RowEpochs:
     def prepare(self, accelerator: Accelerator, *parts: Any) -> Any:
         """`parts` as Accelerate prepares them, together with the loader."""
         *prepared, self.loader = accelerator.prepare(*parts, self.loader)
+        self.device = accelerator.device
         return prepared
+
+    def sample(self, num_rows: int) -> Iterable[Any]:
+        """Batches of about this many rows, always the same ones and in all processes."""
+        if isinstance(self.order, EpochOrder):
+            self.order.epoch = 0
+        count = -(-num_rows // self.options.batch_size)
+        batches: DataLoader[Any] = DataLoader(
+            self.unprepared.dataset,
+            batch_sampler=list(islice(self.unprepared.batch_sampler or [], count)),
+            collate_fn=self.unprepared.collate_fn,
+            num_workers=self.unprepared.num_workers,
+            generator=torch.Generator(),  # otherwise this pass advances the generator of dropout
+        )
+        return (send_to_device(batch, self.device) for batch in batches)
 
     def count_steps(self) -> int:
         """Steps of the whole training."""
@@ -97,6 +117,15 @@ class StreamEpochs:
         """`parts` as Accelerate prepares them; the stream is that of this process already."""
         self.loader.device = accelerator.device
         return accelerator.prepare(*parts)
+
+    def sample(self, num_rows: int) -> Iterable[Any]:
+        """The first batches of the stream with about this many rows.
+
+        They are always the same ones, in all processes: those of the first process.
+        """
+        settings = replace(self.loader.settings, process=0, num_workers=0)
+        count = -(-num_rows // settings.batch_size)
+        return replace(self.loader, settings=settings, places=[], turn=0).take(count)
 
     def count_steps(self) -> int:
         """Steps of the whole training."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -96,7 +97,7 @@ def fit_model(
     model: PreTrainedModel,
     processor: Processor,
     train_loader: DataLoader[Any] | StreamLoader,
-    validation_loader: DataLoader[Any],
+    validation_loader: DataLoader[Any] | Sequence[DataLoader[Any]],
     options: CompleteOptions,
     accelerator: Accelerator,
     score: Callable[[PreTrainedModel], dict[str, float]] | None = None,
@@ -109,7 +110,8 @@ def fit_model(
         processor: The tokenizer or image processor of its inputs.
         train_loader: Batches of the model's keyword arguments with `labels`, not yet prepared, or
             this process's batches of a stream.
-        validation_loader: The same of the validation split, not yet prepared.
+        validation_loader: The same of the validation split, not yet prepared; several, if their
+            batches have different shapes.
         options: Options of the training.
         accelerator: From `make_accelerator`.
         score: Further scores of the model on the validation split, next to "accuracy" and "loss".
@@ -126,10 +128,12 @@ def fit_model(
             '`metric_for_best_model` must be "accuracy" for this model, got '
             f"{options.metric_for_best_model!r}; only image localizers point at boxes."
         )
-    validation_loader = accelerator.prepare(validation_loader)
+    listed = isinstance(validation_loader, Sequence)
+    given = validation_loader if listed else [validation_loader]
+    loaders = [accelerator.prepare(loader) for loader in given]
 
     def evaluate(prepared: nn.Module) -> dict[str, float]:
-        scores = evaluate_accuracy(prepared, validation_loader, accelerator)
+        scores = evaluate_accuracy(prepared, chain(*loaders), accelerator)
         return scores | (score(accelerator.unwrap_model(prepared)) if score else {})
 
     save = partial(save_with_processor, processor)

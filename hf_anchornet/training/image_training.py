@@ -32,8 +32,10 @@ from hf_anchornet.model.modeling_anchornet_image import AnchorNetForImageClassif
 from hf_anchornet.publishing.training_card import document_training
 
 from .batches import make_image_loader
+from .command import write_command
 from .defaults import complete_options
 from .fit import fit_model, make_accelerator, preparing_data
+from .image_distillation import ImageTeacher, SoftTargets
 from .options import CompleteOptions, TrainingOptions
 from .output_folder import holding_folder
 from .start import Start
@@ -55,8 +57,19 @@ ARCHITECTURE = (
     "kernel_sizes",
     "strides",
     "branch_depths",
+    "gated",
+    "count_exponent",
 )
 """Options that a localizer to start from decides."""
+
+OF_TRAINING = (
+    "from_localizer",
+    "image_size",
+    "teacher",
+    "distillation_weight",
+    "label_smoothing",
+)
+"""Options that are no fields of the config."""
 
 REGULARISATION = ("hidden_dropout_prob", "auxiliary_loss_weight", "evidence_penalty")
 """Options that a localizer to start from does not decide."""
@@ -80,6 +93,14 @@ class ImageLocalizerOptions:
         strides: Stride of each layer. A stride of 2 doubles the step of all windows after it.
         branch_depths: Number of layers below each branch; more layers give larger windows. The
             default layers give windows of 31, 63 and 95 px after 4, 6 and 8 layers.
+        gated: Let each window scale its evidence by a learned factor in (0, 1), which concentrates
+            evidence on fewer windows.
+        count_exponent: Power, in [0, 1], of the number of windows by which the sum of their scores
+            is divided: 1 for their mean. Smaller dilutes a small object in a large image less.
+        teacher: Image classifier checkpoint of the same labels. The localizer also learns its
+            probabilities for the views that it is trained on.
+        distillation_weight: Share of the teacher, in [0, 1], in the targets; the rest is the label.
+        label_smoothing: Share of the targets, in [0, 1), that is spread evenly over all labels.
         hidden_dropout_prob: Dropout, in [0, 1), before each branch's linear layer.
         auxiliary_loss_weight: Weight of the loss of each branch on its own. Larger makes every
             window size predictive by itself.
@@ -94,9 +115,23 @@ class ImageLocalizerOptions:
     kernel_sizes: list[int] = field(default_factory=lambda: list(DEFAULT.kernel_sizes))
     strides: list[int] = field(default_factory=lambda: list(DEFAULT.strides))
     branch_depths: list[int] = field(default_factory=lambda: list(DEFAULT.branch_depths))
+    gated: bool = False
+    count_exponent: float = 1.0
+    teacher: str | None = None
+    distillation_weight: float = 0.9
+    label_smoothing: float = 0.0
     hidden_dropout_prob: float = 0.0
     auxiliary_loss_weight: float = 0.3
     evidence_penalty: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check what the model's configuration does not."""
+        if not 0 <= self.distillation_weight <= 1:
+            raise ValueError(
+                f"`distillation_weight` must be in [0, 1], got {self.distillation_weight}."
+            )
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(f"`label_smoothing` must be in [0, 1), got {self.label_smoothing}.")
 
 
 def train_image_localizer(
@@ -151,6 +186,8 @@ def _train(
         model.windows[-1].size, crop_size=augmentation.crop_size, image_size=localizer.image_size
     )
 
+    _attach_targets(model, localizer, processor, labels, accelerator)
+
     def point(trained: PreTrainedModel) -> dict[str, float]:
         # Every process measures the same: it is quick next to an epoch.
         return {"pointing": measure_pointing(trained, processor, validation_rows, data)}
@@ -169,11 +206,31 @@ def _train(
         asdict(data) | asdict(localizer) | asdict(augmentation),
     )
     learned = loader if isinstance(loader, StreamLoader) else rows
-    reading = (
-        f"in training a random square crop, resized to {augmentation.crop_size} px; otherwise the "
-        f"whole image, its shorter side resized to {localizer.image_size} px"
-    )
-    return document_training(report, data, learned, accelerator, reading)
+    side = augmentation.crop_size
+    seen = f"the whole image, its shorter side resized to {localizer.image_size} px"
+    if not augmentation.keep_whole:
+        seen = f"in training a random square crop, resized to {side} px; otherwise {seen}"
+    elif side != localizer.image_size:
+        seen = f"{seen}, in training to {side} px"
+    kinds = DataOptions, ImageLocalizerOptions, AugmentationOptions, TrainingOptions
+    report["command"] = write_command("train", kinds, report["options"])
+    return document_training(report, data, learned, accelerator, seen, validation_rows)
+
+
+def _attach_targets(
+    model: AnchorNetForImageClassification,
+    localizer: ImageLocalizerOptions,
+    processor: AnchorNetImageProcessor,
+    labels: list[str],
+    accelerator: Accelerator,
+) -> None:
+    """Let the model learn softer targets than its labels, if it should."""
+    teacher = None
+    if localizer.teacher is not None:
+        teacher = ImageTeacher.load(localizer.teacher, labels, processor, accelerator)
+    if teacher is not None or localizer.label_smoothing > 0:
+        smoothing, weight = localizer.label_smoothing, localizer.distillation_weight
+        SoftTargets(len(labels), smoothing, teacher, weight).attach(model)
 
 
 def _make_processor(localizer: ImageLocalizerOptions) -> AnchorNetImageProcessor:
@@ -222,8 +279,7 @@ def make_image_localizer(
     localizer: ImageLocalizerOptions, labels: Sequence[str], multi_label: bool
 ) -> AnchorNetForImageClassification:
     """A new localizer whose weights have the channels last in memory."""
-    fields = asdict(localizer)
-    del fields["image_size"], fields["from_localizer"]  # all others are fields of the config
+    fields = {name: value for name, value in asdict(localizer).items() if name not in OF_TRAINING}
     config = AnchorNetImageConfig(**fields, **label_fields(labels, multi_label))
     return _put_channels_last(AnchorNetForImageClassification(config))
 

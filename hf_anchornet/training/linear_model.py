@@ -31,7 +31,8 @@ class LabelledNgrams:
     Attributes:
         frequencies: (texts, ngrams), from `count_frequencies`.
         length: Mean number of tokens of a text.
-        shares: (texts, labels), float32, 1 or the text's weight where it has the label, else 0.
+        shares: (texts, labels), float32: the probability of each label, or 1 where the text has it,
+            times the text's weight.
         multi_label: Whether labels do not exclude each other.
     """
 
@@ -47,20 +48,22 @@ class LabelledNgrams:
         codes: Mapping[int, Tensor],
         vocab_size: int,
         num_labels: int,
+        *,
+        multi_label: bool = False,
         balanced: bool = False,
     ) -> "LabelledNgrams":
         """The n-grams and labels of tokenized texts.
 
         Args:
-            rows: Columns `input_ids` and `labels`.
+            rows: Columns `input_ids` and `labels`, a number or a probability for each label.
             codes: Codes of the known n-grams by size, each (count,), sorted.
             vocab_size: Base of the codes, see `NgramScores`.
             num_labels: Number of labels.
+            multi_label: Whether labels do not exclude each other.
             balanced: Whether every label weighs the same, however many texts have it.
         """
         ids, targets = rows["input_ids"], np.asarray(list(rows["labels"]))
-        multi_label = targets.ndim == 2
-        if multi_label:
+        if targets.ndim == 2:
             shares = targets.astype(np.float32)
         else:
             shares = np.eye(num_labels, dtype=np.float32)[targets]

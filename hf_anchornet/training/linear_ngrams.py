@@ -6,6 +6,7 @@ each goes into it is what gives the least loss on the validation split.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from operator import itemgetter
 
 import numpy as np
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from hf_anchornet.data.texts import make_collator
 from hf_anchornet.evaluation.accuracy import score_labels
+from hf_anchornet.model.classifier import is_multi_label
 from hf_anchornet.model.modeling_anchornet_text import AnchorNetTextForSequenceClassification
 
 from .batches import make_text_loader
@@ -41,7 +43,8 @@ def add_linear_ngrams(
 
     Args:
         model: A trained localizer with n-grams; it is changed.
-        train_set: Tokenized texts with columns `input_ids` and `labels`.
+        train_set: Tokenized texts with columns `input_ids` and `labels`, as for
+            `LabelledNgrams.count`.
         validation_set: The same of the validation split, with a column `length`.
         weight: Of the linear model, beside 1 for what was learned. By default both weights are
             those of least loss on the validation split.
@@ -53,8 +56,15 @@ def add_linear_ngrams(
     codes = {size: getattr(model.ngrams, f"codes_{size}").cpu() for size in model.ngrams.sizes}
     vocab_size, num_labels = model.ngrams.vocab_size, len(model.aggregation.bias)
     learned = predict_logits(model, validation_set)
-    judged = LabelledNgrams.count(validation_set, codes, vocab_size, num_labels)
-    texts = LabelledNgrams.count(train_set, codes, vocab_size, num_labels, balanced)
+    multi_label = is_multi_label(model)
+    count = partial(
+        LabelledNgrams.count,
+        codes=codes,
+        vocab_size=vocab_size,
+        num_labels=num_labels,
+        multi_label=multi_label,
+    )
+    judged, texts = count(validation_set), count(train_set, balanced=balanced)
     tried = []
     strengths = STRENGTHS if len(train_set) <= FEW_ROWS else (MANY_ROWS_STRENGTH,)
     for strength in strengths:
@@ -73,7 +83,7 @@ def add_linear_ngrams(
         "weight": float(weights[1]),
         "learned_weight": float(weights[0]),
         "accuracy": scores["accuracy"],
-        "loss": loss / (num_labels if judged.multi_label else 1),
+        "loss": loss / (num_labels if multi_label else 1),
     }
 
 

@@ -22,8 +22,14 @@ from hf_anchornet.publishing.card import TRAINING_FILE
 from .checkpoints import Checkpoints, Progress, describe_model
 from .defaults import complete_options
 from .early_stopping import describe_end, warn_of_overfitting
+from .epoch_lines import describe_epoch
 from .epochs import RowEpochs, StreamEpochs
-from .normalization import use_running_statistics
+from .normalization import (
+    ESTIMATION_ROWS,
+    estimate_statistics,
+    has_running_statistics,
+    use_running_statistics,
+)
 from .options import CompleteOptions, TrainingOptions
 from .output_folder import save_in_one_go
 from .streams import StreamLoader
@@ -81,6 +87,8 @@ def run_training(
 ) -> dict[str, Any]:
     """The report of a training, which scores the model after each epoch and keeps the best one.
 
+    Before a model is scored, the running statistics of its batch normalisations are estimated anew.
+
     Args:
         model: The model, on any device.
         loader: Training batches, not yet prepared, or this process's batches of a stream.
@@ -106,9 +114,11 @@ def run_training(
     progress, metric = run.progress, options.metric_for_best_model
     for epoch in range(progress.epoch, run.options.num_epochs + 1):
         loss = _train_epoch(run)
+        if has_running_statistics(run.model):
+            estimate_statistics(run.model, run.epochs.sample(ESTIMATION_ROWS))
         scores = evaluate(run.model)
         progress.history.append({"epoch": epoch, "train_loss": loss, **scores})
-        logger.info("epoch %d: %s", epoch, progress.history[-1])
+        logger.info(describe_epoch(progress.history, metric, run.options.num_epochs))
         warn_of_overfitting(progress.history)
         logged = {f"validation/{name}": score for name, score in scores.items()}
         accelerator.log({"train/epoch_loss": loss, **logged}, step=progress.step)

@@ -1,9 +1,14 @@
-"""Batch normalisation of batches that hold one value a channel, such as one window of one image."""
+"""Batch normalisation in training: single values, and statistics that suit the weights of today."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim.swa_utils import update_bn
+
+ESTIMATION_ROWS = 320
+"""Training rows from which running statistics are estimated anew, less if an epoch has fewer."""
 
 
 def use_running_statistics(model: nn.Module) -> None:
@@ -28,3 +33,52 @@ def _suspend_training(module: Any, inputs: tuple[Tensor, ...]) -> None:
 def _restore_training(module: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
     if module.is_suspended:
         module.training = True
+
+
+def has_running_statistics(model: nn.Module) -> bool:
+    """Whether a model normalises by running statistics, as image models do."""
+    return bool(_list_tracking(model))
+
+
+def estimate_statistics(model: nn.Module, batches: Iterable[Mapping[str, Any]]) -> None:
+    """Replace the running statistics of a model by their means over some training batches.
+
+    Statistics that run along lag behind the weights while these change fast. Then a model in
+    evaluation is far from what it is in training, and its scores are noise. A layer that only saw
+    single values keeps the statistics it had.
+
+    Args:
+        model: The model, prepared or not.
+        batches: Batches of the model's keyword arguments, on its device.
+    """
+    before = {
+        norm: [buffer.clone() for buffer in norm.buffers(recurse=False)]
+        for norm in _list_tracking(model)
+    }
+    update_bn(batches, _CalledByName(model).train(model.training))
+    for norm, kept in before.items():
+        if not norm.num_batches_tracked:
+            for buffer, value in zip(norm.buffers(recurse=False), kept, strict=True):
+                buffer.copy_(value)
+
+
+class _CalledByName(nn.Module):
+    """A model that is called with one batch, a dict of its arguments, as `update_bn` calls it.
+
+    It gets no labels: the loss would not be used.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, batch: Mapping[str, Any]) -> Any:
+        return self.model(**{name: batch[name] for name in batch if name != "labels"})
+
+
+def _list_tracking(model: nn.Module) -> list[Any]:
+    return [
+        module
+        for module in model.modules()
+        if isinstance(module, _BatchNorm) and module.track_running_stats
+    ]

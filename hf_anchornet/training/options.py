@@ -28,15 +28,19 @@ class TrainingOptions:
             epoch has as many rows as without it.
         batch_size: Inputs per forward pass and process. Larger takes more memory; a step sees
             `batch_size` x `gradient_accumulation_steps` x processes of them. By default 32, or less
-            for a text localizer with fewer than 20,000 rows.
+            for a text localizer with fewer than 20,000 rows; 16 for a classifier that starts from a
+            checkpoint.
         learning_rate: Peak learning rate of all weights except embeddings and n-grams; it falls
-            linearly to 0. Larger learns faster but may diverge. By default 0.002.
-        embedding_learning_rate: Peak learning rate of the embedding table. By default 0.0005.
+            linearly to 0. Larger learns faster but may diverge. By default 0.002, or 0.00005 for a
+            classifier that starts from a checkpoint.
+        embedding_learning_rate: Peak learning rate of the embedding table. By default 0.0005, or
+            0.00005 for a classifier that starts from a checkpoint.
         ngram_learning_rate: Peak learning rate of the n-gram tables. It is large because their
             entries are scores on the scale of logits times the number of branches. By default 0.5.
         weight_decay: AdamW's decay of weight matrices, embeddings and n-grams excepted. Larger
             regularises more.
         warmup_ratio: Share of the steps, in [0, 1], over which learning rates rise from 0.
+            By default 0.05, or 0.1 for a classifier that starts from a checkpoint.
         max_grad_norm: Largest norm of the gradient; longer gradients are scaled down to it.
         gradient_accumulation_steps: Batches per optimizer step. Larger imitates a larger batch in
             the same memory.
@@ -65,7 +69,7 @@ class TrainingOptions:
     embedding_learning_rate: float | None = None
     ngram_learning_rate: float | None = None
     weight_decay: float = 0.01
-    warmup_ratio: float = 0.05
+    warmup_ratio: float | None = None
     max_grad_norm: float = 1.0
     gradient_accumulation_steps: int = 1
     mixed_precision: str = "no"
@@ -110,6 +114,7 @@ class CompleteOptions(TrainingOptions):
     learning_rate: float
     embedding_learning_rate: float
     ngram_learning_rate: float
+    warmup_ratio: float
 
 
 def _check_tracker(name: str) -> None:

@@ -9,9 +9,6 @@ from accelerate import Accelerator
 from datasets import Dataset
 from tqdm.auto import tqdm
 from transformers import (
-    AutoConfig,
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
     BertConfig,
     BertForSequenceClassification,
     PreTrainedModel,
@@ -22,23 +19,22 @@ from hf_anchornet.data.splits import DataOptions, label_fields, number_labels
 from hf_anchornet.data.texts import check_texts, load_labelled_texts
 from hf_anchornet.evaluation.localization import localize_texts
 from hf_anchornet.evaluation.text_controls import CONTROLS, select_random_spans
-from hf_anchornet.model.classifier import count_readable_tokens
+from hf_anchornet.model.classifier import count_readable_tokens, label_names
 from hf_anchornet.model.text_localizer import TextLocalizer
 from hf_anchornet.model.text_reader import SpanReader, join_spans
 from hf_anchornet.model.text_words import LocatedText, Span, Words, encodable
 from hf_anchornet.publishing.training_card import document_training
 
+from .command import write_command
 from .defaults import complete_options
 from .fit import check_localizer_labels, fit_text_model, make_accelerator, preparing_data
 from .options import CompleteOptions, TrainingOptions
 from .output_folder import holding_folder
+from .pretrained import bound_memory, choose_training_defaults, load_text_classifier
 from .text_vocabulary import embed_vocabulary, train_tokenizer
 
 FULL_TOKENS = 512
 """Longest full text in tokens, special ones included; less if the classifier reads less."""
-
-ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout")
-"""Names that configs of transformers have for the dropout of attention weights."""
 
 READINGS = ("spans", "mix", "full", "random", "crops", *CONTROLS)
 
@@ -92,6 +88,11 @@ class TextClassifierOptions:
     def reads_spans(self) -> bool:
         """Whether the localizer selects what is read."""
         return self.reading in ("spans", "mix", "random")
+
+    @property
+    def length(self) -> int:
+        """The most tokens of what is read under one budget, special tokens included."""
+        return FULL_TOKENS if self.reading == "full" else self.max_tokens
 
     def describe_reading(self) -> str:
         """The part of each text that the classifier reads, in words."""
@@ -184,24 +185,13 @@ def choose_parts(
 def make_text_classifier(
     options: TextClassifierOptions, texts: Sequence[str], labels: Sequence[str]
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The classifier to train, an existing checkpoint or a new small BERT, and its tokenizer.
+    """The classifier to train, a checkpoint or a new small BERT, and its tokenizer.
 
-    A checkpoint is trained without dropout of attention weights: on a processor these random
-    numbers take more than half of the time and most of the memory, as fused attention has none.
+    Raises:
+        ValueError: if the checkpoint is a classifier of other labels.
     """
     if options.classifier is not None:
-        config = AutoConfig.from_pretrained(
-            options.classifier, num_labels=len(labels), **label_fields(labels)
-        )
-        for name in ATTENTION_DROPOUT:
-            if hasattr(config, name):
-                setattr(config, name, 0.0)
-        model = AutoModelForSequenceClassification.from_pretrained(
-            options.classifier,
-            config=config,
-            use_safetensors=True,  # nothing pickled
-        )
-        return model, AutoTokenizer.from_pretrained(options.classifier)
+        return load_text_classifier(options.classifier, labels)
     tokenizer = train_tokenizer(texts, options.vocab_size, classifies=True)
     config = BertConfig(
         vocab_size=len(tokenizer),
@@ -238,8 +228,7 @@ def encode_readings(
     readings, ids = options.split_mix(), list[list[int]]()
     chosen = choose_texts(options, reader, rows[data.text_column])
     for reading, texts in zip(readings, chosen, strict=True):
-        limit = FULL_TOKENS if reading.reading == "full" else reading.max_tokens
-        limit = count_readable_tokens(model, tokenizer, limit)
+        limit = count_readable_tokens(model, tokenizer, reading.length)
         inputs = [encodable(text) for text in texts]
         ids += tokenizer(inputs, truncation=True, max_length=limit)["input_ids"]
     lengths = [len(row) for row in ids]
@@ -258,9 +247,13 @@ def adapt_text_classifier(
     Raises:
         ValueError: if the data has other labels than the localizer.
     """
-    accelerator = make_accelerator(options)
+    longest = max(reading.length for reading in classifier.split_mix())
+    options = bound_memory(classifier.classifier, longest, options)
+    accelerator = make_accelerator(options)  # it counts the batches of a step
     with holding_folder(options.output_dir, accelerator):
-        return _adapt(data, classifier, complete_options(options), accelerator)
+        defaults = choose_training_defaults(classifier.classifier)
+        complete = complete_options(options, defaults)
+        return _adapt(data, classifier, complete, accelerator)
 
 
 def _adapt(
@@ -275,6 +268,7 @@ def _adapt(
         if classifier.localizer is not None and classifier.reads_spans:
             check_localizer_labels(classifier.localizer, labels)
         model, tokenizer = make_text_classifier(classifier, train_rows[data.text_column], labels)
+        labels = label_names(model)
         train_set = encode_readings(classifier, model, tokenizer, train_rows, data, labels)
         validation_set = encode_readings(
             classifier, model, tokenizer, validation_rows, data, labels
@@ -283,4 +277,7 @@ def _adapt(
     report = fit_text_model(
         model, tokenizer, train_set, validation_set, options, accelerator, settings=settings
     )
-    return document_training(report, data, train_rows, accelerator, classifier.describe_reading())
+    kinds = DataOptions, TextClassifierOptions, TrainingOptions
+    report["command"] = write_command("adapt", kinds, report["options"])
+    reading = classifier.describe_reading()
+    return document_training(report, data, train_rows, accelerator, reading, validation_rows)

@@ -19,6 +19,7 @@ from hf_anchornet.model.configuration_anchornet import AnchorNetTextConfig
 from hf_anchornet.model.modeling_anchornet_text import AnchorNetTextForSequenceClassification
 from hf_anchornet.publishing.training_card import document_training
 
+from .command import write_command
 from .defaults import LARGE, choose_options
 from .distillation import Teaching, add_taught_pieces
 from .fit import fit_text_model, make_accelerator, preparing_data, save_with_processor
@@ -112,10 +113,14 @@ def _train(
     )
     report["chosen"] = chosen
     if model.config.ngram_sizes and localizer.linear_weight != 0:
-        sets = train_set, validation_set
+        taught = learned if isinstance(learned, Dataset) else train_set
+        sets = taught, validation_set
         report |= _add_linear(report, tokenizer, *sets, localizer, complete, accelerator)
     rows = train_rows if stream is None else learned
-    return document_training(report, data, rows, accelerator, _describe_reading(localizer))
+    kinds = DataOptions, TextLocalizerOptions, TrainingOptions
+    report["command"] = write_command("train", kinds, report["options"])
+    reading = _describe_reading(localizer)
+    return document_training(report, data, rows, accelerator, reading, validation_rows)
 
 
 def _describe_reading(localizer: TextLocalizerOptions) -> str:

@@ -67,8 +67,12 @@ def summarize_answer(result: Record) -> str:
     count = len(result[parts])
     sentence = (
         f"{result['label']} ({result['score']:.1%}), shown by {count} "
-        f"{part if count == 1 else parts}, {result['coverage']:.1%} of the {whole}."
+        f"{part if count == 1 else parts}, {result['coverage']:.1%} of the {whole}"
     )
+    if count and "evidence_share" in result:
+        carries = "which carries" if count == 1 else "which carry"
+        sentence += f", {carries} {result['evidence_share']:.0%} of the evidence"
+    sentence += "."
     if (classifier := result.get("classifier")) is not None:
         sentence += f" The classifier says {classifier['label']} ({classifier['score']:.1%})."
     return clean_line(sentence)

@@ -1,32 +1,30 @@
 """Views of localized patches: boxes coloured by scale, and a heat map of the evidence.
 
-`result` is always the dict that the `patch-localization` pipeline returns for `image`.
+`result` is always the dict that the `patch-localization` pipeline returns for `image`. Patches are
+shown in the order of their share.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from hf_anchornet.model.image_processing_anchornet import open_image
 
 from .base import HUES, Record, clean_line, summarize_answer
-from .explanation_view import (
-    draw_explanation,
-    render_explanation,
-    summarize_explanation,
-)
+from .explanation_view import draw_explanation, render_explanation, summarize_explanation
+from .image_heat import AGAINST_RGB, FOR_RGB, draw_heat
+from .image_tags import place_tags
 
 SMALLEST_SIDE_PX = 480
 """Smaller pictures are enlarged to this longer side, so that the labels are legible."""
 
 _Color = tuple[int, int, int]
-_FOR_RGB, _AGAINST_RGB = (213, 94, 0), (0, 114, 178)
 _TEXT_PX = 15
 _MARGIN_PX = 8
 
@@ -94,62 +92,79 @@ def draw_panels(image: Any, result: Record, longest_px: int | None = None) -> li
     panels = [draw_boxes(large, result["patches"], stretch)]
     heat = next(iter(result.get("maps", {}).values()), None)
     if heat is not None:
-        panels.append(draw_heat(large, heat))
+        panels.append(draw_heat(large, heat, result.get("grid")))
     return panels
 
 
 def draw_boxes(image: Image.Image, patches: Sequence[Record], stretch: float = 1.0) -> Image.Image:
     """A copy of the picture with boxes, coloured by scale and labelled with shares.
 
+    Labels keep clear of each other where there is room, that of the largest share first.
+
     Args:
         image: The picture, RGB.
-        patches: Patches of the pipeline's answer; the best is drawn on top.
+        patches: Patches of the pipeline's answer; smaller ones are drawn on top.
         stretch: Pixels of `image` per pixel of the boxes.
     """
     drawn = image.copy()
     pen = ImageDraw.Draw(drawn)
     font = ImageFont.load_default(_TEXT_PX)
-    colors = _color_scales(patches)
-    for patch in reversed(patches):
-        color = colors[patch["scale"]]
-        sides = [round(patch["box"][side] * stretch) for side in ("xmin", "ymin", "xmax", "ymax")]
-        corner = (sides[0], sides[1])
-        pen.rectangle([*corner, sides[2] - 1, sides[3] - 1], outline=color, width=3)
-        tag = f"{patch['share']:+.0%}"
-        pen.rectangle(pen.textbbox(corner, tag, font=font), fill=color)
-        pen.text(corner, tag, fill=_ink_on(color), font=font)
+    ranked = rank_patches(patches)
+    boxes = [
+        [round(patch["box"][side] * stretch) for side in ("xmin", "ymin", "xmax", "ymax")]
+        for patch in ranked
+    ]
+    tags = [f"{patch['share']:+.0%}" for patch in ranked]
+    bounds = [pen.textbbox((0, 0), tag, font=font) for tag in tags]
+    sizes = [(math.ceil(right) + 2, math.ceil(bottom) + 2) for _, _, right, bottom in bounds]
+    places = place_tags(boxes, sizes, image.size)
+    outlines = zip(boxes, map(color_scale, (patch["scale"] for patch in ranked)), strict=True)
+    for (x0, y0, x1, y1), color in sorted(outlines, key=lambda each: -_measure_area(each[0])):
+        pen.rectangle([x0, y0, x1 - 1, y1 - 1], outline=color, width=3)
+    for patch, tag, (x, y), (width, height) in reversed(
+        [*zip(ranked, tags, places, sizes, strict=True)]
+    ):
+        color = color_scale(patch["scale"])
+        pen.rectangle([x, y, x + width - 1, y + height - 1], fill=color)
+        pen.text((x + 1, y), tag, fill=_ink_on(color), font=font)
     return drawn
 
 
-def draw_heat(image: Image.Image, cells: Sequence[Sequence[float]]) -> Image.Image:
-    """The picture in grey with its evidence on top: orange for the label, blue against it.
+def rank_patches(patches: Sequence[Record]) -> list[Record]:
+    """The patches in the order of their share, largest first."""
+    return sorted(patches, key=lambda patch: -float(patch["share"]))
 
-    Args:
-        image: The picture, RGB.
-        cells: Evidence of each cell, (rows, columns); an entry of the answer's `maps`.
+
+def color_scale(scale: int) -> _Color:
+    """The colour of all windows of a scale, in every picture and for every model.
+
+    It changes with every factor of the square root of two.
     """
-    values = np.array(cells, dtype=np.float32)
-    values /= max(float(np.abs(values).max()), 1e-12)
-    smooth = Image.fromarray(values).resize(image.size, Image.Resampling.BILINEAR)
-    strength: NDArray[np.float32] = np.asarray(smooth)[..., None]  # (height, width, 1)
-    grey = np.asarray(image.convert("L").convert("RGB"), dtype=np.float32)
-    color = np.where(strength > 0, np.array(_FOR_RGB), np.array(_AGAINST_RGB))
-    opacity = 0.8 * np.abs(strength)
-    return Image.fromarray((grey * (1 - opacity) + color * opacity).round().astype(np.uint8))
+    step = round(2 * math.log2(scale)) if scale > 0 else 0
+    return HUES[(step + 2) % len(HUES)].rgb
 
 
 def render_table(result: Record) -> str:
-    """The answer in one sentence, and its patches as a plain table, best first."""
+    """The answer in a sentence or two, and its patches as a plain table, by share."""
     rows = [f"{'share':>7}  {'evidence':>8}  {'scale':>6}  box (x0, y0, x1, y1)"]
-    for patch in result["patches"]:
+    for patch in rank_patches(result["patches"]):
         label = "" if patch["label"] == result["label"] else f"  {clean_line(patch['label'])}"
         sides = ", ".join(f"{side:d}" for side in patch["box"].values())
         rows.append(
             f"{patch['share']:>+7.1%}  {patch['evidence']:>+8.3f}  {patch['scale']:>3} px  "
             f"({sides}){label}"
         )
-    table = "\n".join([summarize_answer(result), *(rows if result["patches"] else [])])
+    table = "\n".join([describe_answer(result), *(rows if result["patches"] else [])])
     return "\n\n".join(part for part in (table, render_explanation(result)) if part)
+
+
+def describe_answer(result: Record) -> str:
+    """The summary of an answer, and the share that its patches have together."""
+    shares = result.get("shares", {})
+    if len(result["patches"]) < 2 or result["label"] not in shares:
+        return summarize_answer(result)
+    share = f"{shares[result['label']]:.1%}"
+    return f"{summarize_answer(result)} Together they carry {share} of the evidence."
 
 
 def _check_boxes(picture: Image.Image, patches: Sequence[Record]) -> None:
@@ -164,9 +179,8 @@ def _check_boxes(picture: Image.Image, patches: Sequence[Record]) -> None:
             )
 
 
-def _color_scales(patches: Sequence[Record]) -> Mapping[int, _Color]:
-    scales = sorted({patch["scale"] for patch in patches})
-    return {scale: HUES[index % len(HUES)].rgb for index, scale in enumerate(scales)}
+def _measure_area(box: Sequence[int]) -> int:
+    return (box[2] - box[0]) * (box[3] - box[1])
 
 
 def _ink_on(color: _Color) -> str:
@@ -188,12 +202,10 @@ def _join(panels: Sequence[Image.Image]) -> Image.Image:
 def _add_caption(image: Image.Image, result: Record) -> Image.Image:
     """The picture with a summary and the key of its colours below."""
     font = ImageFont.load_default(_TEXT_PX)
-    entries: list[tuple[str, _Color | None]] = [(summarize_answer(result), None)]
+    entries: list[tuple[str, _Color | None]] = [(describe_answer(result), None)]
     if (explanation := result.get("explanation")) is not None:
         entries.append((clean_line(summarize_explanation(explanation)), None))
-    entries += [
-        (f"window {scale} px", color) for scale, color in _color_scales(result["patches"]).items()
-    ]
+    entries += _list_keys(result)
     line_px = _TEXT_PX + _MARGIN_PX
     lines = [line for text, color in entries for line in _wrap(text, color, font, image.width)]
     canvas = Image.new("RGB", (image.width, image.height + line_px * len(lines)), "white")
@@ -205,6 +217,24 @@ def _add_caption(image: Image.Image, result: Record) -> Image.Image:
             pen.rectangle([_MARGIN_PX, top, _MARGIN_PX + _TEXT_PX, top + _TEXT_PX], fill=color)
         pen.text((_MARGIN_PX + (color is not None) * line_px, top), text, "black", font=font)
     return canvas
+
+
+def _list_keys(result: Record) -> list[tuple[str, _Color]]:
+    """What each colour means: windows by scale, then those of the heat map."""
+    scales: dict[_Color, list[int]] = {}
+    for scale in sorted({patch["scale"] for patch in result["patches"]}):
+        scales.setdefault(color_scale(scale), []).append(scale)
+    keys = [
+        (f"window {', '.join(map(str, found))} px: its share of the evidence", color)
+        for color, found in scales.items()
+    ]
+    label = next(iter(result.get("maps", {})), None)
+    if label is None:
+        return keys
+    divided = ", divided by the windows over each pixel" if "grid" in result else ""
+    name = clean_line(label, 40)
+    heat = [(f"evidence for {name}{divided}", FOR_RGB), (f"evidence against {name}", AGAINST_RGB)]
+    return keys + heat
 
 
 def _wrap(

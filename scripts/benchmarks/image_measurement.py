@@ -25,7 +25,7 @@ from hf_anchornet.model.classifier import label_names
 from hf_anchornet.model.costs import count_multiply_adds
 from hf_anchornet.model.image_processing_anchornet import open_image
 from hf_anchornet.model.modeling_anchornet import sum_evidence
-from hf_anchornet.training.image_adaptation import (
+from hf_anchornet.training.image_readings import (
     ImageClassifierOptions,
     collate_readings,
     make_readings,

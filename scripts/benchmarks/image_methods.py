@@ -15,7 +15,7 @@ from hf_anchornet.evaluation.image_controls import select_centre_box, select_ran
 from hf_anchornet.model.backend import EAGER, make_network
 from hf_anchornet.model.image_localizer import ImageLocalizer, LocalizedImages
 from hf_anchornet.model.image_processing_anchornet import Box
-from hf_anchornet.training.image_adaptation import ImageClassifierOptions, choose_from_view, cut
+from hf_anchornet.training.image_readings import ImageClassifierOptions, choose_from_view, cut
 from scripts.benchmarks.methods import (
     Method,
     Models,

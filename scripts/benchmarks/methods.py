@@ -12,6 +12,7 @@ from torch import Tensor
 
 from hf_anchornet.model.backend import EAGER
 from hf_anchornet.model.cascade import Cascade
+from hf_anchornet.model.cascade_file import GLANCE_FOLDER
 from hf_anchornet.model.classifier import label_names
 
 Probs = NDArray[np.floating[Any]]
@@ -86,7 +87,8 @@ class CascadeMethod:
 
     def __init__(self, folder: str, labels: Sequence[str], backend: str = EAGER) -> None:
         self.cascade = Cascade.from_pretrained(folder, backend=backend)
-        self.size = measure_size(folder, self.cascade.reader.model.name_or_path)
+        copies = [str(path) for path in Path(folder).glob(GLANCE_FOLDER)]
+        self.size = measure_size(folder, self.cascade.reader.model.name_or_path, *copies)
         self.order = order_labels(self.cascade.localizer.model, labels)
 
     def predict(self, inputs: Sequence[Any], /) -> Probs:
@@ -98,7 +100,7 @@ class CascadeMethod:
     def count_work(self, inputs: Sequence[Any]) -> int:
         """Multiply-adds of all inputs together."""
         traces = self.cascade.follow(self._open(inputs))
-        return sum(t.localizer_multiply_adds + t.classifier_multiply_adds for t in traces)
+        return sum(trace.multiply_adds for trace in traces)
 
     def share_exits(self, inputs: Sequence[Any]) -> dict[str, float]:
         """The share of the inputs that each stage answers, by the stage's name."""

@@ -1,4 +1,4 @@
-"""Write the numbers of results/*.json into README.md and results/README.md."""
+"""Write the numbers of results/*.json into results/README.md, and a few into README.md."""
 
 import json
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ from scripts.benchmarks.evidence_tables import (
     make_retrieval_table,
     make_weight_table,
 )
+from scripts.benchmarks.headlines import make_headlines
 from scripts.benchmarks.result_tables import (
     describe_reference,
     make_ablation_table,
@@ -79,13 +80,55 @@ def describe_ablations(found: Mapping[str, Any]) -> str:
 
 
 def main() -> None:
-    """Read the JSON files, write the tables of README.md and the page of all results."""
+    """Read the JSON files, write the page of all results and the numbers of README.md."""
     found = {path.stem: json.loads(path.read_text("utf-8")) for path in FOLDER.glob("*.json")}
     page = (FOLDER / "introduction.md").read_text("utf-8")
+    for command, table in make_overview(found).items():
+        page = fill(page, command, table, end="")
     page += f"{make_text_table(found['text'])}\n{make_image_table(found['image'])}"
     page += describe_reference(found["reference"])
-    speed = {name: found[f"speed_{name}"] for name in SETS if f"speed_{name}" in found}
-    for name, report in speed.items():
+    page += describe_speed(found)
+    page += describe_ablations(found)
+    int8 = {kind: found[f"int8_{kind}"] for kind in ("text", "image")}
+    page += f"\n## Localizers of 8-bit weights on ONNX Runtime\n\n{make_int8_table(int8)}"
+    page += describe_evidence(found)
+    (FOLDER / "README.md").write_text(page, "utf-8")
+    readme = FOLDER.parent / "README.md"
+    text = fill(readme.read_text("utf-8"), "make bench-speed bench-evidence", make_headlines(found))
+    readme.write_text(text, "utf-8")
+
+
+def make_overview(found: Mapping[str, Any]) -> dict[str, str]:
+    """The tables at the top of the page by the command that measures them."""
+    speed = {SETS[name]: report for name, report in find_speed(found).items()}
+    on_onnx = {
+        SETS[name]: found[f"speed_{name}_onnx"] for name in SETS if f"speed_{name}_onnx" in found
+    }
+    shown, linear = {}, {}
+    for name, report in find_evidence(found).items():
+        latest = found.get(f"evidence_{name}_gated", report)
+        shown[MARKED_SETS[name]] = latest["explanations"]
+        linear[MARKED_SETS[name]] = read_linear(found, name)
+    answers = {
+        title: found[f"evidence_{name}_cascade"]["explanations"]
+        for name, title in MARKED_SETS.items()
+        if f"evidence_{name}_cascade" in found
+    }
+    tables = {
+        "make bench-speed": make_speed_table(speed, on_onnx),
+        "make bench-evidence": make_evidence_table(shown, linear, answers),
+        "make bench-scale": make_scale_table(found),
+    }
+    if "retrieval_cuad_insurance" in found:
+        table = make_retrieval_table(found["retrieval_cuad_insurance"])
+        tables["make bench-evidence, contracts"] = table
+    return tables
+
+
+def describe_speed(found: Mapping[str, Any]) -> str:
+    """Every method of each set, with its time."""
+    page = ""
+    for name, report in find_speed(found).items():
         page += f"\n## {SETS[name]}: {report['num_rows']:,} rows of the test split\n\n"
         for run, what in RUNS.items():
             if f"speed_{name}{run}" in found:
@@ -93,42 +136,33 @@ def main() -> None:
                 table = (FOLDER / f"speed_{name}{run}.md").read_text("utf-8")
                 page += f"{what}{hardware}\n\n{table}\n"
         page += f"![Accuracy and milliseconds of each method](speed_{name}.png)\n"
-    page += describe_ablations(found)
-    int8 = {kind: found[f"int8_{kind}"] for kind in ("text", "image")}
-    page += f"\n## Localizers of 8-bit weights on ONNX Runtime\n\n{make_int8_table(int8)}"
-    evidence = {
-        name: found[f"evidence_{name}"] for name in MARKED_SETS if f"evidence_{name}" in found
-    }
-    linear = {name: read_linear(found, name) for name in evidence}
-    for name in evidence:
+    return page
+
+
+def describe_evidence(found: Mapping[str, Any]) -> str:
+    """Every explainer of each set, of every explained model."""
+    page = ""
+    for name in find_evidence(found):
         models = {
             model: found[f"evidence_{name}{end}"]["explanations"]
             for end, model in OTHER_MODELS.items()
             if f"evidence_{name}{end}" in found
         }
-        models |= {LINEAR_MODELS[rival]: report for rival, report in linear[name].items()}
+        models |= {
+            LINEAR_MODELS[rival]: report for rival, report in read_linear(found, name).items()
+        }
         page += describe_explainers(MARKED_SETS[name], models)
-    (FOLDER / "README.md").write_text(page, "utf-8")
-    on_onnx = {
-        SETS[name]: found[f"speed_{name}_onnx"] for name in speed if f"speed_{name}_onnx" in found
-    }
-    table = make_speed_table({SETS[name]: report for name, report in speed.items()}, on_onnx)
-    fill_readme("make bench-speed", table)
-    shown, linear_shown = {}, {}
-    for name, report in evidence.items():
-        latest = found.get(f"evidence_{name}_gated", report)
-        shown[MARKED_SETS[name]] = latest["explanations"]
-        linear_shown[MARKED_SETS[name]] = linear[name]
-    answers = {
-        MARKED_SETS[name]: found[f"evidence_{name}_cascade"]["explanations"]
-        for name in evidence
-        if f"evidence_{name}_cascade" in found
-    }
-    fill_readme("make bench-evidence", make_evidence_table(shown, linear_shown, answers))
-    if "retrieval_cuad_insurance" in found:
-        table = make_retrieval_table(found["retrieval_cuad_insurance"])
-        fill_readme("make bench-evidence, contracts", table)
-    fill_readme("make bench-scale", make_scale_table(found))
+    return page
+
+
+def find_speed(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Reports on speed by the name of their set."""
+    return {name: found[f"speed_{name}"] for name in SETS if f"speed_{name}" in found}
+
+
+def find_evidence(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Reports on evidence by the name of their set."""
+    return {name: found[f"evidence_{name}"] for name in MARKED_SETS if f"evidence_{name}" in found}
 
 
 def read_linear(found: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -137,11 +171,18 @@ def read_linear(found: Mapping[str, Any], name: str) -> dict[str, Any]:
     return {rival: row["explanations"] for rival, row in rivals.items()}
 
 
-def fill_readme(command: str, table: str) -> None:
-    """Replace the text of README.md between the mark of a command and the next end mark."""
-    readme, mark = FOLDER.parent / "README.md", MARK.format(command)
-    before, rest = readme.read_text("utf-8").split(mark)
-    readme.write_text(before + mark + table + END + rest.split(END, 1)[1], "utf-8")
+def fill(text: str, command: str, table: str, end: str = END) -> str:
+    """A text with a table after the mark of a command.
+
+    Args:
+        text: The text; with `end`, what stands between the mark and the next `end` is replaced.
+        command: The command that measures the numbers.
+        table: The table.
+        end: The mark of its end; "" where there is none.
+    """
+    mark = MARK.format(command)
+    before, rest = text.split(mark)
+    return before + mark + table + (end + rest.split(end, 1)[1] if end else rest)
 
 
 if __name__ == "__main__":

@@ -90,9 +90,9 @@ def make_scale_table(reports: Mapping[str, Report]) -> str:
     """The table from the contents of the JSON files of `make bench-scale`, by name."""
     rows = []
     for name, row in ROWS.items():
-        found, links = "not measured", f"[how](docs/{row.page}.md)"
+        found, links = "not measured", f"[how](../docs/{row.page}.md)"
         if name in reports:
             found = row.describe(reports[name])
-            links += f", [numbers](results/{name}.json)"
+            links += f", [numbers]({name}.json)"
         rows.append((row.what, found, links))
     return format_table(("what", "measured", "more"), rows)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, NamedSplit, Value
+from PIL import Image
 
 from hf_anchornet import Cascade
 from hf_anchornet.calibration.calibrate import calibrate
@@ -33,7 +34,9 @@ def test_the_rule_reaches_the_accuracy_wanted(text_cascade, rows, options):
     right = [answer["label"] == label for answer, label in zip(answers, rows["label"], strict=True)]
     accuracy = calibrated.record["accuracy"]
     assert accuracy["cascade"] == sum(right) / len(right)
-    assert accuracy["cascade"] >= accuracy["classifier on full"] - options.max_loss
+    best_alone = max(accuracy["classifier on full"], accuracy["localizer"])
+    assert accuracy["cascade"] >= best_alone - options.max_loss
+    assert calibrated.record["reaches_goal"]
 
 
 def test_the_expected_cost_is_that_of_the_answers(text_cascade, rows):
@@ -55,14 +58,7 @@ def test_the_best_accuracy_under_a_time_may_be_wanted(text_cascade, rows):
 
 
 def test_images_are_calibrated_alike(image_cascade):
-    from PIL import Image
-
-    pictures = [Image.new("RGB", (40, 40), (60 + step, 60, 60)) for step in range(-8, 8, 2)]
-    rows = Dataset.from_dict(
-        {"image": pictures, "label": [0, 0, 0, 0, 1, 1, 0, 1]},
-        split=NamedSplit("validation"),
-    ).cast_column("label", ClassLabel(names=["cold", "warm"]))
-    record = calibrate(image_cascade, rows, "image", "label").record
+    record = calibrate(image_cascade, paint_rows(), "image", "label").record
     assert record["split"]["num_rows"] == 8
 
 
@@ -157,6 +153,10 @@ def test_a_text_that_is_none_is_named_by_its_row(text_cascade):
 def test_a_goal_out_of_reach_is_told(text_cascade, rows, given, message):
     with pytest.raises(ValueError, match=f"`stages` must allow {message}"):
         calibrate(text_cascade, rows, "text", "label", CalibrationOptions(["4"], **given))
+    wanted = CalibrationOptions(["4"], best_effort=True, **given)
+    record = calibrate(text_cascade, rows, "text", "label", wanted).record
+    assert not record["reaches_goal"]
+    assert record["accuracy"]["cascade"] >= record["accuracy"]["localizer"]
 
 
 @pytest.mark.parametrize(
@@ -269,3 +269,62 @@ def test_ngrams_that_the_model_has_not_are_refused(text_cascade, rows):
 def test_stages_out_of_order_are_refused(ngram_cascade, mixed):
     with pytest.raises(ValueError, match="`stages` must be in order of cost"):
         calibrate_ngrams(ngram_cascade, mixed, "localizer", "ngrams", "4")
+
+
+def paint_rows():
+    pictures = [Image.new("RGB", (40, 40), (60 + step, 60, 60)) for step in range(-8, 8, 2)]
+    return Dataset.from_dict(
+        {"image": pictures, "label": [0, 0, 0, 0, 1, 1, 0, 1]},
+        split=NamedSplit("validation"),
+    ).cast_column("label", ClassLabel(names=["cold", "warm"]))
+
+
+def test_a_glance_is_among_the_stages_by_default(glance_cascade):
+    record = calibrate(glance_cascade, paint_rows(), "image", "label").record
+    assert {"glance", "localizer", "classifier on full"} < record["accuracy"].keys()
+    costs = record["expected_cost"]["multiply_adds"]
+    glance = glance_cascade.glance.count_multiply_adds((1, 3, 24, 24))
+    assert costs["glance"] == glance
+    options = CalibrationOptions(["localizer"], max_loss=1.0)
+    alone = calibrate(glance_cascade, paint_rows(), "image", "label", options).record
+    assert costs["localizer"] == alone["expected_cost"]["multiply_adds"]["localizer"]
+    assert record["accuracy"]["localizer"] == alone["accuracy"]["localizer"]
+
+
+@pytest.mark.parametrize(
+    "stages", [["glance", "1"], ["glance", "full"], ["glance", "localizer", "1", "full"]]
+)
+def test_the_expected_cost_and_accuracy_of_a_glance_are_those_of_the_answers(
+    glance_cascade, stages
+):
+    rows, options = paint_rows(), CalibrationOptions(stages, max_cost=1e12)
+    calibrated = calibrate(glance_cascade, rows, "image", "label", options)
+    answers = calibrated(rows["image"][:])
+    names = [name for name in answers[0]["cost"] if name.endswith("_multiply_adds")]
+    names.remove("full_multiply_adds")
+    spent = [sum(answer["cost"][name] for name in names) for answer in answers]
+    expected = calibrated.record["expected_cost"]["multiply_adds"]["cascade"]
+    assert sum(spent) / len(spent) == pytest.approx(expected)
+    wanted = [calibrated.labels[label] for label in rows["label"]]
+    right = [answer["label"] == label for answer, label in zip(answers, wanted, strict=True)]
+    assert calibrated.record["accuracy"]["cascade"] == sum(right) / len(right)
+
+
+def test_images_are_read_once_whatever_opens_the_cascade(glance_cascade, monkeypatch):
+    calls = []
+    follow = Cascade.follow
+
+    def note(self, *args):
+        calls.append(self.rule.stages)
+        return follow(self, *args)
+
+    monkeypatch.setattr(Cascade, "follow", note)
+    calibrate(glance_cascade, paint_rows(), "image", "label")
+    assert calls == [("glance", "localizer", 1, 2, 3, "full")]
+
+
+def test_a_cascade_that_does_without_its_glance_loses_it(glance_cascade, tmp_path):
+    options = CalibrationOptions(["localizer", "1"], max_loss=1.0)
+    calibrate(glance_cascade, paint_rows(), "image", "label", options).save_pretrained(tmp_path)
+    assert not (tmp_path / "glance").exists()
+    assert Cascade.from_pretrained(tmp_path).glance is None

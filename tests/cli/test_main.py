@@ -432,7 +432,7 @@ def test_the_help_of_the_command_line_lists_each_command(capsys):
     [
         (["trian"], "unknown command `trian`; did you mean `train`?"),
         (["xyz"], "unknown command `xyz`; `anchornet --help` lists the commands"),
-        ([], "missing COMMAND, one of demo, localize, train"),
+        ([], "missing COMMAND, one of demo, localize, build, train"),
         (["localize", "good", "--topk", "2"], "unknown option `--topk`; did you mean `--top-k`?"),
         (["demo", "good"], "unexpected argument `good`"),
     ],
@@ -577,10 +577,8 @@ def test_unreadable_data_is_one_sentence_and_exit_code_2(
 def test_a_stage_that_is_no_number_is_refused_before_anything_is_loaded(capsys):
     argv = "calibrate --dataset x --localizer y --classifier z --output-dir w --stages 16 x"
     assert main(argv.split()) == 2
-    assert (
-        '`stages` must be "ngrams", "localizer", whole numbers and "full", got \'x\''
-        in capsys.readouterr().err
-    )
+    message = "`stages` must be 'glance', 'ngrams', 'localizer', whole numbers and 'full', got 'x'"
+    assert message in capsys.readouterr().err
 
 
 def test_a_config_that_transformers_refuses_is_one_line_and_exit_code_2(fake, monkeypatch, capsys):

@@ -117,6 +117,25 @@ def save_image(color, size=(40, 32)):
     return stream.getvalue()
 
 
+@pytest.mark.parametrize("top_k", [0, 2])
+def test_a_cascade_with_a_glance_answers_a_corpus(tmp_path, glance_cascade, top_k):
+    localizer = glance_cascade.localizer
+    localize = PatchLocalizationPipeline(
+        model=localizer.model,
+        image_processor=localizer.processor,
+        classifier=glance_cascade,
+        top_k=top_k,
+    )
+    files = [save_image("red"), save_image("grey", (32, 90)), save_image("blue", (64, 32))]
+    write_shard(tmp_path / "in" / "a.parquet", [""] * 3, image=files)
+    localize_all(localize, make_job(tmp_path, task=IMAGE_TASK, column="image"))
+    rows = read_rows(tmp_path / "out" / "a.parquet")
+    for row, content in zip(rows, files, strict=True):
+        expected = localize(content)
+        assert_same(row["classifier"], expected["classifier"])
+        assert_same(row["patches"], expected["patches"])
+
+
 @pytest.mark.parametrize("stored", ["bytes", "path", "datasets"])
 def test_images_give_the_patches_of_the_pipeline(
     tmp_path, planted_image_model, image_processor, stored
@@ -137,7 +156,7 @@ def test_images_give_the_patches_of_the_pipeline(
     assert [row["label"] for row in rows] == ["warm", "cold", "warm"]
     for row, content in zip(rows, files, strict=True):
         expected = localize(content)
-        del expected["cost"]
+        del expected["cost"], expected["shares"]
         assert_same(row, expected)
 
 
@@ -179,7 +198,7 @@ def test_an_empty_shard_gives_an_empty_shard(tmp_path, localize):
     localize_all(localize, make_job(tmp_path, columns=("id",)))
     table = pq.read_table(tmp_path / "out" / "a.parquet")
     assert table.num_rows == 0
-    assert table.schema.names == ["id", "label", "score", "spans", "coverage"]
+    assert table.schema.names == ["id", "label", "score", "spans", "coverage", "evidence_share"]
 
 
 def test_a_row_without_a_text_is_named_and_nothing_is_written(tmp_path, localize):

@@ -8,9 +8,10 @@ import torch
 from conftest import save_together
 from corpus_shards import make_job
 
-from hf_anchornet import SpanLocalizationPipeline
+from hf_anchornet import PatchLocalizationPipeline, SpanLocalizationPipeline
 from hf_anchornet.corpora.job import IMAGE_TASK
 from hf_anchornet.corpora.settings import describe_settings, load_job_pipeline, make_schema
+from hf_anchornet.model.cascade_rule import ExitRule
 
 
 def describe(folder, **fields):
@@ -75,10 +76,30 @@ def test_a_classifier_and_the_rule_of_a_cascade_are_part_of_the_settings(
     assert after["answer_columns"] == [*before["answer_columns"], "classifier"]
 
 
+def test_the_glance_of_a_cascade_and_its_size_are_part_of_the_settings(glance_cascade):
+    def describe_cascade(cascade):
+        localizer = cascade.localizer
+        localize = PatchLocalizationPipeline(
+            model=localizer.model, image_processor=localizer.processor, classifier=cascade
+        )
+        return describe_settings(localize, make_job(Path(), task=IMAGE_TASK))
+
+    before = describe_cascade(glance_cascade)
+    assert before["glance"][1] == 24
+    glance_cascade.glance = glance_cascade.glance.resize(32)
+    after = describe_cascade(glance_cascade)
+    assert after["glance"] == [before["glance"][0], 32]
+    without = describe_cascade(glance_cascade.follow_rule(ExitRule.make([1])))
+    assert "glance" not in without
+
+
 def test_images_have_settings_and_columns_of_their_own(image_localizer_folder):
     described = describe(image_localizer_folder, task=IMAGE_TASK, column="image")
     assert described["answer_columns"] == ["label", "score", "patches", "coverage"]
     assert described["max_patches"] == 1
+    assert "zoom" not in described  # as before there was this option
+    zoomed = describe(image_localizer_folder, task=IMAGE_TASK, column="image", options={"zoom": 2})
+    assert zoomed["zoom"] == 2
     with_classifier = make_schema(make_job(Path(), task=IMAGE_TASK), has_classifier=True)
     assert "text" not in [field.name for field in with_classifier.field("classifier").type]
 

@@ -5,7 +5,13 @@ import pytest
 import torch
 from PIL import Image
 
-from hf_anchornet.data.augmentation import AugmentationOptions, augment, change_colors, random_crop
+from hf_anchornet.data.augmentation import (
+    AugmentationOptions,
+    augment,
+    change_colors,
+    random_crop,
+    resize_whole,
+)
 
 
 def picture(width=60, height=40, seed=0):
@@ -60,6 +66,33 @@ def test_crops_are_as_large_as_asked_and_reach_every_edge():
     assert 90 < max(sides) <= 101
     assert min(lows) < 10
     assert max(low + side for low, side in zip(lows, sides, strict=True)) > 190
+
+
+@pytest.mark.parametrize(
+    ("size", "shape"), [((40, 40), (24, 24)), ((60, 40), (24, 36)), ((40, 60), (36, 24))]
+)
+def test_a_whole_view_keeps_every_edge_and_its_proportions(size, shape):
+    image = Image.new("RGB", size, "white")
+    image.paste("black", (1, 1, size[0] - 1, size[1] - 1))  # a white frame, one pixel wide
+    options = AugmentationOptions(crop_size=24, keep_whole=True, color_strength=0)
+    for _ in range(12):
+        view = augment(image, options)
+        assert view.shape == (3, *shape)
+        edges = [view[:, 0], view[:, -1], view[:, :, 0], view[:, :, -1]]
+        assert min(float(edge.mean()) for edge in edges) > 0.3
+
+
+def test_wide_whole_views_are_only_turned_upside_down():
+    image = picture(16, 8)
+    options = AugmentationOptions(crop_size=8, keep_whole=True, color_strength=0)
+    views = [augment(image, options) for _ in range(100)]
+    assert {tuple(view.shape) for view in views} == {(3, 8, 16)}
+    assert len({tuple(view.flatten().tolist()) for view in views}) == 4
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 50), (333, 1000)])
+def test_the_shorter_side_of_a_whole_view_is_exact(size):
+    assert min(resize_whole(picture(*size), 24).size) == 24
 
 
 def test_colors_without_strength_stay():

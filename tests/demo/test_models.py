@@ -55,6 +55,19 @@ def test_the_thresholds_of_a_cascade_can_be_changed(calibrated):
     assert calibrated.ask(TEXT, chosen).comparison.parts == []
 
 
+def test_the_glance_of_a_cascade_answers_first(glance_cascade, photo, tmp_path):
+    glance_cascade.save_pretrained(tmp_path / "cascade")
+    models = DemoModels.load("patch-localization", str(tmp_path / "cascade"))
+    answer = models.ask(Image.open(photo["path"]), DemoOptions(1, [8], 1, 0.0))
+    assert answer.comparison.first == "glance"
+    assert answer.comparison.parts == []
+    glance = models.cascade.glance.count_multiply_adds((1, 3, 24, 24))
+    assert answer.comparison.alone.multiply_adds == glance
+    assert answer.comparison.together.multiply_adds == glance
+    assert answer.comparison.full.multiply_adds > 0
+    assert "Answered by the glance alone" in render_verdict(answer)
+
+
 def test_a_localizer_alone_answers_alone(localizer_folder):
     models = DemoModels.load("span-localization", localizer_folder)
     assert models.cascade is None

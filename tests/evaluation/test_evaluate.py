@@ -79,13 +79,13 @@ def test_a_localizer_is_scored_on_labels_and_its_evidence(localizer_folder, revi
 
 def test_without_explainers_there_are_labels_only(localizer_folder, reviews):
     report = evaluate_models(reviews, EvaluationOptions(localizer_folder), NO_EXPLAINERS)
-    assert set(report) == {"split", "num_rows", "localizer"}
+    assert set(report) == {"dataset", "split", "num_rows", "localizer"}
 
 
 def test_a_plain_classifier_is_explained_but_no_localizer(classifier, reviews):
     options = EvaluationOptions(classifier)
     report = evaluate_models(reviews, options, ExplanationOptions(["random"]))
-    assert set(report) == {"split", "num_rows", "explanations"}
+    assert set(report) == {"dataset", "split", "num_rows", "explanations"}
     assert set(report["explanations"]["explainers"]) == {"random"}
     with pytest.raises(ValueError, match=r'must be an AnchorNet for "evidence"'):
         evaluate_models(reviews, options, ExplanationOptions())
@@ -163,6 +163,20 @@ def test_patches_of_images_are_read_alike(image_cascade, photos, tmp_path):
     assert report["classifier"]["stages"] == {"localizer": 0, "1": 1}
     options = EvaluationOptions(folder, f"{folder}/classifier", max_patches=2, exit_threshold=[1.0])
     assert len(evaluate_models(photos, options, NO_EXPLAINERS)["classifier"]["stages"]) == 3
+
+
+def test_of_a_cascade_that_opens_with_a_glance_each_model_is_scored_on_all_rows(
+    glance_cascade, photos, tmp_path
+):
+    folder = str(tmp_path / "cascade")
+    glance_cascade.override([0.0, 1.0, 1.0]).save_pretrained(folder)
+    report = evaluate_models(photos, EvaluationOptions(folder, folder), NO_EXPLAINERS)
+    alone = evaluate_models(photos, EvaluationOptions(folder), NO_EXPLAINERS)
+    assert report["classifier"]["stages"] == {"glance": 1, "localizer": 0, "1": 0, "full": 0}
+    spent = glance_cascade.glance.count_multiply_adds((1, 3, 24, 24))
+    assert report["classifier"]["multiply_adds"] == spent
+    assert report["classifier"]["accuracy"] == report["glance"]["accuracy"]
+    assert report["localizer"] == alone["localizer"]
 
 
 def test_the_command_prints_json_and_nothing_else(localizer_folder, reviews, capsys):

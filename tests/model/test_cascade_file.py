@@ -16,11 +16,13 @@ SOUND = {
     "calibration": {},
 }
 
+GLANCE = {"size": 96, "is_classifier": True, "reference": None}
+
 
 def test_a_sound_file_says_what_was_written(tmp_path):
     path = tmp_path / "cascade.json"
     path.write_text(json.dumps(SOUND))
-    assert read_cascade_file(path) == SOUND
+    assert read_cascade_file(path) == SOUND | {"glance": None}
 
 
 @pytest.mark.parametrize(
@@ -32,6 +34,10 @@ def test_a_sound_file_says_what_was_written(tmp_path):
         ("{}", "no calibration, classifier, full_size, stages"),
         (json.dumps(SOUND | {"calibration": 5}), "calibration 5"),
         (json.dumps(SOUND | {"classifier": ["a"]}), r"classifier \['a'\]"),
+        (json.dumps(SOUND | {"glance": "a"}), "glance 'a'"),
+        (json.dumps(SOUND | {"glance": GLANCE | {"reference": 3}}), "glance {'size': 96"),
+        (json.dumps(SOUND | {"glance": GLANCE | {"is_classifier": "no"}}), "glance {'size': 96"),
+        (json.dumps(SOUND | {"glance": {"size": 96}}), "glance {'size': 96"),
     ],
 )
 def test_a_damaged_file_is_refused(tmp_path, content, what):
@@ -56,6 +62,7 @@ def test_a_size_that_is_none_is_refused(tmp_path, full_size):
         ({"stages": "x"}, "`stages` must be a list of"),
         ({"thresholds": [float("nan")] * 3}, r"`exit_threshold` must be a number in \[0, 1\]"),
         ({"temperatures": [0.0] * 4}, "`temperatures` must be a positive number"),
+        ({"glance": GLANCE | {"size": 0}}, "`glance_size` must be a whole number of at least 1"),
         ({"classifier": "/nowhere"}, "`classifier` must be the Hub id or folder"),
     ],
 )

@@ -4,26 +4,26 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from hf_anchornet.model.cascade_rule import ExitRule
+from hf_anchornet.model.cascade_rule import ExitRule, add_glance
 
 LOCALIZER, READING = torch.tensor([2.0, 0.0]), torch.tensor([-1.0, 3.0])
 
 
 def test_the_localizer_answers_alone_at_stage_0():
     rule = ExitRule.make([8], temperatures=[2.0, 1.0])
-    assert_close(rule.combine(LOCALIZER, None, 0), torch.tensor([1.0, 0.0]).softmax(-1))
+    assert_close(rule.combine([LOCALIZER], None, 0), torch.tensor([1.0, 0.0]).softmax(-1))
 
 
 def test_later_answers_are_the_mean_of_both_models_calibrated_probabilities():
     rule = ExitRule.make([8, 16], temperatures=[2.0, 1.0, 4.0])
     expected = (torch.tensor([1.0, 0.0]).softmax(-1) + torch.tensor([-0.25, 0.75]).softmax(-1)) / 2
-    assert_close(rule.combine(LOCALIZER, READING, 2), expected)
+    assert_close(rule.combine([LOCALIZER], READING, 2), expected)
 
 
 def test_answers_of_several_inputs_are_those_of_each():
     rule = ExitRule.make([8], temperatures=[2.0, 3.0])
-    both = rule.combine(torch.stack([LOCALIZER, READING]), torch.stack([READING, READING]), 1)
-    assert_close(both[0], rule.combine(LOCALIZER, READING, 1))
+    both = rule.combine([torch.stack([LOCALIZER, READING])], torch.stack([READING, READING]), 1)
+    assert_close(both[0], rule.combine([LOCALIZER], READING, 1))
 
 
 def test_a_threshold_must_be_passed():
@@ -69,7 +69,9 @@ def test_a_bad_temperature_is_refused(temperature):
     "stages", ["full", [0, 8], [8.0], [True], ["all"], [["ngrams"]], [8, None]]
 )
 def test_unknown_stages_are_refused(stages):
-    message = "`stages` must be a list of 'ngrams', 'localizer', whole numbers of at least 1 and"
+    message = (
+        "`stages` must be a list of 'glance', 'ngrams', 'localizer', whole numbers of at least"
+    )
     with pytest.raises(ValueError, match=message):
         ExitRule.make(stages)
 
@@ -112,7 +114,31 @@ def test_a_rule_has_one_or_two_opening_stages():
 
 def test_a_reading_is_averaged_with_the_last_opening_stage():
     rule = ExitRule.make(["ngrams", "localizer", 8], temperatures=[5.0, 2.0, 4.0])
-    assert_close(rule.combine(LOCALIZER, None, 0), torch.tensor([0.4, 0.0]).softmax(-1))
-    assert_close(rule.combine(LOCALIZER, None, 1), torch.tensor([1.0, 0.0]).softmax(-1))
+    assert_close(rule.combine([LOCALIZER], None, 0), torch.tensor([0.4, 0.0]).softmax(-1))
+    assert_close(rule.combine([READING, LOCALIZER], None, 1), torch.tensor([1.0, 0.0]).softmax(-1))
     expected = (torch.tensor([1.0, 0.0]).softmax(-1) + torch.tensor([-0.25, 0.75]).softmax(-1)) / 2
-    assert_close(rule.combine(LOCALIZER, READING, 2), expected)
+    assert_close(rule.combine([READING, LOCALIZER], READING, 2), expected)
+
+
+def test_a_glance_is_averaged_with_the_later_answers():
+    rule = ExitRule.make(["glance", "localizer", 1], temperatures=[2.0, 1.0, 4.0])
+    glance = torch.tensor([1.0, 0.0]).softmax(-1)
+    localizer, reading = READING.softmax(-1), torch.tensor([-0.25, 0.75]).softmax(-1)
+    assert_close(rule.combine([LOCALIZER], None, 0), glance)
+    assert_close(rule.combine([LOCALIZER, READING], None, 1), (glance + localizer) / 2)
+    both = [LOCALIZER, READING]
+    assert_close(rule.combine(both, READING, 2), (glance + localizer + reading) / 3)
+
+
+def test_without_its_stage_the_localizer_may_still_choose_the_patches():
+    assert ExitRule.make(["glance", 1, "full"]).locates_later
+    assert not ExitRule.make(["glance", "full"]).locates_later
+    assert not ExitRule.make(["glance", "localizer", 1]).locates_later
+    assert not ExitRule.make(["ngrams", 8]).locates_later
+
+
+def test_a_glance_goes_in_front_of_all_other_stages():
+    assert add_glance([1, "full"]) == ("glance", "localizer", 1, "full")
+    assert add_glance(["glance", 1]) == ("glance", 1)
+    with pytest.raises(ValueError, match="out of order of cost"):
+        ExitRule.make(["localizer", "glance"])

@@ -162,6 +162,7 @@ def test_a_bad_type_is_refused_by_name(config_class, fields):
         (AnchorNetTextConfig, {"initializer_range": -1.0}, "`initializer_range` must be >= 0"),
         (AnchorNetTextConfig, {"layer_norm_eps": float("nan")}, r"`layer_norm_eps` must be in"),
         (AnchorNetTextConfig, {"layer_norm_eps": 0.0}, r"`layer_norm_eps` must be in \(0, 1\]"),
+        (AnchorNetImageConfig, {"count_exponent": 1.5}, r"`count_exponent` must be in \[0, 1\]"),
         (AnchorNetImageConfig, {"batch_norm_eps": -1.0}, r"`batch_norm_eps` must be in \(0, 1\]"),
         (AnchorNetImageConfig, {"expand_ratios": [float("nan")] * 8}, "`expand_ratios` must be at"),
         (AnchorNetImageConfig, {"expand_ratios": [float("inf")] * 8}, "`expand_ratios` must be at"),

@@ -87,13 +87,19 @@ def gated(request):
 
 
 @pytest.fixture(
-    params=[(Text, "config", "model"), (Image, "image_config", "image_model")],
-    ids=["text", "image"],
+    params=[
+        (Text, "config", "model", 1.0),
+        (Image, "image_config", "image_model", 1.0),
+        (Image, "image_config", "image_model", 0.5),
+    ],
+    ids=["text", "image", "image with a root"],
 )
 def subject(request, gated):
     """A random classifier of one modality, no part of it at its neutral value."""
-    modality, config, fixture = request.param
+    modality, config, fixture, exponent = request.param
     request.getfixturevalue(config).gated = gated
+    if exponent != 1:
+        request.getfixturevalue(config).count_exponent = exponent
     model = request.getfixturevalue(fixture)
     torch.nn.init.normal_(model.aggregation.bias)
     return modality(model)
@@ -115,11 +121,11 @@ def total(evidence):
     return torch.stack([branch.flatten(1, -2).sum(dim=1) for branch in evidence]).sum(dim=0)
 
 
-def scores(output):
-    """Evidence of the first row without its weight `1 / (B |P_b|)`, one tensor a branch."""
-    num_branches = len(output.evidence)
+def scores(subject, output):
+    """Evidence of the first row without its weight `1 / (B |P_b| ** exponent)`, by branch."""
+    num_branches, exponent = len(output.evidence), subject.model.count_exponent
     return [
-        branch[0] * num_branches * int(mask[0].sum())
+        branch[0] * num_branches * int(mask[0].sum()) ** exponent
         for branch, mask in zip(output.evidence, output.masks, strict=True)
     ]
 
@@ -173,7 +179,8 @@ def test_evidence_is_the_linear_score_of_the_features_over_branches_and_windows(
         score = SCORE_SCALE * heads.heads[index](heads.norms[index](feature))
         if subject.model.config.gated:
             score = score * torch.sigmoid(heads.gates[index](heads.norms[index](feature)))
-        weight = len(output.evidence) * feature[0, ..., 0].numel()
+        count = feature[0, ..., 0].numel()
+        weight = len(output.evidence) * count**subject.model.count_exponent
         assert_close(output.evidence[index], score / weight, rtol=1e-5, atol=1e-7)
 
 
@@ -201,11 +208,11 @@ def test_a_window_cut_out_and_read_alone_has_the_score_that_it_had_in_the_whole(
     windows = subject.model.windows
     branch = max(range(len(windows)), key=lambda index: windows[index].size)
     window, inputs = windows[branch], subject.draw(1, size_of(subject, 12, 8))
-    whole = scores(run(subject, inputs))[branch]
+    whole = scores(subject, run(subject, inputs))[branch]
     for position in [(0, 0), (3, 2), (1, 4)]:
         place = position[: subject.axes]
         cut = tuple(slice(p * window.stride, p * window.stride + window.size) for p in place)
-        (alone,) = scores(run(subject, inputs[(..., *cut)]))[branch].flatten(0, -2)
+        (alone,) = scores(subject, run(subject, inputs[(..., *cut)]))[branch].flatten(0, -2)
         assert_close(alone, whole[place], rtol=1e-4, atol=1e-5)
 
 
@@ -298,7 +305,9 @@ def test_more_input_adds_windows_and_changes_the_score_of_none(subject):
     inputs = subject.draw(1, size_of(subject, 25, 18))
     part = tuple(slice(0, side) for side in size_of(subject, 11, 6))
     for whole, cut in zip(
-        scores(run(subject, inputs)), scores(run(subject, inputs[(..., *part)])), strict=True
+        scores(subject, run(subject, inputs)),
+        scores(subject, run(subject, inputs[(..., *part)])),
+        strict=True,
     ):
         own = tuple(slice(0, count) for count in cut.shape[:-1])
         assert_close(cut, whole[own], rtol=1e-4, atol=1e-5)

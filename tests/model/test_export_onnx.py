@@ -85,6 +85,11 @@ def test_a_graph_of_an_image_localizer_gives_its_logits_and_evidence(run, image_
     assert_same_answers(run(image_model), image_model, *make_images(sizes))
 
 
+def test_a_graph_divides_by_the_same_power_of_the_number_of_windows(run, image_model):
+    image_model.config.count_exponent = 0.5
+    assert_same_answers(run(image_model), image_model, *make_images([(40, 33), (25, 30)]))
+
+
 def test_without_a_mask_all_pixels_are_real(run, image_model):
     pixels, _ = make_images([(25, 19)])
     assert_same_answers(run(image_model), image_model, pixels)

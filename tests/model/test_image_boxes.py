@@ -6,7 +6,7 @@ from torch.testing import assert_close
 
 from hf_anchornet.evaluation.image_controls import select_centre_box, select_random_boxes
 from hf_anchornet.model.geometry import Window
-from hf_anchornet.model.image_boxes import ImageEvidence, pool_cells
+from hf_anchornet.model.image_boxes import ImageEvidence, pool_cells, sum_union
 
 WINDOWS = (Window(3, 2), Window(5, 2))
 
@@ -234,3 +234,10 @@ def test_cells_sum_the_pixels_in_them_and_together_all(shape):
     ):
         inside = attribution[4 * row : 4 * row + 4, 4 * column : 4 * column + 4]
         assert_close(cell, inside.sum())
+
+
+def test_pixels_of_several_boxes_count_once():
+    attribution = torch.tensor([[1.0, 2.0, 4.0], [8.0, -16.0, 32.0]])
+    boxes = torch.tensor([[0, 0, 2, 1], [1, 0, 3, 1], [1, 0, 2, 2]])
+    assert sum_union(attribution, boxes) == 1 + 2 + 4 - 16
+    assert sum_union(attribution, boxes[:0]) == 0

@@ -16,6 +16,7 @@ from hf_anchornet import (
     PatchLocalizationPipeline,
 )
 from hf_anchornet.model import image_large as large
+from hf_anchornet.model.image_boxes import sum_union
 from hf_anchornet.model.image_large import LargeImage
 from hf_anchornet.model.image_localizer import ImageLocalizer
 from hf_anchornet.model.image_processing_anchornet import open_image
@@ -63,6 +64,9 @@ def assert_same_everywhere(localizer, width, height, tile_px, labels=(0, 1)):
         pixels = whole.evidence.attribute(torch.tensor([label]))[0]
         assert found.sum_absolute() == pytest.approx(float(pixels.abs().sum()), rel=1e-5)
         assert_same_boxes(found, whole, label)
+        boxes = [box.box for box in found.select(4, 0.9)]
+        together = sum_union(pixels, torch.tensor(boxes).view(-1, 4))
+        assert found.sum_union(boxes) == pytest.approx(together, rel=1e-5, abs=1e-6)
 
 
 def assert_same_boxes(found, whole, label):
@@ -91,6 +95,12 @@ def test_logits_evidence_and_boxes_are_those_of_one_piece(localizer, width, heig
 @with_fixtures
 def test_the_same_holds_with_strides_that_differ(strided_localizer, width, height, tile_px):
     assert_same_everywhere(strided_localizer, width, height, tile_px)
+
+
+def test_the_same_holds_for_sums_that_are_no_means(image_config, as_it_is):
+    image_config.count_exponent, image_config.gated = 0.5, True
+    model = randomize_norms(AnchorNetForImageClassification(image_config)).eval()
+    assert_same_everywhere(ImageLocalizer(model, as_it_is), 70, 45, 16)
 
 
 def test_a_picture_that_is_read_twice_has_the_same_answer(localizer, monkeypatch):

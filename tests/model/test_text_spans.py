@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from torch.testing import assert_close
 
 from hf_anchornet.model.geometry import Window, center_evidence
+from hf_anchornet.model.text_overlap import keep_apart
 from hf_anchornet.model.text_spans import (
     attribute_tokens,
-    keep_apart,
     locate_texts,
     select_top_windows,
     show_best_spans,

@@ -198,6 +198,12 @@ def test_an_image_localizer_and_a_cascade_are_described(
     assert "Cascade.from_pretrained" in make_card(tmp_path / "cascade").text
 
 
+def test_the_glance_of_a_cascade_is_described(glance_cascade, tmp_path):
+    glance_cascade.save_pretrained(tmp_path / "cascade")
+    text = " ".join(make_card(tmp_path / "cascade").text.split())
+    assert "a classifier answers from the whole image, made small, where it is confident" in text
+
+
 @pytest.mark.parametrize(
     ("report", "reading", "message"),
     [
@@ -261,7 +267,7 @@ def test_the_snippet_of_a_generated_card_runs(kind, request, tmp_path, monkeypat
     assert "label" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("kind", ["text_cascade", "image_cascade"])
+@pytest.mark.parametrize("kind", ["text_cascade", "image_cascade", "glance_cascade"])
 def test_the_snippet_of_a_card_of_a_cascade_runs(kind, request, tmp_path, monkeypatch, capsys):
     request.getfixturevalue(kind).save_pretrained(tmp_path / "cascade")
     run_snippet(tmp_path / "cascade", tmp_path, monkeypatch)

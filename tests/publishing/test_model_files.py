@@ -7,6 +7,7 @@ import pytest
 
 from hf_anchornet.cli.main import main
 from hf_anchornet.publishing.card import CardSources
+from hf_anchornet.publishing.check import check_folder
 from hf_anchornet.publishing.folder import build_folder
 from hf_anchornet.publishing.model_files import list_left_out, list_model_files
 
@@ -114,6 +115,31 @@ def test_the_classifier_that_a_cascade_refers_to_is_not_published_from_an_old_fo
     path = tmp_path / "cascade.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"classifier": "user/elsewhere"}))
     assert not any(name.startswith("classifier/") for name in list_model_files(tmp_path))
+
+
+def test_the_glance_of_a_cascade_is_published_unless_it_is_the_classifier(glance_cascade, tmp_path):
+    glance_cascade.save_pretrained(tmp_path)
+    check_folder(tmp_path)
+    names = build(tmp_path, tmp_path.with_name("built"))
+    assert {"glance/model.safetensors", "glance/preprocessor_config.json"} < names
+    assert {"image_glance.py", "cascade_models.py"} < names
+    (tmp_path / "glance" / "model.safetensors").unlink()
+    with pytest.raises(ValueError, match="`folder` must hold"):
+        check_folder(tmp_path)
+    path = tmp_path / "cascade.json"
+    same = {"size": 24, "is_classifier": True, "reference": None}
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"glance": same}))
+    check_folder(tmp_path)
+    assert not any(name.startswith("glance/") for name in list_model_files(tmp_path))
+
+
+def test_a_glance_on_this_machine_is_not_published_as_a_reference(glance_cascade, tmp_path):
+    glance_cascade.save_pretrained(tmp_path)
+    path = tmp_path / "cascade.json"
+    here = {"size": 24, "is_classifier": False, "reference": str(tmp_path)}
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"glance": here}))
+    with pytest.raises(ValueError, match=f"refers to {tmp_path} on this machine"):
+        check_folder(tmp_path)
 
 
 def test_the_pictures_that_a_handwritten_card_shows_are_published(folder, tmp_path):

@@ -144,6 +144,21 @@ def test_patches_are_those_of_the_pipeline_for_any_batch_size(patch_localize, ma
     assert state["patches"] == {"answered": 3, "calls": 3 if max_batch_size == 1 else 1}
 
 
+@pytest.mark.parametrize("query", ["", "?top_k=0"])
+def test_a_cascade_with_a_glance_is_served(glance_cascade, query):
+    localizer = glance_cascade.localizer
+    localize = PatchLocalizationPipeline(
+        model=localizer.model, image_processor=localizer.processor, classifier=glance_cascade
+    )
+    photos = [make_photo(40, 40), make_photo(48, 36), make_photo(54, 40)]
+    replies, _ = post_photos(localize, photos, query, max_batch_size=3, max_wait_ms=5000)
+    for reply, photo in zip(replies, photos, strict=True):
+        found, expected = reply.json(), localize(photo, **({"top_k": 0} if query else {}))
+        assert found["cost"].pop("milliseconds") > 0
+        expected["cost"].pop("milliseconds")
+        assert_same(found, expected)
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [

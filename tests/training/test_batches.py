@@ -185,3 +185,31 @@ def test_rows_without_a_single_label_cannot_be_balanced(targets):
     rows = Dataset.from_dict({"length": [1] * 10, "labels": targets})
     with pytest.raises(ValueError, match="`balance` must be False unless each row has exactly one"):
         make_text_loader(rows, list, 4, seed=0, balance=True)
+
+
+def read_order(order):
+    return [key % order.num_rows for key in order]
+
+
+@pytest.mark.parametrize("classes", [None, [0, 1] * 6])
+def test_a_batch_holds_rows_of_one_group_and_every_row_comes(classes):
+    groups = [[0, 2, 4, 6, 8, 10, 11], [1, 3, 5, 7, 9]]
+    order = EpochOrder(12, 0, batch_size=4, classes=classes, groups=groups)
+    keys = list(order)
+    rows = [key % 12 for key in keys]
+    assert len(rows) == len(order) == 16
+    for start in range(0, 16, 4):
+        assert any(set(rows[start : start + 4]) <= set(group) for group in groups)
+    assert len(set(keys)) == 16  # a row that comes again is augmented anew
+    if classes is None:
+        assert set(rows) == set(range(12))
+
+
+def test_batches_of_different_groups_are_mixed_and_each_epoch_differs():
+    order = EpochOrder(64, 0, batch_size=4, groups=[list(range(32)), list(range(32, 64))])
+    first, second = read_order(order), read_order(order)
+    assert first != second
+    kinds = [row < 32 for row in first[::4]]
+    assert kinds not in (sorted(kinds), sorted(kinds, reverse=True))
+    order.epoch = 0
+    assert read_order(order) == first

@@ -17,18 +17,18 @@ from transformers import (
     ViTImageProcessorPil,
 )
 
+from hf_anchornet import Cascade
 from hf_anchornet.data.augmentation import AugmentationOptions
 from hf_anchornet.data.splits import DataOptions
 from hf_anchornet.model.image_reader import PatchReader, ReadableImage
-from hf_anchornet.training.image_adaptation import (
+from hf_anchornet.training.image_adaptation import adapt_image_classifier, make_image_classifier
+from hf_anchornet.training.image_readings import (
     READINGS,
     ImageClassifierOptions,
-    adapt_image_classifier,
     choose_boxes,
     collate_readings,
     cut_loosely,
     find_side,
-    make_image_classifier,
     make_readings,
 )
 from hf_anchornet.training.options import TrainingOptions
@@ -104,6 +104,58 @@ def test_a_mix_reads_the_best_patches_and_the_whole(localizer, data):
     assert readings[2]["picture"].size == (64, 64)
 
 
+def test_all_readings_are_those_of_a_mix_and_the_full_image(localizer, data):
+    options = ImageClassifierOptions(localizer, reading="all", num_patches=2, **TINY)
+    mix = ImageClassifierOptions(localizer, reading="mix", num_patches=2, **TINY)
+    rows = datasets.load_dataset("parquet", data_files=data.dataset, split="train").select([0, 1])
+    full_side = options.choose_full_side(16)
+    readings = make_readings(options, rows, data, ["dark", "green"], full_side=full_side)
+    alone = make_readings(mix, rows, data, ["dark", "green"])
+    assert readings.places[:6] == alone.places
+    assert readings.places[6:] == [(0, None), (1, None)]
+    assert readings.groups == [[0, 1, 2, 3, 4, 5], [6, 7]]
+    assert alone.groups == [[0, 1, 2, 3, 4, 5]]
+    assert readings.targets == [0, 0, 0, 1, 1, 1, 0, 1]
+    _, processor = make_image_classifier(options, ["dark", "green"])
+    for items, side in zip(readings.groups, (16, 32), strict=True):
+        batch = collate_readings(processor, [readings[item] for item in items])
+        assert batch["pixel_values"].shape[2:] == (side, side)
+
+
+def test_whole_images_of_any_shape_may_be_kept_whole(tmp_path):
+    picture = Pillow.new("RGB", (80, 40), GREY)
+    picture.paste(RED, (0, 0, 8, 40))
+    options = AugmentationOptions(crop_size=16, keep_whole=True, turn=False, color_strength=0.0)
+    for _ in range(8):
+        view = np.asarray(cut_loosely(picture, None, augmentation=options)).astype(int)
+        assert view.shape == (16, 32, 3)
+        assert (view[..., 0] - view[..., 1] > 100).any()  # the red edge is still there
+        assert cut_loosely(picture, (0, 0, 40, 40), 8, augmentation=options).size == (8, 8)
+
+
+def test_one_classifier_learns_to_glance_and_to_read(localizer, data, tmp_path):
+    report = adapt_image_classifier(
+        data,
+        ImageClassifierOptions(localizer, reading="all", num_patches=1, color_strength=0.1, **TINY),
+        TrainingOptions(str(tmp_path / "run"), num_epochs=2, batch_size=5, learning_rate=1e-2),
+    )
+    assert np.isfinite(report["best"]["loss"])
+    assert "resized to 16 or 32 px" in report["data"]["reading"]
+    cascade = Cascade.load(
+        localizer, tmp_path / "run", [1, "full"], 1.0, 32, glance=tmp_path / "run", glance_size=16
+    )
+    answer = cascade(paint(RED, 16, 40, inner=GREEN))
+    assert answer["stage"] == 3
+    assert answer["cost"]["glance_multiply_adds"] < answer["cost"]["full_multiply_adds"]
+
+
+def test_full_images_must_differ_from_small_ones(localizer, data, classifier_folder, tmp_path):
+    options = ImageClassifierOptions(localizer, classifier_folder, reading="all")
+    message = '`full_size` must be another side than that of patches for reading "all", got 24'
+    with pytest.raises(ValueError, match=message):
+        adapt_image_classifier(data, options, TrainingOptions(str(tmp_path / "run")))
+
+
 @pytest.mark.parametrize("reading", ["centre", "random"])
 def test_the_controls_have_the_size_of_the_patch(localizer, reading):
     options = ImageClassifierOptions(localizer, reading=reading)
@@ -170,7 +222,9 @@ def test_the_patch_is_read_as_the_pipeline_reads_it(localizer, data, classifier_
 def test_training_looks_at_the_box_and_its_surroundings_each_time_anew():
     picture = paint(RED, 16, 40, inner=BLUE)
     options = AugmentationOptions(crop_size=16, min_crop=0.7, color_strength=0.0)
-    views = [np.asarray(cut_loosely(picture, (16, 40, 32, 56), options)) for _ in range(8)]
+    views = [
+        np.asarray(cut_loosely(picture, (16, 40, 32, 56), augmentation=options)) for _ in range(8)
+    ]
     assert all(view.shape == (16, 16, 3) for view in views)
     assert len({view.tobytes() for view in views}) > 4
     # The box and an eighth more on each side hold 256 of 400 coloured pixels, a crop at least so.
@@ -180,7 +234,7 @@ def test_training_looks_at_the_box_and_its_surroundings_each_time_anew():
 def test_a_box_at_the_border_grows_inwards_only():
     picture = Pillow.new("RGB", (64, 64), RED)
     options = AugmentationOptions(crop_size=16, color_strength=0.0)
-    view = np.asarray(cut_loosely(picture, (0, 48, 16, 64), options))
+    view = np.asarray(cut_loosely(picture, (0, 48, 16, 64), augmentation=options))
     assert (view == RED).all()
 
 
@@ -217,7 +271,7 @@ def test_an_existing_classifier_is_trained_further(
     assert find_side(AutoImageProcessor.from_pretrained(tmp_path / "run")) == 24
 
 
-@pytest.mark.parametrize("reading", ["patches", "mix", "centre", "random"])
+@pytest.mark.parametrize("reading", ["patches", "mix", "all", "centre", "random"])
 def test_a_localizer_of_other_labels_is_refused(
     localizer, planted_image_model, data, tmp_path, reading
 ):

@@ -22,11 +22,14 @@ from hf_anchornet.data.images import collate_images, make_training_images, make_
 from hf_anchornet.data.splits import DataOptions, detect_modality, load_labelled_rows
 from hf_anchornet.evaluation.image_localization import measure_pointing
 from hf_anchornet.training.batches import make_image_loader
+from hf_anchornet.training.defaults import complete_options
+from hf_anchornet.training.epochs import RowEpochs
 from hf_anchornet.training.image_training import (
     ImageLocalizerOptions,
     make_image_localizer,
     train_image_localizer,
 )
+from hf_anchornet.training.normalization import ESTIMATION_ROWS, estimate_statistics
 from hf_anchornet.training.options import TrainingOptions
 
 ROOT = Path(__file__).parents[2]
@@ -101,6 +104,52 @@ def test_a_trained_localizer_points_at_the_planted_square(planted_run):
         assert answer["label"] == "red"
         assert abs((box["xmin"] + box["xmax"]) / 2 - (left + 4)) <= 6
         assert abs((box["ymin"] + box["ymax"]) / 2 - (top + 4)) <= 6
+
+
+def test_the_saved_statistics_are_those_of_the_saved_weights(planted_run):
+    """Statistics that ran along would differ: the learning rate is large and an epoch short."""
+    source, folder, _ = planted_run
+    data = DataOptions(source)
+    rows, _, labels = load_labelled_rows(data, "image")
+    model = AutoModelForImageClassification.from_pretrained(folder)
+    processor = AutoImageProcessor.from_pretrained(folder)
+    images = make_training_images(rows, processor, data, labels, AugmentationOptions(**CROPS))
+    loader = make_image_loader(images, partial(collate_images, processor), 16, seed=0)
+    epochs = RowEpochs(loader, complete_options(TrainingOptions("unused", **FAST)))
+    saved = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    estimate_statistics(model, epochs.sample(ESTIMATION_ROWS))
+    assert len(saved) > 0
+    for name, buffer in model.named_buffers():
+        torch.testing.assert_close(buffer, saved[name], rtol=1e-4, atol=1e-5)
+
+
+def test_whole_views_of_any_shape_train_a_localizer(tmp_path):
+    rows = make_rows(8)
+    for row, size in enumerate([(40, 32), (32, 40), (90, 33), (640, 64)] * 2):
+        rows["image"][row]["bytes"] = draw(COLORS[rows["label"][row]], row, size)[0]
+    source = str(tmp_path / "data.parquet")
+    Dataset.from_dict(rows).cast_column("image", ImageFeature()).to_parquet(source)
+    report = train_image_localizer(
+        DataOptions(source, validation_split="train"),
+        ImageLocalizerOptions(**SMALL_IMAGES),
+        AugmentationOptions(crop_size=32, keep_whole=True),
+        TrainingOptions(str(tmp_path / "run"), num_epochs=1, batch_size=4),
+    )
+    assert np.isfinite(report["history"][0]["train_loss"])
+    assert "random square crop" not in report["data"]["reading"]
+
+
+def test_a_strip_that_is_too_long_to_be_kept_whole_is_named(tmp_path):
+    rows = Dataset.from_dict(make_rows(1)).cast_column("image", ImageFeature())
+    long = {"image": [Image.new("RGB", (9000, 2))], "label": ["red"]}
+    rows = datasets.concatenate_datasets([rows, Dataset.from_dict(long).cast(rows.features)])
+    augmentation = AugmentationOptions(crop_size=32, keep_whole=True)
+    images = make_training_images(
+        rows, AnchorNetImageProcessor(), DataOptions("unused"), ["blue", "red"], augmentation
+    )
+    assert images[0]["pixel_values"].shape == (3, 32, 40)
+    with pytest.raises(ValueError, match="in row 1 of `image`: image 0 must have a longer side"):
+        images[1]
 
 
 def test_boxes_of_the_validation_split_can_decide_between_epochs(tmp_path):

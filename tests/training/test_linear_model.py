@@ -5,6 +5,7 @@ import pytest
 import torch
 from datasets import Dataset
 from ngram_texts import SIGNS, VOCAB_SIZE, draw_texts, find, fit
+from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 
 from hf_anchornet.training.linear_model import count_frequencies
@@ -52,8 +53,23 @@ def test_several_labels_to_a_text_are_learned_each_alone():
     rows = draw_texts(300, sign=1.0)
     both = [[int(5 in ids), int(6 in ids), 1] for ids in rows["input_ids"]]
     rows = rows.remove_columns("labels").add_column("labels", both)
-    model, texts = fit(rows, find(rows, [1]), 3)
+    model, texts = fit(rows, find(rows, [1]), 3, multi_label=True)
     np.testing.assert_array_equal(model.predict(texts.frequencies) > 0, np.array(both) > 0)
+
+
+def test_probabilities_are_learned_as_their_labels_are():
+    rows = draw_texts(300, 3)
+    codes = find(rows, [1])
+    certain = np.eye(3)[rows["labels"]]
+    soft = rows.remove_columns("labels")
+    hard, _ = fit(rows, codes, 3)
+    same, _ = fit(soft.add_column("labels", certain.tolist()), codes, 3)
+    np.testing.assert_allclose(same.weights, hard.weights, atol=1e-4)
+    doubtful = (0.5 * certain + 0.5 / 3).tolist()
+    model, texts = fit(soft.add_column("labels", doubtful), codes, 3, strength=100.0)
+    probs = softmax(model.predict(texts.frequencies), axis=1)
+    told = [any(sign in ids for sign in SIGNS.values()) for ids in rows["input_ids"]]
+    assert probs[told].max(axis=1).mean() == pytest.approx(2 / 3, abs=0.05)
 
 
 def test_balanced_labels_do_not_prefer_the_frequent_one():

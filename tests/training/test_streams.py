@@ -7,6 +7,9 @@ import pytest
 import torch
 from datasets import Dataset, load_dataset
 
+from hf_anchornet.training.defaults import complete_options
+from hf_anchornet.training.epochs import StreamEpochs
+from hf_anchornet.training.options import TrainingOptions
 from hf_anchornet.training.streams import StreamLoader, StreamSettings, order_rows
 
 pytestmark = pytest.mark.usefixtures("cache_nothing_at_home", "short_passes")
@@ -179,3 +182,18 @@ def test_a_batch_needs_little_more_than_the_buffer(rows):
     watched = rows.map(lambda row: drawn.append(row) or row)
     next(iter(open_batches(watched, batch_size=2, shuffle_buffer=8).take(1)))
     assert 8 <= len(drawn) < ROWS / 2
+
+
+def test_a_sample_is_the_same_in_all_processes_and_moves_no_place(rows):
+    options = complete_options(TrainingOptions("unused", num_epochs=1))
+    samples = []
+    for process in (0, 1):
+        settings = {"num_processes": 2, "process": process, "shuffle_buffer": 8}
+        loader = open_batches(rows, 9, **settings)
+        epochs = StreamEpochs(loader, options)
+        list(loader.take(1))
+        before = loader.state_dict()
+        samples += [[batch["row"].tolist() for batch in epochs.sample(14)] for _ in range(2)]
+        assert loader.state_dict() == before
+    assert samples[0] == samples[1] == samples[2] == samples[3]
+    assert [len(batch) for batch in samples[0]] == [7, 7]

@@ -10,6 +10,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from hf_anchornet.data.splits import DataOptions
 from hf_anchornet.model.text_reader import SpanReader
+from hf_anchornet.training import memory
+from hf_anchornet.training.defaults import PRETRAINED
 from hf_anchornet.training.options import TrainingOptions
 from hf_anchornet.training.text_adaptation import (
     READINGS,
@@ -135,10 +137,44 @@ def test_a_checkpoint_is_trained_without_dropout_of_attention_weights(classifier
     before = AutoModelForSequenceClassification.from_pretrained(classifier_folder)
     assert before.config.attention_probs_dropout_prob > 0
     options = TextClassifierOptions(classifier=str(classifier_folder), reading="full")
-    model, _ = make_text_classifier(options, [], ["negative", "positive"])
+    model, _ = make_text_classifier(options, [], ["glad", "sad"])
     assert model.config.attention_probs_dropout_prob == 0
     assert model.config.hidden_dropout_prob == before.config.hidden_dropout_prob > 0
-    assert model.config.label2id == {"negative": 0, "positive": 1}
+    assert model.config.label2id == {"sad": 0, "glad": 1}  # in its own order
+
+
+@pytest.mark.usefixtures("fresh_accelerator")
+@pytest.mark.parametrize(("given", "expected"), [({}, (8, 2)), ({"batch_size": 4}, (4, 1))])
+def test_a_step_is_made_of_batches_that_fit_in_memory(
+    localizer, classifier_folder, tmp_path, monkeypatch, given, expected
+):
+    monkeypatch.setattr(memory, "ACTIVATIONS", 8 * memory.PER_UNIT * 16 * 128)
+    rename_labels(localizer, ["sad", "glad"])
+    rows = {"text": ["good film", "bad film"] * 4, "label": ["glad", "sad"] * 4}
+    Dataset.from_dict(rows).to_parquet(tmp_path / "data.parquet")
+    report = adapt_text_classifier(
+        DataOptions(str(tmp_path / "data.parquet"), validation_split="train"),
+        TextClassifierOptions(classifier=classifier_folder, reading="full"),
+        TrainingOptions(str(tmp_path / "run"), num_epochs=1, **given),
+    )
+    options = report["options"]
+    assert (options["batch_size"], options["gradient_accumulation_steps"]) == expected
+
+
+def test_a_classifier_of_other_labels_is_refused(classifier_folder):
+    options = TextClassifierOptions(classifier=classifier_folder, reading="full")
+    message = r"labels of the dataset, \['no', 'yes'\], got .* with \['glad', 'sad'\]; choose one"
+    with pytest.raises(ValueError, match=message):
+        make_text_classifier(options, [], ["no", "yes"])
+
+
+def test_an_encoder_takes_any_labels(classifier_folder, tmp_path):
+    model = AutoModelForSequenceClassification.from_pretrained(classifier_folder)
+    model.base_model.save_pretrained(tmp_path / "encoder")
+    AutoTokenizer.from_pretrained(classifier_folder).save_pretrained(tmp_path / "encoder")
+    options = TextClassifierOptions(classifier=str(tmp_path / "encoder"), reading="full")
+    model, _ = make_text_classifier(options, [], ["no", "maybe", "yes"])
+    assert model.config.id2label == {0: "no", 1: "maybe", 2: "yes"}
 
 
 def test_a_new_classifier_takes_labels_sizes_and_first_embeddings(classifier_folder, localizer):
@@ -235,10 +271,10 @@ def test_a_classifier_learns_from_the_spans(localizer, tmp_path):
 def test_an_existing_classifier_is_trained_further(
     localizer, classifier_folder, tmp_path, mixed_precision
 ):
-    rename_labels(localizer, ["no", "yes"])
-    rows = {"text": ["good film", "bad film"] * 4, "label": ["yes", "no"] * 4}
+    rename_labels(localizer, ["sad", "glad"])
+    rows = {"text": ["good film", "bad film"] * 4, "label": ["glad", "sad"] * 4}
     Dataset.from_dict(rows).to_parquet(tmp_path / "data.parquet")
-    adapt_text_classifier(
+    report = adapt_text_classifier(
         DataOptions(str(tmp_path / "data.parquet"), validation_split="train"),
         TextClassifierOptions(localizer, classifier=classifier_folder, max_tokens=6),
         TrainingOptions(str(tmp_path / "run"), num_epochs=1, mixed_precision=mixed_precision),
@@ -248,5 +284,9 @@ def test_an_existing_classifier_is_trained_further(
     moved = model.classifier.weight - before.classifier.weight
     assert model.dtype == torch.float32  # precision is mixed in computing only
     assert 0 < moved.abs().max() < 0.1
-    assert model.config.id2label == {0: "no", 1: "yes"}
+    assert model.config.id2label == {0: "sad", 1: "glad"}
+    chosen = PRETRAINED.learning_rate, PRETRAINED.embedding_learning_rate, PRETRAINED.warmup_ratio
+    names = ("learning_rate", "embedding_learning_rate", "warmup_ratio")
+    assert tuple(report["options"][name] for name in names) == chosen
+    assert 2e-5 <= PRETRAINED.learning_rate <= 5e-5
     assert model.config.max_position_embeddings == 128

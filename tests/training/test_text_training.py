@@ -25,6 +25,7 @@ from hf_anchornet.data.splits import DataOptions
 from hf_anchornet.data.texts import make_collator
 from hf_anchornet.training.batches import make_text_loader
 from hf_anchornet.training.defaults import complete_options
+from hf_anchornet.training.epoch_lines import describe_epoch
 from hf_anchornet.training.fit import make_accelerator
 from hf_anchornet.training.loop import group_parameters, run_training
 from hf_anchornet.training.options import TrainingOptions
@@ -363,6 +364,6 @@ def test_two_processes_train_one_model_and_agree_on_its_accuracy(
     assert report["num_processes"] == 2
     assert report["best"]["accuracy"] == 1.0
     # Each process logs what it measured.
-    logged = re.findall(r"epoch 2: (\{.*?\})", logs)
+    logged = re.findall(r"epoch 2 of 2: .*", logs)
     assert len(logged) == 2
-    assert logged[0] == logged[1] == str(report["history"][1])
+    assert logged[0] == logged[1] == describe_epoch(report["history"], "accuracy", 2)

@@ -9,7 +9,7 @@ from PIL import Image
 from hf_anchornet.views.base import HUES
 from hf_anchornet.views.image_view import (
     PatchView,
-    draw_heat,
+    color_scale,
     draw_panels,
     render_patches,
     render_table,
@@ -34,11 +34,11 @@ def result():
 
 def test_each_box_is_drawn_in_the_colour_of_its_scale(image, result):
     drawn = render_patches(image, result)
-    assert drawn.getpixel((199, 120)) == HUES[0].rgb
-    assert drawn.getpixel((150, 149)) == HUES[0].rgb
-    assert drawn.getpixel((449, 200)) == HUES[1].rgb
+    assert drawn.getpixel((199, 120)) == color_scale(31)
+    assert drawn.getpixel((150, 149)) == color_scale(31)
+    assert drawn.getpixel((449, 200)) == color_scale(95)
     assert drawn.getpixel((150, 120)) == drawn.getpixel((220, 20)) == (255, 255, 255)
-    assert drawn.getpixel((10, 325 + 5)) == HUES[0].rgb  # the key below the picture
+    assert drawn.getpixel((10, 325 + 5)) == color_scale(31)  # the key below the picture
 
 
 def test_the_share_is_written_at_the_corner(image, result):
@@ -50,7 +50,7 @@ def test_a_small_picture_is_enlarged_with_its_boxes():
     result = {"label": "nut", "score": 1.0, "coverage": 1.0, "patches": [patch((8, 8, 24, 24))]}
     drawn = render_patches(Image.new("RGB", (48, 32), "white"), result)
     assert drawn.width == 480
-    assert drawn.getpixel((239, 160)) == HUES[0].rgb
+    assert drawn.getpixel((239, 160)) == color_scale(31)
 
 
 def test_a_large_picture_can_be_scaled_down_with_its_boxes():
@@ -59,26 +59,56 @@ def test_a_large_picture_can_be_scaled_down_with_its_boxes():
     result = {"label": "a", "score": 0.9, "patches": [patch], "coverage": 0.1}
     (panel,) = draw_panels(Image.new("RGB", (1000, 800)), result, longest_px=500)
     assert panel.size == (500, 400)
-    assert panel.getpixel((249, 299)) == HUES[0].rgb
+    assert panel.getpixel((249, 299)) == color_scale(9)
     assert panel.getpixel((252, 302)) == (0, 0, 0)
 
 
 def test_the_heat_map_is_drawn_beside_the_boxes(image, result):
     drawn = render_patches(image, result | {"maps": {"nut": [[0.0, 1.0], [0.0, 0.0]]}})
     assert drawn.width == 2 * 500 + 8
-    assert drawn.getpixel((508 + 490, 5)) == (221, 126, 51)  # 0.8 of (213, 94, 0) on white
+    assert drawn.getpixel((508 + 490, 5)) == (219, 118, 38)  # 0.85 of (213, 94, 0) on white
 
 
-def test_evidence_for_and_against_have_different_colours(image):
-    heat = draw_heat(image, [[1.0, -1.0]])
-    red, _, blue = heat.getpixel((0, 0))
-    assert red > blue
-    red, _, blue = heat.getpixel((499, 0))
-    assert red < blue
+def test_a_scale_has_the_same_colour_whatever_other_scales_are_shown(image, result):
+    alone = result | {"patches": result["patches"][1:]}
+    for shown in (result, alone):
+        assert render_patches(image, shown).getpixel((449, 200)) == color_scale(95)
+    sizes = (31, 63, 95)
+    assert len({color_scale(size) for size in sizes}) == len(sizes)
+    assert {color_scale(size) for size in range(1, 20_000)} == {hue.rgb for hue in HUES}
 
 
-def test_a_map_without_evidence_leaves_the_picture_grey(image):
-    assert draw_heat(image, [[0.0]]).getpixel((7, 7)) == (255, 255, 255)
+def test_patches_are_shown_in_the_order_of_their_share(result):
+    result["patches"] = [patch((0, 0, 9, 9), 0.1), patch((9, 9, 18, 18), 0.5), result["patches"][1]]
+    shares = [line.split()[0] for line in render_table(result).splitlines()[2:]]
+    assert shares == ["+50.0%", "+10.0%", "-10.0%"]
+
+
+def test_the_share_of_all_patches_together_is_told(image, result):
+    result["shares"] = {"nut": 0.27}
+    assert "carry 27.0% of the evidence" in render_table(result).splitlines()[0]
+    one = result | {"patches": result["patches"][:1]}
+    assert "Together" not in render_table(one)
+    assert render_patches(image, result).height > render_patches(image, one).height
+
+
+def test_the_key_says_what_the_colours_of_the_heat_map_mean(image, result):
+    plain = render_patches(image, result)
+    mapped = result | {"maps": {"nut": [[0.0, 1.0], [0.0, 0.0]]}}
+    drawn = render_patches(image, mapped)
+    assert drawn.height == plain.height + 2 * 23
+    assert drawn.getpixel((10, 325 + 2 * 23 + 5)) == (213, 94, 0)
+    assert drawn.getpixel((10, 325 + 3 * 23 + 5)) == (0, 114, 178)
+
+
+def test_labels_of_equal_boxes_do_not_hide_each_other(image, result):
+    boxes = [(100, 50, 300, 250)] * 4
+    result["patches"] = [patch(box, 0.4 - index / 10) for index, box in enumerate(boxes)]
+    (drawn,) = draw_panels(image, result)
+    corners = [(102, 52), (260, 52), (102, 232), (260, 232)]
+    for x, y in corners:
+        tag = np.asarray(drawn.crop((x, y, x + 38, y + 16))).reshape(-1, 3)
+        assert len(np.unique(tag, axis=0)) > 2
 
 
 def test_a_result_of_another_picture_is_refused(result):

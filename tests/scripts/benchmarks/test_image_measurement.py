@@ -11,7 +11,7 @@ from transformers import ResNetConfig, ResNetForImageClassification, ViTImagePro
 
 from hf_anchornet.data.splits import DataOptions
 from hf_anchornet.model.costs import count_multiply_adds
-from hf_anchornet.training.image_adaptation import ImageClassifierOptions
+from hf_anchornet.training.image_readings import ImageClassifierOptions
 from scripts.benchmarks.image_measurement import (
     ImageMeasurement,
     check_image_contract,

@@ -42,10 +42,10 @@ def test_each_measurement_has_a_row_in_words():
     assert "| 1,000,000 tokens: 1.01 times the memory of 10,000, besides the text; 20,000" in table
     assert "120.0 MB besides the picture" in table
     assert "| 8 clients, 10 minutes: 55.5 reviews a second, p50 / p99 120.0 / 300.0 ms, 2" in table
-    assert "| 10,000,000 cases, 0 failures | [how](docs/security.md), [numbers](" in table
+    assert "| 10,000,000 cases, 0 failures | [how](../docs/security.md), [numbers](" in table
 
 
 def test_what_was_not_measured_is_named_as_such():
     table = make_scale_table({"fuzzing": REPORTS["fuzzing"]})
     assert len(table.splitlines()) == 2 + len(REPORTS)
-    assert table.count("| not measured | [how](docs/") == len(REPORTS) - 1
+    assert table.count("| not measured | [how](../docs/") == len(REPORTS) - 1

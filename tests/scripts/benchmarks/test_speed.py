@@ -5,6 +5,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from scripts.benchmarks.method_quality import score
 from scripts.benchmarks.methods import (
@@ -198,3 +199,13 @@ def test_a_cascade_is_a_method_that_counts_what_each_input_took(text_cascade, tm
     names = ["localizer", "4", "6", "full"]
     expected = {name: stages.count(stage) / 2 for stage, name in enumerate(names)}
     assert report["full"]["exits"] == expected
+
+
+def test_a_cascade_that_opens_with_a_glance_counts_it_too(glance_cascade, tmp_path):
+    pictures = [Image.new("RGB", (40, 32), color) for color in ("red", "grey")]
+    glance_cascade.save_pretrained(tmp_path)
+    method = CascadeMethod(str(tmp_path), glance_cascade.labels)
+    spent = sum(trace.multiply_adds for trace in glance_cascade.follow(pictures))
+    report = run_benchmark({"full": method}, pictures, [0, 1], FEW)
+    assert report["full"]["multiply_adds"] == spent / 2
+    assert [*report["full"]["exits"]] == ["glance", "localizer", "1", "full"]

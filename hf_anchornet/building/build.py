@@ -1,0 +1,233 @@
+"""One run from labelled data, or a classifier and plain inputs, to a measured folder."""
+
+import logging
+import re
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator, PartialState
+from transformers import AutoConfig, AutoTokenizer
+
+from hf_anchornet.data.holdout import hold_out_splits
+from hf_anchornet.data.paths import is_local
+from hf_anchornet.data.sources import name_tar_columns
+from hf_anchornet.data.splits import (
+    DataOptions,
+    detect_modality,
+    find_labels,
+    is_multi_label,
+    load_split,
+)
+from hf_anchornet.training.command import write_command
+from hf_anchornet.training.output_folder import holding_folder
+from hf_anchornet.training.pretrained import is_trained_classifier, order_labels
+
+from .journal import Journal, say_seconds
+from .options import BuildOptions
+from .plan import FULL, Plan, Work, make_plan
+from .pseudo_labels import AGREEMENT, label_rows
+from .report import write_report
+from .steps import BuildSteps
+
+logger = logging.getLogger(__name__)
+
+LEFT_OUT = {"output_dir", "dry_run", "streaming", "shuffle_buffer", "vocabulary_rows"}
+"""Options that do not decide what is built."""
+
+SAMPLE = 200
+"""Texts whose length is measured for the plan."""
+
+IMAGE_SIDE = 192
+NOUNS = {"text": "texts", "image": "images"}
+
+
+def build(
+    data: DataOptions, options: BuildOptions, show: Callable[[str], Any] = logger.info
+) -> dict[str, Any]:
+    """The report of a build, also written to build.json in its folder.
+
+    Args:
+        data: The source; splits that it lacks are held out of the training rows.
+        options: What to build, and how much time it may take.
+        show: Called with each line of the plan and of the summary.
+
+    Returns:
+        `options`, `steps` with the seconds and the result of each, `plan` and, when it is
+        finished, `measured` and `verdict`.
+
+    Raises:
+        ValueError: if the data has several labels a row, fewer than two labels or too few rows;
+            if there are neither labels nor a classifier that gives them; if the classifier has
+            other labels; if the budget is too short; or if the folder holds a build with other
+            options.
+    """
+    if PartialState().num_processes > 1:
+        raise ValueError(
+            f"`build` must run in one process, got {PartialState().num_processes}; train with "
+            "`accelerate launch -m hf_anchornet train` instead."
+        )
+    decisive = {
+        name: value
+        for name, value in (asdict(data) | asdict(options)).items()
+        if name not in LEFT_OUT
+    }
+    if options.dry_run:  # which leaves nothing behind
+        journal = Journal(options.output_dir, decisive)
+        with tempfile.TemporaryDirectory() as folder:
+            return _build(data, replace(options, output_dir=folder), journal, show)
+    with holding_folder(options.output_dir, Accelerator()):
+        return _build(data, options, Journal(options.output_dir, decisive), show)
+
+
+def _build(
+    data: DataOptions, options: BuildOptions, journal: Journal, show: Callable[[str], Any]
+) -> dict[str, Any]:
+    """See `build`."""
+    name, command = data.dataset, _write_command(data, options)
+    data, options, notes = _prepare(data, options)
+    for note in notes:
+        show(note)
+    known = journal.content.get("plan")
+    work = _describe_work(data, options)
+    plan = Plan.from_json(known) if known else make_plan(work, options.seconds)
+    train, validation, test = work.num_rows
+    show(
+        f"{name}: {train:,} {NOUNS[work.modality]} to learn from, {validation:,} to "
+        f"calibrate on, {test:,} to compare on"
+    )
+    for line in plan.describe():
+        show(line)
+    journal.content |= {"plan": plan.to_json()}
+    if options.dry_run:
+        return journal.content
+    journal.content |= {"notes": notes}
+    journal.write()
+    steps = BuildSteps(data, options, plan, work, command)
+    journal.run("localizer", steps.train_localizer)
+    if plan.use_classifier:
+        if plan.adapt_rows:
+            journal.run("classifier", steps.adapt_classifier)
+        journal.run("calibration", steps.calibrate)
+    agreement = any(AGREEMENT in note for note in notes)
+    measured = journal.run("evaluation", partial(steps.evaluate, agreement))
+    journal.run("folder", partial(steps.write_folder, measured))
+    journal.content |= {"measured": measured, "verdict": measured["verdict"]}
+    journal.finish()
+    examples = steps.show_examples()
+    write_report(Path(options.output_dir), journal.content, NOUNS[work.modality], examples)
+    spent = sum(step["seconds"] for step in journal.content["steps"].values())
+    for line in _summarize(measured, spent, options.output_dir):
+        show(line)
+    return journal.content
+
+
+def _prepare(
+    data: DataOptions, options: BuildOptions
+) -> tuple[DataOptions, BuildOptions, list[str]]:
+    """The source with all three splits, and a sentence for each thing that was made."""
+    if data.streaming:
+        raise ValueError("`streaming` must be False to build, got True; train on the stream.")
+    modality = detect_modality(data)
+    inputs = data.text_column if modality == "text" else data.image_column
+    rows, notes = data.source.open_rows(data.train_split), list[str]()
+    rows = name_tar_columns(rows, data.image_column, data.label_column)
+    folder = Path(options.output_dir) / "data" / name_data(data.dataset)
+    if data.label_column not in rows.column_names:
+        if options.classifier is None or not is_trained_classifier(
+            AutoConfig.from_pretrained(options.classifier)
+        ):
+            raise ValueError(
+                f"`label_column` must be a column of the dataset, which has "
+                f"{sorted(rows.column_names)}, got {data.label_column!r}; name the right one, or a "
+                "trained `classifier` that gives the labels."
+            )
+        data, note = label_rows(
+            data,
+            str(options.classifier),
+            modality,
+            folder.parent / "labelled",
+            invented=options.dry_run,
+        )
+        notes.append(note)
+    rows = load_split(data, data.train_split, inputs)
+    if is_multi_label(rows, data.label_column):
+        raise ValueError(
+            f"`{data.label_column}` must hold one label a row to build, got lists; train a "
+            "localizer with `anchornet train`."
+        )
+    labels = find_labels(rows, data.label_column)
+    if options.classifier is not None and modality == "text":
+        order_labels(AutoConfig.from_pretrained(options.classifier), options.classifier, labels)
+    data, test, made = hold_out_splits(data, rows, inputs, options.test_split, options.seed, folder)
+    return data, replace(options, test_split=test), notes + made
+
+
+def _write_command(data: DataOptions, options: BuildOptions) -> str:
+    """The command of this build; of local paths only the last part is kept."""
+    given = asdict(data) | asdict(options)
+    for name in ("dataset", "classifier", "output_dir"):
+        if given[name] is not None and "://" not in given[name] and is_local(given[name]):
+            given[name] = Path(given[name]).name
+    return write_command("build", [DataOptions, BuildOptions], given)
+
+
+def name_data(dataset: str) -> str:
+    """A name for a folder of rows of a dataset: the last part of its path or Hub id."""
+    parts = [part for part in Path(dataset).parts if not set(part) & set("{*?[:")]
+    return re.sub(r"[^\w.-]", "_", Path(parts[-1]).stem if parts else "") or "rows"
+
+
+def _describe_work(data: DataOptions, options: BuildOptions) -> Work:
+    """What there is to do, from the splits and the classifier's config."""
+    modality = detect_modality(data)
+    inputs = data.text_column if modality == "text" else data.image_column
+    others = (data.validation_split, options.test_split)
+    rows = load_split(data, data.train_split, inputs)
+    counts = [len(load_split(data, split, inputs)) for split in others]
+    size, trained, readable = float(IMAGE_SIDE), False, FULL
+    if modality == "text":
+        size, readable = _measure_length(rows[inputs], options.classifier)
+    if options.classifier is not None:
+        config = AutoConfig.from_pretrained(options.classifier)
+        labels = find_labels(rows, data.label_column)
+        trained = is_trained_classifier(config) and sorted(config.id2label.values()) == sorted(
+            labels
+        )
+    counted = (len(rows), counts[0], counts[1])
+    return Work(modality, counted, size, options.classifier, trained, readable)
+
+
+def _measure_length(texts: Any, classifier: str | None) -> tuple[float, int]:
+    """Mean number of tokens of a text, from some texts, and the most that a classifier reads."""
+    sample = [str(text) for text in texts[:SAMPLE]]
+    if classifier is None:
+        return 1.3 * sum(len(text.split()) for text in sample) / len(sample), FULL
+    tokenizer = AutoTokenizer.from_pretrained(classifier)
+    config = AutoConfig.from_pretrained(classifier)
+    positions = getattr(config, "max_position_embeddings", FULL)
+    readable = int(min(FULL, positions, tokenizer.model_max_length))
+    lengths = map(len, tokenizer(sample, truncation=False, verbose=False)["input_ids"])
+    return sum(min(readable, length) for length in lengths) / len(sample), readable
+
+
+def _summarize(measured: dict[str, Any], seconds: float, folder: str) -> list[str]:
+    """The table, the verdict and what to do next."""
+    lines = [
+        f"{measured['num_rows']:,} rows of split {measured['split']}:",
+        f"  {'':<14} {'accuracy':>9} {'macro F1':>9} {'ms':>8}",
+    ]
+    for name, scores in measured["compared"].items():
+        lines.append(
+            f"  {name:<14} {scores['accuracy']:>9.3f} {scores['macro_f1']:>9.3f} "
+            f"{scores['milliseconds']:>8.2f}"
+        )
+    return [
+        *lines,
+        measured["verdict"]["text"],
+        f"built {folder} in {say_seconds(seconds)}; open {folder}/report.html",
+        f"next: anchornet publish --folder {folder} --repo-id you/name --dry-run",
+    ]

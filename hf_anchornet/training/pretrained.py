@@ -1,0 +1,121 @@
+"""Checkpoints that a classifier is trained from: encoders, and classifiers of the same labels."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from hf_anchornet.data.splits import label_fields
+
+from .defaults import LARGE, PRETRAINED, Defaults
+from .memory import plan_batches
+from .options import TrainingOptions
+
+logger = logging.getLogger(__name__)
+
+HEADS = ("ForSequenceClassification", "ForImageClassification")
+
+ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout")
+"""Names that configs of transformers have for the dropout of attention weights."""
+
+
+def is_trained_classifier(config: Any) -> bool:
+    """Whether a config is that of a model with a head for labels, not of an encoder alone."""
+    return any(name.endswith(HEADS) for name in config.architectures or [])
+
+
+def order_labels(config: Any, source: str, labels: Sequence[str]) -> list[str]:
+    """Labels in the order of a trained classifier's logits; as they are for an encoder.
+
+    Args:
+        config: Config of the checkpoint.
+        source: Folder or Hub id of the checkpoint, for errors.
+        labels: Labels of the dataset.
+
+    Raises:
+        ValueError: if it is a classifier of other labels.
+    """
+    if not is_trained_classifier(config):
+        return list(labels)
+    known = [config.id2label[number] for number in range(config.num_labels)]
+    if sorted(known) == sorted(labels):
+        return known
+    if known == [f"LABEL_{number}" for number in range(len(labels))]:
+        logger.info("%s does not name its labels: taken for %s", source, ", ".join(labels))
+        return list(labels)
+    raise ValueError(
+        f"`classifier` must be an encoder or have the labels of the dataset, {sorted(labels)}, got "
+        f"{source} with {sorted(known)}; choose one of these labels, rename them in its config "
+        "(`id2label`), or start from the encoder that it was made from."
+    )
+
+
+def load_text_classifier(
+    source: str, labels: Sequence[str]
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A checkpoint with a head for these labels, ready for training, and its tokenizer.
+
+    It is trained without dropout of attention weights: on a processor these random numbers take
+    more than half of the time and most of the memory, as fused attention has none. A classifier
+    keeps the order of its labels.
+
+    Raises:
+        ValueError: if the checkpoint is a classifier of other labels.
+    """
+    ordered = order_labels(AutoConfig.from_pretrained(source), source, labels)
+    fields = label_fields(ordered)
+    config = AutoConfig.from_pretrained(source, num_labels=len(ordered), **fields)
+    for name in ATTENTION_DROPOUT:
+        if hasattr(config, name):
+            setattr(config, name, 0.0)
+    model = AutoModelForSequenceClassification.from_pretrained(
+        source,
+        config=config,
+        use_safetensors=True,  # nothing pickled
+    )
+    return model, AutoTokenizer.from_pretrained(source)
+
+
+def choose_training_defaults(classifier: str | None) -> Defaults:
+    """Defaults of a training: other ones, which a log line names, for a checkpoint than for none.
+
+    Args:
+        classifier: Folder or Hub id of the checkpoint; `None` for a new model.
+    """
+    if classifier is None:
+        return LARGE
+    logger.info(
+        "%s is pretrained: learning rate %g after a warm-up over %.0f %% of the steps, %d inputs "
+        "a step, unless you say otherwise",
+        classifier,
+        PRETRAINED.learning_rate,
+        100 * PRETRAINED.warmup_ratio,
+        PRETRAINED.batch_size,
+    )
+    return PRETRAINED
+
+
+def bound_memory(classifier: str | None, longest: int, options: TrainingOptions) -> TrainingOptions:
+    """Smaller batches, more of them a step, if a checkpoint would need too much memory otherwise.
+
+    Options that are given stay as they are.
+
+    Args:
+        classifier: Folder or Hub id of the checkpoint; `None` for a new model, which is small.
+        longest: Tokens of the longest input.
+        options: Options of the training.
+    """
+    given = options.batch_size is not None or options.gradient_accumulation_steps != 1
+    if classifier is None or given:
+        return options
+    config = AutoConfig.from_pretrained(classifier)
+    size, passes = plan_batches(config, longest, PRETRAINED.batch_size)
+    return replace(options, batch_size=size, gradient_accumulation_steps=passes)

@@ -1,0 +1,42 @@
+"""The numbers on the first screen of README.md: a line for each promise of the package."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from scripts.benchmarks.result_tables import join_ratios
+
+
+def make_headlines(found: Mapping[str, Any]) -> str:
+    """A list of three lines.
+
+    Args:
+        found: Reports by the name of their file in results/.
+    """
+    return (
+        f"- **Exact evidence.** {_describe_evidence(found['evidence_imdb_rationales_gated'])}\n"
+        f"- **Less to compute.** {_describe_saving(found['speed_imdb']['methods'])}\n"
+        f"- **Robust.** {_describe_fuzzing(found['fuzzing'])}\n"
+    )
+
+
+def _describe_evidence(report: Mapping[str, Any]) -> str:
+    explainers = report["explanations"]["explainers"]
+    return (
+        f"In {explainers['evidence']['plausibility']['pointing']:.3f} of film reviews the word "
+        "with the most evidence is one that people marked "
+        f"({explainers['random']['plausibility']['pointing']:.3f} by chance), "
+        f"{explainers['lime']['times_slower']:.0f} times faster than LIME."
+    )
+
+
+def _describe_saving(methods: Mapping[str, Any]) -> str:
+    full, cascade = methods["full"], methods["cascade"]
+    return (
+        f"Reviews are classified with accuracy {cascade['accuracy']:.3f} where MiniLM-L6 on the "
+        f"full text has {full['accuracy']:.3f}, {join_ratios(cascade)} times faster one by one / "
+        "in batches of 32."
+    )
+
+
+def _describe_fuzzing(report: Mapping[str, Any]) -> str:
+    return f"{report['cases']:,} random and damaged inputs, {report['failures']} failures."

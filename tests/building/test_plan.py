@@ -1,0 +1,75 @@
+"""The plan of a build, and how a budget shortens it."""
+
+from dataclasses import replace
+
+import pytest
+from transformers import BertConfig
+
+from hf_anchornet.building.plan import Plan, Work, choose_learning, count_learned, make_plan
+
+SPEED = 5e10
+
+
+def make_work(classifier=None, rows=2_000, trained=False):
+    return Work("text", (rows, 400, 3_000), 100.0, classifier, trained)
+
+
+def test_without_a_classifier_there_are_a_localizer_and_its_evaluation():
+    plan = make_plan(make_work(), None, SPEED)
+    assert list(plan.seconds) == ["localizer", "evaluation"]
+    assert not plan.use_classifier
+    assert any("localizer" in line for line in plan.describe())
+
+
+def test_an_encoder_is_adapted_and_a_trained_classifier_teaches_too(classifier_folder):
+    plan = make_plan(make_work(classifier_folder), None, SPEED)
+    assert list(plan.seconds) == ["localizer", "classifier", "calibration", "evaluation"]
+    assert (plan.teach, plan.adapt_rows, plan.test_rows) == (False, 2_000, 2_000)
+    taught = make_plan(make_work(classifier_folder, trained=True), None, SPEED)
+    assert taught.teach
+    assert taught.seconds["localizer"] > plan.seconds["localizer"]
+
+
+def test_a_classifier_is_adapted_to_parts_that_it_can_read(classifier_folder):
+    work = replace(make_work(classifier_folder), readable=100)
+    assert make_plan(work, None, SPEED).budgets == (32, 64, 512)
+
+
+def test_pieces_that_a_teacher_labels_count_as_rows():
+    work = make_work(rows=800)
+    assert count_learned(work, False) == 800
+    assert count_learned(work, True) == pytest.approx(800 * (1 + 100 / 35))
+    assert choose_learning(work, True).num_epochs < choose_learning(work, False).num_epochs
+
+
+def test_more_rows_and_a_slower_machine_take_longer():
+    few, many = (make_plan(make_work(rows=rows), None, SPEED).total for rows in (500, 5_000))
+    slow = make_plan(make_work(rows=500), None, SPEED / 10).total
+    assert few < many
+    assert few < slow
+
+
+def test_a_budget_shortens_the_plan_sentence_by_sentence(tmp_path):
+    config = BertConfig(hidden_size=384, num_hidden_layers=2, num_attention_heads=12)
+    config.architectures = ["BertModel"]
+    config.save_pretrained(tmp_path)
+    work = make_work(str(tmp_path), rows=100_000)
+    whole = make_plan(work, None, SPEED / 100)
+    small = make_plan(work, whole.total * 0.9, SPEED / 100)
+    assert small.total <= whole.total * 0.9
+    assert small.shortened[0] == "the classifier is adapted for 1 epoch"
+    alone = whole.seconds["localizer"] + whole.seconds["evaluation"]
+    least = make_plan(work, alone, SPEED / 100)
+    assert not least.use_classifier
+    assert least.shortened[-1] == "the classifier is left out"
+    assert any("shortened: the classifier is left out" in line for line in least.describe())
+
+
+def test_a_budget_too_short_for_any_step_is_refused(classifier_folder):
+    with pytest.raises(ValueError, match=r"`budget` must be at least \d+min for the shortest plan"):
+        make_plan(make_work(classifier_folder), 1.0, SPEED)
+
+
+def test_a_plan_is_read_as_it_was_written(classifier_folder):
+    plan = make_plan(make_work(classifier_folder), None, SPEED)
+    assert Plan.from_json(plan.to_json()) == plan

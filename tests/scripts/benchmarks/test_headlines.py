@@ -1,0 +1,30 @@
+"""The numbers on the first screen of the README come from the reports."""
+
+from scripts.benchmarks.headlines import make_headlines
+
+
+def measure(accuracy, ratio):
+    times = [
+        {"threads": 1, "batch_size": size, "speed_up": {"median": ratio * size}} for size in (1, 32)
+    ]
+    return {"accuracy": accuracy, "times": times}
+
+
+def test_each_line_holds_its_numbers():
+    evidence = {"plausibility": {"pointing": 0.5}, "times_slower": 1.0}
+    explainers = {
+        "evidence": evidence,
+        "random": {"plausibility": {"pointing": 0.125}},
+        "lime": {"times_slower": 40.4},
+    }
+    found = {
+        "evidence_imdb_rationales_gated": {"explanations": {"explainers": explainers}},
+        "speed_imdb": {"methods": {"full": measure(0.9, 1), "cascade": measure(0.8, 2)}},
+        "fuzzing": {"cases": 1234, "failures": 5},
+    }
+    evidence, saving, robust = make_headlines(found).splitlines()
+    assert "0.500" in evidence
+    assert "(0.125 by chance), 40 times" in evidence
+    assert "accuracy 0.800" in saving
+    assert "has 0.900, 2.0 / 64.0 times faster" in saving
+    assert robust.endswith("1,234 random and damaged inputs, 5 failures.")
