@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageDraw, ImageFont
 
-from .base import REPLACEMENTS, Record, clean, clean_line
+from .base import REPLACEMENTS, Record, clean, clean_line, wrap
 
 _FOR_RGB, _AGAINST_RGB = (213, 94, 0), (0, 114, 178)
 _TEXT_PX = 15
@@ -19,7 +19,7 @@ def render_explanation(result: Record, width: int | None = None) -> str:
 
     Args:
         result: The answer.
-        width: Columns of a terminal; longer parts are cut.
+        width: Columns of a terminal; the summary is wrapped, longer parts are cut.
     """
     explanation = result.get("explanation")
     if explanation is None:
@@ -28,7 +28,7 @@ def render_explanation(result: Record, width: int | None = None) -> str:
         f"{part['value']:>+9.3f}  {clean_line(name_part(part), width and max(10, width - 11))}"
         for part in _rank_parts(explanation)
     ]
-    return "\n".join([clean_line(summarize_explanation(explanation)), *rows])
+    return "\n".join([wrap(clean_line(summarize_explanation(explanation)), width), *rows])
 
 
 def summarize_explanation(explanation: Record) -> str:

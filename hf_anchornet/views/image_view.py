@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 from hf_anchornet.model.image_processing_anchornet import open_image
 
 from .base import HUES, Record, clean_line, summarize_answer
-from .explanation_view import draw_explanation, render_explanation
+from .explanation_view import draw_explanation, render_explanation, summarize_explanation
 from .image_heat import AGAINST_RGB, FOR_RGB, draw_heat
 from .image_tags import place_tags
 
@@ -203,6 +203,8 @@ def _add_caption(image: Image.Image, result: Record) -> Image.Image:
     """The picture with a summary and the key of its colours below."""
     font = ImageFont.load_default(_TEXT_PX)
     entries: list[tuple[str, _Color | None]] = [(describe_answer(result), None)]
+    if (explanation := result.get("explanation")) is not None:
+        entries.append((clean_line(summarize_explanation(explanation)), None))
     entries += _list_keys(result)
     line_px = _TEXT_PX + _MARGIN_PX
     lines = [line for text, color in entries for line in _wrap(text, color, font, image.width)]
