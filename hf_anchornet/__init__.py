@@ -15,7 +15,6 @@ Classifiers on selected parts: SpanReader, PatchReader, Cascade
 Models: AnchorNetTextForSequenceClassification, AnchorNetForImageClassification,
     AnchorNetTextModel, AnchorNetImageModel, their Config classes, AnchorNetImageProcessor
 Shipped: DEFAULT_{TEXT,IMAGE}_{LOCALIZER,CLASSIFIER}, SAMPLE_REVIEW, SAMPLE_IMAGE
-
 Importing the package registers its models and pipelines with transformers.
 """
 

@@ -9,7 +9,6 @@ import tempfile
 from pathlib import Path
 
 from PIL import Image
-from transformers import pipeline
 
 import hf_anchornet
 from hf_anchornet.views.image_view import draw_panels
@@ -35,9 +34,9 @@ img {{ max-height: {inner}px; border-radius: 4px; }}
 
 def make_page() -> str:
     """The page with both answers of the shipped models."""
-    localize = pipeline("span-localization")
+    localize = hf_anchornet.load()
     text = render_html(TEXT, localize(TEXT, top_k=4), shares=True)
-    localize = pipeline("patch-localization")
+    localize = hf_anchornet.load(task="patch-localization")
     answer = localize(hf_anchornet.SAMPLE_IMAGE, top_k=3)
     (photo,) = draw_panels(hf_anchornet.SAMPLE_IMAGE, answer)
     file = io.BytesIO()

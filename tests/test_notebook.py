@@ -9,7 +9,6 @@ NOTEBOOK = Path(__file__).parent.parent / "docs" / "quickstart.ipynb"
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:.*without specifying a model name")
 def test_every_cell_runs_in_order(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     cells = json.loads(NOTEBOOK.read_text("utf-8"))["cells"]

@@ -83,16 +83,25 @@ def load_split(options: DataOptions, split: str, inputs: str | None = None) -> D
         ValueError: if the split or a column is missing, or with `streaming`.
         FileNotFoundError: if the source is a path that does not exist.
     """
-    if options.streaming:
-        raise ValueError(
-            "`streaming` must be False except for `anchornet train`, got True: the whole split is "
-            "read more than once; leave it out."
-        )
+    refuse_streams(options)
     rows = options.source.open_rows(split)
     rows = check_input_columns(rows, options, inputs or options.text_column)
     if options.max_rows and options.max_rows < len(rows):
         rows = rows.shuffle(seed=0).select(range(options.max_rows))
     return rows
+
+
+def refuse_streams(options: DataOptions) -> None:
+    """Refuse a stream where a split is read more than once.
+
+    Raises:
+        ValueError: with `streaming`.
+    """
+    if options.streaming:
+        raise ValueError(
+            "`streaming` must be False except for `anchornet train`, got True: the whole split is "
+            "read more than once; leave it out."
+        )
 
 
 def load_labelled_rows(options: DataOptions, inputs: str) -> tuple[Dataset, Dataset, list[str]]:

@@ -15,7 +15,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from hf_anchornet.data.splits import DataOptions, label_fields, number_labels
+from hf_anchornet.data.splits import DataOptions, label_fields, number_labels, refuse_streams
 from hf_anchornet.data.texts import check_texts, load_labelled_texts
 from hf_anchornet.evaluation.localization import localize_texts
 from hf_anchornet.evaluation.text_controls import CONTROLS, select_random_spans
@@ -247,6 +247,7 @@ def adapt_text_classifier(
     Raises:
         ValueError: if the data has other labels than the localizer.
     """
+    refuse_streams(data)
     longest = max(reading.length for reading in classifier.split_mix())
     options = bound_memory(classifier.classifier, longest, options)
     accelerator = make_accelerator(options)  # it counts the batches of a step

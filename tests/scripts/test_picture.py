@@ -1,11 +1,8 @@
 """The page of README's picture holds the answers of the shipped models."""
 
-import pytest
-
 from scripts.picture import TEXT, make_page
 
 
-@pytest.mark.filterwarnings("ignore:.*without specifying a model name")
 def test_the_page_shows_a_shaded_text_and_a_photo():
     page = make_page()
     assert page.count("<mark") == 4

@@ -5,7 +5,7 @@ import pytest
 import torch
 from datasets import Dataset
 from torch.testing import assert_close
-from transformers import AutoTokenizer
+from transformers import AutoConfig, AutoTokenizer
 
 from hf_anchornet import DEFAULT_TEXT_CLASSIFIER, DEFAULT_TEXT_LOCALIZER, SpanReader
 from hf_anchornet.data.splits import DataOptions
@@ -154,7 +154,14 @@ def test_a_tokenizer_without_a_separator_is_refused(localizer_folder, classifier
     tokenizer = AutoTokenizer.from_pretrained(classifier_folder)
     tokenizer.sep_token = None
     tokenizer.save_pretrained(classifier_folder)
-    rows = Dataset.from_dict({"text": ["good film", "bad film"], "label": ["negative", "positive"]})
+    names = ["negative", "positive"]
+    config = AutoConfig.from_pretrained(
+        classifier_folder,
+        id2label=dict(enumerate(names)),
+        label2id={name: number for number, name in enumerate(names)},
+    )
+    config.save_pretrained(classifier_folder)
+    rows = Dataset.from_dict({"text": ["good film", "bad film"], "label": names})
     for split in ("train", "validation"):
         (tmp_path / "data").mkdir(exist_ok=True)
         rows.to_parquet(tmp_path / "data" / f"{split}.parquet")
