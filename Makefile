@@ -38,7 +38,7 @@ lint: $(VENV)/.installed  ## check style, format and types
 	$(VENV)/bin/mypy
 
 docs: $(VENV)/.installed  ## build the documentation site into build/site
-	NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --strict
 
 picture: $(VENV)/.installed  ## take the picture of README.md (needs Chromium)
 	$(RUN) scripts.picture

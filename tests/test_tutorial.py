@@ -145,7 +145,8 @@ def test_the_part_on_images(tmp_path, monkeypatch, run_line):
         assert drawn.format == "PNG"
     scores, _ = json.JSONDecoder().raw_decode(printed, printed.index('{\n  "dataset"'))
     assert scores["localizer"]["accuracy"] > 0.7
-    assert printed.endswith("dry run: nothing was uploaded to you/photos\n")
+    assert "dry run: nothing was uploaded to you/photos\n" in printed
+    assert "runs/photo_glance" in printed
 
 
 def test_every_command_of_the_page_is_in_a_snippet_that_runs():
