@@ -44,6 +44,6 @@ def test_the_site_is_built_without_a_warning(tmp_path):
     start = (tmp_path / "index.html").read_text("utf-8")
     assert 'href="tutorial/"' in start
     assert (tmp_path / "results" / "index.html").is_file()
-    assert "from_pretrained" in (tmp_path / "reference" / "models" / "index.html").read_text(
+    assert "output_evidence" in (tmp_path / "reference" / "models" / "index.html").read_text(
         "utf-8"
     )
