@@ -31,7 +31,7 @@ from .options import BuildOptions
 from .plan import FULL, Plan, Work, make_plan
 from .pseudo_labels import AGREEMENT, label_rows
 from .report import write_report
-from .steps import BuildSteps
+from .steps import NOUNS, BuildSteps
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +42,6 @@ SAMPLE = 200
 """Texts whose length is measured for the plan."""
 
 IMAGE_SIDE = 192
-NOUNS = {"text": "texts", "image": "images"}
 
 
 def build(

@@ -25,8 +25,8 @@ PATH_STEPS = 50
 """Steps of the path along which the evidence outside of the parts is integrated."""
 
 
-class TextCascadeSubject(TextSubject):
-    """A cascade of texts to explain: the localizer's evidence is that of its own localizer."""
+class CascadeSubject(Subject):
+    """A cascade to explain: the localizer's evidence is that of its own localizer."""
 
     def __init__(self, cascade: Cascade) -> None:
         super().__init__(cascade.localizer.model, cascade.localizer.processor)
@@ -37,26 +37,22 @@ class TextCascadeSubject(TextSubject):
         """The localizer of the cascade."""
         return self.cascade.localizer
 
-    def predict(self, texts: Sequence[str], batch_size: int = 32) -> NDArray[np.float64]:
-        """The cascade's probabilities of the labels of texts: (texts, labels)."""
-        return _predict(self.cascade, texts, batch_size)
+    def predict(self, inputs: Sequence[Any], batch_size: int = 32) -> NDArray[np.float64]:
+        """The cascade's probabilities of the labels of texts or images: (inputs, labels)."""
+        traces = self.cascade.follow(list(inputs), batch_size)
+        if not traces:
+            return np.zeros((0, len(self.cascade.labels)))
+        probs = torch.stack([trace.probs for trace in traces])
+        found: NDArray[np.float64] = probs.double().numpy()
+        return found
 
 
-class ImageCascadeSubject(ImageSubject):
-    """A cascade of images to explain: the localizer's evidence is that of its own localizer."""
+class TextCascadeSubject(CascadeSubject, TextSubject):
+    """A cascade of texts to explain."""
 
-    def __init__(self, cascade: Cascade) -> None:
-        super().__init__(cascade.localizer.model, cascade.localizer.processor)
-        self.cascade = cascade
 
-    @property
-    def localizer(self) -> Any:
-        """The localizer of the cascade."""
-        return self.cascade.localizer
-
-    def predict(self, images: Sequence[Image.Image], batch_size: int = 32) -> NDArray[np.float64]:
-        """The cascade's probabilities of the labels of images: (images, labels)."""
-        return _predict(self.cascade, images, batch_size)
+class ImageCascadeSubject(CascadeSubject, ImageSubject):
+    """A cascade of images to explain."""
 
 
 def explain_words_of_answer(subject: TextSubject, text: str, label: int) -> NDArray[np.float64]:
@@ -134,14 +130,6 @@ def share_rest(
     (gradient,) = torch.autograd.grad(probs[:, label].mean(), path)
     shares: NDArray[np.float64] = evidence @ gradient.sum(dim=0).numpy()
     return shares
-
-
-def _predict(cascade: Cascade, inputs: Sequence[Any], batch_size: int) -> NDArray[np.float64]:
-    traces = cascade.follow(list(inputs), batch_size)
-    if not traces:
-        return np.zeros((0, len(cascade.labels)))
-    probs: NDArray[np.float64] = torch.stack([trace.probs for trace in traces]).double().numpy()
-    return probs
 
 
 def _answer(cascade: Cascade, item: Any) -> tuple[Any, Trace]:

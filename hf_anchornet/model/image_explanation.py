@@ -127,15 +127,27 @@ def explain_images(
 
     Args:
         batch: The images.
-        top_k: Most patches of each, the best that do not overlap; 0: none.
+        top_k: See `select_disjoint`, as for the next.
+        scales: Window sizes.
+    """
+    chosen = select_disjoint(batch, top_k, scales)
+    return [
+        explain_boxes(batch.localizer.model, logits, *places)
+        for logits, places in zip(batch.logits, chosen, strict=True)
+    ]
+
+
+def select_disjoint(
+    batch: LocalizedImages, top_k: int, scales: Sequence[int] | None
+) -> list[tuple[list[Box], list[float]]]:
+    """The best patches of each image that do not overlap, and their evidence.
+
+    Args:
+        batch: The images.
+        top_k: Most patches of each; 0: none.
         scales: Window sizes to choose from; `None`: all.
     """
     ranked = batch.select(max(1, top_k), 0.0, scales)
-    shown = ranked.filled & (top_k > 0)
-    places = batch.restore(ranked.boxes, shown)
-    return [
-        explain_boxes(batch.localizer.model, logits, boxes, evidence[filled].tolist())
-        for logits, boxes, evidence, filled in zip(
-            batch.logits, places, ranked.evidence, shown, strict=True
-        )
-    ]
+    filled = ranked.filled & (top_k > 0)
+    evidence = (row[kept].tolist() for row, kept in zip(ranked.evidence, filled, strict=True))
+    return list(zip(batch.restore(ranked.boxes, filled), evidence, strict=True))

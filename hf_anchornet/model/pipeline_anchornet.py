@@ -1,5 +1,6 @@
 """The part that both localization pipelines share: options, checks, streaming, the classifier."""
 
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, ClassVar, NamedTuple, cast
@@ -88,9 +89,9 @@ class LocalizationPipeline(Pipeline):
         self._exits = self.cascade
         self._check_options()
 
+    @abstractmethod
     def _make_localizer(self, backend: str) -> Any:
         """The localizer of the model and its processor, which is checked."""
-        raise NotImplementedError
 
     def _choose_rule(self, options: Any) -> ExitRule | None:
         """The exit rule of this call; `None` if the classifier reads every input."""
@@ -147,10 +148,11 @@ class LocalizationPipeline(Pipeline):
         stage = rule.stages[trace.stage]
         return self._list_parts(trace.view, trace.last_reading, stage, rule, batch.take([row]))
 
+    @abstractmethod
     def _open(self, batch: Any, count: int, options: Any) -> tuple[Sequence[Any], Stage]:
         """Views of all inputs of a batch, and the stage at which a plain classifier reads them."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _list_parts(
         self, view: Any, pieces: Sequence[Any], stage: Stage, rule: ExitRule | None, batch: Any
     ) -> InputParts:
@@ -163,7 +165,6 @@ class LocalizationPipeline(Pipeline):
             rule: That of the cascade; `None` for a plain classifier.
             batch: The localized input alone; `None` for a plain classifier.
         """
-        raise NotImplementedError
 
     def _read(
         self, views: Sequence[Any], stage: Stage, probs: Tensor, explain: bool
@@ -199,13 +200,13 @@ class LocalizationPipeline(Pipeline):
         score, label = probs.max(dim=-1)
         return {"label": self.labels[int(label)], "score": float(score)}
 
+    @abstractmethod
     def check_input(self, item: Any, name: str) -> Any:
         """The input as `preprocess` takes it.
 
         Raises:
             TypeError: if it is of the wrong type; the message calls it `name`.
         """
-        raise NotImplementedError
 
     def _sanitize_parameters(
         self, local_files_only: bool | None = None, **options: Any

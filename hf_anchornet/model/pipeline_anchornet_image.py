@@ -16,7 +16,13 @@ from .classifier import predict_probs
 from .explanation import InputParts, choose_entries
 from .image_answers import ShownImage, charge, describe_patch, describe_readings, join_shown
 from .image_boxes import cover_share, pool_cells, sum_union
-from .image_explanation import ImageParts, LocatedParts, explain_boxes, explain_images
+from .image_explanation import (
+    ImageParts,
+    LocatedParts,
+    explain_boxes,
+    explain_images,
+    select_disjoint,
+)
 from .image_glance import GlancedImages
 from .image_large import LargeImage, check_large, check_local
 from .image_localizer import ImageLocalizer, LocalizedImages
@@ -318,9 +324,8 @@ class PatchLocalizationPipeline(LocalizationPipeline):
             return parts
         boxes: Sequence[Box] = []
         located = batch.take([row]) if len(trace.opened) > 1 else None
-        if located is not None and options.top_k:
-            ranked = located.select(options.top_k, 0.0, options.scales)
-            (boxes,) = located.restore(ranked.boxes, ranked.filled)
+        if located is not None:
+            ((boxes, _),) = select_disjoint(located, options.top_k, options.scales)
         return LocatedParts(ReadableImage(batch.images[row], boxes), boxes, located)
 
     def _list_parts(

@@ -1,12 +1,11 @@
 """Any classifier explained by parts that a localizer proposes: both games, forms, bad input."""
 
-from itertools import permutations
-
 import numpy as np
 import pytest
 from conftest import relabel
 from numpy.testing import assert_allclose
 from PIL import Image
+from shapley_definition import average_over_orders
 from transformers import pipeline
 
 from hf_anchornet import explain_classifier
@@ -31,15 +30,6 @@ def shown(probs):
 
 def values_of(answer):
     return np.array([part["value"] for part in answer["explanation"]["parts"]])
-
-
-def average_over_orders(worth, num_parts):
-    values, orders = np.zeros(num_parts), list(permutations(range(num_parts)))
-    for order in orders:
-        for place, part in enumerate(order):
-            before = frozenset(order[:place])
-            values[part] += worth(before | {part}) - worth(before)
-    return values / len(orders)
 
 
 def assert_efficient(answer):

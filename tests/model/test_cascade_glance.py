@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from cascade_answers import assert_alike, without_time
 from PIL import Image
 from torch.testing import assert_close
 from transformers import AutoModelForImageClassification
@@ -46,19 +47,6 @@ def split_at(cascade, stages, number=2):
 
 def first(trace):
     return trace.opened[0].logits
-
-
-def without_time(answers):
-    for answer in answers:
-        answer["cost"].pop("milliseconds")
-    return answers
-
-
-def assert_alike(answers, expected):
-    """The same but for rounding in other batches."""
-    for answer, other in zip(answers, expected, strict=True):
-        assert answer.pop("score") == pytest.approx(other.pop("score"), rel=1e-5)
-        assert answer == other
 
 
 @pytest.fixture

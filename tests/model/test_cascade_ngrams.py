@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from cascade_answers import assert_alike, without_time
 from torch.testing import assert_close
 
 from hf_anchornet import Cascade
@@ -24,19 +25,6 @@ def trunk(ngram_cascade):
 
     ngram_cascade.localizer.model.anchornet.embeddings.register_forward_pre_hook(note)
     return sizes
-
-
-def without_time(answers):
-    for answer in answers:
-        answer["cost"].pop("milliseconds")
-    return answers
-
-
-def assert_alike(answers, expected):
-    """The same but for rounding in other batches."""
-    for answer, other in zip(answers, expected, strict=True):
-        assert answer.pop("score") == pytest.approx(other.pop("score"), rel=1e-5)
-        assert answer == other
 
 
 def test_each_input_leaves_at_the_stage_that_is_sure(ngram_cascade):

@@ -1,6 +1,6 @@
 """Explanations of both pipelines' answers against their definition, recomputed by other means."""
 
-from itertools import pairwise, permutations
+from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,6 +9,7 @@ import torch
 from conftest import relabel
 from numpy.testing import assert_allclose
 from PIL import Image
+from shapley_definition import average_over_orders
 
 from hf_anchornet import PatchLocalizationPipeline, SpanLocalizationPipeline
 from hf_anchornet.model.explanation import batch_pieces
@@ -17,16 +18,6 @@ from hf_anchornet.model.text_words import Words
 
 UNSURE = "good, a film, the bad café film, good bad film"
 SURE = "good good good"
-
-
-def average_over_orders(worth, num_parts):
-    """The definition of Shapley values, from the worth of a set of parts."""
-    values, orders = np.zeros(num_parts), list(permutations(range(num_parts)))
-    for order in orders:
-        for place, part in enumerate(order):
-            before = frozenset(order[:place])
-            values[part] += worth(before | {part}) - worth(before)
-    return values / len(orders)
 
 
 def values_of(explanation):
