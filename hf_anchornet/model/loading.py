@@ -7,6 +7,8 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
+from .adapters import is_adapted, load_adapted
+
 
 class WeightShapeError(OSError, RuntimeError):
     """Weights have other shapes than the config says: a `RuntimeError` in transformers."""
@@ -31,6 +33,7 @@ def load_whole(
             none or none that fit, such as a head for other labels.
 
     Raises:
+        ImportError: if `source` holds adapters and peft is not installed.
         OSError: if there are no safetensors files, one is damaged, they do not fit the config or
             they hold a number that is not finite.
         ValueError: if `use_safetensors` is False.
@@ -40,9 +43,21 @@ def load_whole(
             "`use_safetensors` must be True, got False: pickled weights are never opened; load and "
             "save the model with transformers to convert them."
         )
+    if is_adapted(source, options.get("subfolder", "")):
+        model, info = load_adapted(load, source, **options), {}
+    else:
+        model, info = _load(load, source, *args, **options)
     renews = options.get("ignore_mismatched_sizes", False)
+    fault = find_fault(model, {} if renews or not refuse_incomplete else info)
+    if fault is not None:
+        raise OSError(_describe(source, fault))
+    return model, info
+
+
+def _load(load: Callable[..., Any], source: Any, *args: Any, **options: Any) -> Any:
+    """A model and transformers' loading information."""
     try:
-        model, info = load(source, *args, use_safetensors=True, output_loading_info=True, **options)
+        return load(source, *args, use_safetensors=True, output_loading_info=True, **options)
     except SafetensorError as error:
         raise OSError(_describe(source, f"a file cannot be read ({error})")) from error
     except RuntimeError as error:
@@ -50,10 +65,6 @@ def load_whole(
             raise
         message = _describe(source, "weights have other shapes than it says")
         raise WeightShapeError(message) from error
-    fault = find_fault(model, {} if renews or not refuse_incomplete else info)
-    if fault is not None:
-        raise OSError(_describe(source, fault))
-    return model, info
 
 
 def find_fault(model: nn.Module, info: dict[str, Any]) -> str | None:

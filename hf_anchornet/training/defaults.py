@@ -26,6 +26,7 @@ class Defaults:
         warmup_ratio: Share of the steps.
         vocab_size: See `TextLocalizerOptions`, as for the next.
         ngram_min_count: Smaller knows n-grams that few rows would hide.
+        crop_tokens: Larger misses less of what decides a long text; many texts make up for that.
     """
 
     num_epochs: int = 3
@@ -37,6 +38,7 @@ class Defaults:
     warmup_ratio: float = 0.05
     vocab_size: int = 24_000
     ngram_min_count: int = 10
+    crop_tokens: int = 250
 
 
 LARGE = Defaults()
@@ -46,11 +48,14 @@ PRETRAINED = Defaults(
 )
 """Defaults of a classifier that starts from a checkpoint: the rate that made it would undo it."""
 
+ADAPTERS = replace(PRETRAINED, learning_rate=5e-4)
+"""Defaults of low-rank adapters, which start from zero."""
+
 TEXTS_BELOW = {
-    1_000: Defaults(num_epochs=20, batch_size=8, patience=4, ngram_min_count=2),
-    3_000: Defaults(num_epochs=12, batch_size=16, patience=3, ngram_min_count=3),
-    10_000: Defaults(num_epochs=6, batch_size=16, patience=2, ngram_min_count=5),
-    20_000: Defaults(num_epochs=4, batch_size=32, patience=2, ngram_min_count=8),
+    1_000: Defaults(20, batch_size=8, patience=4, ngram_min_count=2, crop_tokens=1000),
+    3_000: Defaults(12, batch_size=16, patience=3, ngram_min_count=3, crop_tokens=1000),
+    10_000: Defaults(6, batch_size=16, patience=2, ngram_min_count=5, crop_tokens=1000),
+    20_000: Defaults(4, batch_size=32, patience=2, ngram_min_count=8),
 }
 """Defaults of text localizers by the number of rows below which they hold, rising."""
 
@@ -113,6 +118,7 @@ def _describe(num_rows: int | None, options: Mapping[str, Any]) -> str:
     rates = (options[f"{part}learning_rate"] for part in ("", "embedding_", "ngram_"))
     return (
         f"{rows}: {options['num_epochs']} epochs{ending}, batches of {options['batch_size']}, "
-        f"n-grams seen {options['ngram_min_count']} times, learning rates "
+        f"n-grams seen {options['ngram_min_count']} times, crops of {options['crop_tokens']} "
+        "tokens, learning rates "
         f"{' / '.join(f'{rate:g}' for rate in rates)} (trunk / embeddings / n-grams)"
     )

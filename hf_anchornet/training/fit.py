@@ -143,4 +143,6 @@ def fit_model(
 def save_with_processor(processor: Processor, model: PreTrainedModel, folder: str) -> None:
     """Write a model and the processor of its inputs to a folder."""
     model.save_pretrained(folder)
+    if not isinstance(model, PreTrainedModel):  # adapters, which leave the config out
+        model.config.save_pretrained(folder)
     processor.save_pretrained(folder)

@@ -15,7 +15,7 @@ from transformers import (
 
 from hf_anchornet.data.splits import label_fields
 
-from .defaults import LARGE, PRETRAINED, Defaults
+from .defaults import ADAPTERS, LARGE, PRETRAINED, Defaults
 from .memory import plan_batches
 from .options import TrainingOptions
 
@@ -84,23 +84,25 @@ def load_text_classifier(
     return model, AutoTokenizer.from_pretrained(source)
 
 
-def choose_training_defaults(classifier: str | None) -> Defaults:
+def choose_training_defaults(classifier: str | None, lora_rank: int = 0) -> Defaults:
     """Defaults of a training: other ones, which a log line names, for a checkpoint than for none.
 
     Args:
         classifier: Folder or Hub id of the checkpoint; `None` for a new model.
+        lora_rank: Rank of the adapters that are trained instead; 0: all weights are trained.
     """
     if classifier is None:
         return LARGE
+    defaults = ADAPTERS if lora_rank else PRETRAINED
     logger.info(
         "%s is pretrained: learning rate %g after a warm-up over %.0f %% of the steps, %d inputs "
         "a step, unless you say otherwise",
         classifier,
-        PRETRAINED.learning_rate,
-        100 * PRETRAINED.warmup_ratio,
-        PRETRAINED.batch_size,
+        defaults.learning_rate,
+        100 * defaults.warmup_ratio,
+        defaults.batch_size,
     )
-    return PRETRAINED
+    return defaults
 
 
 def bound_memory(classifier: str | None, longest: int, options: TrainingOptions) -> TrainingOptions:

@@ -49,7 +49,8 @@ class TextLocalizerOptions:
         ngram_sizes: Lengths, in tokens, of n-grams that have a learned score of their own.
         linear_weight: Weight with which a linear model of the same n-grams is added to what was
             learned; 0: none. By default it is chosen on the validation split. Larger is usually
-            more accurate and spreads evidence over more words.
+            more accurate and spreads evidence over more words. With a `teacher`: of the linear
+            model that corrects what was learned from it; by default 1.
         ngram_min_count: Occurrences in the training split that make an n-gram known. Larger gives
             a smaller model and less overfitting. By default 10, or less with fewer than 20,000
             rows.
@@ -64,7 +65,8 @@ class TextLocalizerOptions:
             sparser evidence.
         ngram_penalty: Weight of the total absolute evidence of the n-grams.
         crop_tokens: Length in tokens of the random crop of each text that a step trains on.
-            Larger sees more of a text and takes more memory.
+            Larger sees more of a text and takes more memory. By default 250, with fewer than
+            10,000 rows 1,000.
     """
 
     from_localizer: str | None = None
@@ -89,7 +91,7 @@ class TextLocalizerOptions:
     auxiliary_loss_weight: float = 0.3
     evidence_penalty: float = 0.01
     ngram_penalty: float = 0.05
-    crop_tokens: int = 250
+    crop_tokens: int | None = None
 
     def __post_init__(self) -> None:
         """Check what the model's configuration does not."""
@@ -114,7 +116,7 @@ class TextLocalizerOptions:
                 "`piece_words` must be the fewest and the most words of a piece, got "
                 f"{self.piece_words}; try 16 48."
             )
-        for name in ("vocab_size", "ngram_min_count"):
+        for name in ("vocab_size", "ngram_min_count", "crop_tokens"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"`{name}` must be at least 1, got {value}.")

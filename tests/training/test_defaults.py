@@ -32,6 +32,7 @@ def test_large_sets_and_streams_keep_the_values_of_before():
         ngram_learning_rate=0.5,
         vocab_size=24_000,
         ngram_min_count=10,
+        crop_tokens=250,
     ) == (LARGE)
 
 

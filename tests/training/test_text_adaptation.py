@@ -11,7 +11,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from hf_anchornet.data.splits import DataOptions
 from hf_anchornet.model.text_reader import SpanReader
 from hf_anchornet.training import memory
-from hf_anchornet.training.defaults import PRETRAINED
+from hf_anchornet.training.defaults import ADAPTERS, PRETRAINED
 from hf_anchornet.training.options import TrainingOptions
 from hf_anchornet.training.text_adaptation import (
     READINGS,
@@ -290,3 +290,29 @@ def test_an_existing_classifier_is_trained_further(
     assert tuple(report["options"][name] for name in names) == chosen
     assert 2e-5 <= PRETRAINED.learning_rate <= 5e-5
     assert model.config.max_position_embeddings == 128
+
+
+@pytest.mark.usefixtures("fresh_accelerator")
+def test_adapters_are_trained_instead_of_all_weights(localizer, classifier_folder, tmp_path):
+    pytest.importorskip("peft")
+    rename_labels(localizer, ["sad", "glad"])
+    options = TextClassifierOptions(localizer, classifier=classifier_folder, lora_rank=2)
+    report = adapt_three_texts(tmp_path, options)
+    assert report["options"]["learning_rate"] == ADAPTERS.learning_rate > PRETRAINED.learning_rate
+    reader = SpanReader.load(str(tmp_path / "run"))
+    before = AutoModelForSequenceClassification.from_pretrained(classifier_folder)
+    moved = {
+        name
+        for name, weights in reader.model.state_dict().items()
+        if not torch.equal(weights, before.state_dict()[name])
+    }
+    assert any("attention" in name for name in moved)
+    assert any("classifier" in name for name in moved)
+    assert not any("embeddings" in name or "LayerNorm" in name for name in moved)
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize("options", [{"lora_rank": 2}, {"lora_rank": -1, "classifier": "any"}])
+def test_adapters_need_a_rank_and_a_checkpoint(options):
+    with pytest.raises(ValueError, match="`lora_rank` must be 0, or at least 1 with"):
+        TextClassifierOptions(reading="full", **options)
