@@ -97,13 +97,16 @@ class LinearModel:
         return np.asarray(frequencies @ self.weights + self.bias)
 
 
-def fit_linear_model(texts: LabelledNgrams, strength: float) -> LinearModel:
+def fit_linear_model(
+    texts: LabelledNgrams, strength: float, offset: Floats | float = 0.0
+) -> LinearModel:
     """The regression of all labels at once, with features of its own for each label.
 
     Args:
         texts: The texts.
         strength: Weight of the log loss against the penalty, half the squared weights, for
             frequencies in a text of average length.
+        offset: Logits, (texts, labels), that are added to those of the model.
     """
     frequencies = (texts.frequencies * texts.length).astype(np.float32)
     shares, multi_label = texts.shares, texts.multi_label
@@ -115,7 +118,7 @@ def fit_linear_model(texts: LabelledNgrams, strength: float) -> LinearModel:
     def measure(flat: Floats) -> tuple[float, Floats]:
         """Regularised log loss and its gradient."""
         weights = flat[:-num_labels].reshape(num_ngrams, num_labels).astype(np.float32)
-        logits = frequencies @ (ratios * weights) + flat[-num_labels:].astype(np.float32)
+        logits = frequencies @ (ratios * weights) + flat[-num_labels:].astype(np.float32) + offset
         probs = expit(logits) if multi_label else softmax(logits, axis=1)
         excess = weights_of_texts * probs - shares
         slope = strength * ratios * (transposed @ excess) + weights

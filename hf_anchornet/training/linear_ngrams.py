@@ -5,8 +5,6 @@ So the sum of both is again a localizer of the same size, and its evidence is ex
 each goes into it is what gives the least loss on the validation split.
 """
 
-from collections.abc import Mapping
-from functools import partial
 from operator import itemgetter
 
 import numpy as np
@@ -53,18 +51,8 @@ def add_linear_ngrams(
     Returns:
         `strength`, `weight`, `learned_weight`; `accuracy` and `loss` on the validation split.
     """
-    codes = {size: getattr(model.ngrams, f"codes_{size}").cpu() for size in model.ngrams.sizes}
-    vocab_size, num_labels = model.ngrams.vocab_size, len(model.aggregation.bias)
     learned = predict_logits(model, validation_set)
-    multi_label = is_multi_label(model)
-    count = partial(
-        LabelledNgrams.count,
-        codes=codes,
-        vocab_size=vocab_size,
-        num_labels=num_labels,
-        multi_label=multi_label,
-    )
-    judged, texts = count(validation_set), count(train_set, balanced=balanced)
+    judged, texts = count_known(model, validation_set), count_known(model, train_set, balanced)
     tried = []
     strengths = STRENGTHS if len(train_set) <= FEW_ROWS else (MANY_ROWS_STRENGTH,)
     for strength in strengths:
@@ -72,18 +60,20 @@ def add_linear_ngrams(
         parts = np.stack([learned, linear.predict(judged.frequencies)])
         weights = choose_weights(parts, judged) if weight is None else np.array([1.0, weight])
         logits = np.tensordot(weights, parts, 1)
-        loss = judged.measure_loss(logits) / len(logits)
+        loss = judged.measure_loss(logits)
         tried.append((loss, strength, weights, linear, logits))
-    loss, strength, weights, linear, logits = min(tried, key=itemgetter(0))
-    _add(model, codes, linear, *weights.tolist())
+    _, strength, weights, linear, logits = min(tried, key=itemgetter(0))
+    weight, learned_weight = weights.tolist()[::-1]
+    add_scores(model, linear, learned_weight, weight)
+    num_targets = logits.size if judged.multi_label else len(logits)
     targets = torch.tensor(list(validation_set["labels"]))
     scores = score_labels(torch.from_numpy(logits), targets)
     return {
         "strength": strength,
-        "weight": float(weights[1]),
-        "learned_weight": float(weights[0]),
+        "weight": weight,
+        "learned_weight": learned_weight,
         "accuracy": scores["accuracy"],
-        "loss": loss / (num_labels if multi_label else 1),
+        "loss": judged.measure_loss(logits) / num_targets,
     }
 
 
@@ -118,18 +108,37 @@ def choose_weights(parts: Floats, judged: LabelledNgrams) -> Floats:
     return np.asarray(found.x)
 
 
-def _add(
+def list_codes(model: AnchorNetTextForSequenceClassification) -> dict[int, Tensor]:
+    """Codes of the n-grams that a localizer knows, by size."""
+    return {size: getattr(model.ngrams, f"codes_{size}").cpu() for size in model.ngrams.sizes}
+
+
+def count_known(
+    model: AnchorNetTextForSequenceClassification, rows: Dataset, balanced: bool = False
+) -> LabelledNgrams:
+    """The n-grams of tokenized texts that a localizer knows; see `LabelledNgrams.count`."""
+    return LabelledNgrams.count(
+        rows,
+        list_codes(model),
+        model.ngrams.vocab_size,
+        len(model.aggregation.bias),
+        multi_label=is_multi_label(model),
+        balanced=balanced,
+    )
+
+
+@torch.no_grad()
+def add_scores(
     model: AnchorNetTextForSequenceClassification,
-    codes: Mapping[int, Tensor],
     linear: LinearModel,
-    learned_weight: float,
-    weight: float,
+    learned_weight: float = 1.0,
+    weight: float = 1.0,
 ) -> None:
     """Make the scores of a localizer the weighted sum of its own and those of a linear model."""
     for weights in model.aggregation.heads.parameters():
         weights.mul_(learned_weight)
     first, num_branches = 0, len(model.windows)
-    for table, known in zip(model.ngrams.parameters(), codes.values(), strict=True):
+    for table, known in zip(model.ngrams.parameters(), list_codes(model).values(), strict=True):
         scores = linear.weights[first : first + len(known)] * num_branches * weight
         table.mul_(learned_weight)
         table[1:].add_(torch.from_numpy(scores).to(table))

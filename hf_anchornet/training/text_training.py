@@ -34,6 +34,7 @@ from .stream_sources import (
     open_training_stream,
 )
 from .streams import StreamLoader
+from .taught_ngrams import add_taught_ngrams
 from .text_options import ARCHITECTURE, REGULARISATION, TextLocalizerOptions
 from .text_vocabulary import embed_vocabulary, find_ngrams, load_tokenizer, train_tokenizer
 
@@ -113,9 +114,9 @@ def _train(
     )
     report["chosen"] = chosen
     if model.config.ngram_sizes and localizer.linear_weight != 0:
-        taught = learned if isinstance(learned, Dataset) else train_set
-        sets = taught, validation_set
-        report |= _add_linear(report, tokenizer, *sets, localizer, complete, accelerator)
+        taught = learned if localizer.teacher is not None else None
+        sets = train_set, validation_set, taught
+        report |= _add_linear(report, tokenizer, sets, localizer, complete, accelerator)
     rows = train_rows if stream is None else learned
     kinds = DataOptions, TextLocalizerOptions, TrainingOptions
     report["command"] = write_command("train", kinds, report["options"])
@@ -161,13 +162,22 @@ def _make_model(
 def _add_linear(
     report: dict[str, Any],
     tokenizer: PreTrainedTokenizerBase,
-    train_set: Dataset,
-    validation_set: Dataset,
+    sets: tuple[Dataset, Dataset, Dataset | None],
     localizer: TextLocalizerOptions,
     options: CompleteOptions,
     accelerator: Accelerator,
 ) -> dict[str, Any]:
-    """Add a linear model of n-grams to the best localizer, in its folder; see `add_linear_ngrams`.
+    """Add linear models of n-grams to the best localizer, in its folder.
+
+    `add_linear_ngrams` does, or `add_taught_ngrams` if there is a teacher.
+
+    Args:
+        report: Of the training so far.
+        tokenizer: The localizer's.
+        sets: Training and validation split, and what a teacher's localizer learned from.
+        localizer: Options of the localizer.
+        options: Options of the training.
+        accelerator: Its main process does the work.
 
     Returns:
         Entries of the report: `linear_ngrams`, and `best` with the scores of the sum.
@@ -176,9 +186,13 @@ def _add_linear(
     if accelerator.is_main_process:
         folder = Path(options.output_dir)
         model = AnchorNetTextForSequenceClassification.from_pretrained(folder)
-        found = add_linear_ngrams(
-            model, train_set, validation_set, localizer.linear_weight, options.balance
-        )
+        train_set, validation_set, taught = sets
+        weight, balance = localizer.linear_weight, options.balance
+        if taught is None:
+            found = add_linear_ngrams(model, train_set, validation_set, weight, balance)
+        else:
+            weight = 1.0 if weight is None else weight
+            found = add_taught_ngrams(model, taught, train_set, validation_set, weight, balance)
         save_in_one_go(partial(save_with_processor, tokenizer, model), folder)
         shared = [found]
     (found,) = broadcast_object_list(shared)

@@ -1,13 +1,18 @@
-"""How much of a linear model of n-grams a localizer should contain, on validation splits."""
+"""How much of a linear model of n-grams a localizer should contain, on validation splits.
+
+Of a localizer with a teacher: how frequent the n-grams may be that correct what it learned.
+"""
 
 import logging
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import Accelerator
 from datasets import Dataset, load_dataset
 from transformers import AutoTokenizer
 
@@ -19,12 +24,16 @@ from hf_anchornet.evaluation.summary import ExplanationSummary
 from hf_anchornet.explain.text_subject import TextSubject
 from hf_anchornet.files import write_json
 from hf_anchornet.model.modeling_anchornet_text import AnchorNetTextForSequenceClassification
+from hf_anchornet.training.distillation import Teaching, add_taught_pieces
 from hf_anchornet.training.linear_ngrams import add_linear_ngrams, predict_logits
+from hf_anchornet.training.taught_ngrams import add_taught_ngrams
 from scripts.options import parse_options
 
 JUDGED = ("evidence", "refined_evidence")
 CHOSEN = "chosen"
 """The weight that `add_linear_ngrams` chooses itself."""
+UNCORRECTED = "none"
+"""No n-gram corrects what a localizer learned from its teacher."""
 
 
 @dataclass
@@ -35,6 +44,9 @@ class LinearAblationOptions:
         localizer: Folder of a localizer that was trained with `--linear-weight 0`.
         span_sets: Sources with human spans for the same labels; their validation splits are used.
         weights: Weights of the linear model to compare, beside the chosen one.
+        teacher: The teacher of the localizer, if it has one.
+        shares: With a teacher, values of `largest_share` of `add_taught_ngrams` to compare, beside
+            no correction at all.
         smoothing: Word scores are evaluated as they are and smoothed by this, in words.
         output: JSON file to write.
     """
@@ -42,6 +54,8 @@ class LinearAblationOptions:
     localizer: str
     span_sets: list[str] = field(default_factory=list)
     weights: list[float] = field(default_factory=lambda: [0.0, 0.1, 0.3, 0.5, 1.0])
+    teacher: str | None = None
+    shares: list[float] = field(default_factory=lambda: [0.01, 0.03, 0.1, 1.0])
     smoothing: float = 3.0
     output: str = "results/ablation_linear_ngrams.json"
 
@@ -59,9 +73,9 @@ def compare_weights(
         progress: Called with the report so far after each weight.
 
     Returns:
-        `settings`, and `weights`: by weight `accuracy` and `loss` of the localizer, `accuracy` of
-        its n-grams alone as `ngrams`, and by set in `sets` the pointing game and AUPRC of evidence
-        and refined evidence, by word and smoothed.
+        `settings`, and `weights`: by weight, with a teacher by share, `accuracy` and `loss` of
+        the localizer, `accuracy` of its n-grams alone as `ngrams`, and by set in `sets` the
+        pointing game and AUPRC of evidence and refined evidence, by word and smoothed.
     """
     train_rows, validation_rows, labels = load_labelled_texts(data)
     plain = AnchorNetTextForSequenceClassification.from_pretrained(options.localizer)
@@ -73,18 +87,35 @@ def compare_weights(
         "settings": {"data": asdict(data), "ablation": asdict(options)},
         "weights": {},
     }
-    for weight in [*options.weights, None]:
+    taught = None
+    if options.teacher is not None:
+        teaching, accelerator = Teaching(options.teacher), Accelerator()
+        taught = add_taught_pieces(
+            train_set, train_rows, tokenizer, data, labels, teaching, accelerator
+        )
+    for name, add in _list_ways(options, taught).items():
         model = deepcopy(plain)
-        found = add_linear_ngrams(model, train_set, validation_set, weight)
+        found = add(model, train_set=train_set, validation_set=validation_set)
         sets = {
             Path(source).name: _judge(model, tokenizer, source, options)
             for source in options.span_sets
         }
-        name = CHOSEN if weight is None else f"{weight:g}"
         alone = {"ngrams": _score_ngrams(model, validation_set)}
         report["weights"][name] = found | alone | {"sets": sets}
         progress(report)
     return report
+
+
+def _list_ways(
+    options: LinearAblationOptions, taught: Dataset | None
+) -> dict[str, Callable[..., dict[str, float]]]:
+    """Functions that add linear models to a localizer, by name."""
+    if taught is None:
+        given = {f"{each:g}": partial(add_linear_ngrams, weight=each) for each in options.weights}
+        return {**given, CHOSEN: add_linear_ngrams}
+    add = partial(add_taught_ngrams, taught=taught)
+    given = {f"{each:g}": partial(add, largest_share=each) for each in options.shares}
+    return {UNCORRECTED: partial(add, weight=0.0), **given}
 
 
 def _score_ngrams(model: AnchorNetTextForSequenceClassification, rows: Dataset) -> float:

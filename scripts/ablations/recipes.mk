@@ -16,7 +16,10 @@ ablation-evidence: $(VENV)/.installed  ## compare ways to make evidence agree wi
 		--ideas default "teacher, sentences" "teacher, phrases" \
 		--output results/ablation_evidence_teacher.json
 
-ablation-linear: $(VENV)/.installed  ## compare weights of a linear model in a localizer (DATA=, RUNS=)
-	$(KEEP_MEMORY) $(RUN) scripts.ablations.linear_ngrams --dataset $(DATA)/text/imdb \
-		--localizer $(RUNS)/localizer_imdb \
-		--span-sets $(DATA)/text/imdb_rationales $(DATA)/text/movie_rationales
+# Both localizers were trained with --linear-weight 0; the teacher of the second is $(RUNS)/minilm_full.
+ABLATE_LINEAR = $(KEEP_MEMORY) $(RUN) scripts.ablations.linear_ngrams --dataset $(DATA)/text/imdb \
+	--span-sets $(DATA)/text/imdb_rationales $(DATA)/text/movie_rationales
+ablation-linear: $(VENV)/.installed  ## compare linear models in a localizer (DATA=, RUNS=)
+	$(ABLATE_LINEAR) --localizer $(RUNS)/localizer_imdb
+	$(ABLATE_LINEAR) --localizer $(RUNS)/localizer_taught --teacher $(RUNS)/minilm_full \
+		--output results/ablation_taught_ngrams.json

@@ -123,11 +123,12 @@ def make_idea_table(report: Report) -> str:
     return _make_agreement_table("idea", ("accuracy",), report["ideas"])
 
 
-def make_weight_table(report: Report) -> str:
+def make_weight_table(report: Report, what: str = "weight") -> str:
     """One row a weight of the linear model, as `make_idea_table`, and the n-grams' own accuracy.
 
     Args:
         report: Report of `scripts.ablations.linear_ngrams`.
+        what: Name of what the rows differ in.
     """
     named = {
         f"{name} ({found['weight'] / (found['learned_weight'] or 1):.2f})"
@@ -135,7 +136,7 @@ def make_weight_table(report: Report) -> str:
         else name: found
         for name, found in report["weights"].items()
     }
-    return _make_agreement_table("weight", ("accuracy", "ngrams", "loss"), named)
+    return _make_agreement_table(what, ("accuracy", "ngrams", "loss"), named)
 
 
 def _make_agreement_table(what: str, scores: Sequence[str], found: Report) -> str:

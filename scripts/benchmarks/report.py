@@ -41,6 +41,11 @@ The gated localizer of IMDb reviews, validation splits. A linear model of the sa
 beside 1 for what was learned. `ngrams` is the accuracy of the n-gram branches alone.
 
 """
+TAUGHT = """
+With MiniLM as a teacher: n-grams that are in at most this share of the texts correct what was
+learned from it; 0.01 is the default.
+
+"""
 RUNS = {"": "", "_onnx": "On ONNX Runtime: "}
 """Ends of file names: the main run of a set, and times on another backend."""
 MARKED_SETS = {
@@ -76,6 +81,8 @@ def describe_ablations(found: Mapping[str, Any]) -> str:
         page += f"\nWith 1,000 reviews alone, and MiniLM as a teacher:\n\n{taught}"
     if "ablation_linear_ngrams" in found:
         page += LINEAR + make_weight_table(found["ablation_linear_ngrams"])
+    if "ablation_taught_ngrams" in found:
+        page += TAUGHT + make_weight_table(found["ablation_taught_ngrams"], "largest share")
     return page
 
 

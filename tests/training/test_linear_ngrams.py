@@ -3,42 +3,14 @@
 import numpy as np
 import pytest
 import torch
-from ngram_texts import VOCAB_SIZE, draw_texts, find, fit
+from ngram_texts import VOCAB_SIZE, add_lengths, draw_texts, find, fit, make_model
 
-from hf_anchornet.model.configuration_anchornet import AnchorNetTextConfig
-from hf_anchornet.model.modeling_anchornet_text import AnchorNetTextForSequenceClassification
 from hf_anchornet.training.linear_model import LabelledNgrams
 from hf_anchornet.training.linear_ngrams import (
     add_linear_ngrams,
     choose_weights,
     predict_logits,
 )
-
-
-def add_lengths(rows):
-    return rows.add_column("length", [len(ids) for ids in rows["input_ids"]])
-
-
-def make_model(codes, num_labels=2, **options):
-    """A localizer with random weights, those of its n-grams among them."""
-    config = AnchorNetTextConfig(
-        vocab_size=VOCAB_SIZE,
-        hidden_size=8,
-        embedding_size=8,
-        ngram_sizes=list(codes),
-        ngram_counts=[len(each) for each in codes.values()],
-        num_labels=num_labels,
-        pad_token_id=0,
-        **options,
-    )
-    model = AnchorNetTextForSequenceClassification(config).eval()
-    for size, each in codes.items():
-        model.ngrams.set_codes(size, each)
-    with torch.no_grad():
-        for table in model.ngrams.parameters():
-            table[1:] = torch.randn_like(table[1:])
-        torch.nn.init.normal_(model.aggregation.bias)
-    return model
 
 
 @pytest.mark.parametrize("num_labels", [2, 3])

@@ -1,14 +1,21 @@
 """Weights of a linear model in a localizer, compared from end to end on few texts."""
 
 import pytest
+from conftest import relabel
 from datasets import Dataset
 from planted_texts import FAST, SMALL, plant
+from transformers import AutoModelForSequenceClassification
 
 from hf_anchornet.data.splits import DataOptions
 from hf_anchornet.training.options import TrainingOptions
 from hf_anchornet.training.text_options import TextLocalizerOptions
 from hf_anchornet.training.text_training import train_text_localizer
-from scripts.ablations.linear_ngrams import CHOSEN, LinearAblationOptions, compare_weights
+from scripts.ablations.linear_ngrams import (
+    CHOSEN,
+    UNCORRECTED,
+    LinearAblationOptions,
+    compare_weights,
+)
 
 pytestmark = pytest.mark.usefixtures("cache_nothing_at_home", "fresh_accelerator")
 
@@ -31,3 +38,20 @@ def test_each_weight_has_accuracies_and_agreement_with_people(tmp_path):
     assert chosen["loss"] <= min(report["weights"][weight]["loss"] for weight in ("0", "1")) + 1e-6
     assert chosen["accuracy"] == chosen["ngrams"] == 1.0
     assert chosen["sets"]["spans"]["evidence"]["raw_pointing"] == 1.0
+
+
+def test_each_share_has_accuracies_and_agreement_with_people(tmp_path, classifier_folder):
+    data = DataOptions(plant(tmp_path / "data"))
+    teacher = AutoModelForSequenceClassification.from_pretrained(classifier_folder)
+    relabel(teacher, ["negative", "positive"])
+    teacher.save_pretrained(classifier_folder)
+    localizer = TextLocalizerOptions(**SMALL, linear_weight=0.0)
+    training = TrainingOptions(str(tmp_path / "run"), num_epochs=1, **FAST)
+    train_text_localizer(data, localizer, training)
+    options = LinearAblationOptions(
+        training.output_dir, teacher=str(classifier_folder), shares=[1.0]
+    )
+    report = compare_weights(data, options)
+    assert list(report["weights"]) == [UNCORRECTED, "1"]
+    assert report["weights"]["1"]["accuracy"] == 1.0
+    assert report["weights"]["1"]["loss"] <= report["weights"][UNCORRECTED]["loss"]

@@ -1,0 +1,101 @@
+"""N-grams of a localizer with a teacher: what it says of pieces, then what is left of the labels.
+
+Two linear models are added to the scores that were learned. The first is fitted to the teacher's
+probabilities of pieces of texts, as the trunk was, and says where evidence is. The second is fitted
+to the labels of whole texts and corrects what the sum of the others gets wrong (boosting with an
+offset; Hastie, Tibshirani and Friedman 2009, section 10.3). It leaves frequent n-grams out: they
+tell the labels of texts apart by style, and people do not point at them.
+"""
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import torch
+from datasets import Dataset
+from scipy.optimize import minimize_scalar
+
+from hf_anchornet.evaluation.accuracy import score_labels
+from hf_anchornet.model.modeling_anchornet_text import AnchorNetTextForSequenceClassification
+
+from .linear_model import Floats, LabelledNgrams, LinearModel, fit_linear_model
+from .linear_ngrams import MANY_ROWS_STRENGTH, add_scores, count_known, predict_logits
+
+CORRECTION_STRENGTH = 0.01
+LARGEST_SHARE = 0.01
+LARGEST_SCALE = 20.0
+
+
+@torch.no_grad()
+def add_taught_ngrams(
+    model: AnchorNetTextForSequenceClassification,
+    taught: Dataset,
+    train_set: Dataset,
+    validation_set: Dataset,
+    weight: float = 1.0,
+    balanced: bool = False,
+    largest_share: float = LARGEST_SHARE,
+) -> dict[str, float]:
+    """Add both linear models to the scores of a localizer that learned from a teacher.
+
+    Args:
+        model: A trained localizer with n-grams; it is changed.
+        taught: From `add_taught_pieces`.
+        train_set: Tokenized texts with columns `input_ids`, `length` and `labels`.
+        validation_set: The same of the validation split.
+        weight: Of the correction.
+        balanced: Whether every label weighs the same, however many texts have it.
+        largest_share: See `fit_correction`.
+
+    Returns:
+        `strength` and `weight` of the correction; `learned_weight`, by which all other scores were
+        multiplied; `accuracy` and `loss` on the validation split.
+    """
+    count = partial(count_known, model)
+    judged, texts = count(validation_set), count(train_set, balanced)
+    add_scores(model, fit_linear_model(count(taught), MANY_ROWS_STRENGTH))
+    known = predict_logits(model, validation_set)
+    scale = choose_scale(known, judged)
+    offset = scale * predict_logits(model, train_set)
+    correction = fit_correction(texts, offset, largest_share)
+    add_scores(model, correction, scale, weight)
+    logits = scale * known + weight * correction.predict(judged.frequencies)
+    num_targets = logits.size if judged.multi_label else len(logits)
+    targets = torch.tensor(list(validation_set["labels"]))
+    return {
+        "strength": CORRECTION_STRENGTH,
+        "weight": weight,
+        "learned_weight": scale,
+        "accuracy": score_labels(torch.from_numpy(logits), targets)["accuracy"],
+        "loss": judged.measure_loss(logits) / num_targets,
+    }
+
+
+def choose_scale(logits: Floats, judged: LabelledNgrams) -> float:
+    """The factor with which logits have the least loss."""
+    found = minimize_scalar(
+        lambda scale: judged.measure_loss(scale * logits),
+        bounds=(0, LARGEST_SCALE),
+        method="bounded",
+    )
+    return float(found.x)
+
+
+def fit_correction(
+    texts: LabelledNgrams, offset: Floats, largest_share: float = LARGEST_SHARE
+) -> LinearModel:
+    """A linear model of what other scores leave over, without frequent n-grams.
+
+    Args:
+        texts: The texts.
+        offset: Logits by the other scores, (texts, labels).
+        largest_share: Largest share of the texts that an n-gram may be in. Larger is more accurate,
+            and agrees less with people.
+    """
+    shares = np.asarray((texts.frequencies > 0).mean(axis=0)).ravel()
+    (rare,) = np.nonzero(shares <= largest_share)
+    frequencies = texts.frequencies[:, rare].tocsr()
+    found = fit_linear_model(replace(texts, frequencies=frequencies), CORRECTION_STRENGTH, offset)
+    weights = np.zeros((len(shares), offset.shape[1]))
+    weights[rare] = found.weights
+    return LinearModel(weights, found.bias)
