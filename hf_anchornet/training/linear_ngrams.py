@@ -60,19 +60,24 @@ def add_linear_ngrams(
         parts = np.stack([learned, linear.predict(judged.frequencies)])
         weights = choose_weights(parts, judged) if weight is None else np.array([1.0, weight])
         logits = np.tensordot(weights, parts, 1)
-        loss = judged.measure_loss(logits)
-        tried.append((loss, strength, weights, linear, logits))
+        tried.append((judged.measure_loss(logits), strength, weights, linear, logits))
     _, strength, weights, linear, logits = min(tried, key=itemgetter(0))
     weight, learned_weight = weights.tolist()[::-1]
     add_scores(model, linear, learned_weight, weight)
-    num_targets = logits.size if judged.multi_label else len(logits)
-    targets = torch.tensor(list(validation_set["labels"]))
-    scores = score_labels(torch.from_numpy(logits), targets)
     return {
         "strength": strength,
         "weight": weight,
         "learned_weight": learned_weight,
-        "accuracy": scores["accuracy"],
+        **score_sum(logits, judged, validation_set),
+    }
+
+
+def score_sum(logits: Floats, judged: LabelledNgrams, rows: Dataset) -> dict[str, float]:
+    """`accuracy` and mean `loss` of logits, (texts, labels), of texts and their n-grams."""
+    targets = torch.tensor(list(rows["labels"]))
+    num_targets = logits.size if judged.multi_label else len(logits)
+    return {
+        "accuracy": score_labels(torch.from_numpy(logits), targets)["accuracy"],
         "loss": judged.measure_loss(logits) / num_targets,
     }
 

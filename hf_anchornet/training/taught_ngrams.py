@@ -15,11 +15,10 @@ import torch
 from datasets import Dataset
 from scipy.optimize import minimize_scalar
 
-from hf_anchornet.evaluation.accuracy import score_labels
 from hf_anchornet.model.modeling_anchornet_text import AnchorNetTextForSequenceClassification
 
 from .linear_model import Floats, LabelledNgrams, LinearModel, fit_linear_model
-from .linear_ngrams import MANY_ROWS_STRENGTH, add_scores, count_known, predict_logits
+from .linear_ngrams import MANY_ROWS_STRENGTH, add_scores, count_known, predict_logits, score_sum
 
 CORRECTION_STRENGTH = 0.01
 LARGEST_SHARE = 0.01
@@ -60,14 +59,11 @@ def add_taught_ngrams(
     correction = fit_correction(texts, offset, largest_share)
     add_scores(model, correction, scale, weight)
     logits = scale * known + weight * correction.predict(judged.frequencies)
-    num_targets = logits.size if judged.multi_label else len(logits)
-    targets = torch.tensor(list(validation_set["labels"]))
     return {
         "strength": CORRECTION_STRENGTH,
         "weight": weight,
         "learned_weight": scale,
-        "accuracy": score_labels(torch.from_numpy(logits), targets)["accuracy"],
-        "loss": judged.measure_loss(logits) / num_targets,
+        **score_sum(logits, judged, validation_set),
     }
 
 
