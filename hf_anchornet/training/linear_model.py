@@ -98,7 +98,11 @@ class LinearModel:
 
 
 def fit_linear_model(
-    texts: LabelledNgrams, strength: float, offset: Floats | float = 0.0
+    texts: LabelledNgrams,
+    strength: float,
+    offset: Floats | float = 0.0,
+    *,
+    scaled: bool = True,
 ) -> LinearModel:
     """The regression of all labels at once, with features of its own for each label.
 
@@ -107,13 +111,19 @@ def fit_linear_model(
         strength: Weight of the log loss against the penalty, half the squared weights, for
             frequencies in a text of average length.
         offset: Logits, (texts, labels), that are added to those of the model.
+        scaled: Whether frequencies are scaled by log ratios. Without, weights are small and spread
+            over many n-grams.
     """
     frequencies = (texts.frequencies * texts.length).astype(np.float32)
     shares, multi_label = texts.shares, texts.multi_label
     num_ngrams, num_labels = frequencies.shape[1], shares.shape[1]
     transposed = frequencies.T.tocsr()
     weights_of_texts = 1 if multi_label else shares.sum(axis=1, keepdims=True)
-    ratios = _compare_labels(transposed, shares, weights_of_texts)
+    ratios = (
+        _compare_labels(transposed, shares, weights_of_texts)
+        if scaled
+        else np.ones((num_ngrams, num_labels), dtype=np.float32)
+    )
 
     def measure(flat: Floats) -> tuple[float, Floats]:
         """Regularised log loss and its gradient."""

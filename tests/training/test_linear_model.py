@@ -8,7 +8,7 @@ from ngram_texts import SIGNS, VOCAB_SIZE, draw_texts, find, fit
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 
-from hf_anchornet.training.linear_model import count_frequencies
+from hf_anchornet.training.linear_model import LabelledNgrams, count_frequencies, fit_linear_model
 
 
 def test_frequencies_are_counts_over_the_windows_of_a_size():
@@ -90,3 +90,16 @@ def test_few_rows_or_one_label_are_no_error(labels):
     model, _ = fit(rows, find(rows, [1]))
     assert np.isfinite(model.weights).all()
     assert np.isfinite(model.bias).all()
+
+
+def test_without_log_ratios_no_weight_stands_out():
+    rows = draw_texts(400)
+    texts = LabelledNgrams.count(rows, find(rows), VOCAB_SIZE, 2)
+    peaks = []
+    for scaled in (True, False):
+        model = fit_linear_model(texts, 0.1, scaled=scaled)
+        sizes = np.abs(model.weights)
+        peaks.append(sizes.max() / sizes.mean())
+        logits = model.predict(texts.frequencies)
+        assert texts.measure_loss(logits) < texts.measure_loss(0 * logits)
+    assert peaks[1] < peaks[0]
