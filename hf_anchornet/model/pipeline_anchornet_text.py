@@ -70,7 +70,7 @@ class SpanLocalizationPipeline(LocalizationPipeline):
     >>> localize = pipeline("span-localization")
     >>> answer = localize("I loved it. The cast is superb, and only the ending is dull.", top_k=1)
     >>> answer["label"], answer["spans"][0]["text"]
-    ('positive', 'cast is superb, and')
+    ('positive', 'superb')
 
     ```
 

@@ -36,6 +36,7 @@ def add_taught_ngrams(
     weight: float = 1.0,
     balanced: bool = False,
     largest_share: float = LARGEST_SHARE,
+    scaled: bool = False,
 ) -> dict[str, float]:
     """Add both linear models to the scores of a localizer that learned from a teacher.
 
@@ -47,6 +48,7 @@ def add_taught_ngrams(
         weight: Of the correction.
         balanced: Whether every label weighs the same, however many texts have it.
         largest_share: See `fit_correction`.
+        scaled: See `fit_correction`.
 
     Returns:
         `strength` and `weight` of the correction; `learned_weight`, by which all other scores were
@@ -59,7 +61,7 @@ def add_taught_ngrams(
     known = predict_logits(model, validation_set)
     scale = choose_scale(known, judged)
     offset = scale * predict_logits(model, train_set)
-    correction = fit_correction(texts, offset, largest_share)
+    correction = fit_correction(texts, offset, largest_share, scaled)
     add_scores(model, correction, scale, weight)
     logits = scale * known + weight * correction.predict(judged.frequencies)
     return {
@@ -81,7 +83,10 @@ def choose_scale(logits: Floats, judged: LabelledNgrams) -> float:
 
 
 def fit_correction(
-    texts: LabelledNgrams, offset: Floats, largest_share: float = LARGEST_SHARE
+    texts: LabelledNgrams,
+    offset: Floats,
+    largest_share: float = LARGEST_SHARE,
+    scaled: bool = False,
 ) -> LinearModel:
     """A linear model of what other scores leave over, without frequent n-grams.
 
@@ -90,12 +95,13 @@ def fit_correction(
         offset: Logits by the other scores, (texts, labels).
         largest_share: Largest share of the texts that an n-gram may be in. Larger is more accurate,
             and agrees less with people.
+        scaled: Whether frequencies are scaled by log ratios, see `fit_linear_model`.
     """
     shares = np.asarray((texts.frequencies > 0).mean(axis=0)).ravel()
     (rare,) = np.nonzero(shares <= largest_share)
     frequencies = texts.frequencies[:, rare].tocsr()
     texts = replace(texts, frequencies=frequencies)
-    found = fit_linear_model(texts, CORRECTION_STRENGTH, offset, scaled=False)
+    found = fit_linear_model(texts, CORRECTION_STRENGTH, offset, scaled=scaled)
     weights = np.zeros((len(shares), offset.shape[1]))
     weights[rare] = found.weights
     return LinearModel(weights, found.bias)

@@ -1,6 +1,7 @@
 """How much of a linear model of n-grams a localizer should contain, on validation splits.
 
-Of a localizer with a teacher: how frequent the n-grams may be that correct what it learned.
+Of a localizer with a teacher: how frequent the n-grams may be that correct what it learned, and
+whether they are scaled by log ratios.
 """
 
 import logging
@@ -34,6 +35,8 @@ CHOSEN = "chosen"
 """The weight that `add_linear_ngrams` chooses itself."""
 UNCORRECTED = "none"
 """No n-gram corrects what a localizer learned from its teacher."""
+SCALED = ", log ratios"
+"""The correction is a model as without a teacher, of n-grams scaled by naive-Bayes log ratios."""
 
 
 @dataclass
@@ -46,7 +49,7 @@ class LinearAblationOptions:
         weights: Weights of the linear model to compare, beside the chosen one.
         teacher: The teacher of the localizer, if it has one.
         shares: With a teacher, values of `largest_share` of `add_taught_ngrams` to compare, beside
-            no correction at all.
+            no correction at all; the first one also with log ratios.
         smoothing: Word scores are evaluated as they are and smoothed by this, in words.
         output: JSON file to write.
     """
@@ -55,7 +58,7 @@ class LinearAblationOptions:
     span_sets: list[str] = field(default_factory=list)
     weights: list[float] = field(default_factory=lambda: [0.0, 0.1, 0.3, 0.5, 1.0])
     teacher: str | None = None
-    shares: list[float] = field(default_factory=lambda: [0.01, 0.03, 0.1, 1.0])
+    shares: list[float] = field(default_factory=lambda: [0.03, 0.01, 0.1, 1.0])
     smoothing: float = 3.0
     output: str = "results/ablation_linear_ngrams.json"
 
@@ -115,7 +118,9 @@ def _list_ways(
         return {**given, CHOSEN: add_linear_ngrams}
     add = partial(add_taught_ngrams, taught=taught)
     given = {f"{each:g}": partial(add, largest_share=each) for each in options.shares}
-    return {UNCORRECTED: partial(add, weight=0.0), **given}
+    first = options.shares[0]
+    scaled = {f"{first:g}{SCALED}": partial(add, largest_share=first, scaled=True)}
+    return {UNCORRECTED: partial(add, weight=0.0), **given, **scaled}
 
 
 def _score_ngrams(model: AnchorNetTextForSequenceClassification, rows: Dataset) -> float:

@@ -13,7 +13,7 @@ def make_headlines(found: Mapping[str, Any]) -> str:
         found: Reports by the name of their file in results/.
     """
     return (
-        f"- **Exact evidence.** {_describe_evidence(found['evidence_imdb_rationales_gated'])}\n"
+        f"- **Exact evidence.** {_describe_evidence(found['evidence_imdb_rationales'])}\n"
         f"- **Less to compute.** {_describe_saving(found['speed_imdb']['methods'])}\n"
         f"- **Robust.** {_describe_fuzzing(found['fuzzing'])}\n"
     )

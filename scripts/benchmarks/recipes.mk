@@ -15,8 +15,7 @@ tables:  ## write the numbers of results/ into README and cards
 bench-text:  ## measure the shipped text models only (DATA=, RUNS=)
 	$(RUN) scripts.benchmarks.text_measurement \
 		--localizer $(TEXT_LOCALIZER) --dataset $(DATA)/text/imdb \
-		--classifiers spans=$(DEFAULTS)/text_classifier full=$(RUNS)/full \
-			head=$(RUNS)/head head_and_tail=$(RUNS)/head_and_tail random=$(RUNS)/random
+		--classifiers spans=$(DEFAULTS)/text_classifier
 	$(WRITE_TABLES)
 
 bench-image:  ## measure the shipped image models only (DATA=, RUNS=)
@@ -114,24 +113,12 @@ TWEETS = --spans-column spans_repaired --only-labels positive negative --true-la
 TOXIC = --only-labels toxic --true-labels True --mass 0.1 --max-explained 1000
 bench-evidence:  ## judge explanations: agreement, faithfulness, cost (DATA=, RUNS=)
 	$(EVALUATE) --dataset $(DATA)/text/movie_rationales --model $(TEXT_LOCALIZER) --smoothing 3 \
-		--explainers evidence integrated_gradients lime random \
-		--output results/evidence_movie_rationales.json
+		$(EXPLAINERS) --output results/evidence_movie_rationales.json
 	$(EVALUATE) --dataset $(DATA)/text/imdb_rationales --model $(TEXT_LOCALIZER) \
-		--explainers evidence integrated_gradients lime random \
-		--output results/evidence_imdb_rationales.json
-	$(EVALUATE) --dataset $(DATA)/text/movie_rationales --model $(TEXT_LOCALIZER) --smoothing 3 \
-		--explainers evidence refined_evidence \
-		--output results/evidence_movie_rationales_refined.json
-	$(EVALUATE) --dataset $(DATA)/text/imdb_rationales --model $(TEXT_LOCALIZER) \
-		--explainers evidence refined_evidence --output results/evidence_imdb_rationales_refined.json
-	$(EVALUATE) --dataset $(DATA)/text/movie_rationales --model $(RUNS)/localizer_imdb --smoothing 3 \
-		$(EXPLAINERS) --output results/evidence_movie_rationales_gated.json
-	$(EVALUATE) --dataset $(DATA)/text/imdb_rationales --model $(RUNS)/localizer_imdb \
-		--calibration-split validation --explainers evidence refined_evidence $(OTHERS) shapley random \
-		--output results/evidence_imdb_rationales_gated.json
-	$(EVALUATE) --dataset $(DATA)/text/imdb_rationales --model $(RUNS)/minilm_crops --max-explained 40 \
+		$(EXPLAINERS) --output results/evidence_imdb_rationales.json
+	$(EVALUATE) --dataset $(DATA)/text/imdb_rationales --model $(RUNS)/minilm_full --max-explained 40 \
 		--explainers $(OTHERS) shapley attention_rollout $(PARTS) random --resamples 1000 \
-		--parts-localizer $(RUNS)/localizer_imdb \
+		--parts-localizer $(TEXT_LOCALIZER) \
 		--output results/evidence_imdb_rationales_minilm.json
 	$(EVALUATE) --dataset $(DATA)/text/imdb_rationales --model $(RUNS)/cascade_imdb \
 		--explainers evidence answer occlusion lime random --resamples 1000 \

@@ -12,6 +12,7 @@ from hf_anchornet.training.text_options import TextLocalizerOptions
 from hf_anchornet.training.text_training import train_text_localizer
 from scripts.ablations.linear_ngrams import (
     CHOSEN,
+    SCALED,
     UNCORRECTED,
     LinearAblationOptions,
     compare_weights,
@@ -52,6 +53,6 @@ def test_each_share_has_accuracies_and_agreement_with_people(tmp_path, classifie
         training.output_dir, teacher=str(classifier_folder), shares=[1.0]
     )
     report = compare_weights(data, options)
-    assert list(report["weights"]) == [UNCORRECTED, "1"]
+    assert list(report["weights"]) == [UNCORRECTED, "1", f"1{SCALED}"]
     assert report["weights"]["1"]["accuracy"] == 1.0
     assert report["weights"]["1"]["loss"] <= report["weights"][UNCORRECTED]["loss"]

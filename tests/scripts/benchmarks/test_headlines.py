@@ -18,7 +18,7 @@ def test_each_line_holds_its_numbers():
         "lime": {"times_slower": 40.4},
     }
     found = {
-        "evidence_imdb_rationales_gated": {"explanations": {"explainers": explainers}},
+        "evidence_imdb_rationales": {"explanations": {"explainers": explainers}},
         "speed_imdb": {"methods": {"full": measure(0.9, 1), "cascade": measure(0.8, 2)}},
         "fuzzing": {"cases": 1234, "failures": 5},
     }
