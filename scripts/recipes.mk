@@ -81,9 +81,6 @@ models-speed: $(VENV)/.installed  ## adapt MiniLM and EfficientNet-Lite0 for ben
 	$(CALIBRATE) --dataset $(DATA)/text/imdb --localizer $(TEXT_LOCALIZER) --max-cost 9e7 \
 		--classifier $(RUNS)/minilm_mix --full-size 512 --stages ngrams localizer 32 64 128 \
 		--output-dir $(RUNS)/cascade_imdb_quick
-	$(CALIBRATE) --dataset $(DATA)/text/movie_rationales --localizer $(TEXT_LOCALIZER) \
-		--classifier $(RUNS)/minilm_mix --full-size 512 --stages 32 64 128 --max-cost 6e8 \
-		--output-dir $(RUNS)/cascade_movie_rationales
 	for set in newsgroups20 cuad_windows; do \
 		$(CALIBRATE) --dataset $(DATA)/text/$$set --localizer $(RUNS)/localizer_$$set \
 			--classifier $(RUNS)/minilm_$$set --full-size 512 --stages 32 64 128 --max-cost 4e8 \

@@ -109,8 +109,12 @@ class Reader(ABC):
     def glance(
         self, sources: Sequence[Any], order: Sequence[int], localizer: Any, pixels: Any = None
     ) -> Any:
-        """A batch that is answered by this classifier on full inputs, made small: a `Batch`."""
-        raise NotImplementedError
+        """A batch that is answered by this classifier on full inputs, made small: a `Batch`.
+
+        Raises:
+            ValueError: if it cannot glance, see `check_glance`.
+        """
+        self.check_glance()
 
     def read(self, views: Sequence[Any], stage: Stage) -> list[Reading]:
         """The classifier's reading of each view at one stage, all pieces in one batch."""

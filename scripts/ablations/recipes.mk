@@ -16,10 +16,14 @@ ablation-evidence: $(VENV)/.installed  ## compare ways to make evidence agree wi
 		--ideas default "teacher, sentences" "teacher, phrases" \
 		--output results/ablation_evidence_teacher.json
 
-# Both localizers were trained with --linear-weight 0; the teacher of the second is $(RUNS)/minilm_full.
+# Both localizers learn without a linear model, which the comparison then adds.
 ABLATE_LINEAR = $(KEEP_MEMORY) $(RUN) scripts.ablations.linear_ngrams --dataset $(DATA)/text/imdb \
 	--span-sets $(DATA)/text/imdb_rationales $(DATA)/text/movie_rationales
 ablation-linear: $(VENV)/.installed  ## compare linear models in a localizer (DATA=, RUNS=)
+	$(TRAIN) --dataset $(DATA)/text/imdb $(AS_BEFORE) --embeddings $(ENCODER) \
+		--output-dir $(RUNS)/localizer_imdb
 	$(ABLATE_LINEAR) --localizer $(RUNS)/localizer_imdb
+	$(TRAIN) --dataset $(DATA)/text/imdb --embeddings $(ENCODER) --teacher $(RUNS)/minilm_full \
+		--num-epochs 2 --batch-size 64 --linear-weight 0 --output-dir $(RUNS)/localizer_taught
 	$(ABLATE_LINEAR) --localizer $(RUNS)/localizer_taught --teacher $(RUNS)/minilm_full \
 		--output results/ablation_taught_ngrams.json

@@ -8,7 +8,7 @@ from ngram_texts import SIGNS, VOCAB_SIZE, draw_texts, find, fit
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 
-from hf_anchornet.training.linear_model import LabelledNgrams, count_frequencies, fit_linear_model
+from hf_anchornet.training.linear_model import count_frequencies, fit_linear_model
 
 
 def test_frequencies_are_counts_over_the_windows_of_a_size():
@@ -94,10 +94,9 @@ def test_few_rows_or_one_label_are_no_error(labels):
 
 def test_without_log_ratios_no_weight_stands_out():
     rows = draw_texts(400)
-    texts = LabelledNgrams.count(rows, find(rows), VOCAB_SIZE, 2)
+    scaled, texts = fit(rows, find(rows), strength=0.1)
     peaks = []
-    for scaled in (True, False):
-        model = fit_linear_model(texts, 0.1, scaled=scaled)
+    for model in (scaled, fit_linear_model(texts, 0.1, scaled=False)):
         sizes = np.abs(model.weights)
         peaks.append(sizes.max() / sizes.mean())
         logits = model.predict(texts.frequencies)
