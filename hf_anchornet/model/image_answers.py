@@ -3,12 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from PIL import Image
-
-from .image_boxes import cover_share
 from .image_explanation import describe_box
 from .image_processing_anchornet import Box
-from .image_zoom import ZoomStep
 from .pipeline_anchornet import Verdict
 
 
@@ -46,11 +42,3 @@ def describe_patch(
         "share": evidence / whole,
         "scale": scale,
     }
-
-
-def describe_readings(image: Image.Image, steps: Sequence[ZoomStep]) -> list[dict[str, float]]:
-    """Which share of a picture was read at which resolution, coarse to fine."""
-    return [
-        {"resolution": step.resolution, "share": cover_share(image.size, step.places)}
-        for step in steps
-    ]

@@ -9,10 +9,28 @@ import torch
 from torch import Tensor
 
 from .geometry import Window, spread_over_pixels, window_overlaps
+from .image_processing_anchornet import Box
 from .selection import list_windows, select_top_patches
 
 DEFAULT_OVERLAP = 0.3
 """Largest IoU of a box with better ones; the value of 2206.03367."""
+
+
+class ChosenBox(NamedTuple):
+    """A window of one picture.
+
+    Attributes:
+        box: In pixels of the picture.
+        evidence: What its pixels add to the logit.
+        scale: Side of the window in pixels of the picture.
+        place: For a picture of several readings: the step, the place in it, and the sides of the
+            box there.
+    """
+
+    box: Box
+    evidence: float
+    scale: int
+    place: tuple[int, int, list[int]] | None = None
 
 
 class RankedBoxes(NamedTuple):

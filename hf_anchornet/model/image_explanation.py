@@ -147,7 +147,7 @@ def select_disjoint(
         top_k: Most patches of each; 0: none.
         scales: Window sizes to choose from; `None`: all.
     """
-    ranked = batch.select(max(1, top_k), 0.0, scales)
-    filled = ranked.filled & (top_k > 0)
-    evidence = (row[kept].tolist() for row, kept in zip(ranked.evidence, filled, strict=True))
-    return list(zip(batch.restore(ranked.boxes, filled), evidence, strict=True))
+    ranked = batch.select(top_k, 0.0, scales)
+    rows = zip(ranked.evidence, ranked.filled, strict=True)
+    evidence = (row[kept].tolist() for row, kept in rows)
+    return list(zip(batch.restore(ranked.boxes, ranked.filled), evidence, strict=True))

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import torch
 from PIL import Image
@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 
 from .classifier import is_multi_label
 from .geometry import Window, show_evidence
+from .image_boxes import ChosenBox
 from .image_localizer import ImageLocalizer
 from .image_tiles import EvidenceMap, Tile, list_tiles
 
@@ -148,12 +149,37 @@ class LargeImage:
         last = (length - self.reach) // self._stride * self._stride  # where a largest one fits
         return min(low, last), min(length, high + self.reach - 1)
 
-    def explain(self, labels: Sequence[int]) -> list[EvidenceMap]:
-        """The evidence map of each of these labels; all that are missing are read in one pass."""
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the picture."""
+        return self.image.height, self.image.width
+
+    def keep(self, labels: Sequence[int]) -> None:
+        """Read what is missing of these labels in one pass."""
         missing = [label for label in dict.fromkeys(labels) if label not in self._evidence]
         if missing:
             self._read(missing)
-        size = self.image.height, self.image.width
-        return [
-            EvidenceMap(self._evidence[label], self.windows, size, self.tile_px) for label in labels
-        ]
+
+    def explain(self, label: int) -> EvidenceMap:
+        """The evidence map of a label."""
+        self.keep([label])
+        return EvidenceMap(self._evidence[label], self.windows, self.size, self.tile_px)
+
+    def select(
+        self,
+        label: int,
+        top_k: int,
+        iou_threshold: float | Sequence[float],
+        scales: Sequence[int] | None = None,
+    ) -> list[ChosenBox]:
+        """The best windows for a label; see `EvidenceMap.select`."""
+        return self.explain(label).select(top_k, iou_threshold, scales)
+
+    def weigh(self, label: int, boxes: Sequence[ChosenBox]) -> tuple[float, float]:
+        """The absolute evidence of all pixels, and the evidence in boxes of `select`."""
+        found = self.explain(label)
+        return found.sum_absolute(), found.sum_union([each.box for each in boxes])
+
+    def describe(self) -> dict[str, Any]:
+        """Nothing besides: every pixel was read once."""
+        return {}

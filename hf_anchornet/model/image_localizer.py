@@ -97,13 +97,13 @@ class LocalizedImages:
         """The best boxes for one label of each image, see `ImageEvidence.select`.
 
         Args:
-            top_k: Number of boxes.
+            top_k: Number of boxes; 0: none.
             iou_threshold: See `select_top_patches`.
             scales: Window sizes to choose from; default: all.
             labels: (batch,), int64; default: the predicted ones.
         """
         labels = self.predicted if labels is None else labels
-        limits = check_iou_threshold(iou_threshold, check_count("top_k", top_k))
+        limits = check_iou_threshold(iou_threshold, check_count("top_k", top_k, least=0))
         # Later ranks do not change earlier ones, so a longer ranking holds the shorter ones.
         for known in self._ranked:
             same = torch.equal(known.labels, labels) and known.scales == scales

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from .geometry import Runs, Window, list_runs, window_starts
-from .image_boxes import ImageEvidence
-from .image_processing_anchornet import Box
+from .image_boxes import ChosenBox, ImageEvidence
 from .selection import PatchPool
 
 
@@ -21,14 +20,6 @@ class Tile(NamedTuple):
     bottom: int
     left: int
     right: int
-
-
-class ChosenBox(NamedTuple):
-    """A box, its attribution and its side in pixels."""
-
-    box: Box
-    evidence: float
-    scale: int
 
 
 def list_tiles(windows: Sequence[Window], size: tuple[int, int], tile_px: int) -> Iterator[Tile]:
@@ -82,10 +73,12 @@ class EvidenceMap:
         """The best boxes, best first: those of `ImageEvidence.select`.
 
         Args:
-            top_k: Number of boxes.
+            top_k: Number of boxes; 0: none.
             iou_threshold: See `select_top_patches`.
             scales: Window sizes to choose from; default: all.
         """
+        if not top_k:
+            return []
         pool = PatchPool(self.windows, 2, top_k)
         levels = [_outstanding_level(branch) for branch in self.evidence]
         for tile in list_tiles(self.windows, self.size, self.tile_px):

@@ -2,48 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
-from .image_boxes import RankedBoxes, sum_union
+from .image_boxes import ChosenBox, RankedBoxes, cover_share, sum_union
 from .image_localizer import ImageLocalizer, LocalizedImages
 from .image_processing_anchornet import Box, restore_boxes
 from .selection import select_top_patches
 
 FINER = 1.05
 """Least factor by which a step must be finer than the one before."""
-
-
-class ZoomedBox(NamedTuple):
-    """A window of one of the readings.
-
-    Attributes:
-        box: In pixels of the picture.
-        evidence: What its pixels add to the logit by this reading.
-        scale: Side of the window in pixels of the picture.
-    """
-
-    box: Box
-    evidence: float
-    scale: int
-
-
-class ZoomedEvidence(NamedTuple):
-    """What all readings together show of one label.
-
-    Attributes:
-        boxes: The best windows, best first.
-        whole: The sum of the absolute evidence of all pixels of all readings.
-        together: The evidence in the boxes, each pixel of a reading counted once.
-    """
-
-    boxes: list[ZoomedBox]
-    whole: float
-    together: float
 
 
 @dataclass
@@ -143,18 +116,22 @@ class ZoomedImage:
         return [box for _, box in found[:count]]
 
     @property
-    def num_pixels(self) -> int:
-        """Pixels that the localizer read."""
-        return sum(int(step.batch.evidence.sizes.prod(dim=1).sum()) for step in self.steps)
+    def size(self) -> tuple[int, int]:
+        """One row of all pixels that were read."""
+        sizes = torch.cat([step.batch.evidence.sizes for step in self.steps])
+        return 1, int(sizes.prod(dim=1).sum())
 
-    def explain(
+    def keep(self, labels: Sequence[int]) -> None:
+        """Nothing to do: the evidence of all labels is kept."""
+
+    def select(
         self,
         label: int,
         top_k: int,
         iou_threshold: float | Sequence[float],
         scales: Sequence[int] | None = None,
-    ) -> ZoomedEvidence:
-        """The best windows of all readings for a label, and their part of the evidence.
+    ) -> list[ChosenBox]:
+        """The best windows of all readings for a label, best first.
 
         The best of each reading are those of `ImageEvidence.select`. Among each other they are
         ranked by their evidence in their own reading over their side in its pixels, so that a
@@ -162,50 +139,65 @@ class ZoomedImage:
 
         Args:
             label: The label.
-            top_k: Number of windows, at least 1.
+            top_k: Number of windows; 0: none.
             iou_threshold: See `select_top_patches`.
             scales: Window sizes to choose from, in pixels of the localizer's input; default: all.
         """
-        found: list[tuple[float, ZoomedBox, tuple[int, int, list[int]]]] = []
-        maps, whole = [], 0.0
+        scores, found = list[float](), list[ChosenBox]()
         for number, step in enumerate(self.steps):
-            labels = torch.full((len(step.places),), label, device=step.batch.logits.device)
-            weight = 1 / (len(self.steps) * len(step.places))
-            attribution = step.batch.attribute(labels) * weight
-            maps.append(attribution)
-            whole += float(attribution.abs().sum())
-            ranked = step.batch.select(top_k, iou_threshold, scales, labels)
+            weight = self._weight(step)
+            ranked = step.batch.select(top_k, iou_threshold, scales, _repeat(label, step))
             for row in range(len(step.places)):
                 kept = ranked.filled[row]
                 fields = (ranked.boxes, ranked.evidence, ranked.scales)
                 values = (field[row, kept].tolist() for field in fields)
                 boxes = step.restore(row, ranked)
-                for box, corners, evidence, side in zip(boxes, *values, strict=True):
-                    scale = round(side / step.resolution)
-                    shown = ZoomedBox(box, evidence * weight, scale)
-                    found.append((evidence / side, shown, (number, row, corners)))
-        several = len(self.steps) > 1
-        chosen = [found[i] for i in _select(found, top_k, iou_threshold)] if several else found
-        together = 0.0
-        for number, row in {place[:2] for _, _, place in chosen}:
-            corners = [place[2] for _, _, place in chosen if place[:2] == (number, row)]
-            together += sum_union(maps[number][row], torch.tensor(corners))
-        return ZoomedEvidence([shown for _, shown, _ in chosen], whole, together)
+                for box, sides, evidence, side in zip(boxes, *values, strict=True):
+                    scale, place = round(side / step.resolution), (number, row, sides)
+                    scores.append(evidence / side)
+                    found.append(ChosenBox(box, evidence * weight, scale, place))
+        if len(self.steps) == 1 or not found:
+            return found
+        corners = torch.tensor([[each.box for each in found]])  # (1, windows, 4)
+        ends = corners[..., :2], corners[..., 2:]
+        index, filled = select_top_patches(torch.tensor([scores]), *ends, top_k, iou_threshold)
+        return [found[i] for i in index[filled].tolist()]
+
+    def weigh(self, label: int, boxes: Sequence[ChosenBox]) -> tuple[float, float]:
+        """The absolute evidence of all readings, and the evidence in boxes of `select`.
+
+        Each pixel of a reading counts once.
+        """
+        whole = together = 0.0
+        for number, step in enumerate(self.steps):
+            attribution = step.batch.attribute(_repeat(label, step)) * self._weight(step)
+            whole += float(attribution.abs().sum())
+            for row in range(len(step.places)):
+                places = [each.place for each in boxes if each.place is not None]
+                corners = [place[2] for place in places if place[:2] == (number, row)]
+                together += sum_union(attribution[row], torch.tensor(corners).view(-1, 4))
+        return whole, together
+
+    def describe(self) -> dict[str, Any]:
+        """Which share of the picture was read at which resolution, coarse to fine."""
+        return {
+            "readings": [
+                {
+                    "resolution": step.resolution,
+                    "share": cover_share(self.image.size, step.places),
+                }
+                for step in self.steps
+            ]
+        }
+
+    def _weight(self, step: ZoomStep) -> float:
+        """The part of the logits that each place of a step adds."""
+        return 1 / (len(self.steps) * len(step.places))
 
 
-def _select(
-    found: Sequence[tuple[float, ZoomedBox, object]],
-    top_k: int,
-    iou_threshold: float | Sequence[float],
-) -> list[int]:
-    """Which windows of all readings are shown, best first."""
-    if not found:
-        return []
-    scores = torch.tensor([[score for score, _, _ in found]])
-    boxes = torch.tensor([[shown.box for _, shown, _ in found]])  # (1, windows, 4)
-    index, filled = select_top_patches(scores, boxes[..., :2], boxes[..., 2:], top_k, iou_threshold)
-    chosen: list[int] = index[filled].tolist()
-    return chosen
+def _repeat(label: int, step: ZoomStep) -> Tensor:
+    """A label for each place of a step: (places,)."""
+    return torch.full((len(step.places),), label, device=step.batch.logits.device)
 
 
 def _measure(place: Box) -> tuple[int, int]:

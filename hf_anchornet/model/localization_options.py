@@ -32,8 +32,8 @@ class LocalizationOptions:
         Raises:
             ValueError: naming the option, its value and the remedy.
         """
-        none = not self.least_shown and type(self.top_k) is int and self.top_k == 0
-        check_iou_threshold(self.iou_threshold, 1 if none else check_count("top_k", self.top_k))
+        count = check_count("top_k", self.top_k, self.least_shown)
+        check_iou_threshold(self.iou_threshold, count)
         _check_choice("scales", self.scales, sizes, "window sizes")
         _check_choice("labels", self.labels, labels, "labels")
         for name in ("explain_answer", "return_coalitions"):

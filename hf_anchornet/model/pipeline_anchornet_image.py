@@ -14,7 +14,7 @@ from .cascade_rule import GLANCE, ExitRule, Stage
 from .cascade_trace import Trace, count_milliseconds
 from .classifier import predict_probs
 from .explanation import InputParts, choose_entries
-from .image_answers import ShownImage, charge, describe_patch, describe_readings, join_shown
+from .image_answers import ShownImage, charge, describe_patch, join_shown
 from .image_boxes import cover_share, pool_cells, sum_union
 from .image_explanation import (
     ImageParts,
@@ -179,10 +179,8 @@ class PatchLocalizationPipeline(LocalizationPipeline):
         images, pixels = input_tensors["image"], input_tensors["pixels"]
         if isinstance(images, Image.Image):  # not batched
             images, pixels = [images], [pixels]
-        if chosen.full_resolution:
-            return {"results": [self._localize_large(image, chosen) for image in images]}
-        if chosen.zoom:
-            return {"results": [self._zoom(image, chosen) for image in images]}
+        if chosen.full_resolution or chosen.zoom:
+            return {"results": [self._show_alone(image, chosen) for image in images]}
         started = perf_counter()
         if not self.glances:
             batch = self.localizer.read_pixels(images, pixels)
@@ -239,75 +237,48 @@ class PatchLocalizationPipeline(LocalizationPipeline):
                 answers[row]["explanation"] = entries
         return [answers[row] for row in range(len(batch.images))]
 
-    def _localize_large(self, image: Image.Image, options: PatchOptions) -> dict[str, Any]:
-        """The answer for a picture of any size at its own resolution; see `LargeImage`."""
-        read = LargeImage(image, self.localizer)
+    def _show_alone(self, image: Image.Image, options: PatchOptions) -> dict[str, Any]:
+        """The answer for a picture read by itself: tile by tile, or from coarse to fine."""
+        read: LargeImage | ZoomedImage
+        if options.full_resolution:
+            read = LargeImage(image, self.localizer)
+        else:
+            read = ZoomedImage(image, self.localizer, options.zoom)
         probs = predict_probs(self.model, read.logits)
         (labels,) = self._number_labels(options.labels, probs).tolist()
-        *maps, predicted = read.explain([*labels, int(probs[0].argmax())])
-        parts = []
-        for label, evidence in zip(labels, maps, strict=True):
-            name = self.labels[label]
-            boxes = []
-            if options.top_k:
-                boxes = evidence.select(options.top_k, options.iou_threshold, options.scales)
-            whole = evidence.sum_absolute() if boxes else 1.0
-            patches = [describe_patch(*box, name, whole) for box in boxes]
-            share = evidence.sum_union([found.box for found in boxes]) / whole if boxes else 0.0
-            cells = {name: evidence.map_cells().tolist()} if options.return_maps else {}
-            parts.append(ShownImage(patches, {name: share}, cells))
+        best = int(probs[0].argmax())
+        read.keep([*labels, best])
+        shown = join_shown([self._show_label(read, label, options) for label in labels])
         verdict = Verdict(None, {})
         if self.reader is not None:
-            limits = options.max_patches, options.reading_limit
-            boxes = predicted.select(*limits, options.scales)
-            view = ReadableImage(image, [found.box for found in boxes])
+            limits = options.max_patches, options.reading_limit, options.scales
+            view = ReadableImage(image, [found.box for found in read.select(best, *limits)])
             (verdict,) = self._read([view], options.max_patches, probs, options.explain_answer)
-        answer = self._answer(image, image.size[::-1], probs[0], join_shown(parts), verdict)
+        answer = self._answer(image, read.size, probs[0], shown, verdict) | read.describe()
         if options.explain_answer:
-            alone = predicted.select(max(1, options.top_k), 0.0, options.scales)
-            alone = alone[: options.top_k]
-            self._explain_large(answer, read.logits[0], alone, verdict, options)
+            boxes = read.select(best, options.top_k, 0.0, options.scales)
+            places = [found.box for found in boxes], [found.evidence for found in boxes]
+            own = explain_boxes(self.model, read.logits[0], *places)
+            found = verdict.explanation or own
+            answer["explanation"] = choose_entries(found, options.return_coalitions)
         return answer
 
-    def _explain_large(
-        self,
-        answer: dict[str, Any],
-        logits: Tensor,
-        boxes: Sequence[Any],
-        verdict: Verdict,
-        options: PatchOptions,
-    ) -> None:
-        """Add the explanation of a large picture's answer, by disjoint boxes and their evidence."""
-        places = [found.box for found in boxes], [found.evidence for found in boxes]
-        explanation = verdict.explanation or explain_boxes(self.model, logits, *places)
-        answer["explanation"] = choose_entries(explanation, options.return_coalitions)
-
-    def _zoom(self, image: Image.Image, options: PatchOptions) -> dict[str, Any]:
-        """The answer for a picture that is read from coarse to fine; see `ZoomedImage`."""
-        read = ZoomedImage(image, self.localizer, options.zoom)
-        probs = predict_probs(self.model, read.logits)
-        (labels,) = self._number_labels(options.labels, probs).tolist()
-        parts = []
-        for label in labels:
-            limits = options.iou_threshold, options.scales
-            found = read.explain(label, max(1, options.top_k), *limits)
-            kept, name = found.boxes[: options.top_k], self.labels[label]
-            patches = [describe_patch(*box, name, found.whole) for box in kept]
-            share = found.together / found.whole if kept else 0.0
-            parts.append(ShownImage(patches, {name: share}, {}))
-        verdict = Verdict(None, {})
-        if self.reader is not None:
-            limits = options.reading_limit, options.scales
-            best = read.explain(int(probs[0].argmax()), options.max_patches, *limits)
-            view = ReadableImage(image, [found.box for found in best.boxes])
-            (verdict,) = self._read([view], options.max_patches, probs, options.explain_answer)
-        answer = self._answer(image, (1, read.num_pixels), probs[0], join_shown(parts), verdict)
-        answer["readings"] = describe_readings(image, read.steps)
-        if options.explain_answer:
-            found = read.explain(int(probs[0].argmax()), max(1, options.top_k), 0.0, options.scales)
-            alone = found.boxes[: options.top_k]
-            self._explain_large(answer, read.logits[0], alone, verdict, options)
-        return answer
+    def _show_label(
+        self, read: LargeImage | ZoomedImage, label: int, options: PatchOptions
+    ) -> ShownImage:
+        """The best patches and, if asked for, the map of one label."""
+        name, share = self.labels[label], 0.0
+        boxes = read.select(label, options.top_k, options.iou_threshold, options.scales)
+        patches = []
+        if boxes:
+            whole, together = read.weigh(label, boxes)
+            patches = [describe_patch(*each[:3], name, whole) for each in boxes]
+            share = together / whole
+        maps = {}
+        if options.return_maps:
+            assert isinstance(read, LargeImage)  # the options refuse maps of several readings
+            maps = {name: read.explain(label).map_cells().tolist()}
+        return ShownImage(patches, {name: share}, maps)
 
     def _open(
         self, batch: LocalizedImages, count: int, options: PatchOptions
@@ -339,14 +310,13 @@ class PatchLocalizationPipeline(LocalizationPipeline):
         """The best patches and, if asked for, the map of one label of each image."""
         attribution = batch.attribute(labels)
         limits = options.iou_threshold, options.scales, labels
-        ranked = batch.select(max(1, options.top_k), *limits)
-        filled = ranked.filled & (options.top_k > 0)
-        boxes = batch.restore(ranked.boxes, filled)
+        ranked = batch.select(options.top_k, *limits)
+        boxes = batch.restore(ranked.boxes, ranked.filled)
         whole = attribution.abs().sum(dim=(1, 2)).tolist()
         shown = []
         for row, places in enumerate(boxes):
             name = self.labels[int(labels[row])]
-            kept = filled[row]
+            kept = ranked.filled[row]
             evidence, scales = ranked.evidence[row, kept].tolist(), ranked.scales[row, kept]
             patches = [
                 describe_patch(*each, name, whole[row])

@@ -58,7 +58,7 @@ def select_top_patches(
         scores: (batch, patches), at least one patch; `-inf` is never selected.
         lows: (batch or 1, patches, axes), first unit of each patch along each axis.
         highs: (batch or 1, patches, axes), one past its last unit.
-        top_k: Number of patches to select, at least 1.
+        top_k: Number of patches to select; 0: none.
         iou_threshold: Largest IoU allowed, in [0, 1]; a sequence gives one for each rank.
 
     Returns:
@@ -68,13 +68,13 @@ def select_top_patches(
     Raises:
         ValueError: if `top_k` or `iou_threshold` is out of range or a score is NaN.
     """
-    limits = check_iou_threshold(iou_threshold, check_count("top_k", top_k))
+    limits = check_iou_threshold(iou_threshold, check_count("top_k", top_k, least=0))
     if scores.isnan().any():
         raise ValueError(
             "`scores` must be numbers or -inf, got NaN; the model's weights or its input hold one."
         )
     scores = round_scores(scores)
-    same = min(limits) == max(limits)  # then a patch that is excluded stays excluded
+    same = len(set(limits)) == 1  # then a patch that is excluded stays excluded
     measure_overlap = _prepare_overlap(lows, highs, scores, limits[0] if same else None)
     free = scores.clone()
     overlap = torch.zeros_like(scores, dtype=torch.float64)  # largest IoU with a selected patch
@@ -182,16 +182,16 @@ class PatchPool:
         return index[0], filled[0]
 
 
-def check_count(name: str, count: Any) -> int:
-    """The value of the option `name`, checked to be a whole number from 1 to `MOST_COUNT`.
+def check_count(name: str, count: Any, least: int = 1) -> int:
+    """The value of the option `name`, checked to be a whole number from `least` to `MOST_COUNT`.
 
     Raises:
         ValueError: if it is not.
     """
-    if isinstance(count, bool) or not isinstance(count, Integral) or count < 1:
+    if isinstance(count, bool) or not isinstance(count, Integral) or count < least:
         raise ValueError(
-            f"`{name}` must be a whole number of at least 1, got {count!r}; give such a number or "
-            "leave it out."
+            f"`{name}` must be a whole number of at least {least}, got {count!r}; give such a "
+            "number or leave it out."
         )
     check_at_most(name, MOST_COUNT, int(count))
     return int(count)

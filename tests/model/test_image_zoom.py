@@ -80,15 +80,18 @@ def test_all_evidence_adds_up_to_the_logits(localizer):
 
 def test_every_window_has_its_part_of_the_evidence(localizer):
     read = ZoomedImage(make_noise(120, 110), localizer, 2)
-    found = read.explain(1, 500, 1.0)
+    boxes = read.select(1, 500, 1.0)
+    total, together = read.weigh(1, boxes)
     whole = sum(
         float(step.batch.attribute(torch.ones(len(step.places), dtype=torch.long)).abs().sum())
         / (len(step.places) * len(read.steps))
         for step in read.steps
     )
-    assert found.whole == pytest.approx(whole)
-    assert all(box.evidence > 0 for box in found.boxes)
-    assert abs(found.together) <= found.whole
+    assert total == pytest.approx(whole)
+    assert all(box.evidence > 0 for box in boxes)
+    assert abs(together) <= total
+    assert read.select(1, 0, 1.0) == []
+    assert read.weigh(1, []) == (total, 0)
 
 
 @pytest.mark.parametrize("corner", [(300, 420), (8, 600), (620, 10)])
@@ -118,7 +121,7 @@ def test_the_work_does_not_grow_with_the_picture(localizer):
     small, large = (ZoomedImage(make_noise(side, side), localizer, 2) for side in (300, 3000))
     assert len(large.steps) - len(small.steps) <= 3
     for read in (small, large):
-        assert read.num_pixels <= (1 + 2 * (len(read.steps) - 1)) * 33 * 33
+        assert read.size[1] <= (1 + 2 * (len(read.steps) - 1)) * 33 * 33
 
 
 @pytest.mark.parametrize("size", [(40, 32), (20, 24), (64, 32)])

@@ -214,7 +214,7 @@ def test_a_bad_row_of_a_dataset_is_named_by_its_place(make, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"top_k": -1}, "`top_k` must be a whole number of at least 1, got -1; give"),
+        ({"top_k": -1}, "`top_k` must be a whole number of at least 0, got -1; give"),
         ({"max_patches": 0}, "`max_patches` must be a whole number of at least 1, got 0; give"),
         ({"iou_threshold": 2}, r"`iou_threshold` must be a number in \[0, 1\]"),
         ({"scales": [4]}, r"`scales` must be one or more of .* window sizes \[8\], got \[4\]"),

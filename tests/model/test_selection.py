@@ -96,10 +96,16 @@ def test_a_rank_beyond_the_last_patch_is_empty_and_costs_nothing():
     assert filled.sum() == 2
 
 
-@pytest.mark.parametrize("top_k", [0, -1, 1.5, True, None, "3"])
+def test_none_may_be_asked_for():
+    lows = torch.zeros(3, 2, 1, dtype=torch.long)
+    index, filled = select_top_patches(torch.ones(3, 2), lows, lows + 1, 0)
+    assert index.shape == filled.shape == (3, 0)
+
+
+@pytest.mark.parametrize("top_k", [-1, 1.5, True, None, "3"])
 def test_a_bad_top_k_is_refused(top_k):
     lows = torch.zeros(1, 2, 1, dtype=torch.long)
-    with pytest.raises(ValueError, match="`top_k` must be a whole number of at least 1, got"):
+    with pytest.raises(ValueError, match="`top_k` must be a whole number of at least 0, got"):
         select_top_patches(torch.ones(1, 2), lows, lows + 1, top_k)
 
 
