@@ -4,7 +4,7 @@ from typing import Any
 
 from transformers import PreTrainedModel
 
-from hf_anchornet.model.adapters import PACKAGED, find_packaged
+from hf_anchornet.model.adapters import PACKAGED, find_packaged, is_adapted
 
 
 def add_adapters(model: PreTrainedModel, rank: int) -> Any:
@@ -19,7 +19,13 @@ def add_adapters(model: PreTrainedModel, rank: int) -> Any:
 
     Raises:
         ImportError: if peft is not installed.
+        ValueError: if the model is a checkpoint changed by adapters already.
     """
+    if is_adapted(model.name_or_path):
+        raise ValueError(
+            f"`lora_rank` must be 0 for a `classifier` that is stored as adapters, got {rank} for "
+            f"{model.name_or_path}; start from the checkpoint that they change."
+        )
     try:
         from peft import LoraConfig, TaskType, get_peft_model
     except ImportError as error:

@@ -19,7 +19,7 @@ from transformers import (
 from hf_anchornet.data.splits import DataOptions
 from hf_anchornet.data.texts import tokenize
 from hf_anchornet.model.classifier import count_readable_tokens
-from hf_anchornet.model.loading import load_whole
+from hf_anchornet.model.loading import load_processor, load_whole
 from hf_anchornet.model.text_words import Words, encodable
 
 PIECE_WORDS = (16, 48)
@@ -126,7 +126,7 @@ def ask_teacher(
             f"`teacher` must know the labels {sorted(labels)}, got {teacher} with {sorted(known)}; "
             "train it on the same labels."
         )
-    tokenizer = AutoTokenizer.from_pretrained(teacher)
+    tokenizer = load_processor(AutoTokenizer.from_pretrained, teacher)
     max_length = count_readable_tokens(model, tokenizer)
     ask = pipeline(
         "text-classification", model=model, tokenizer=tokenizer, device=accelerator.device

@@ -20,6 +20,7 @@ from transformers import (
 from hf_anchornet.data.augmentation import AugmentationOptions
 from hf_anchornet.data.splits import DataOptions, label_fields, load_labelled_rows
 from hf_anchornet.model.classifier import label_names
+from hf_anchornet.model.loading import load_processor, load_whole
 from hf_anchornet.publishing.training_card import document_training
 
 from .batches import make_image_loader
@@ -48,19 +49,22 @@ def make_image_classifier(
 
     A classifier of the same labels keeps their order. One of others, such as those of ImageNet, is
     an encoder: its head starts anew.
+
+    Raises:
+        OSError: if a file of the checkpoint is missing or damaged.
     """
     side = options.full_size if options.reading == "full" else options.patch_size
     if options.classifier is not None:
         known = [*AutoConfig.from_pretrained(options.classifier).id2label.values()]
         labels = known if sorted(known) == sorted(labels) else labels
-        model = AutoModelForImageClassification.from_pretrained(
+        model, _ = load_whole(
+            AutoModelForImageClassification.from_pretrained,
             options.classifier,
             num_labels=len(labels),
             ignore_mismatched_sizes=True,  # of a head for other labels
-            use_safetensors=True,  # nothing pickled
             **label_fields(labels),
         )
-        processor = AutoImageProcessor.from_pretrained(options.classifier)
+        processor = load_processor(AutoImageProcessor.from_pretrained, options.classifier)
         if side is not None:
             processor.size = {"height": side, "width": side}
         return model, processor

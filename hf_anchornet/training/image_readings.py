@@ -10,7 +10,6 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 from tqdm.auto import tqdm
-from transformers import AutoImageProcessor, AutoModelForImageClassification
 
 from hf_anchornet.data.augmentation import AugmentationOptions, augment
 from hf_anchornet.data.images import LabelledImages, make_pictures
@@ -127,11 +126,10 @@ def choose_boxes(
     """
     if options.reading in ("full", "small"):
         return [[None] for _ in pictures]
-    localizer = AutoModelForImageClassification.from_pretrained(options.localizer).to(device)
-    processor = AutoImageProcessor.from_pretrained(options.localizer)
+    localizer = ImageLocalizer.load(options.localizer, torch.device(device))
     chosen: list[list[Box | None]] = []
     with tqdm(total=len(pictures), desc="selecting", mininterval=5) as progress:
-        for view in localize_images(ImageLocalizer(localizer, processor), pictures):
+        for view in localize_images(localizer, pictures):
             chosen.extend(choose_from_view(options, view, first_row=len(chosen)))
             progress.update(len(view.images))
     return chosen

@@ -14,6 +14,7 @@ from transformers import (
 )
 
 from hf_anchornet.data.splits import label_fields
+from hf_anchornet.model.loading import load_processor, load_whole
 
 from .defaults import ADAPTERS, LARGE, PRETRAINED, Defaults
 from .memory import plan_batches
@@ -68,6 +69,7 @@ def load_text_classifier(
     keeps the order of its labels.
 
     Raises:
+        OSError: if a file is missing or damaged.
         ValueError: if the checkpoint is a classifier of other labels.
     """
     ordered = order_labels(AutoConfig.from_pretrained(source), source, labels)
@@ -76,12 +78,10 @@ def load_text_classifier(
     for name in ATTENTION_DROPOUT:
         if hasattr(config, name):
             setattr(config, name, 0.0)
-    model = AutoModelForSequenceClassification.from_pretrained(
-        source,
-        config=config,
-        use_safetensors=True,  # nothing pickled
-    )
-    return model, AutoTokenizer.from_pretrained(source)
+    new_head = not is_trained_classifier(config)
+    load = AutoModelForSequenceClassification.from_pretrained
+    model, _ = load_whole(load, source, config=config, ignore_mismatched_sizes=new_head)
+    return model, load_processor(AutoTokenizer.from_pretrained, source)
 
 
 def choose_training_defaults(classifier: str | None, lora_rank: int = 0) -> Defaults:

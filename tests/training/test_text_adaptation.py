@@ -1,6 +1,8 @@
 """Text classifiers behind a localizer: their readings, and training on them."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,6 +15,7 @@ from hf_anchornet.model.text_reader import SpanReader
 from hf_anchornet.training import memory
 from hf_anchornet.training.defaults import ADAPTERS, PRETRAINED
 from hf_anchornet.training.options import TrainingOptions
+from hf_anchornet.training.pretrained import load_text_classifier
 from hf_anchornet.training.text_adaptation import (
     READINGS,
     TextClassifierOptions,
@@ -310,6 +313,30 @@ def test_adapters_are_trained_instead_of_all_weights(localizer, classifier_folde
     assert any("classifier" in name for name in moved)
     assert not any("embeddings" in name or "LayerNorm" in name for name in moved)
     assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
+def test_training_goes_on_from_a_classifier_of_adapters(localizer, classifier_folder, tmp_path):
+    pytest.importorskip("peft")
+    rename_labels(localizer, ["sad", "glad"])
+    first = TextClassifierOptions(localizer, classifier=classifier_folder, lora_rank=2)
+    (tmp_path / "first").mkdir()
+    adapt_three_texts(tmp_path / "first", first)
+    adapted = str(tmp_path / "first" / "run")
+    loaded, _ = load_text_classifier(adapted, ["sad", "glad"])
+    expected = SpanReader.load(adapted).model.state_dict()
+    for name, weights in loaded.state_dict().items():
+        torch.testing.assert_close(weights, expected[name])
+    (tmp_path / "second").mkdir()
+    adapt_three_texts(tmp_path / "second", replace(first, classifier=adapted, lora_rank=0))
+    assert (tmp_path / "second" / "run" / "model.safetensors").exists()
+    with pytest.raises(ValueError, match="`lora_rank` must be 0 for a `classifier` that is stored"):
+        adapt_three_texts(tmp_path, replace(first, classifier=adapted))
+
+
+def test_a_damaged_checkpoint_is_named(classifier_folder):
+    Path(classifier_folder, "model.safetensors").write_bytes(b"damaged")
+    with pytest.raises(OSError, match="`source` must hold weights in safetensors files"):
+        load_text_classifier(classifier_folder, ["sad", "glad"])
 
 
 @pytest.mark.parametrize("options", [{"lora_rank": 2}, {"lora_rank": -1, "classifier": "any"}])
