@@ -5,6 +5,7 @@ So the sum of both is again a localizer of the same size, and its evidence is ex
 each goes into it is what gives the least loss on the validation split.
 """
 
+from collections.abc import Sequence
 from operator import itemgetter
 
 import numpy as np
@@ -26,6 +27,9 @@ STRENGTHS = (0.003, 0.03, 0.3)
 FEW_ROWS = 5000
 """Up to so many rows the strength is chosen on the validation split; above it hardly matters."""
 MANY_ROWS_STRENGTH = 0.3
+FEW_JUDGED = 100
+"""Below so many validation rows their losses are too noisy to choose by."""
+FEW_JUDGED_STRENGTH = 0.03
 BATCH_SIZE = 32
 
 
@@ -34,7 +38,7 @@ def add_linear_ngrams(
     model: AnchorNetTextForSequenceClassification,
     train_set: Dataset,
     validation_set: Dataset,
-    weight: float | None = None,
+    weights: Sequence[float] | None = None,
     balanced: bool = False,
 ) -> dict[str, float]:
     """Add a linear model of the n-grams that a localizer knows to its scores.
@@ -44,8 +48,8 @@ def add_linear_ngrams(
         train_set: Tokenized texts with columns `input_ids` and `labels`, as for
             `LabelledNgrams.count`.
         validation_set: The same of the validation split, with a column `length`.
-        weight: Of the linear model, beside 1 for what was learned. By default both weights are
-            those of least loss on the validation split.
+        weights: Of what was learned and of the linear model; by default those of least loss on the
+            validation split.
         balanced: Whether every label weighs the same, however many texts have it.
 
     Returns:
@@ -53,16 +57,18 @@ def add_linear_ngrams(
     """
     learned = predict_logits(model, validation_set)
     judged, texts = count_known(model, validation_set), count_known(model, train_set, balanced)
-    tried = []
     strengths = STRENGTHS if len(train_set) <= FEW_ROWS else (MANY_ROWS_STRENGTH,)
+    if len(validation_set) < FEW_JUDGED:
+        strengths = (FEW_JUDGED_STRENGTH,)
+    tried = []
     for strength in strengths:
         linear = fit_linear_model(texts, strength)
         parts = np.stack([learned, linear.predict(judged.frequencies)])
-        weights = choose_weights(parts, judged) if weight is None else np.array([1.0, weight])
-        logits = np.tensordot(weights, parts, 1)
-        tried.append((judged.measure_loss(logits), strength, weights, linear, logits))
-    _, strength, weights, linear, logits = min(tried, key=itemgetter(0))
-    weight, learned_weight = weights.tolist()[::-1]
+        chosen = choose_weights(parts, judged) if weights is None else np.array(weights)
+        logits = np.tensordot(chosen, parts, 1)
+        tried.append((judged.measure_loss(logits), strength, chosen, linear, logits))
+    _, strength, chosen, linear, logits = min(tried, key=itemgetter(0))
+    learned_weight, weight = chosen.tolist()
     add_scores(model, linear, learned_weight, weight)
     return {
         "strength": strength,

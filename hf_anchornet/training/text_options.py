@@ -48,8 +48,9 @@ class TextLocalizerOptions:
             costs what a linear model costs.
         ngram_sizes: Lengths, in tokens, of n-grams that have a learned score of their own.
         linear_weight: Weight with which a linear model of the same n-grams is added to what was
-            learned; 0: none. By default it is chosen on the validation split. Larger is usually
-            more accurate and spreads evidence over more words. With a `teacher`: of the linear
+            learned; 0: none. By default the validation split decides how much of both counts; with
+            fewer than 100 rows there, the linear model answers alone. Larger is usually more
+            accurate and spreads evidence over more words. With a `teacher`: of the linear
             model that corrects what was learned from it; by default 1.
         ngram_min_count: Occurrences in the training split that make an n-gram known. Larger gives
             a smaller model and less overfitting. By default 10, or less with fewer than 20,000

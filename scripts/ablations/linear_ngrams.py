@@ -114,7 +114,9 @@ def _list_ways(
 ) -> dict[str, Callable[..., dict[str, float]]]:
     """Functions that add linear models to a localizer, by name."""
     if taught is None:
-        given = {f"{each:g}": partial(add_linear_ngrams, weight=each) for each in options.weights}
+        given = {
+            f"{each:g}": partial(add_linear_ngrams, weights=(1.0, each)) for each in options.weights
+        }
         return {**given, CHOSEN: add_linear_ngrams}
     add = partial(add_taught_ngrams, taught=taught)
     given = {f"{each:g}": partial(add, largest_share=each) for each in options.shares}

@@ -21,7 +21,7 @@ def test_logits_are_the_weighted_sum_of_both(num_labels, options):
     model = make_model(codes, num_labels, **options)
     learned = predict_logits(model, rows)
     linear, texts = fit(rows, codes, num_labels)
-    found = add_linear_ngrams(model, rows, rows, weight=0.4)
+    found = add_linear_ngrams(model, rows, rows, weights=(1.0, 0.4))
     assert (found["weight"], found["learned_weight"]) == (0.4, 1.0)
     if found["strength"] == 0.3:
         expected = learned + 0.4 * linear.predict(texts.frequencies)

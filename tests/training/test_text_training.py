@@ -31,6 +31,7 @@ from hf_anchornet.training.loop import group_parameters, run_training
 from hf_anchornet.training.options import TrainingOptions
 from hf_anchornet.training.text_options import TextLocalizerOptions
 from hf_anchornet.training.text_training import (
+    choose_linear_weights,
     make_text_localizer,
     make_tokenizer,
     train_text_localizer,
@@ -128,10 +129,34 @@ def test_the_same_seed_gives_the_same_weights(planted_run, tmp_path):
     for name, seed in {"a": 1, "b": 1, "c": 2}.items():
         options = TrainingOptions(str(tmp_path / name), num_epochs=1, seed=seed, **FAST)
         data = DataOptions(source, max_rows=32)
-        train_text_localizer(data, TextLocalizerOptions(**SMALL), options)
+        train_text_localizer(data, TextLocalizerOptions(**SMALL, linear_weight=0.5), options)
         runs.append(load_file(tmp_path / name / "model.safetensors"))
     assert all(runs[0][name].equal(runs[1][name]) for name in runs[0])
     assert not runs[0]["aggregation.heads.0.weight"].equal(runs[2]["aggregation.heads.0.weight"])
+
+
+@pytest.mark.parametrize(
+    ("options", "rows", "weights"),
+    [
+        ({}, 99, (0.0, 1.0)),
+        ({}, 100, None),
+        ({"linear_weight": 0.5}, 9, (1.0, 0.5)),
+        ({"from_localizer": "known"}, 9, None),
+    ],
+)
+def test_few_validation_rows_judge_nothing(options, rows, weights):
+    assert choose_linear_weights(TextLocalizerOptions(**options), rows) == weights
+
+
+def test_few_rows_leave_the_answer_to_the_linear_model(planted_run, tmp_path):
+    source, _, _ = planted_run
+    options = TrainingOptions(str(tmp_path), num_epochs=1, **FAST)
+    report = train_text_localizer(
+        DataOptions(source, max_rows=32), TextLocalizerOptions(**SMALL), options
+    )
+    found = report["linear_ngrams"]
+    assert (found["learned_weight"], found["weight"]) == (0.0, 1.0)
+    assert report["best"]["accuracy"] > 0.9
 
 
 def test_only_the_best_checkpoint_is_kept(tmp_path):
