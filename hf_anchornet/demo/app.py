@@ -30,7 +30,7 @@ except ImportError as error:
     ) from error
 
 _EXAMPLE = "A dull start, but the cast is superb and the ending is a joy: I loved this film."
-_HEADER = """<div class="anchornet"><h1>AnchorNet: what decided, and what it saves</h1>
+_HEADER = """<div class="anchornet"><h1>AnchorNet: what decided</h1>
 <p>A small localizer labels a text or a photo and shows exactly which parts decided. If needed, a
 classifier then reads only these parts.</p></div>"""
 _EXPLAINS = "Adds what each part that was read adds to the answer; takes more time."
@@ -193,9 +193,20 @@ def _build_options(tab: _Tab, models: DemoModels) -> list[Any]:
         return [
             gr.Slider(1, 10, 5, step=1, label=f"Most {tab.parts} to show"),
             gr.CheckboxGroup(windows, value=models.sizes, label=f"Sizes of these {tab.parts}"),
-            gr.Slider(smallest, largest, BUDGETS[tab.task], step=1, label=budget),
+            gr.Slider(
+                smallest,
+                largest,
+                BUDGETS[tab.task],
+                step=1,
+                label=budget,
+                visible=not models.calibrated,
+            ),
             gr.Slider(0, 1, NEVER, step=0.01, label="Exit threshold", info=asked),
-            gr.Checkbox(False, label="Stages and thresholds as calibrated", visible=False),
+            gr.Checkbox(
+                models.calibrated,
+                label="Stages and thresholds as calibrated",
+                visible=models.calibrated,
+            ),
             gr.Checkbox(False, label="Explain the answer", info=_EXPLAINS),
         ]
 

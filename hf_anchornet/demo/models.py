@@ -13,7 +13,12 @@ from hf_anchornet.model.cascade_trace import Trace
 from hf_anchornet.model.classifier import name_predictions
 from hf_anchornet.model.localizer import MODALITIES
 from hf_anchornet.model.pipeline_anchornet import LocalizationPipeline
-from hf_anchornet.registration import SHIPPED, find_shipped, load_pipeline
+from hf_anchornet.registration import (
+    SHIPPED,
+    find_shipped,
+    find_shipped_cascade,
+    load_pipeline,
+)
 from hf_anchornet.views.base import Record
 
 NEVER = 1.0
@@ -21,6 +26,9 @@ NEVER = 1.0
 
 ROUNDS = 3
 """Runs of each way of answering; the one of median time is shown."""
+
+LEAST_SAVING = 1.2
+"""How many times faster the cascade must be for its saving to be told: below, it may be noise."""
 
 BUDGETS = {"span-localization": 64, "patch-localization": 1}
 
@@ -52,7 +60,8 @@ class DemoModels:
             task: "span-localization" or "patch-localization".
             localizer: Hub id or folder of a localizer or cascade; empty: the shipped localizer.
             classifier: Hub id or folder of a classifier or cascade; empty: the one of the cascade
-                `localizer`, the shipped one for the shipped localizer, otherwise no classifier.
+                `localizer`, the shipped cascade or classifier for the shipped localizer, otherwise
+                no classifier.
 
         Raises:
             OSError: if a model cannot be found.
@@ -61,7 +70,7 @@ class DemoModels:
         source, shipped_classifier = find_shipped(task, localizer or SHIPPED, SHIPPED)
         shipped = not localizer and not classifier
         if shipped:
-            classifier = shipped_classifier
+            classifier = str(find_shipped_cascade(task) or shipped_classifier)
         elif not classifier and find_cascade(source) is not None:
             classifier = source
         localize = _load_localizer(task, source)
@@ -69,7 +78,7 @@ class DemoModels:
             return cls(localize)
         cascade = attach_cascade(classifier, localize.localizer, localize.device, EAGER)
         if cascade is not None:
-            return cls(localize, cascade, calibrated=True)
+            return cls(localize, cascade, calibrated=True, shipped=shipped)
         full_size = FULL_SIZES[task] if shipped else None
         reader = MODALITIES[localize.model_type].reader.load(
             classifier, localize.device, full_size=full_size
@@ -202,6 +211,14 @@ class Comparison:
     def full(self) -> Reading | None:
         """The classifier's answer for the full input; `None` if that has no token."""
         return _read(self.cascade, self.whole)
+
+    @property
+    def times_faster(self) -> float | None:
+        """Time of the classifier on the full input over that of the cascade, if measurably more."""
+        if self.full is None:
+            return None
+        times = self.full.milliseconds / self.together.milliseconds
+        return times if times >= LEAST_SAVING else None
 
     def _name(self, probs: Any, multiply_adds: int, milliseconds: float) -> Reading:
         label = self.cascade.labels[int(probs.argmax())]

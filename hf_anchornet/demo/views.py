@@ -60,7 +60,7 @@ CSS = """
 
 
 _MEASURED = f"""Milliseconds are the median of {ROUNDS} runs in this call, without drawing; the bars
-compare multiply-adds."""
+compare them."""
 
 
 def render_verdict(answer: Answer) -> str:
@@ -76,19 +76,20 @@ def render_verdict(answer: Answer) -> str:
         rest = "The input has no token for the classifier."
     else:
         same = "the same label" if full.label == together.label else "another label"
-        rest = (
-            f"The classifier gives {same} for the full input; this answer took "
-            f"{compare(together.multiply_adds, full.multiply_adds, 'fewer')} multiply-adds and "
-            f"{compare(together.milliseconds, full.milliseconds, 'less')} time."
-        )
+        rest = f"The classifier gives {same} for the full input{_tell_saving(comparison)}."
     saying = _say(together.label, together.score)
     return _wrap(f'<p class="verdict">{saying}<br>Answered by {who}. {rest}</p>')
 
 
-def compare(spent: float, full: float, less: str) -> str:
-    """The cost relative to that of the full input, for example "75% less"."""
-    change = spent / full - 1
-    return f"{abs(change):.0%} {less if change < 0 else 'more'}"
+def _tell_saving(comparison: Comparison) -> str:
+    """The saving of time, if there is one."""
+    times, full = comparison.times_faster, comparison.full
+    if times is None or full is None:
+        return ""
+    spent = comparison.together.milliseconds
+    return (
+        f", in {full.milliseconds:,.1f} ms: {times:.1f} times as long as the {spent:,.1f} ms here"
+    )
 
 
 def render_cards(answer: Answer, full_name: str, remark: str = "") -> str:
@@ -103,7 +104,7 @@ def render_cards(answer: Answer, full_name: str, remark: str = "") -> str:
     if comparison is None:
         return ""
     full = comparison.full
-    most = max(comparison.together.multiply_adds, full.multiply_adds if full else 0, 1)
+    most = max(comparison.together.milliseconds, full.milliseconds if full else 0)
     cards = [
         _card(_name_first(comparison).capitalize(), "the full input", comparison.alone, most),
         _card("Classifier", "the selected parts", comparison.selected, most, "not asked"),
@@ -165,13 +166,13 @@ def _say(label: str, score: float) -> str:
     return f"<strong>{_escape(label)}, {score:.1%}</strong>"
 
 
-def _card(title: str, reads: str, reading: Reading | None, most: int, absent: str = "") -> str:
+def _card(title: str, reads: str, reading: Reading | None, most: float, absent: str = "") -> str:
     head = f"<h3>{title}</h3><small>{_escape(reads)}</small>"
     if reading is None:
         return f'<section class="card">{head}<strong>{absent}</strong></section>'
     adds, spent = f"{reading.multiply_adds / 1e6:,.1f} M", f"{reading.milliseconds:,.1f} ms"
-    costs = f"<p><b>{adds}</b> multiply&#8209;adds<br><b>{spent}</b></p>"
-    width = f"{100 * reading.multiply_adds / most:.1f}%"
+    costs = f"<p><b>{spent}</b><br><b>{adds}</b> multiply&#8209;adds</p>"
+    width = f"{100 * reading.milliseconds / most:.1f}%"
     bar = f'<div class="bar" aria-hidden="true"><span style="width:{width}"></span></div>'
     saying = f"<strong>{_escape(reading.label)}</strong> {reading.score:.1%}"
     return f'<section class="card">{head}{saying}{costs}{bar}</section>'

@@ -5,13 +5,17 @@ labels, config.json and the processor, and names the checkpoint by its Hub id; a
 is that checkpoint with the change added, an ordinary model.
 """
 
-from collections.abc import Callable
+import json
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from transformers import AutoConfig, PreTrainedModel
+from transformers.utils import logging
 
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
@@ -24,6 +28,18 @@ def is_adapted(source: Any, subfolder: str = "") -> bool:
     """Whether a folder holds adapters instead of a whole model."""
     known = isinstance(source, str | PathLike)
     return known and Path(source, subfolder, ADAPTER_CONFIG).is_file()
+
+
+def is_at_hand(source: str | PathLike[str], subfolder: str = "") -> bool:
+    """Whether a folder of adapters can be loaded here and now, without a download.
+
+    That takes peft, and a package with the checkpoint that they change.
+    """
+    if find_spec("peft") is None:
+        return False
+    named = json.loads(Path(source, subfolder, ADAPTER_CONFIG).read_text("utf-8"))
+    checkpoint = named["base_model_name_or_path"]
+    return checkpoint in PACKAGED and find_packaged(checkpoint) != checkpoint
 
 
 def load_adapted(
@@ -57,17 +73,34 @@ def load_adapted(
     base = PeftConfig.from_pretrained(str(folder)).base_model_name_or_path
     # The head of the checkpoint, if any, is for other labels: that of the adapters replaces it.
     options |= {"use_safetensors": True, "ignore_mismatched_sizes": True}
-    model = load(find_packaged(base), config=AutoConfig.from_pretrained(folder), **options)
+    config = options.pop("config", None) or AutoConfig.from_pretrained(folder)
+    with _without_warnings():
+        model = load(find_packaged(base), config=config, **options)
     try:
-        adapted = PeftModel.from_pretrained(model, str(folder))
+        with _without_warnings():
+            adapted = PeftModel.from_pretrained(model, str(folder))
     except (RuntimeError, KeyError) as error:
         raise OSError(
             f"`source` must hold adapters that fit the checkpoint {base}, got {str(folder)!r}: "
             f"{str(error).splitlines()[0]}; save the classifier there again."
         ) from error
     merged: PreTrainedModel = adapted.merge_and_unload()
+    merged.requires_grad_(True)  # peft froze the checkpoint
     merged.config.name_or_path = merged.name_or_path = str(source)
     return merged
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Without those of a head that is missing until the adapters bring it, and peft's own."""
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.set_verbosity(level)
 
 
 def find_packaged(checkpoint: str) -> str:

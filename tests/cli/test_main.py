@@ -33,7 +33,7 @@ class FakePipeline:
         self.task, self.options = task, options
         if task == "patch-localization":
             return self.localize_images
-        return lambda texts: (
+        return lambda texts, **options: (
             [*map(self.localize, texts)]
             if isinstance(texts, list)
             else (self.localize(text) for text in texts)
@@ -101,6 +101,7 @@ def fake(monkeypatch, tmp_path, photo):
         "patch-localization": (Path("shipped/images"), Path("shipped/patches")),
     }
     monkeypatch.setattr(registration, "DEFAULTS", shipped)
+    monkeypatch.setattr(demo, "find_shipped_cascade", lambda task: None)
     monkeypatch.setattr(demo, "SAMPLE_REVIEW", sample)
     monkeypatch.setattr(demo, "SAMPLE_IMAGE", Path(photo))
     return fake
@@ -346,7 +347,7 @@ def test_the_demo_tells_the_whole_story_within_80_columns(fake, monkeypatch, cap
     assert "[[The|+31%]]" in out
     assert "says positive (97.0%)" in out
     assert " +31.0%    +1.420       1  The\n" in out
-    assert "It agrees: positive (99.0%). It read 61 of 288 tokens, 21.2% of the review." in out
+    assert "It agrees: positive (99.0%). These are 4 of 40 words, 10% of the review." in out
     assert fake.options["classifier"] == str(Path("shipped/patches"))
     assert " +31.0%    +1.420   10 px  (2, 1, 12, 11)\n" in out
     assert "It agrees: nut\n(99.0%)." in out
@@ -354,6 +355,30 @@ def test_the_demo_tells_the_whole_story_within_80_columns(fake, monkeypatch, cap
         assert drawn.width > 2 * 480
     assert "\x1b" not in out
     assert max(map(len, out.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("times", "told"), [(7.25, "58.0 ms, 7.2 times as long."), (None, "58.0 ms.")]
+)
+def test_the_demo_tells_what_the_shipped_cascade_saves(
+    fake, monkeypatch, capsys, tmp_path, times, told
+):
+    monkeypatch.chdir(tmp_path)
+    comparison = SimpleNamespace(
+        first="ngrams",
+        parts=[],
+        together=SimpleNamespace(milliseconds=8.0),
+        full=SimpleNamespace(milliseconds=58.0),
+        times_faster=times,
+    )
+    models = SimpleNamespace(sizes=[1], ask=lambda *_: SimpleNamespace(comparison=comparison))
+    monkeypatch.setattr(demo, "find_shipped_cascade", lambda task: Path("shipped/cascade"))
+    monkeypatch.setattr(demo.DemoModels, "load", lambda task: models)
+    assert main(["demo"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "The n-grams, added up, say positive (97.0%)." in out
+    assert "Sure enough: the classifier is not asked. This took 8.0 ms." in out
+    assert f"The classifier, MiniLM-L6, on the whole review takes {told}" in out
 
 
 def test_images_are_localized_by_the_shipped_model_in_their_order(fake, capsys, photo):

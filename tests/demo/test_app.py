@@ -87,7 +87,8 @@ def test_a_space_holds_the_app_and_what_it_needs(tmp_path):
     assert {"sdk: gradio", "app_file: app.py"} <= set(front.splitlines())
     needed = (tmp_path / "space" / "requirements.txt").read_text("utf-8").splitlines()
     assert any(line.startswith("transformers>=") for line in needed)
-    assert not any("extra" in line for line in needed)
+    assert any(line.startswith("peft>=") for line in needed)  # for the shipped cascade
+    assert not any("extra" in line or "gradio" in line for line in needed)
     code = "import hf_anchornet, sys; print(hf_anchornet.__file__); open('app.py').read()"
     run = [sys.executable, "-c", code]
     done = subprocess.run(run, cwd=tmp_path / "space", capture_output=True, text=True, check=True)

@@ -1,5 +1,6 @@
 """Classifiers stored as low-rank adapters of a checkpoint that is found elsewhere."""
 
+import json
 import sys
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from hf_anchornet.model import adapters
-from hf_anchornet.model.adapters import find_packaged
+from hf_anchornet.model.adapters import ADAPTER_CONFIG, find_packaged, is_at_hand
 from hf_anchornet.model.loading import load_whole
 from hf_anchornet.model.text_reader import SpanReader
 from hf_anchornet.training.adapters import add_adapters, name_packaged
@@ -68,6 +69,17 @@ def test_the_folder_does_not_hold_the_checkpoint(adapted):
     assert (folder / "adapter_model.safetensors").stat().st_size < 4 * largest
 
 
+@pytest.mark.filterwarnings("ignore:Could not find a config file in someone/model")
+def test_the_saved_adapters_name_a_packaged_checkpoint_by_its_hub_id(
+    classifier_folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("hf_anchornet.training.adapters.find_packaged", lambda _: classifier_folder)
+    monkeypatch.setattr("hf_anchornet.training.adapters.PACKAGED", {"someone/model": "package"})
+    add_adapters(LOAD(classifier_folder), rank=2).save_pretrained(tmp_path / "named")
+    saved = json.loads((tmp_path / "named" / ADAPTER_CONFIG).read_text("utf-8"))
+    assert saved["base_model_name_or_path"] == "someone/model"
+
+
 def test_without_peft_the_remedy_is_named(adapted, classifier_folder, monkeypatch):
     folder, _ = adapted
     model = LOAD(classifier_folder)
@@ -102,3 +114,15 @@ def test_a_packaged_checkpoint_goes_by_its_hub_id(monkeypatch):
     assert find_packaged("someone/other") == name_packaged("someone/other") == "someone/other"
     monkeypatch.setitem(adapters.PACKAGED, "someone/else", "no_such_package")
     assert find_packaged("someone/else") == "someone/else"
+
+
+def test_adapters_are_at_hand_with_peft_and_a_package_of_their_checkpoint(tmp_path, monkeypatch):
+    saved = json.dumps({"base_model_name_or_path": "someone/model"})
+    (tmp_path / ADAPTER_CONFIG).write_text(saved, "utf-8")
+    assert not is_at_hand(tmp_path)  # it would be downloaded
+    monkeypatch.setitem(adapters.PACKAGED, "someone/model", "no_such_package")
+    assert not is_at_hand(tmp_path)
+    monkeypatch.setitem(adapters.PACKAGED, "someone/model", "hf_anchornet")
+    assert is_at_hand(tmp_path)
+    monkeypatch.setitem(sys.modules, "peft", None)
+    assert not is_at_hand(tmp_path)
