@@ -100,13 +100,11 @@ class DemoModels:
         shown: dict[str, Any] = {"top_k": options.top_k, "scales": options.scales}
         if self.localize.task_name == "patch-localization":
             shown["return_maps"] = True
-        shown["explain_answer"] = options.explain and self.cascade is None
-        result = self.localize(source, **shown)
+        shown["explain_answer"] = options.explain
         if self.cascade is None:
-            return Answer(result)
+            return Answer(self.localize(source, **shown))
         chosen = self.cascade.follow_rule(self._choose_rule(options))
-        if options.explain:
-            result |= {"explanation": self._explain(chosen, source)}
+        result = self._attach(chosen)(source, **shown)
         whole = self.cascade.follow_rule(ExitRule.make([FULL], NEVER))
         # Alternating, so that other work on the machine slows down both ways equally.
         rounds = [(*chosen.follow([source]), *whole.follow([source])) for _ in range(ROUNDS)]
@@ -117,15 +115,13 @@ class DemoModels:
             result, Comparison(chosen, ways_sorted[ROUNDS // 2], full_sorted[ROUNDS // 2])
         )
 
-    def _explain(self, cascade: Cascade, source: Any) -> Record:
-        """The explanation of a cascade's answer, by a pipeline of the same models."""
+    def _attach(self, cascade: Cascade) -> LocalizationPipeline:
+        """The pipeline of a cascade of the same models."""
         alone, processor = self.localize, cascade.localizer.processor
         name = "tokenizer" if alone.task_name == "span-localization" else "image_processor"
-        explain = type(alone)(
+        return type(alone)(
             alone.model, device=alone.device, classifier=cascade, **{name: processor}
         )
-        explanation: Record = explain(source, explain_answer=True)["explanation"]
-        return explanation
 
     def _choose_rule(self, options: "DemoOptions") -> ExitRule:
         assert self.cascade is not None

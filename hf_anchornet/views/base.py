@@ -74,5 +74,12 @@ def summarize_answer(result: Record) -> str:
         sentence += f", {carries} {result['evidence_share']:.0%} of the evidence"
     sentence += "."
     if (classifier := result.get("classifier")) is not None:
-        sentence += f" The classifier says {classifier['label']} ({classifier['score']:.1%})."
+        says = "says" if was_asked(result) else "was not asked:"
+        sentence += f" The classifier {says} {classifier['label']} ({classifier['score']:.1%})."
     return clean_line(sentence)
+
+
+def was_asked(result: Record) -> bool:
+    """Whether a classifier read something for an answer that has one."""
+    costs = [cost for name, cost in result.get("cost", {}).items() if name.startswith("classifier")]
+    return any(costs) or not costs

@@ -12,6 +12,7 @@ from hf_anchornet.demo.views import render_cards, render_spans, render_verdict
 
 TEXT = "the film was good , not bad , good"
 ONE = DemoOptions(5, [1], 8)
+ONE_PAIR = DemoOptions(1, [2], 8)
 
 
 def load_apart(task, cascade, folder):
@@ -68,6 +69,16 @@ def test_the_glance_of_a_cascade_answers_first(glance_cascade, photo, tmp_path):
     assert answer.comparison.together.multiply_adds == glance
     assert answer.comparison.full.multiply_adds > 0
     assert "Answered by the glance alone" in render_verdict(answer)
+
+
+def test_the_evidence_is_that_of_the_model_that_answered(ngram_cascade, tmp_path):
+    ngram_cascade.save_pretrained(tmp_path / "cascade")
+    models = DemoModels.load("span-localization", str(tmp_path / "cascade"))
+    answer = models.ask("not bad", ONE_PAIR)
+    assert answer.comparison.first == "ngrams"
+    (span,) = answer.result["spans"]
+    assert (span["text"], span["share"]) == ("not bad", pytest.approx(1.0))
+    assert "The classifier was not asked: positive" in render_spans("not bad", answer)
 
 
 def test_a_localizer_alone_answers_alone(localizer_folder):

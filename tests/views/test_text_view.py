@@ -262,6 +262,10 @@ def test_the_summary_names_the_answer_the_spans_and_the_classifier():
     assert summarize_answer(result) == (
         "positive (97.0%), shown by 1 span, 6.0% of the text. The classifier says negative (50.0%)."
     )
+    result["cost"] = {"localizer_multiply_adds": 3, "classifier_multiply_adds": 0}
+    assert summarize_answer(result).endswith(" The classifier was not asked: negative (50.0%).")
+    result["cost"]["classifier_multiply_adds"] = 9
+    assert summarize_answer(result).endswith(" The classifier says negative (50.0%).")
 
 
 def test_a_line_is_cut_to_its_width():
