@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .geometry import Window, spread_over_pixels, window_overlaps
 from .image_processing_anchornet import Box
-from .selection import list_windows, select_top_patches
+from .selection import list_windows, round_scores, select_top_patches
 
 DEFAULT_OVERLAP = 0.3
 """Largest IoU of a box with better ones; the value of 2206.03367."""
@@ -110,7 +110,8 @@ class ImageEvidence:
         scores = outstanding / sides  # (batch, patches)
         scores = scores.masked_fill(~usable | (evidence <= 0), -torch.inf)
         lows, highs = corners[None], (corners + sides[:, None])[None]
-        index, filled = select_top_patches(scores, lows, highs, top_k, iou_threshold)
+        ranked = select_top_patches(round_scores(scores), lows, highs, top_k, iou_threshold)
+        index, filled = ranked
         low, side = corners[index].flip(-1), sides[index]  # (batch, ranks, 2) x and y
         boxes = torch.cat([low, low + side[..., None]], dim=-1)
         return RankedBoxes(boxes, evidence.gather(1, index), side, filled)

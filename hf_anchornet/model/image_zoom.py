@@ -13,7 +13,7 @@ from torch import Tensor
 from .image_boxes import ChosenBox, RankedBoxes, cover_share, sum_union
 from .image_localizer import ImageLocalizer, LocalizedImages
 from .image_processing_anchornet import Box, restore_boxes
-from .selection import select_top_patches
+from .selection import round_scores, select_top_patches
 
 FINER = 1.05
 """Least factor by which a step must be finer than the one before."""
@@ -160,7 +160,8 @@ class ZoomedImage:
             return found
         corners = torch.tensor([[each.box for each in found]])  # (1, windows, 4)
         ends = corners[..., :2], corners[..., 2:]
-        index, filled = select_top_patches(torch.tensor([scores]), *ends, top_k, iou_threshold)
+        ranks = round_scores(torch.tensor([scores]))
+        index, filled = select_top_patches(ranks, *ends, top_k, iou_threshold)
         return [found[i] for i in index[filled].tolist()]
 
     def weigh(self, label: int, boxes: Sequence[ChosenBox]) -> tuple[float, float]:

@@ -55,7 +55,8 @@ def select_top_patches(
     the limit of rank `j` (2206.03367, section 3.2, where the limit is one number).
 
     Args:
-        scores: (batch, patches), at least one patch; `-inf` is never selected.
+        scores: (batch, patches), at least one patch; `-inf` is never selected. Of equal ones the
+            first is the better; see `round_scores`.
         lows: (batch or 1, patches, axes), first unit of each patch along each axis.
         highs: (batch or 1, patches, axes), one past its last unit.
         top_k: Number of patches to select; 0: none.
@@ -73,7 +74,6 @@ def select_top_patches(
         raise ValueError(
             "`scores` must be numbers or -inf, got NaN; the model's weights or its input hold one."
         )
-    scores = round_scores(scores)
     same = len(set(limits)) == 1  # then a patch that is excluded stays excluded
     measure_overlap = _prepare_overlap(lows, highs, scores, limits[0] if same else None)
     free = scores.clone()
@@ -102,7 +102,8 @@ def round_scores(scores: Tensor) -> Tensor:
     """Scores rounded to 16 bits, 1.5e-5 relative, so that the first of equal patches is the best.
 
     Windows with the same content have the same score up to float32 rounding, which depends on how
-    an input was cut and batched. The choice among them must not.
+    an input was cut and batched. The choice among them must not: scores of a network are rounded
+    before they go to `select_top_patches`.
     """
     mantissa, exponent = torch.frexp(scores)
     return torch.ldexp((mantissa * 2**16).round() / 2**16, exponent)

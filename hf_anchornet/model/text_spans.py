@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .geometry import Window, spread_evidence
-from .selection import join_branches, list_windows, select_top_patches
+from .selection import join_branches, list_windows, round_scores, select_top_patches
 from .text_budget import select_best_spans
 from .text_overlap import keep_apart, merge_near
 from .text_words import UNITS, LocatedText, count_tokens
@@ -280,7 +280,7 @@ def select_top_windows(
     scores = scores.gather(1, labels[..., None].expand(-1, -1, scores.shape[-1])).flatten(0, 1)
     high = high.repeat_interleave(explained, dim=0)  # (batch * explained, patches)
     index, filled = select_top_patches(
-        scores.masked_fill(scores <= 0, -torch.inf),
+        round_scores(scores.masked_fill(scores <= 0, -torch.inf)),
         low[None, :, None],
         high[..., None],
         top_k,

@@ -9,7 +9,11 @@ Report = Mapping[str, Any]
 """The content of one of the JSON files."""
 
 CONTROLS = ("head", "head_and_tail", "crop", "random", "textrank", "tfidf", "small", "centre")
-CASCADES = {"cascade": "", "quick_cascade": ", exits sooner"}
+CASCADES = {
+    "cascade": "",
+    "quick_cascade": ", exits sooner",
+    "shipped_cascade": ", the shipped cascade",
+}
 """The cascades of a set by name, and a remark on each."""
 RIVALS = ("nb_lr", "tfidf_svm", "static")
 """The simplest classifiers, which are compared whatever they cost."""
@@ -128,7 +132,12 @@ error of the additive identity {additive}, of padded batches {padded}.
 def describe_reference(report: Report) -> str:
     """A sentence on the published network and its authors' code."""
     far = max(sizes["logits"]["difference"] for sizes in report["networks"].values())
-    times = [maps["times_faster"]["ours_with_their_rule"] for maps in report["boxes"].values()]
+    boxes = report["boxes"].values()
+    num_maps = sum(maps["num_maps"] for maps in boxes)
+    equal = sum(
+        round(maps["num_maps"] * maps["equal_with_their_rule_for_position_0"]) for maps in boxes
+    )
+    times = [maps["times_faster"]["ours_with_their_rule"] for maps in boxes]
     faster = [time["median"] for time in times]
     plain, folded, theirs = (
         f"{report['trunks']['time_ratio'][name]['median']:.3f}"
@@ -136,8 +145,9 @@ def describe_reference(report: Report) -> str:
                      "authors / efficientnet_lite0")
     )  # fmt: skip
     return f"""The published network, converted: logits within {far:.1e} of the authors' code; the
-same top-5 boxes of 256 maps, {min(faster):.1f} to {max(faster):.1f} times faster. One thread's
-time over EfficientNet-Lite0's: our trunk {plain} ({folded} if that is folded too), theirs {theirs}.
+same top-5 boxes of {equal:,} of {num_maps:,} maps, {min(faster):.1f} to {max(faster):.1f} times
+faster. One thread's time over EfficientNet-Lite0's: our trunk {plain} ({folded} if that is folded
+too), theirs {theirs}.
 """
 
 

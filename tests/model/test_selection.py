@@ -7,7 +7,7 @@ import torch
 from torch.testing import assert_close
 
 from hf_anchornet.model.geometry import Window
-from hf_anchornet.model.selection import PatchPool, list_windows, select_top_patches
+from hf_anchornet.model.selection import PatchPool, list_windows, round_scores, select_top_patches
 
 
 def random_patches(axes, batch=3, patches=12):
@@ -161,5 +161,7 @@ def test_a_pool_keeps_few_patches_and_an_empty_one_gives_none():
 def test_of_patches_alike_up_to_rounding_the_first_is_selected():
     scores = torch.tensor([[1.0, 1.0 + 1e-6, 1.0 - 1e-6, 0.9999]])
     lows = torch.arange(4)[None, :, None]
-    index, _ = select_top_patches(scores, lows, lows + 1, 4)
+    index, _ = select_top_patches(round_scores(scores), lows, lows + 1, 4)
     assert index.tolist() == [[0, 1, 2, 3]]
+    index, _ = select_top_patches(scores, lows, lows + 1, 4)
+    assert index.tolist() == [[1, 0, 2, 3]]

@@ -19,7 +19,7 @@ def test_each_line_holds_its_numbers():
     }
     found = {
         "evidence_imdb_rationales": {"explanations": {"explainers": explainers}},
-        "speed_imdb": {"methods": {"full": measure(0.9, 1), "cascade": measure(0.8, 2)}},
+        "speed_imdb": {"methods": {"full": measure(0.9, 1), "shipped_cascade": measure(0.8, 2)}},
         "fuzzing": {"cases": 1234, "failures": 5},
     }
     evidence, saving, robust = make_headlines(found).splitlines()
