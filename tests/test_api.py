@@ -113,3 +113,9 @@ def test_the_shipped_classifier_is_named_default():
 def test_a_model_that_is_no_localizer_is_refused(classifier_folder):
     with pytest.raises(ValueError, match=r'`source` must be an AnchorNet, got .* of type "bert"'):
         hf_anchornet.load(classifier_folder)
+
+
+@pytest.mark.parametrize("load", [hf_anchornet.load, hf_anchornet.Cascade.from_pretrained])
+def test_a_cascade_without_its_localizer_names_the_remedy(load):
+    with pytest.raises(OSError, match="give this folder as `classifier` to the pipeline"):
+        load(hf_anchornet.DEFAULT_TEXT_CASCADE)

@@ -5,7 +5,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from transformers.utils import cached_file
+from transformers.utils import CONFIG_NAME, cached_file
 
 from .selection import check_count
 
@@ -30,6 +30,21 @@ def find_cascade(source: Any) -> str | None:
         return cached_file(str(source), CASCADE_FILE)
     except OSError:  # no such file or no such place: then it is not a classifier either
         return None
+
+
+def check_localizer(source: str | PathLike[str]) -> None:
+    """Refuse a folder that holds a cascade without its localizer, such as the shipped one.
+
+    Raises:
+        OSError: naming the remedy.
+    """
+    folder = Path(source)
+    if (folder / CASCADE_FILE).is_file() and not (folder / CONFIG_NAME).is_file():
+        raise OSError(
+            f"`source` must hold the localizer of its cascade, too, got {str(source)!r} without "
+            f"{CONFIG_NAME}; give this folder as `classifier` to the pipeline of the localizer "
+            "that it was calibrated for (the shipped cascade: to the default pipeline)."
+        )
 
 
 def load_settings(source: str | PathLike[str], **hub: Any) -> dict[str, Any]:
