@@ -19,7 +19,13 @@ def test_each_line_holds_its_numbers():
     }
     found = {
         "evidence_imdb_rationales": {"explanations": {"explainers": explainers}},
-        "speed_imdb": {"methods": {"full": measure(0.9, 1), "shipped_cascade": measure(0.8, 2)}},
+        "speed_imdb": {
+            "methods": {
+                "full": measure(0.9, 1),
+                "shipped_cascade": measure(0.8, 2),
+                "nb_lr": measure(0.7, 9),
+            }
+        },
         "fuzzing": {"cases": 1234, "failures": 5},
     }
     evidence, saving, robust = make_headlines(found).splitlines()
@@ -27,4 +33,5 @@ def test_each_line_holds_its_numbers():
     assert "(0.125 by chance), 40 times" in evidence
     assert "accuracy 0.800" in saving
     assert "has 0.900, 2.0 / 64.0 times faster" in saving
+    assert saving.endswith("0.700 (NB-LR).")
     assert robust.endswith("1,234 random and damaged inputs, 5 failures.")

@@ -39,7 +39,7 @@ def test_each_cascade_has_a_row_with_what_it_gives_and_takes():
     }
     fast = {"letters": {"methods": {"cascade": make_row(None, None, 2.0, 3.0)}}}
     best = "0.800 (head and tail)"
-    linear = "0.920 (tfidf svm)"
+    linear = "0.920 (TF-IDF SVM)"
     assert make_speed_table(reports, fast).splitlines()[2:] == [
         f"| reviews | 0.900 | 0.910 | 0.850 | {best} | {linear} | 8.0 of 40.0 | 7.0 / 9.0 "
         "| not measured |",
