@@ -9,6 +9,7 @@ from hf_anchornet.evaluation.tables import (
     format_table,
     make_explainer_table,
 )
+from scripts.benchmarks.result_tables import RIVALS
 
 OURS = ("evidence", "refined_evidence", "random")
 """Explainers that are no alternative to an AnchorNet's evidence."""
@@ -111,7 +112,7 @@ def _name_best_linear(linear: Mapping[str, Report]) -> str:
         return "not measured"
     best = max(scores, key=lambda name: scores[name]["token_auprc"])
     shown = f"{scores[best]['pointing']:.3f} / {scores[best]['token_auprc']:.3f}"
-    return f"{shown} ({best.replace('_', ' ')})"
+    return f"{shown} ({RIVALS[best]})"
 
 
 def make_idea_table(report: Report) -> str:

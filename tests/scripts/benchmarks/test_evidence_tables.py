@@ -42,7 +42,7 @@ def test_a_set_has_one_row_with_the_best_other_explainer():
     table = make_evidence_table({"reviews": REPORT, "photos": alone}, {"reviews": linear})
     assert table.splitlines()[2:] == [
         "| reviews | 0.750 | 0.500 | 0.600 | 0.400 (integrated gradients) "
-        "| 0.750 / 0.410 (nb lr) | 0.100 | 0.500 / 0.250 | 65 / 170 |",
+        "| 0.750 / 0.410 (NB-LR) | 0.100 | 0.500 / 0.250 | 65 / 170 |",
         "| photos | 0.750 | 0.300 | not measured | not measured | not measured | not measured "
         "| 0.500 / 0.250 | not measured |",
     ]
