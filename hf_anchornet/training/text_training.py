@@ -190,13 +190,14 @@ def _add_linear(
         folder = Path(options.output_dir)
         model = AnchorNetTextForSequenceClassification.from_pretrained(folder)
         train_set, validation_set, taught = sets
-        weight, balance = localizer.linear_weight, options.balance
+        balance, weight = options.balance, localizer.linear_weight
         if taught is None:
             weights = choose_linear_weights(localizer, len(validation_set))
             found = add_linear_ngrams(model, train_set, validation_set, weights, balance)
         else:
-            weight = 1.0 if weight is None else weight
-            found = add_taught_ngrams(model, taught, train_set, validation_set, weight, balance)
+            add = partial(add_taught_ngrams, balanced=balance)
+            add = add if weight is None else partial(add, weight=weight)
+            found = add(model, taught, train_set, validation_set)
         save_in_one_go(partial(save_with_processor, tokenizer, model), folder)
         shared = [found]
     (found,) = broadcast_object_list(shared)
