@@ -9,7 +9,7 @@ from os import PathLike
 from typing import Any
 
 from hf_anchornet.model.cascade import Cascade
-from hf_anchornet.model.cascade_file import check_localizer, find_cascade
+from hf_anchornet.model.cascade_file import find_cascade
 from hf_anchornet.model.localizer import read_config
 from hf_anchornet.model.pipeline_anchornet import LocalizationPipeline
 from hf_anchornet.model.pipeline_anchornet_image import PatchLocalizationPipeline
@@ -213,7 +213,6 @@ def load(
     if source is None:
         return load_pipeline(task or TEXT_TASK, SHIPPED, **options)
     name = str(source)
-    check_localizer(name)
     if "classifier" not in options and find_cascade(name) is not None:
         options["classifier"] = name
     return load_pipeline(task or _find_task(name), name, **options)

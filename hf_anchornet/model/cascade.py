@@ -12,7 +12,7 @@ import torch
 from transformers.utils import PushToHubMixin
 
 from .backend import EAGER
-from .cascade_file import CASCADE_FILE, check_localizer, find_cascade, load_settings
+from .cascade_file import CASCADE_FILE, find_cascade, load_settings
 from .cascade_models import (
     attach_readers,
     check_opening,
@@ -168,7 +168,6 @@ class Cascade(PushToHubMixin):
             OSError: if there is no cascade, it may not be read or its classifier is missing.
         """
         load_settings(source, **hub)  # without them there is no need to load a model
-        check_localizer(source)
         return cls.attach(
             source, load_localizer(source, device, backend, **hub), device, backend, **hub
         )

@@ -110,8 +110,8 @@ class ImageEvidence:
         scores = outstanding / sides  # (batch, patches)
         scores = scores.masked_fill(~usable | (evidence <= 0), -torch.inf)
         lows, highs = corners[None], (corners + sides[:, None])[None]
-        ranked = select_top_patches(round_scores(scores), lows, highs, top_k, iou_threshold)
-        index, filled = ranked
+        ranks = round_scores(scores)
+        index, filled = select_top_patches(ranks, lows, highs, top_k, iou_threshold)
         low, side = corners[index].flip(-1), sides[index]  # (batch, ranks, 2) x and y
         boxes = torch.cat([low, low + side[..., None]], dim=-1)
         return RankedBoxes(boxes, evidence.gather(1, index), side, filled)

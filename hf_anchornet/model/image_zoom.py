@@ -170,11 +170,11 @@ class ZoomedImage:
         Each pixel of a reading counts once.
         """
         whole = together = 0.0
+        places = [each.place for each in boxes if each.place is not None]
         for number, step in enumerate(self.steps):
             attribution = step.batch.attribute(_repeat(label, step)) * self._weight(step)
             whole += float(attribution.abs().sum())
             for row in range(len(step.places)):
-                places = [each.place for each in boxes if each.place is not None]
                 corners = [place[2] for place in places if place[:2] == (number, row)]
                 together += sum_union(attribution[row], torch.tensor(corners).view(-1, 4))
         return whole, together

@@ -14,6 +14,7 @@ from torch import Tensor
 from transformers import AutoConfig, PreTrainedModel
 
 from .backend import EAGER
+from .cascade_file import check_localizer
 from .cascade_rule import Stage
 from .loading import load_processor
 
@@ -142,6 +143,7 @@ def read_config(source: str | PathLike[str], **hub: Any) -> Any:
         OSError: if there is none, or it is damaged.
         ValueError: if its model type is unknown.
     """
+    check_localizer(source)
     try:
         return AutoConfig.from_pretrained(source, **hub)
     except DAMAGED as error:
