@@ -2,10 +2,10 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hf_anchornet.demo.models import BUDGETS, Comparison, DemoModels, DemoOptions
+from hf_anchornet.demo.models import BUDGETS, NEVER, Comparison, DemoModels, DemoOptions
 from hf_anchornet.model.cascade_rule import NGRAMS
 from hf_anchornet.registration import (
     IMAGE_TASK,
@@ -13,7 +13,6 @@ from hf_anchornet.registration import (
     SAMPLE_REVIEW,
     SHIPPED,
     TEXT_TASK,
-    find_shipped_cascade,
     load_pipeline,
 )
 from hf_anchornet.views.base import Record, clean_line, wrap
@@ -76,20 +75,25 @@ def run(argv: Sequence[str]) -> None:
 
 def _show_text() -> None:
     text = SAMPLE_REVIEW.read_text(encoding="utf-8").strip()
-    cascade = find_shipped_cascade(TEXT_TASK)
-    localize = load_pipeline(TEXT_TASK, classifier=str(cascade or SHIPPED))
-    (result,) = localize([text])
-    comparison = _compare_costs(text) if cascade else None
-    (asked,) = localize([text], exit_threshold=1.0) if cascade else [result]
-    by_ngrams = comparison is not None and comparison.first == NGRAMS
-    who = "n-grams, added up, say" if by_ngrams else "localizer, in one pass, says"
+    models = DemoModels.load(TEXT_TASK)
+    options = DemoOptions(5, models.sizes, BUDGETS[TEXT_TASK])
+    answer = models.ask(text, options)
+    result, comparison = answer.result, answer.comparison
+    assert comparison is not None  # a classifier is shipped
+    asked = result
+    if not comparison.parts:
+        asked = models.ask(text, replace(options, exit_threshold=NEVER)).result
+    who = "localizer, in one pass, says"
+    if comparison.first == NGRAMS:
+        who = "n-grams, added up, say"
     width = measure_width()
     paragraphs = (
         "A film review, and the spans that decided its label:",
         render_terminal(text, result, color=wants_color(sys.stdout), width=width),
         wrap(f"The {who} {describe_answer(result)}.", width),
         _tabulate_spans(result, width),
-        *([wrap(_tell_saving(comparison), width)] if comparison else ()),
+        # Without calibration the small classifier, which saves nothing, was asked.
+        *([wrap(_tell_saving(comparison), width)] if models.calibrated else ()),
         *_tell_reading(text, asked, width),
     )
     print("\n\n".join(paragraphs))
@@ -124,12 +128,6 @@ def _tell_reading(text: str, result: Record, width: int) -> tuple[str, ...]:
             width,
         ),
     )
-
-
-def _compare_costs(text: str) -> Comparison | None:
-    """The shipped cascade, and its classifier on the whole text, measured here."""
-    models = DemoModels.load(TEXT_TASK)
-    return models.ask(text, DemoOptions(1, models.sizes, BUDGETS[TEXT_TASK])).comparison
 
 
 def _tell_saving(comparison: Comparison) -> str:

@@ -97,10 +97,14 @@ class DemoModels:
         Raises:
             ValueError: if an option is out of range.
         """
-        shown: dict[str, Any] = {"top_k": options.top_k, "scales": options.scales}
+        shown: dict[str, Any] = {
+            "top_k": options.top_k,
+            # Named scales are read, also those of a stage that was not reached.
+            "scales": None if set(options.scales) == set(self.sizes) else options.scales,
+            "explain_answer": options.explain,
+        }
         if self.localize.task_name == "patch-localization":
             shown["return_maps"] = True
-        shown["explain_answer"] = options.explain
         if self.cascade is None:
             return Answer(self.localize(source, **shown))
         chosen = self.cascade.follow_rule(self._choose_rule(options))

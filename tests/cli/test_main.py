@@ -33,7 +33,7 @@ class FakePipeline:
         self.task, self.options = task, options
         if task == "patch-localization":
             return self.localize_images
-        return lambda texts, **options: (
+        return lambda texts: (
             [*map(self.localize, texts)]
             if isinstance(texts, list)
             else (self.localize(text) for text in texts)
@@ -82,6 +82,21 @@ class FakePipeline:
         return result
 
 
+class FakeModels:
+    """Models of the demo with the answers of a `FakePipeline`, and costs that are given."""
+
+    sizes = (1,)
+
+    def __init__(self, fake, calibrated=False, parts=("it read this",), **costs):
+        self.fake, self.calibrated = fake, calibrated
+        first = "ngrams" if calibrated else "localizer"
+        self.comparison = SimpleNamespace(first=first, parts=parts, **costs)
+
+    def ask(self, text, options):
+        self.fake.options = {"classifier": "shipped/classifier"}
+        return SimpleNamespace(result=self.fake.localize(text), comparison=self.comparison)
+
+
 @pytest.fixture
 def photo(tmp_path):
     path = tmp_path / "photo.jpg"
@@ -101,7 +116,7 @@ def fake(monkeypatch, tmp_path, photo):
         "patch-localization": (Path("shipped/images"), Path("shipped/patches")),
     }
     monkeypatch.setattr(registration, "DEFAULTS", shipped)
-    monkeypatch.setattr(demo, "find_shipped_cascade", lambda task: None)
+    monkeypatch.setattr(demo.DemoModels, "load", lambda task: FakeModels(fake))
     monkeypatch.setattr(demo, "SAMPLE_REVIEW", sample)
     monkeypatch.setattr(demo, "SAMPLE_IMAGE", Path(photo))
     return fake
@@ -364,15 +379,14 @@ def test_the_demo_tells_what_the_shipped_cascade_saves(
     fake, monkeypatch, capsys, tmp_path, times, told
 ):
     monkeypatch.chdir(tmp_path)
-    comparison = SimpleNamespace(
-        first="ngrams",
-        parts=[],
+    models = FakeModels(
+        fake,
+        calibrated=True,
+        parts=(),
         together=SimpleNamespace(milliseconds=8.0),
         full=SimpleNamespace(milliseconds=58.0),
         times_faster=times,
     )
-    models = SimpleNamespace(sizes=[1], ask=lambda *_: SimpleNamespace(comparison=comparison))
-    monkeypatch.setattr(demo, "find_shipped_cascade", lambda task: Path("shipped/cascade"))
     monkeypatch.setattr(demo.DemoModels, "load", lambda task: models)
     assert main(["demo"]) == 0
     out = " ".join(capsys.readouterr().out.split())

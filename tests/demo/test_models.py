@@ -79,6 +79,9 @@ def test_the_evidence_is_that_of_the_model_that_answered(ngram_cascade, tmp_path
     (span,) = answer.result["spans"]
     assert (span["text"], span["share"]) == ("not bad", pytest.approx(1.0))
     assert "The classifier was not asked: positive" in render_spans("not bad", answer)
+    answer = models.ask("not bad", DemoOptions(1, models.sizes, 8))
+    spent = answer.result["cost"]["localizer_multiply_adds"]
+    assert spent == answer.comparison.alone.multiply_adds  # the trunk was not read to be shown
 
 
 def test_a_localizer_alone_answers_alone(localizer_folder):
