@@ -17,11 +17,14 @@ from hf_anchornet.model.image_localizer import ImageLocalizer, LocalizedImages
 from hf_anchornet.model.image_processing_anchornet import Box
 from hf_anchornet.training.image_readings import ImageClassifierOptions, choose_from_view, cut
 from scripts.benchmarks.methods import (
+    FULL_READING,
+    RESIZED,
     Method,
     Models,
     Probs,
     Steps,
     combine_steps,
+    find_resized,
     order_labels,
     to_probs,
 )
@@ -58,10 +61,10 @@ def make_image_methods(
 
     localizer = Localize(models.localizer, labels, backend)
     methods: dict[str, Method] = {
-        "full": Steps({"classify": classify("full")}),
-        "small": Steps({"classify": classify("small")}),
-        "localizer": Steps({"localize": localizer.predict}),
+        reading: Steps({"classify": classify(reading)})
+        for reading in (FULL_READING, *sorted({RESIZED, *find_resized(models.folders)}))
     }
+    methods["localizer"] = Steps({"localize": localizer.predict})
     for reading in ("centre", "random"):
         crop = partial(_crop_all, choose=_CONTROLS[reading], scale=localizer.patch_scale)
         methods[reading] = Steps({"select": crop, "classify": classify(reading)})

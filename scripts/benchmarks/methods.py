@@ -1,6 +1,6 @@
 """Methods of the speed benchmark: steps or cascades that map inputs to probabilities."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,6 +20,9 @@ Probs = NDArray[np.floating[Any]]
 
 FULL_READING = "full"
 """The reading of full inputs, which each set of classifiers must hold."""
+
+RESIZED = "small"
+"""The reading of whole images made small; further sizes have names such as "small_64"."""
 
 
 @dataclass
@@ -166,6 +169,11 @@ def parse_folders(classifiers: Sequence[str]) -> dict[str, str]:
             f"them, got {list(classifiers)}."
         )
     return folders
+
+
+def find_resized(names: Iterable[str]) -> list[str]:
+    """Those names of readings or methods that stand for whole images made small."""
+    return [name for name in names if name.split("_")[0] == RESIZED]
 
 
 def order_labels(model: Any, labels: Sequence[str]) -> list[int]:

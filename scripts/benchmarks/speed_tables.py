@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_anchornet.evaluation.tables import format_table
+from scripts.benchmarks.methods import FULL_READING, find_resized
 
 Report = Mapping[str, Mapping[str, Any]]
 """The numbers of each method, from `run_benchmark`."""
@@ -62,19 +63,40 @@ def _count_threads(threads: int) -> str:
 
 
 def plot_report(report: Report, path: str | Path) -> None:
-    """Draw accuracy against milliseconds an input, for the first setting timed."""
+    """Draw accuracy against milliseconds an input, for each batch size of the first threads timed.
+
+    Of images a line joins what the whole image gives at its sizes: what is below it is not worth
+    its time.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    settings = next(iter(report.values()))["times"]
+    shown = [
+        index for index, row in enumerate(settings) if row["threads"] == settings[0]["threads"]
+    ]
+    figure = Figure(figsize=(6.5 * len(shown), 4.5), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    for name, row in report.items():
-        place = row["times"][0]["milliseconds"], row["accuracy"]
-        axes.scatter(*place, color="tab:orange" if "localize" in row["stages"] else "tab:blue")
-        axes.annotate(name.replace("_", " "), place, (4, 4), textcoords="offset points", fontsize=8)
-    first = next(iter(report.values()))["times"][0]
-    where = f"batch {first['batch_size']}, {_count_threads(first['threads'])}"
-    axes.set(xscale="log", xlabel=f"milliseconds an input ({where})", ylabel="accuracy")
-    axes.grid(alpha=0.3)
+    all_axes = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
+    for axes, index in zip(all_axes, shown, strict=True):
+        places = {
+            name: (row["times"][index]["milliseconds"], row["accuracy"])
+            for name, row in report.items()
+        }
+        resized = find_resized(places)
+        if resized:
+            line = sorted(places[name] for name in (*resized, FULL_READING) if name in places)
+            axes.plot(*zip(*line, strict=True), color="tab:gray", linestyle="--", zorder=0)
+        for name, place in places.items():
+            localizes = "localize" in report[name]["stages"] or "exits" in report[name]
+            axes.scatter(*place, color="tab:orange" if localizes else "tab:blue")
+            label = name.replace("_", " ")
+            axes.annotate(label, place, (4, 4), textcoords="offset points", fontsize=8)
+        batch, threads = settings[index]["batch_size"], _count_threads(settings[index]["threads"])
+        label = f"milliseconds an input (batch {batch}, {threads})"
+        axes.set(xscale="log", xlabel=label)
+        for formatter in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+            formatter("{x:g}")
+        axes.grid(alpha=0.3)
+    all_axes[0].set(ylabel="accuracy")
     figure.savefig(path, dpi=150)

@@ -36,6 +36,12 @@ def test_there_is_a_row_for_each_thing_that_people_do(methods):
     assert set(methods) == controls | {"localizer", "patches", "patches_and_localizer"}
 
 
+def test_resizing_is_measured_at_every_size_that_has_a_classifier(methods, tmp_path):
+    classifiers = [f"{name}={tmp_path / 'image_classifier'}" for name in ("full", "small_64")]
+    found = make_image_methods(Models(str(tmp_path / "localizer"), classifiers), LABELS)
+    assert set(found) == {*methods, "small_64"}
+
+
 def test_every_method_gives_probabilities_alone_and_in_a_batch(methods):
     pictures = [paint(RED, 16, 20), paint(BLUE, 40, 0, size=(90, 60))]
     for method in methods.values():

@@ -1,5 +1,6 @@
 """A benchmark's numbers as a table and as a picture."""
 
+import numpy as np
 from PIL import Image
 
 from scripts.benchmarks.speed_tables import format_report, format_stages, plot_report
@@ -57,8 +58,24 @@ def test_the_stages_of_a_cascade_are_told_by_name():
     assert format_stages({"my_cascade": row}) == expected
 
 
-def test_the_picture_is_written(tmp_path):
+def test_the_picture_has_a_panel_for_each_batch_size(tmp_path):
     plot_report(REPORT, tmp_path / "plot.png")
     with Image.open(tmp_path / "plot.png") as picture:
-        assert picture.size[0] > 500
+        first = picture.size[0]
+        assert first > 500
         assert len(picture.convert("L").getcolors()) > 10
+    twice = {name: row | {"times": row["times"][:1] * 2} for name, row in REPORT.items()}
+    plot_report(twice, tmp_path / "plot.png")
+    with Image.open(tmp_path / "plot.png") as picture:
+        assert picture.size[0] == 2 * first
+
+
+def test_a_line_joins_the_sizes_of_the_whole_image(tmp_path):
+    def draw(name):
+        report = {"full": make_row(0.9, 10.0, {}), name: make_row(0.5, 1.0, {})}
+        plot_report(report, tmp_path / "plot.png")
+        with Image.open(tmp_path / "plot.png") as picture:
+            return np.asarray(picture.convert("RGB")).astype(int)
+
+    grey = {name: (draw(name) == 127).all(axis=2).sum() for name in ("small_64", "centre")}
+    assert grey["small_64"] > grey["centre"] + 200
