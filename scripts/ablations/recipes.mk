@@ -1,5 +1,5 @@
 # Ablations on validation splits; included by the Makefile.
-.PHONY: ablation ablation-evidence ablation-linear
+.PHONY: ablation ablation-evidence ablation-linear ablation-ngrams
 
 ablation: $(VENV)/.installed  ## compare ways to make a shorter text of a long one (DATA=, RUNS=)
 	$(KEEP_MEMORY) $(LAUNCH) scripts.ablations.readings --dataset $(DATA)/text/imdb --max-rows 3000 \
@@ -27,3 +27,8 @@ ablation-linear: $(VENV)/.installed  ## compare linear models in a localizer (DA
 		--num-epochs 2 --batch-size 64 --linear-weight 0 --output-dir $(RUNS)/localizer_taught
 	$(ABLATE_LINEAR) --localizer $(RUNS)/localizer_taught --teacher $(RUNS)/minilm_full \
 		--output results/ablation_taught_ngrams.json
+
+ablation-ngrams: $(VENV)/.installed  ## compare ways to count n-grams, half an hour (DATA=)
+	for set in imdb newsgroups20 cuad_windows; do \
+		$(RUN) scripts.ablations.ngram_tables --dataset $(DATA)/text/$$set || exit 1; \
+	done

@@ -89,6 +89,43 @@ any label, but in the second row for the predicted label only.
 {format_table(head, rows)}"""
 
 
+def make_ways_table(reports: Mapping[str, Report]) -> str:
+    """One row a way to count n-grams: its accuracy on each set, and size on the first.
+
+    Args:
+        reports: Reports of `scripts.ablations.ngram_tables` by the name of the set.
+    """
+    first, *_ = reports.values()
+    rows = [
+        (
+            name,
+            *(f"{report['ways'][name]['accuracy']:.4f}" for report in reports.values()),
+            f"{found['ngrams']:,}",
+            f"{found['megabytes']:.1f}",
+        )
+        for name, found in first["ways"].items()
+    ]
+    sizes = (f"{what}, {next(iter(reports))}" for what in ("n-grams", "MB"))
+    return format_table(("n-grams", *reports, *sizes), rows)
+
+
+def make_few_labels_table(report: Report) -> str:
+    """One row a method: mean accuracy and range over the draws, for each number of labels."""
+    counts = report["counts"]
+    rows = [
+        (
+            name,
+            *(
+                f"{found[name]['mean']:.3f} ({min(found[name]['accuracy']):.3f} to "
+                f"{max(found[name]['accuracy']):.3f})"
+                for found in counts.values()
+            ),
+        )
+        for name in next(iter(counts.values()))
+    ]
+    return format_table(("method", *(f"{count} a label" for count in counts)), rows)
+
+
 def make_text_table(report: Report) -> str:
     """The table of text models."""
     local, reads = report["localizer"], report["classifiers"]

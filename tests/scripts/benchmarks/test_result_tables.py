@@ -3,8 +3,10 @@
 from scripts.benchmarks.result_tables import (
     join,
     make_ablation_table,
+    make_few_labels_table,
     make_int8_table,
     make_speed_table,
+    make_ways_table,
 )
 
 
@@ -81,3 +83,18 @@ def test_weights_in_8_bits_are_compared_with_float32():
     assert make_int8_table({"reviews": report}).splitlines()[2] == (
         "| reviews, 1,000 rows of validation | 0.9010 | 0.9030 | 0.9980 | 5.6 |"
     )
+
+
+def test_ways_to_count_have_their_accuracy_on_each_set():
+    way = {"accuracy": 0.91, "ngrams": 1234, "megabytes": 5.67}
+    reports = {"reviews": {"ways": {"words": way}}, "news": {"ways": {"words": way}}}
+    lines = make_ways_table(reports).splitlines()
+    assert lines[0] == "| n-grams | reviews | news | n-grams, reviews | MB, reviews |"
+    assert lines[2] == "| words | 0.9100 | 0.9100 | 1,234 | 5.7 |"
+
+
+def test_methods_on_few_labels_have_their_mean_and_range():
+    row = {"setfit": {"accuracy": [0.5, 0.7], "mean": 0.6}}
+    lines = make_few_labels_table({"counts": {"8": row, "64": row}}).splitlines()
+    assert lines[0] == "| method | 8 a label | 64 a label |"
+    assert lines[2] == "| setfit | 0.600 (0.500 to 0.700) | 0.600 (0.500 to 0.700) |"
