@@ -16,6 +16,7 @@ MODEL_OPTIONS = (
     "tokenizer",
     "embeddings",
     "encoder",
+    "backbone",
     "from_localizer",
     "from",
     "text_localizer",

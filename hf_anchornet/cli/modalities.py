@@ -40,7 +40,7 @@ TOPIC_OF_TYPE: dict[Any, str] = {
 TOPIC_OF_OPTION = {
     name: topic
     for topic, names in {
-        "start": "from_localizer encoder tokenizer vocab_size embeddings",
+        "start": "from_localizer backbone encoder tokenizer vocab_size embeddings",
         "epochs": "num_epochs patience metric_for_best_model balance seed",
         "checkpoints": "output_dir checkpoint_steps keep_checkpoints resume log_with",
         "scale": "batch_size gradient_accumulation_steps mixed_precision num_workers",

@@ -33,6 +33,7 @@ PATH_OPTIONS = (
     "localizer",
     "classifier",
     "from_localizer",
+    "backbone",
     "encoder",
     "tokenizer",
     "embeddings",

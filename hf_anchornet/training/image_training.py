@@ -31,6 +31,7 @@ from hf_anchornet.model.loading import load_processor
 from hf_anchornet.model.modeling_anchornet_image import AnchorNetForImageClassification
 from hf_anchornet.publishing.training_card import document_training
 
+from .backbone import Backbone
 from .batches import make_image_loader
 from .command import write_command
 from .defaults import complete_options
@@ -64,6 +65,7 @@ ARCHITECTURE = (
 
 OF_TRAINING = (
     "from_localizer",
+    "backbone",
     "image_size",
     "teacher",
     "distillation_weight",
@@ -82,6 +84,8 @@ class ImageLocalizerOptions:
     Attributes:
         from_localizer: Trained localizer to start from: its trunk, and with the same labels also
             the rest. For other labels, heads start anew.
+        backbone: Pretrained MobileNetV2, EfficientNet or network of the same kind, whose first
+            blocks without padding are the trunk to start from; it decides the layers.
         image_size: Shorter side, in pixels, to which whole images are resized for validation and
             use. Larger finds smaller objects and is slower.
         hidden_size: Width of the features from which each branch scores its windows. Larger is
@@ -108,6 +112,7 @@ class ImageLocalizerOptions:
     """
 
     from_localizer: str | None = None
+    backbone: str | None = None
     image_size: int = 224
     hidden_size: int = DEFAULT.hidden_size
     channels: list[int] = field(default_factory=lambda: list(DEFAULT.channels))
@@ -126,6 +131,11 @@ class ImageLocalizerOptions:
 
     def __post_init__(self) -> None:
         """Check what the model's configuration does not."""
+        if self.from_localizer is not None and self.backbone is not None:
+            raise ValueError(
+                f"`backbone` must be None with `from_localizer`, got {self.backbone}; leave out "
+                "one of them."
+            )
         if not 0 <= self.distillation_weight <= 1:
             raise ValueError(
                 f"`distillation_weight` must be in [0, 1], got {self.distillation_weight}."
@@ -162,15 +172,13 @@ def _train(
     accelerator: Accelerator,
 ) -> dict[str, Any]:
     """See `train_image_localizer`."""
-    start = Start.open(localizer.from_localizer, AnchorNetImageConfig.model_type)
-    if start is not None:
-        localizer = replace(localizer, **start.choose_architecture(localizer, ARCHITECTURE))
-    processor = _make_processor(localizer)
+    localizer, start = _open_start(localizer)
+    processor = _make_processor(localizer, start)
     collate, workers = partial(collate_images, processor), options.num_workers
     loader: DataLoader[Any] | StreamLoader
     with preparing_data(accelerator):
         rows, validation_rows, labels = _open_rows(data, options)
-        if start is not None:
+        if isinstance(start, Start):
             labels = start.order_labels(labels)
         if isinstance(rows, Dataset):
             images = make_training_images(rows, processor, data, labels, augmentation)
@@ -181,7 +189,8 @@ def _train(
             make_batch = make_image_batch(rows, processor, data, labels, augmentation)
             loader = make_stream_loader(data, rows, make_batch, options, accelerator)
     validation_set = make_whole_images(validation_rows, processor, data, labels)
-    model = _make_model(localizer, labels, is_multi_label(rows, data.label_column), start)
+    multi_label = is_multi_label(rows, data.label_column)
+    model = _make_model(localizer, labels, multi_label, start)
     _check_sides(
         model.windows[-1].size, crop_size=augmentation.crop_size, image_size=localizer.image_size
     )
@@ -233,23 +242,45 @@ def _attach_targets(
         SoftTargets(len(labels), smoothing, teacher, weight).attach(model)
 
 
-def _make_processor(localizer: ImageLocalizerOptions) -> AnchorNetImageProcessor:
-    """A new image processor, or that of the localizer to start from at another image size."""
+def _open_start(
+    localizer: ImageLocalizerOptions,
+) -> tuple[ImageLocalizerOptions, Start | Backbone | None]:
+    """The options with what is started from, if anything, deciding the architecture; and that."""
+    if localizer.backbone is not None:
+        backbone = Backbone.open(localizer.backbone)
+        return backbone.choose_architecture(localizer), backbone
+    start = Start.open(localizer.from_localizer, AnchorNetImageConfig.model_type)
+    if start is not None:
+        localizer = replace(localizer, **start.choose_architecture(localizer, ARCHITECTURE))
+    return localizer, start
+
+
+def _make_processor(
+    localizer: ImageLocalizerOptions, start: Start | Backbone | None
+) -> AnchorNetImageProcessor:
+    """A new image processor, or that of what is started from at another image size."""
     size = {"shortest_edge": localizer.image_size}
-    if localizer.from_localizer is None:
+    if isinstance(start, Backbone):
+        mean, std = start.image_mean, start.image_std
+        return AnchorNetImageProcessor(size=size, image_mean=mean, image_std=std)
+    if start is None:
         return AnchorNetImageProcessor(size=size)
     load = AnchorNetImageProcessor.from_pretrained
-    return cast(AnchorNetImageProcessor, load_processor(load, localizer.from_localizer, size=size))
+    return cast(AnchorNetImageProcessor, load_processor(load, start.source, size=size))
 
 
 def _make_model(
-    localizer: ImageLocalizerOptions, labels: Sequence[str], multi_label: bool, start: Start | None
+    localizer: ImageLocalizerOptions,
+    labels: Sequence[str],
+    multi_label: bool,
+    start: Start | Backbone | None,
 ) -> AnchorNetForImageClassification:
     """A new localizer, with the trunk of `start`, or that one itself if it has the same labels."""
-    if start is not None and start.knows(labels, multi_label):
+    if isinstance(start, Start) and start.knows(labels, multi_label):
         fields = {name: getattr(localizer, name) for name in REGULARISATION}
         return _put_channels_last(start.load(AnchorNetForImageClassification, **fields))
-    model = make_image_localizer(localizer, labels, multi_label)
+    fixed = start.list_fields(len(localizer.channels)) if isinstance(start, Backbone) else {}
+    model = make_image_localizer(localizer, labels, multi_label, **fixed)
     if start is not None:
         start.give_trunk(model)
     return model
@@ -276,11 +307,11 @@ def _check_sides(largest: int, **sides: int) -> None:
 
 
 def make_image_localizer(
-    localizer: ImageLocalizerOptions, labels: Sequence[str], multi_label: bool
+    localizer: ImageLocalizerOptions, labels: Sequence[str], multi_label: bool, **fixed: Any
 ) -> AnchorNetForImageClassification:
-    """A new localizer whose weights have the channels last in memory."""
+    """A new localizer whose weights have the channels last in memory; `fixed`: further fields."""
     fields = {name: value for name, value in asdict(localizer).items() if name not in OF_TRAINING}
-    config = AnchorNetImageConfig(**fields, **label_fields(labels, multi_label))
+    config = AnchorNetImageConfig(**fields, **fixed, **label_fields(labels, multi_label))
     return _put_channels_last(AnchorNetForImageClassification(config))
 
 
