@@ -11,6 +11,7 @@ import torch
 from datasets import Dataset
 from numpy.typing import NDArray
 from torch import Tensor
+from tqdm.auto import tqdm
 
 from hf_anchornet.data.splits import check_column, find_labels, number_labels
 from hf_anchornet.model.cascade import Cascade
@@ -89,6 +90,9 @@ def calibrate(
     return cascade.follow_rule(chosen, record)
 
 
+BATCHES_TOGETHER = 8
+"""Batches that are made of inputs sorted by length; progress is told after each lot."""
+
 ANY_COST = 1e18
 """A cost that no cascade has; unlike infinity it can be written as JSON."""
 
@@ -111,7 +115,13 @@ def _follow_routes(
     def follow(*stages: Stage) -> tuple[tuple[Stage, ...], list[Trace]]:
         route = (*stages, *readings)
         plain = cascade.follow_rule(ExitRule.make(_end_in_full(route), 1.0))
-        return route, plain.follow(sources, batch_size)
+        count, traces = BATCHES_TOGETHER * batch_size, []
+        names = ", ".join(map(str, stages))
+        with tqdm(total=len(sources), desc=f"reading, {names} first", disable=None) as progress:
+            for start in range(0, len(sources), count):
+                traces += plain.follow(sources[start : start + count], batch_size)
+                progress.update(min(count, len(sources) - start))
+        return route, traces
 
     if opening == [GLANCE, LOCALIZER]:
         route, traces = follow(*opening)

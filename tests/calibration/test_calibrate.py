@@ -102,6 +102,15 @@ def test_calibrating_twice_gives_the_same_rule(text_cascade, rows, options):
 # Bad input
 
 
+def test_inputs_keep_their_order_in_whatever_lots_they_are_read(text_cascade, rows):
+    found = []
+    for batch_size in (1, 32):  # several lots, and one
+        options = CalibrationOptions(["4", "full"], batch_size=batch_size)
+        found.append(calibrate(text_cascade, rows, "text", "label", options))
+    assert found[0].record["accuracy"] == found[1].record["accuracy"]
+    assert found[0].rule.thresholds == pytest.approx(found[1].rule.thresholds, abs=1e-4)
+
+
 def test_several_splits_are_refused(text_cascade, rows):
     with pytest.raises(TypeError, match=r"`rows` must be one split, .* got DatasetDict; pass"):
         calibrate(text_cascade, DatasetDict(validation=rows), "text", "label")
