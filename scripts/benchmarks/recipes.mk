@@ -1,6 +1,7 @@
 # Benchmarks: the numbers in results/ and the tables made of them; included by the Makefile.
 BENCHMARKS = bench-text bench-image bench-speed bench-quick bench-backends bench-int8 \
-	bench-cold-start bench-serving bench-hostile bench-long-input bench-scale bench-demo bench-evidence bench-few-labels tables
+	bench-cold-start bench-serving bench-hostile bench-long-input bench-scale bench-demo bench-evidence \
+	bench-few-labels bench-builds tables
 .PHONY: $(BENCHMARKS)
 $(BENCHMARKS): $(VENV)/.installed
 
@@ -158,3 +159,7 @@ bench-evidence:  ## judge explanations: agreement, faithfulness, cost (DATA=, RU
 bench-few-labels:  ## compare with SetFit and others on few labels, an hour (DATA=)
 	$(RUN) pip install 'setfit>=1.1'
 	$(RUN) scripts.benchmarks.few_labels --dataset $(DATA)/text/imdb --encoder $(ENCODER)
+
+bench-builds:  ## build from small draws of four sets, beside a linear model, an hour (DATA=)
+	$(RUN) scripts.benchmarks.builds --sets $(DATA)/text/newsgroups20=1400 \
+		$(DATA)/text/toxic_spans_civil=5500 $(DATA)/text/imdb=1200 $(DATA)/image/fod_a=1100

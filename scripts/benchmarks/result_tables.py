@@ -1,14 +1,16 @@
 """Results on accuracy and cost as tables and sentences in Markdown."""
 
 from collections.abc import Iterable, Mapping
+from statistics import mean
 from typing import Any
 
 from hf_anchornet.evaluation.tables import format_table
+from scripts.benchmarks.methods import find_resized
 
 Report = Mapping[str, Any]
 """The content of one of the JSON files."""
 
-CONTROLS = ("head", "head_and_tail", "crop", "random", "textrank", "tfidf", "small", "centre")
+CONTROLS = ("head", "head_and_tail", "crop", "random", "textrank", "tfidf", "centre")
 CASCADES = {
     "cascade": "",
     "quick_cascade": ", exits sooner",
@@ -34,7 +36,7 @@ def make_speed_table(reports: Mapping[str, Report], on_onnx: Mapping[str, Report
         fast = on_onnx.get(name, {"methods": {}})["methods"]
         cheaper = [
             control
-            for control in CONTROLS
+            for control in (*CONTROLS, *find_resized(methods))
             if control in methods and methods[control]["multiply_adds"] < full["multiply_adds"]
         ]
         best = [name_best(methods, names) for names in (cheaper, RIVALS)]
@@ -124,6 +126,29 @@ def make_few_labels_table(report: Report) -> str:
         for name in next(iter(counts.values()))
     ]
     return format_table(("method", *(f"{count} a label" for count in counts)), rows)
+
+
+def make_builds_table(report: Report) -> str:
+    """One row a set: what `anchornet build` ends with, and a linear model of the same rows."""
+    rows = []
+    for name, entry in report["sets"].items():
+        draws = entry["draws"]
+        ours, theirs, minutes = (
+            [draw[key] / unit for draw in draws]
+            for key, unit in (("accuracy", 1), ("linear", 1), ("seconds", 60))
+        )
+        right = sum(draw["right"] for draw in draws)
+        rows.append(
+            (
+                f"{name}, {entry['num_rows']:,} rows",
+                f"{mean(ours):.3f} ({min(ours):.3f} to {max(ours):.3f})",
+                f"{mean(theirs):.3f} ({min(theirs):.3f} to {max(theirs):.3f})",
+                f"{mean(minutes):.1f}",
+                f"{right} of {len(draws)}",
+            )
+        )
+    head = ("set", "built", "linear model", "minutes", "verdict right")
+    return format_table(head, rows)
 
 
 def make_text_table(report: Report) -> str:

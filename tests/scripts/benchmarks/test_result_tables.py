@@ -3,6 +3,7 @@
 from scripts.benchmarks.result_tables import (
     join,
     make_ablation_table,
+    make_builds_table,
     make_few_labels_table,
     make_int8_table,
     make_speed_table,
@@ -98,3 +99,13 @@ def test_methods_on_few_labels_have_their_mean_and_range():
     lines = make_few_labels_table({"counts": {"8": row, "64": row}}).splitlines()
     assert lines[0] == "| method | 8 a label | 64 a label |"
     assert lines[2] == "| setfit | 0.600 (0.500 to 0.700) | 0.600 (0.500 to 0.700) |"
+
+
+def test_builds_have_their_means_and_how_often_the_verdict_was_right():
+    draw = {"accuracy": 0.8, "linear": 0.7, "seconds": 90.0, "right": True}
+    entry = {"num_rows": 1400, "draws": [draw, draw | {"accuracy": 0.6, "right": False}]}
+    lines = make_builds_table({"sets": {"news": entry}}).splitlines()
+    expected = (
+        "| news, 1,400 rows | 0.700 (0.600 to 0.800) | 0.700 (0.700 to 0.700) | 1.5 | 1 of 2 |"
+    )
+    assert lines[2] == expected
