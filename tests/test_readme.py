@@ -17,7 +17,9 @@ ROOT = Path(__file__).parent.parent
 PAGES = [
     ROOT / "README.md",
     ROOT / "docs" / "evidence.md",
-    *sorted((ROOT / "model_cards").glob("*[!e].md")),
+    *sorted(
+        set((ROOT / "model_cards").glob("*.md")) - set((ROOT / "model_cards").glob("*_template.md"))
+    ),
 ]
 GUIDES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 LAUNCHER_OPTIONS = {

@@ -75,9 +75,9 @@ class CardSources:
 
     Attributes:
         repo_id: Repository of the model; default: the folder's name.
-        results: JSON of `scripts/measure_text.py` or `scripts/measure_image.py`.
+        results: JSON of `make bench-text` or `make bench-image`.
         reading: The model's name among the classifiers of `results`; "" for the localizer.
-        speed: JSON of `scripts/benchmark.py`.
+        speed: JSON of `make bench-speed`.
         evaluation: JSON of `anchornet evaluate`.
         card: Path of a finished card; default: the folder's own, else a new one.
         picture: Name of a picture in the folder.

@@ -55,7 +55,7 @@ def list_results(
 
     Args:
         modality: "text" or "image".
-        report: JSON of `scripts/measure_text.py` or `scripts/measure_image.py`.
+        report: JSON of `make bench-text` or `make bench-image`.
         reading: The model's name among the classifiers of the report; "" for the localizer.
         dataset: Name of the training set.
 
@@ -76,7 +76,7 @@ def list_results(
     if modality == "text" and "accuracy" in report.get("localizer", {}):
         return [make_result("text", dataset, split, "accuracy", report["localizer"]["accuracy"])]
     raise ValueError(
-        f"`results` must be the JSON of scripts/measure_{modality}.py, got one with "
+        f"`results` must be the JSON of `make bench-{modality}`, got one with "
         f"{sorted(report)}; measure this model first or leave it out."
     )
 
@@ -197,7 +197,7 @@ def list_explanations(modality: str, report: Mapping[str, Any]) -> list[EvalResu
 
 
 def list_speed_ups(modality: str, report: Mapping[str, Any]) -> list[EvalResult]:
-    """Speed-ups over the full input with a localizer or cascade, by `scripts/benchmark.py`."""
+    """Speed-ups over the full input with a localizer or cascade, by `make bench-speed`."""
     settings = report["settings"]
     dataset, split = settings["dataset"].rpartition("/")[2], settings.get("split", "")
     cascades = {item.partition("=")[0] for item in settings.get("cascades", [])}
