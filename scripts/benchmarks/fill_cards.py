@@ -56,7 +56,11 @@ def write_cascade() -> None:
     rows = speed["num_rows"]
     results = [
         make_result("text", "imdb", "test", "accuracy", accuracy, num_rows=rows),
-        *(row for row in list_speed_ups("text", speed) if "shipped cascade" in row.metric_name),
+        *(
+            row
+            for row in list_speed_ups("text", speed)
+            if "shipped cascade" in str(row.metric_name)
+        ),
     ]
     card = ModelCard.from_template(
         make_data("text", "anchornet-text-cascade", results, "apache-2.0", "en"),
