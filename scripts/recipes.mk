@@ -20,6 +20,11 @@ CALIBRATE = $(ANCHORNET) calibrate
 ADAPT = $(KEEP_MEMORY) $(LAUNCH) hf_anchornet adapt
 MINILM = --mixed-precision bf16 --embedding-learning-rate 5e-5 --batch-size 16 --learning-rate
 
+# EfficientNet-Lite0, fine-tuned on photos.
+LITE0 = $(ADAPT) --dataset $(DATA)/image/fod_a --localizer $(RUNS)/localizer_fod_a \
+	--classifier $(RUNS)/lite0 --mixed-precision bf16 --patch-size 96 --full-size 224 \
+	--learning-rate 1e-3 --num-epochs 5
+
 .PHONY: models models-text models-image models-speed models-evidence
 
 models: models-text models-image  ## train the shipped models (DATA=folder of the sets, RUNS=runs)
@@ -77,10 +82,13 @@ models-speed: $(VENV)/.installed  ## adapt MiniLM and EfficientNet-Lite0 for ben
 			--output-dir $(RUNS)/minilm_$${set%% *} || exit 1; \
 	done
 	$(RUN) scripts.reference.convert_efficientnet_lite --target $(RUNS)/lite0
+	$(TRAIN) --dataset $(DATA)/image/fod_a --gated --count-exponent 0.5 --num-epochs 24 $(RATES) \
+		--output-dir $(RUNS)/localizer_fod_a
 	for reading in "full --num-epochs 3" patches small centre random; do \
-		$(ADAPT) --dataset $(DATA)/image/fod_a --localizer $(IMAGE_LOCALIZER) --classifier $(RUNS)/lite0 \
-			--mixed-precision bf16 --patch-size 96 --full-size 224 --learning-rate 1e-3 --num-epochs 5 \
-			--reading $$reading --output-dir $(RUNS)/lite0_$${reading%% *} || exit 1; \
+		$(LITE0) --reading $$reading --output-dir $(RUNS)/lite0_$${reading%% *} || exit 1; \
+	done
+	for side in 64 128; do \
+		$(LITE0) --reading small --patch-size $$side --output-dir $(RUNS)/lite0_small_$$side || exit 1; \
 	done
 	$(CALIBRATE) --dataset $(DATA)/text/imdb --localizer $(TEXT_LOCALIZER) --max-cost 2.2e8 \
 		--classifier $(RUNS)/minilm_mix --full-size 512 --stages 32 64 128 \

@@ -85,6 +85,13 @@ def _add_pipeline_arguments(parser: argparse.ArgumentParser) -> None:
     add("--max-tokens", type=int, metavar="N", help="maximum number of tokens in all spans")
     add("--unit", metavar="UNIT", help="what spans are made of: word, clause or sentence")
     add("--max-patches", type=int, metavar="N", help="maximum number of patches to classify")
+    add(
+        "--full-resolution",
+        action="store_const",
+        const=True,
+        help="read images as large as they are, tile by tile",
+    )
+    add("--zoom", type=int, metavar="N", help="read N places of an image again, larger and larger")
     add("--iou-threshold", type=float, metavar="X", help="maximum overlap (IoU), from 0 to 1")
     add(
         "--exit-threshold",

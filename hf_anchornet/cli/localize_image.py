@@ -26,7 +26,9 @@ def localize_images(arguments: argparse.Namespace) -> None:
         raise ValueError(
             "`--format png` needs `--output`, a file, or a folder for several images; add it."
         )
-    options = choose_options(arguments) | ({"return_maps": True} if draws else {})
+    options = choose_options(arguments)
+    if draws and not options.get("zoom"):  # which has no map of the whole image
+        options["return_maps"] = True
     localize = load_pipeline(IMAGE_TASK, **options)
     paths: list[str] = arguments.image
     answers = localize(path for path in paths)

@@ -26,6 +26,8 @@ PIPELINE_OPTIONS = (
     "max_tokens",
     "unit",
     "max_patches",
+    "full_resolution",
+    "zoom",
     "iou_threshold",
     "exit_threshold",
     "labels",

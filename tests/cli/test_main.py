@@ -420,6 +420,15 @@ def test_a_drawn_image_goes_to_a_file_and_several_to_a_folder(fake, capsys, phot
     assert [path.name for path in sorted(several.iterdir())] == ["0000_photo.png", "0001_photo.png"]
 
 
+def test_an_image_is_read_larger_on_demand(fake, photo, tmp_path):
+    drawn = ["--format", "png", "--output", str(tmp_path / "drawn.png")]
+    assert main(["localize", "--image", photo, "--full-resolution", *drawn]) == 0
+    assert fake.options["full_resolution"] is fake.options["return_maps"] is True
+    assert main(["localize", "--image", photo, "--zoom", "3", *drawn]) == 0
+    assert fake.options["zoom"] == 3
+    assert "return_maps" not in fake.options
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
