@@ -34,8 +34,9 @@ from hf_anchornet.publishing.card import (
 from hf_anchornet.publishing.model_files import list_model_files
 from hf_anchornet.registration import IMAGE_TASK, TEXT_TASK, load_pipeline
 from hf_anchornet.training.image_adaptation import adapt_image_classifier
+from hf_anchornet.training.image_options import ImageLocalizerOptions
 from hf_anchornet.training.image_readings import ImageClassifierOptions
-from hf_anchornet.training.image_training import ImageLocalizerOptions, train_image_localizer
+from hf_anchornet.training.image_training import train_image_localizer
 from hf_anchornet.training.options import TrainingOptions
 from hf_anchornet.training.text_adaptation import TextClassifierOptions, adapt_text_classifier
 from hf_anchornet.training.text_options import TextLocalizerOptions

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from hf_anchornet.data.augmentation import AugmentationOptions
-from hf_anchornet.training.image_training import ImageLocalizerOptions, train_image_localizer
+from hf_anchornet.training.image_options import ImageLocalizerOptions
+from hf_anchornet.training.image_training import train_image_localizer
 from hf_anchornet.training.text_options import TextLocalizerOptions
 from hf_anchornet.training.text_training import train_text_localizer
 

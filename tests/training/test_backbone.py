@@ -20,7 +20,8 @@ from hf_anchornet.cli import train
 from hf_anchornet.cli.modalities import run_for_data
 from hf_anchornet.model.modeling_anchornet_image import AnchorNetForImageClassification
 from hf_anchornet.training.backbone import Backbone
-from hf_anchornet.training.image_training import ImageLocalizerOptions, make_image_localizer
+from hf_anchornet.training.image_options import ImageLocalizerOptions
+from hf_anchornet.training.image_training import make_image_localizer
 
 pytestmark = pytest.mark.usefixtures("cache_nothing_at_home", "fresh_accelerator")
 

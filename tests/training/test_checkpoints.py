@@ -26,7 +26,8 @@ from hf_anchornet.publishing.check import check_folder
 from hf_anchornet.training import checkpoints
 from hf_anchornet.training import loop as training_loop
 from hf_anchornet.training.epochs import RowEpochs
-from hf_anchornet.training.image_training import ImageLocalizerOptions, train_image_localizer
+from hf_anchornet.training.image_options import ImageLocalizerOptions
+from hf_anchornet.training.image_training import train_image_localizer
 from hf_anchornet.training.options import TrainingOptions
 from hf_anchornet.training.text_options import TextLocalizerOptions
 from hf_anchornet.training.text_training import train_text_localizer

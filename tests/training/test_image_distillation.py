@@ -12,7 +12,7 @@ from transformers import AutoImageProcessor, AutoModelForImageClassification
 from hf_anchornet import AnchorNetImageProcessor
 from hf_anchornet.cli.main import main
 from hf_anchornet.training.image_distillation import ImageTeacher, SoftTargets
-from hf_anchornet.training.image_training import ImageLocalizerOptions
+from hf_anchornet.training.image_options import ImageLocalizerOptions
 
 pytestmark = pytest.mark.usefixtures("cache_nothing_at_home", "fresh_accelerator")
 

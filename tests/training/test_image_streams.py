@@ -8,7 +8,8 @@ from tar_shards import describe, number, write_tar
 
 from hf_anchornet.data.augmentation import AugmentationOptions
 from hf_anchornet.data.splits import DataOptions
-from hf_anchornet.training.image_training import ImageLocalizerOptions, train_image_localizer
+from hf_anchornet.training.image_options import ImageLocalizerOptions
+from hf_anchornet.training.image_training import train_image_localizer
 from hf_anchornet.training.options import TrainingOptions
 
 pytestmark = pytest.mark.usefixtures("cache_nothing_at_home", "fresh_accelerator", "short_passes")

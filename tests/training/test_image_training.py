@@ -24,11 +24,8 @@ from hf_anchornet.evaluation.image_localization import measure_pointing
 from hf_anchornet.training.batches import make_image_loader
 from hf_anchornet.training.defaults import complete_options
 from hf_anchornet.training.epochs import RowEpochs
-from hf_anchornet.training.image_training import (
-    ImageLocalizerOptions,
-    make_image_localizer,
-    train_image_localizer,
-)
+from hf_anchornet.training.image_options import ImageLocalizerOptions
+from hf_anchornet.training.image_training import make_image_localizer, train_image_localizer
 from hf_anchornet.training.normalization import ESTIMATION_ROWS, estimate_statistics
 from hf_anchornet.training.options import TrainingOptions
 

@@ -18,7 +18,8 @@ from hf_anchornet.cli.options import build_options
 from hf_anchornet.data.augmentation import AugmentationOptions
 from hf_anchornet.data.splits import DataOptions
 from hf_anchornet.publishing.folder import build_folder
-from hf_anchornet.training.image_training import ImageLocalizerOptions, train_image_localizer
+from hf_anchornet.training.image_options import ImageLocalizerOptions
+from hf_anchornet.training.image_training import train_image_localizer
 from hf_anchornet.training.options import TrainingOptions
 from hf_anchornet.training.text_adaptation import TextClassifierOptions
 from hf_anchornet.training.text_vocabulary import train_tokenizer
