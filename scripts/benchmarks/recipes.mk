@@ -36,9 +36,9 @@ REVIEWS = --fit-on $(DATA)/text/imdb --encoder $(ENCODER) --localizer $(TEXT_LOC
 IMDB = $(REVIEWS) --dataset $(DATA)/text/imdb --max-rows 5000 \
 	--cascades cascade=$(RUNS)/cascade_imdb quick_cascade=$(RUNS)/cascade_imdb_quick \
 		shipped_cascade=$(RUNS)/cascade_shipped
-PHOTOS = --dataset $(DATA)/image/fod_a --localizer $(IMAGE_LOCALIZER) \
-	--cascades cascade=$(RUNS)/cascade_fod_a \
-	--classifiers $(foreach reading,full patches small centre random,$(reading)=$(RUNS)/lite0_$(reading))
+PHOTOS = --dataset $(DATA)/image/fod_a --localizer $(RUNS)/localizer_fod_a \
+	--cascades cascade=$(RUNS)/cascade_fod_a quick_cascade=$(RUNS)/cascade_fod_a_quick \
+	--classifiers $(foreach reading,full patches small small_64 small_128 centre random,$(reading)=$(RUNS)/lite0_$(reading))
 # Long texts are compared with all their windows.
 LONG_TEXTS = --baseline windows --num-timed 16
 ON_ONNX = --backend onnx --threads 1 --times-only True
