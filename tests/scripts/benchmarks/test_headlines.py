@@ -26,12 +26,21 @@ def test_each_line_holds_its_numbers():
                 "nb_lr": measure(0.7, 9),
             }
         },
+        "speed_fod_a": {
+            "methods": {
+                "full": measure(0.97, 1),
+                "cascade": measure(0.96, 3),
+                "small": measure(0.93, 4),
+            }
+        },
         "fuzzing": {"cases": 1234, "failures": 5},
     }
-    evidence, saving, robust = make_headlines(found).splitlines()
+    evidence, saving, photos, robust = make_headlines(found).splitlines()
     assert "0.500" in evidence
     assert "(0.125 by chance), 40 times" in evidence
     assert "accuracy 0.800" in saving
     assert "has 0.900, 2.0 / 64.0 times faster" in saving
     assert saving.endswith("0.700 (NB-LR).")
+    assert "accuracy 0.960, 3.0 / 96.0 times faster" in photos
+    assert "(0.970); resized to 96 px alone it has 0.930, 4.0 / 128.0 times faster." in photos
     assert robust.endswith("1,234 random and damaged inputs, 5 failures.")
