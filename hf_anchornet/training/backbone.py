@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -11,6 +11,8 @@ from transformers import AutoImageProcessor, AutoModel, PreTrainedModel
 
 from hf_anchornet.model.geometry import receptive_windows
 from hf_anchornet.model.loading import find_fault, load_processor, load_whole
+
+from .image_options import ImageLocalizerOptions
 
 LARGEST_WINDOW = 95
 """Pixels of the largest window, unless branches are chosen: that of the default trunk."""
@@ -128,38 +130,39 @@ class Backbone:
             "dilations": self.dilations[:num_layers],
         }
 
-    def choose_architecture(self, options: Any) -> Any:
+    def choose_architecture(self, options: ImageLocalizerOptions) -> ImageLocalizerOptions:
         """The same options with the layers of the backbone, up to the last branch.
 
         Args:
-            options: `ImageLocalizerOptions`. Without `branch_depths` of their own the branches are
-                the largest ones whose windows have at most `LARGEST_WINDOW` pixels.
+            options: Without `branch_depths` of their own the branches are the largest ones whose
+                windows have at most `LARGEST_WINDOW` pixels.
 
         Raises:
-            ValueError: if layers are given too, or a branch lies above the backbone.
+            ValueError: if other layers are given, or a branch lies above the backbone.
         """
-        layers: dict[str, list[Any]] = {
+        layers: dict[str, Any] = {
             "channels": [block.channels for block in self.blocks],
             "expand_ratios": [block.expand_ratio for block in self.blocks],
             "kernel_sizes": [block.spatial.kernel_size[0] for block in self.blocks],
             "strides": [block.spatial.stride[0] for block in self.blocks],
         }
-        given, plain = asdict(options), asdict(type(options)())
-        for name in layers:
-            if given[name] != plain[name]:
+        plain = ImageLocalizerOptions()
+        for name, values in layers.items():
+            given = getattr(options, name)
+            if given not in (getattr(plain, name), values[: len(given)]):
                 raise ValueError(
-                    f"`{name}` must be left out with `backbone`, which decides it, got "
-                    f"{given[name]}; leave out one of them."
+                    f"`{name}` must be left out with `backbone`, which decides it, got {given}; "
+                    "leave out one of them."
                 )
         depths = options.branch_depths
-        if depths == plain["branch_depths"]:
+        if depths == plain.branch_depths:
             depths = self._choose_branches(layers["kernel_sizes"], layers["strides"])
         if not depths or max(depths) > len(self.blocks):
             raise ValueError(
                 f"`branch_depths` must be at most {len(self.blocks)}, the layers of `backbone` "
                 f"{self.source}, got {depths}; lower them."
             )
-        cut = {name: values[: max(depths)] for name, values in layers.items()}
+        cut: dict[str, Any] = {name: values[: max(depths)] for name, values in layers.items()}
         return replace(options, branch_depths=depths, **cut)
 
     def _choose_branches(self, kernel_sizes: list[int], strides: list[int]) -> list[int]:

@@ -124,6 +124,12 @@ def test_branches_are_the_largest_windows_up_to_the_usual_one(folder):
     assert sizes[-1] <= 95
 
 
+def test_options_that_were_chosen_may_be_given_again(folder):
+    backbone = Backbone.open(folder)
+    options = backbone.choose_architecture(ImageLocalizerOptions(backbone=folder))
+    assert backbone.choose_architecture(options) == options  # as by the command of training.json
+
+
 def test_a_localizer_learns_from_it(network, folder, tmp_path):
     colours = [(250, 0, 0), (0, 0, 250)]
     rows = {"image": [Image.new("RGB", (40, 36), colours[row % 2]) for row in range(8)]}
