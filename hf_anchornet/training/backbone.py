@@ -190,24 +190,21 @@ def _read_blocks(model: nn.Module) -> Iterator[Block]:
         return
     yield Block({"": units[0]})
     place = 1
-    while True:
-        for names in (("expand", "depthwise", "project"), ("depthwise", "project")):
-            found = units[place : place + len(names)]
-            if _is_block(names, found):
-                yield Block(dict(zip(names, found, strict=True)))
-                place += len(names)
-                break
-        else:
-            return
+    while found := _take_block(units[place:]):
+        yield Block(found)
+        place += len(found)
 
 
-def _is_block(names: Sequence[str], units: Sequence[Unit]) -> bool:
-    if len(units) < len(names):
-        return False
-    return all(
-        unit.is_depthwise if name == "depthwise" else unit.is_pointwise
-        for name, unit in zip(names, units, strict=True)
-    )
+def _take_block(units: Sequence[Unit]) -> dict[str, Unit]:
+    """The units, by their names, of the block that these begin with; none if it is no block."""
+    for names in (("expand", "depthwise", "project"), ("depthwise", "project")):
+        found = dict(zip(names, units, strict=False))
+        if len(found) == len(names) and all(
+            unit.is_depthwise if name == "depthwise" else unit.is_pointwise
+            for name, unit in found.items()
+        ):
+            return found
+    return {}
 
 
 def _read_units(modules: Iterable[nn.Module]) -> Iterator[Unit]:

@@ -58,8 +58,13 @@ def _learn_pieces(texts: Sequence[str], vocab_size: int, special: list[str]) -> 
 
 
 def _make_wordpiece(pieces: dict[str, int]) -> Tokenizer:
-    """A tokenizer that lower-cases and splits at white space and punctuation, then into pieces."""
-    inner = Tokenizer(models.WordPiece(pieces, unk_token="[UNK]", max_input_chars_per_word=100))
+    """A tokenizer into pieces of words."""
+    return split_words(models.WordPiece(pieces, unk_token="[UNK]", max_input_chars_per_word=100))
+
+
+def split_words(model: models.Model) -> Tokenizer:
+    """A tokenizer that lower-cases and splits at white space and punctuation, then by `model`."""
+    inner = Tokenizer(model)
     inner.normalizer = normalizers.BertNormalizer(lowercase=True)
     inner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     return inner

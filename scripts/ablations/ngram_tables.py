@@ -15,7 +15,7 @@ import numpy as np
 from datasets import Dataset
 from scipy import sparse
 from sklearn.metrics import f1_score
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+from tokenizers import models, trainers
 from transformers import PreTrainedTokenizerFast
 
 from hf_anchornet.data.splits import DataOptions
@@ -28,7 +28,12 @@ from hf_anchornet.training.linear_model import (
     fit_linear_model,
 )
 from hf_anchornet.training.linear_ngrams import STRENGTHS
-from hf_anchornet.training.text_vocabulary import encode_ngrams, find_ngrams, train_tokenizer
+from hf_anchornet.training.text_vocabulary import (
+    encode_ngrams,
+    find_ngrams,
+    split_words,
+    train_tokenizer,
+)
 from scripts.options import parse_options
 
 SIZES = (1, 2, 3)
@@ -100,9 +105,7 @@ class NgramTablesOptions:
 
 def train_word_tokenizer(texts: Sequence[str]) -> PreTrainedTokenizerFast:
     """A tokenizer that knows every lower-cased word of `texts`, up to `MOST_WORDS`."""
-    inner = Tokenizer(models.WordLevel({}, unk_token="[UNK]"))
-    inner.normalizer = normalizers.BertNormalizer(lowercase=True)
-    inner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    inner = split_words(models.WordLevel({}, unk_token="[UNK]"))
     trainer = trainers.WordLevelTrainer(
         vocab_size=MOST_WORDS, special_tokens=["[PAD]", "[UNK]"], show_progress=False
     )

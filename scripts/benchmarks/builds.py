@@ -7,28 +7,21 @@ verdict was right, is then judged on the set's test split.
 import json
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from datasets import Dataset
 
 import hf_anchornet
-from hf_anchornet.building.controls import answer_linearly
+from hf_anchornet.building.measurement import measure_models
 from hf_anchornet.building.verdict import AS_GOOD
-from hf_anchornet.data.images import open_pictures
-from hf_anchornet.data.splits import DataOptions, detect_modality, load_split
+from hf_anchornet.data.splits import DataOptions, load_split
 from hf_anchornet.files import write_json
-from hf_anchornet.model.cascade import Cascade
-from hf_anchornet.model.cascade_file import CASCADE_FILE
-from hf_anchornet.model.classifier import label_names
-from hf_anchornet.model.localizer import load_localizer
 from scripts.benchmarks.machine import describe_hardware
 from scripts.options import parse_options
 
-BATCH_SIZE = 32
 SEED = 1000
 """Seed of the test rows, apart from those of the draws."""
 
@@ -62,92 +55,50 @@ class BuildsOptions:
             self.counts[path] = int(count)
 
 
-@dataclass(frozen=True)
-class Task:
-    """Rows to learn from and rows to judge by.
+def judge_build(
+    data: DataOptions, rows: Dataset, test: Dataset, seed: int, classifier: str | None = None
+) -> dict[str, Any]:
+    """One build from some rows and the linear model, on the test rows.
 
-    Attributes:
-        data: Names of the columns, and the source.
-        rows: The drawn rows.
+    Args:
+        data: Names of the columns.
+        rows: The drawn rows, all that the build sees.
         test: Rows of the test split.
-        options: Options of the comparison.
-    """
-
-    data: DataOptions
-    rows: Dataset
-    test: Dataset
-    options: BuildsOptions
-
-    @property
-    def column(self) -> str:
-        """Column of the texts or images."""
-        texts = detect_modality(self.data) == "text"
-        return self.data.text_column if texts else self.data.image_column
-
-    def open_inputs(self, rows: Dataset) -> list[Any]:
-        """Texts, or decoded pictures."""
-        if self.column == self.data.text_column:
-            return list(rows[self.column])
-        pictures = open_pictures(rows, self.data)
-        return [pictures[row]["pixel_values"] for row in range(len(rows))]
-
-
-def judge_build(task: Task, seed: int) -> dict[str, Any]:
-    """One build and the linear model, on the test rows.
+        seed: Seed of the build.
+        classifier: See `BuildsOptions`.
 
     Returns:
         `accuracy` of what was built and of the linear model as `linear`, `seconds` of the build,
         `answer`: "localizer" or "cascade", its `verdict` and whether it said `worth_it`, and
         whether it was `right`: that what was built is better, or is not, than the linear model.
     """
-    names = [str(label) for label in task.rows[task.data.label_column]]
-    right = np.array([str(label) for label in task.test[task.data.label_column]])
-    known = sorted(set(names))
-    asked = task.open_inputs(task.test)
-    numbers = [known.index(name) for name in names]
-    linear = answer_linearly(task.open_inputs(task.rows), numbers, asked, seed).labels
+    columns = {
+        name: getattr(data, name) for name in ("text_column", "image_column", "label_column")
+    }
+    given = {} if classifier is None else {"classifier": classifier}
     with tempfile.TemporaryDirectory() as folder:
-        source, target = Path(folder) / "data", Path(folder) / "built"
+        source, judged, target = (Path(folder) / name for name in ("data", "judged", "built"))
         source.mkdir()
-        task.rows.to_parquet(source / "train.parquet")
+        rows.to_parquet(source / "train.parquet")
         started = time.perf_counter()
-        report = hf_anchornet.build(
-            source,
-            target,
-            seed=seed,
-            text_column=task.data.text_column,
-            image_column=task.data.image_column,
-            label_column=task.data.label_column,
-            **({} if task.options.classifier is None else {"classifier": task.options.classifier}),
-        )
+        report = hf_anchornet.build(source, target, seed=seed, **columns, **given)
         seconds = time.perf_counter() - started
-        found = answer_all(target, asked)
-    ours, theirs = float((found == right).mean()), float((np.array(known)[linear] == right).mean())
-    worth_it = bool(report["verdict"]["worth_it"])
+        judged.mkdir()
+        rows.to_parquet(judged / "train.parquet")
+        test.to_parquet(judged / "test.parquet")
+        known = DataOptions(str(judged), **columns)
+        measured = measure_models(known, "test", len(test), target, None)
+    answer, worth_it = measured["answer"], bool(report["verdict"]["worth_it"])
+    ours, theirs = (measured["compared"][name]["accuracy"] for name in (answer, "linear model"))
     return {
         "accuracy": ours,
         "linear": theirs,
         "seconds": seconds,
-        "answer": report["measured"]["answer"],
+        "answer": answer,
         "verdict": report["verdict"]["text"],
         "worth_it": worth_it,
         "right": worth_it == (ours > theirs + AS_GOOD),
     }
-
-
-def answer_all(folder: Path, inputs: Sequence[Any]) -> Any:
-    """The labels, by name, that a built folder gives: (inputs,)."""
-    if (folder / CASCADE_FILE).exists():
-        answers = Cascade.from_pretrained(folder)(list(inputs))
-        return np.array([answer["label"] for answer in answers])
-    localizer = load_localizer(folder)
-    names, found = np.array(label_names(localizer.model)), list[int]()
-    for start in range(0, len(inputs), BATCH_SIZE):
-        batch = [
-            localizer.check_input(item, "an input") for item in inputs[start : start + BATCH_SIZE]
-        ]
-        found += localizer.read(batch).logits.argmax(dim=-1).tolist()
-    return names[found]
 
 
 def compare_builds(
@@ -182,7 +133,7 @@ def compare_builds(
         }
         for seed in range(options.draws):
             rows = train.shuffle(seed=seed).select(range(num_rows))
-            draws.append(judge_build(Task(data, rows, test, options), seed))
+            draws.append(judge_build(data, rows, test, seed, options.classifier))
             progress(report)
     return report
 

@@ -113,10 +113,8 @@ def describe_ablations(found: Mapping[str, Any]) -> str:
     return page
 
 
-def describe_few_labels(report: Mapping[str, Any] | None) -> str:
-    """The section on few labels; nothing without a report."""
-    if report is None:
-        return ""
+def describe_few_labels(report: Mapping[str, Any]) -> str:
+    """The section on few labels."""
     draws = report["settings"]["comparison"]["draws"]
     head = FEW_LABELS.format(rows=report["num_rows"], draws=draws)
     return head + make_few_labels_table(report)
@@ -131,7 +129,8 @@ def main() -> None:
     page += f"{make_text_table(found['text'])}\n{make_image_table(found['image'])}"
     page += describe_reference(found["reference"])
     page += describe_speed(found)
-    page += describe_few_labels(found.get("few_labels"))
+    if "few_labels" in found:
+        page += describe_few_labels(found["few_labels"])
     if "builds" in found:
         page += BUILDS + make_builds_table(found["builds"])
     page += describe_ablations(found)

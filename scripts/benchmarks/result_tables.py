@@ -1,6 +1,6 @@
 """Results on accuracy and cost as tables and sentences in Markdown."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import mean
 from typing import Any
 
@@ -117,11 +117,7 @@ def make_few_labels_table(report: Report) -> str:
     rows = [
         (
             name,
-            *(
-                f"{found[name]['mean']:.3f} ({min(found[name]['accuracy']):.3f} to "
-                f"{max(found[name]['accuracy']):.3f})"
-                for found in counts.values()
-            ),
+            *(_say_range(found[name]["accuracy"]) for found in counts.values()),
         )
         for name in next(iter(counts.values()))
     ]
@@ -141,14 +137,19 @@ def make_builds_table(report: Report) -> str:
         rows.append(
             (
                 f"{name}, {entry['num_rows']:,} rows",
-                f"{mean(ours):.3f} ({min(ours):.3f} to {max(ours):.3f})",
-                f"{mean(theirs):.3f} ({min(theirs):.3f} to {max(theirs):.3f})",
+                _say_range(ours),
+                _say_range(theirs),
                 f"{mean(minutes):.1f}",
                 f"{right} of {len(draws)}",
             )
         )
     head = ("set", "built", "linear model", "minutes", "verdict right")
     return format_table(head, rows)
+
+
+def _say_range(scores: Sequence[float]) -> str:
+    """Mean of the draws, lowest and highest."""
+    return f"{mean(scores):.3f} ({min(scores):.3f} to {max(scores):.3f})"
 
 
 def make_text_table(report: Report) -> str:

@@ -99,9 +99,6 @@ def test_calibrating_twice_gives_the_same_rule(text_cascade, rows, options):
     assert once.rule == twice.rule
 
 
-# Bad input
-
-
 def test_inputs_keep_their_order_in_whatever_lots_they_are_read(text_cascade, rows):
     found = []
     for batch_size in (1, 32):  # several lots, and one
@@ -109,6 +106,9 @@ def test_inputs_keep_their_order_in_whatever_lots_they_are_read(text_cascade, ro
         found.append(calibrate(text_cascade, rows, "text", "label", options))
     assert found[0].record["accuracy"] == found[1].record["accuracy"]
     assert found[0].rule.thresholds == pytest.approx(found[1].rule.thresholds, abs=1e-4)
+
+
+# Bad input
 
 
 def test_several_splits_are_refused(text_cascade, rows):
