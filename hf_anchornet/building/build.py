@@ -28,7 +28,7 @@ from hf_anchornet.training.pretrained import is_trained_classifier, order_labels
 
 from .journal import Journal, say_seconds
 from .options import BuildOptions
-from .plan import FULL, Plan, Work, make_plan
+from .plan import FULL, Plan, Work, fit_rest, make_plan
 from .pseudo_labels import AGREEMENT, label_rows
 from .report import write_report
 from .steps import NOUNS, BuildSteps
@@ -107,10 +107,13 @@ def _build(
     journal.write()
     steps = BuildSteps(data, options, plan, work, command)
     journal.run("localizer", steps.train_localizer)
-    if plan.use_classifier:
-        if plan.adapt_rows:
-            journal.run("classifier", steps.adapt_classifier)
+    _keep_budget(steps, journal, show)
+    if steps.plan.adapt_rows:
+        journal.run("classifier", steps.adapt_classifier)
+        _keep_budget(steps, journal, show)
+    if steps.plan.use_classifier:
         journal.run("calibration", steps.calibrate)
+        _keep_budget(steps, journal, show)
     agreement = any(AGREEMENT in note for note in notes)
     measured = journal.run("evaluation", partial(steps.evaluate, agreement))
     journal.run("folder", partial(steps.write_folder, measured))
@@ -118,10 +121,24 @@ def _build(
     journal.finish()
     examples = steps.show_examples()
     write_report(Path(options.output_dir), journal.content, NOUNS[work.modality], examples)
-    spent = sum(step["seconds"] for step in journal.content["steps"].values())
+    spent = sum(journal.seconds.values())
     for line in _summarize(measured, spent, options.output_dir):
         show(line)
     return journal.content
+
+
+def _keep_budget(steps: BuildSteps, journal: Journal, show: Callable[[str], Any]) -> None:
+    """Shorten the steps that are left if those before took too long, and say so."""
+    budget, before = steps.options.seconds, steps.plan
+    if budget is None:
+        return
+    steps.plan = fit_rest(before, steps.work, budget, journal.seconds)
+    journal.content["plan"] = steps.plan.to_json()
+    for sentence in steps.plan.shortened[len(before.shortened) :]:
+        show(f"shortened: {sentence}")
+    if steps.plan.total > budget:
+        over = say_seconds(steps.plan.total - budget)
+        show(f"the budget is exceeded by about {over}: nothing that is left can be shortened")
 
 
 def _prepare(

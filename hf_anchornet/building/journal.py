@@ -62,6 +62,11 @@ class Journal:
         found: dict[str, Any] = steps[name]["result"]
         return found
 
+    @property
+    def seconds(self) -> dict[str, float]:
+        """What each finished step took."""
+        return {name: step["seconds"] for name, step in self.content["steps"].items()}
+
     def finish(self) -> None:
         """Mark the whole build as finished."""
         self.content["finished"] = True

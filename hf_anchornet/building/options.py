@@ -19,7 +19,8 @@ class BuildOptions:
             a dataset that has none. Without one a localizer alone is built.
         test_split: Split that all models are compared on.
         budget: Longest time the build may take, such as 20min or 2h: the plan is shortened until
-            it fits. By default there is no limit.
+            it fits, and what is left of it again after each step that took longer than expected.
+            No step is cut off. By default there is no limit.
         dry_run: Whether to end after the plan.
         max_loss: Accuracy, in [0, 1], that may be lost against the best model alone.
         seed: Seed of splits, weights and order.

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -141,13 +141,11 @@ def make_plan(work: Work, budget: float | None = None, speed: float | None = Non
     costs = None if work.classifier is None else make_costs(work.classifier, work.modality)
     plan = _start(work)
     plan = replace(plan, seconds=_estimate(plan, work, costs, speed))
-    if budget is None or plan.total <= budget:
+    if budget is None:
         return plan
-    for shorter, sentence in _shorten(plan, work):
-        said = (*plan.shortened, sentence)
-        plan = replace(shorter, seconds=_estimate(shorter, work, costs, speed), shortened=said)
-        if plan.total <= budget:
-            return plan
+    plan = _fit(plan, work, budget, lambda shorter: _estimate(shorter, work, costs, speed))
+    if plan.total <= budget:
+        return plan
     raise ValueError(
         f"`budget` must be at least {math.ceil(plan.total / 60)}min for the shortest plan, a "
         f"localizer alone and its evaluation, got {budget / 60:.3g}min; give more time or fewer "
@@ -175,18 +173,73 @@ def _start(work: Work) -> Plan:
     )
 
 
-def _shorten(plan: Plan, work: Work) -> Iterator[tuple[Plan, str]]:
-    """Shorter and shorter plans, each with a sentence that says what it leaves out."""
-    if plan.adapt_epochs > 1:
+def fit_rest(
+    plan: Plan, work: Work, budget: float, taken: Mapping[str, float], speed: float | None = None
+) -> Plan:
+    """The plan with what is left of it shortened, by what the finished steps really took.
+
+    Args:
+        plan: The plan so far.
+        work: What there is to do.
+        budget: Longest time of all steps, in seconds.
+        taken: Seconds of the finished steps.
+        speed: See `make_plan`.
+
+    Returns:
+        The longest plan that fits, or the shortest, whose `total` tells by how much it does not.
+    """
+    speed = speed or measure_speed()
+    costs = None if work.classifier is None else make_costs(work.classifier, work.modality)
+
+    def estimate(plan: Plan) -> dict[str, float]:
+        """Seconds: taken, or expected if the rest is as much slower as what was done."""
+        expected = _estimate(plan, work, costs, speed)
+        done = {name: taken[name] for name in expected if name in taken}
+        slower = sum(done.values()) / sum(expected[name] for name in done) if done else 1.0
+        return {name: done.get(name, seconds * slower) for name, seconds in expected.items()}
+
+    return _fit(replace(plan, seconds=estimate(plan)), work, budget, estimate, set(taken))
+
+
+def _fit(
+    plan: Plan,
+    work: Work,
+    budget: float,
+    estimate: Callable[[Plan], dict[str, float]],
+    finished: Set[str] = frozenset(),
+) -> Plan:
+    """The first of shorter and shorter plans that fits, otherwise the shortest."""
+    if plan.total <= budget:
+        return plan
+    for shorter, sentence in _shorten(plan, work, finished):
+        said = (*plan.shortened, sentence)
+        plan = replace(shorter, seconds=estimate(shorter), shortened=said)
+        if plan.total <= budget:
+            break
+    return plan
+
+
+def _shorten(plan: Plan, work: Work, finished: Set[str]) -> Iterator[tuple[Plan, str]]:
+    """Shorter and shorter plans, each with a sentence that says what it leaves out.
+
+    Args:
+        plan: The plan.
+        work: What there is to do.
+        finished: Names of steps that cannot be shortened any more.
+    """
+    is_adapted = "classifier" in finished
+    if plan.adapt_epochs > 1 and not is_adapted:
         plan = replace(plan, adapt_epochs=1)
         yield plan, "the classifier is adapted for 1 epoch"
     if plan.use_classifier and plan.test_rows > 500:
         plan = replace(plan, test_rows=500)
         yield plan, "models are compared on 500 rows"
+    if is_adapted or "calibration" in finished:
+        return
     while plan.adapt_rows > LEAST_ADAPTED:
         plan = replace(plan, adapt_rows=max(LEAST_ADAPTED, plan.adapt_rows // 2))
         yield plan, f"the classifier is adapted on {plan.adapt_rows:,} rows"
-    if plan.teach:
+    if plan.teach and "localizer" not in finished:
         plan = replace(plan, teach=False)
         yield plan, "the classifier does not teach the localizer"
     if plan.use_classifier and work.is_trained:

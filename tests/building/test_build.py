@@ -17,6 +17,7 @@ import hf_anchornet
 from hf_anchornet.building import build as building
 from hf_anchornet.building import steps as build_steps
 from hf_anchornet.building.build import build, name_data
+from hf_anchornet.building.journal import Journal
 from hf_anchornet.building.options import BuildOptions
 from hf_anchornet.building.plan import Plan, Work
 from hf_anchornet.building.steps import BuildSteps
@@ -122,6 +123,18 @@ def test_a_trained_classifier_is_adapted_compared_and_left_out_if_it_is_worse(
     result = content["steps"]["calibration"]["result"]
     assert result["classifier"] in ("adapted", "as it was")
     assert any("worse than" in warning for warning in result["warnings"])
+
+
+def test_what_is_left_is_shortened_after_a_slow_step(source, trained, tmp_path, monkeypatch):
+    slow = property(lambda journal: dict.fromkeys(journal.content["steps"], 10_000.0))
+    monkeypatch.setattr(Journal, "seconds", slow)
+    lines = []
+    options = BuildOptions(str(tmp_path / "out"), trained, budget="1h")
+    content = build(DataOptions(source), options, lines.append)
+    assert "shortened: the classifier is left out" in lines
+    assert any(line.startswith("the budget is exceeded by about ") for line in lines)
+    assert list(content["steps"]) == ["localizer", "evaluation", "folder"]
+    assert not content["plan"]["use_classifier"]
 
 
 @pytest.mark.slow

@@ -5,13 +5,29 @@ from dataclasses import replace
 import pytest
 from transformers import BertConfig
 
-from hf_anchornet.building.plan import Plan, Work, choose_learning, count_learned, make_plan
+from hf_anchornet.building.plan import (
+    Plan,
+    Work,
+    choose_learning,
+    count_learned,
+    fit_rest,
+    make_plan,
+)
 
 SPEED = 5e10
 
 
 def make_work(classifier=None, rows=2_000, trained=False):
     return Work("text", (rows, 400, 3_000), 100.0, classifier, trained)
+
+
+@pytest.fixture
+def large_encoder(tmp_path):
+    """A folder with the config of an encoder that takes most of a build's time."""
+    config = BertConfig(hidden_size=384, num_hidden_layers=2, num_attention_heads=12)
+    config.architectures = ["BertModel"]
+    config.save_pretrained(tmp_path)
+    return str(tmp_path)
 
 
 def test_without_a_classifier_there_are_a_localizer_and_its_evaluation():
@@ -49,11 +65,8 @@ def test_more_rows_and_a_slower_machine_take_longer():
     assert few < slow
 
 
-def test_a_budget_shortens_the_plan_sentence_by_sentence(tmp_path):
-    config = BertConfig(hidden_size=384, num_hidden_layers=2, num_attention_heads=12)
-    config.architectures = ["BertModel"]
-    config.save_pretrained(tmp_path)
-    work = make_work(str(tmp_path), rows=100_000)
+def test_a_budget_shortens_the_plan_sentence_by_sentence(large_encoder):
+    work = make_work(large_encoder, rows=100_000)
     whole = make_plan(work, None, SPEED / 100)
     small = make_plan(work, whole.total * 0.9, SPEED / 100)
     assert small.total <= whole.total * 0.9
@@ -63,6 +76,36 @@ def test_a_budget_shortens_the_plan_sentence_by_sentence(tmp_path):
     assert not least.use_classifier
     assert least.shortened[-1] == "the classifier is left out"
     assert any("shortened: the classifier is left out" in line for line in least.describe())
+
+
+def test_a_step_as_long_as_expected_changes_nothing(large_encoder):
+    work = make_work(large_encoder)
+    plan = make_plan(work, None, SPEED)
+    taken = {"localizer": plan.seconds["localizer"]}
+    assert fit_rest(plan, work, plan.total * 1.01, taken, SPEED) == plan
+
+
+def test_what_is_left_is_shortened_by_what_a_step_took(large_encoder):
+    work = make_work(large_encoder, rows=100_000)
+    plan = make_plan(work, None, SPEED / 100)
+    slow = {"localizer": 2 * plan.seconds["localizer"]}
+    rest = fit_rest(plan, work, plan.total, slow, SPEED / 100)
+    assert rest.total <= plan.total
+    assert rest.seconds["localizer"] == slow["localizer"]
+    assert rest.seconds["evaluation"] > plan.seconds["evaluation"]  # the machine is slower
+    assert rest.shortened[0] == "the classifier is adapted for 1 epoch"
+    late = fit_rest(plan, work, 1.0, slow, SPEED / 100)
+    assert late.total > 1.0
+    assert not late.use_classifier
+
+
+def test_finished_steps_are_not_shortened(large_encoder):
+    work = make_work(large_encoder, trained=True)
+    plan = make_plan(work, None, SPEED)
+    taken = dict.fromkeys(("localizer", "classifier"), 9000000000.0)
+    rest = fit_rest(plan, work, 1.0, taken, SPEED)
+    assert rest.shortened == ("models are compared on 500 rows",)
+    assert (rest.adapt_rows, rest.adapt_epochs) == (plan.adapt_rows, plan.adapt_epochs)
 
 
 def test_a_budget_too_short_for_any_step_is_refused(classifier_folder):
