@@ -1,4 +1,4 @@
-"""`anchornet build` on small draws of several sets, beside a linear model that gets the same rows.
+"""`anchornet build` on small draws of several sets, beside a linear model of the same rows.
 
 The build sees the drawn rows alone and holds out its own splits; what it ends with, and whether its
 verdict was right, is then judged on the set's test split.
@@ -17,11 +17,12 @@ from datasets import Dataset
 import hf_anchornet
 from hf_anchornet.building.measurement import measure_models
 from hf_anchornet.building.verdict import AS_GOOD
-from hf_anchornet.data.splits import DataOptions, load_split
+from hf_anchornet.data.splits import DataOptions, detect_modality, load_split
 from hf_anchornet.files import write_json
 from scripts.benchmarks.machine import describe_hardware
 from scripts.options import parse_options
 
+LINEAR = "linear model"
 SEED = 1000
 """Seed of the test rows, apart from those of the draws."""
 
@@ -68,37 +69,45 @@ def judge_build(
         classifier: See `BuildsOptions`.
 
     Returns:
-        `accuracy` of what was built and of the linear model as `linear`, `seconds` of the build,
-        `answer`: "localizer" or "cascade", its `verdict` and whether it said `worth_it`, and
-        whether it was `right`: that what was built is better, or is not, than the linear model.
+        `accuracy` of what was built, of the linear model of the rows that it learned from as
+        `linear`, and of one that learned from those that it held out too as `linear_all`;
+        `seconds` of the build; `answer`: "localizer" or "cascade", its `verdict` and whether it
+        said `worth_it`, and whether it was `right`: that what was built is better, or is not, than
+        `linear`.
     """
     columns = {
         name: getattr(data, name) for name in ("text_column", "image_column", "label_column")
     }
     given = {} if classifier is None else {"classifier": classifier}
     with tempfile.TemporaryDirectory() as folder:
-        source, judged, target = (Path(folder) / name for name in ("data", "judged", "built"))
+        source, target = (Path(folder) / name for name in ("rows", "built"))
         source.mkdir()
         rows.to_parquet(source / "train.parquet")
         started = time.perf_counter()
         report = hf_anchornet.build(source, target, seed=seed, **columns, **given)
         seconds = time.perf_counter() - started
-        judged.mkdir()
-        rows.to_parquet(judged / "train.parquet")
-        test.to_parquet(judged / "test.parquet")
-        known = DataOptions(str(judged), **columns)
-        measured = measure_models(known, "test", len(test), target, None)
+        learned = target / "data" / source.name  # without the rows that the build held out
+        measured, of_all = (
+            _measure(DataOptions(str(path), **columns), test, target) for path in (learned, source)
+        )
     answer, worth_it = measured["answer"], bool(report["verdict"]["worth_it"])
-    ours, theirs = (measured["compared"][name]["accuracy"] for name in (answer, "linear model"))
+    ours, theirs = (measured["compared"][name]["accuracy"] for name in (answer, LINEAR))
     return {
         "accuracy": ours,
         "linear": theirs,
+        "linear_all": of_all["compared"][LINEAR]["accuracy"],
         "seconds": seconds,
         "answer": answer,
         "verdict": report["verdict"]["text"],
         "worth_it": worth_it,
         "right": worth_it == (ours > theirs + AS_GOOD),
     }
+
+
+def _measure(data: DataOptions, test: Dataset, built: Path) -> dict[str, Any]:
+    """What was built and the linear model of a folder's training rows, on rows for testing."""
+    test.to_parquet(Path(data.dataset) / "test.parquet")
+    return measure_models(data, "test", len(test), built, None)
 
 
 def compare_builds(
@@ -121,7 +130,9 @@ def compare_builds(
     }
     for path, count in options.counts.items():
         data = DataOptions(path)
-        train, test = (load_split(data, split) for split in (data.train_split, "test"))
+        is_text = detect_modality(data) == "text"
+        inputs = data.text_column if is_text else data.image_column
+        train, test = (load_split(data, split, inputs) for split in (data.train_split, "test"))
         if len(test) > options.test_rows:
             test = test.shuffle(seed=SEED).select(range(options.test_rows))
         num_rows = min(count, len(train))

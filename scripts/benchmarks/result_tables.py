@@ -129,21 +129,22 @@ def make_builds_table(report: Report) -> str:
     rows = []
     for name, entry in report["sets"].items():
         draws = entry["draws"]
-        ours, theirs, minutes = (
-            [draw[key] / unit for draw in draws]
-            for key, unit in (("accuracy", 1), ("linear", 1), ("seconds", 60))
+        ours, theirs, of_all = (
+            [draw[key] for draw in draws] for key in ("accuracy", "linear", "linear_all")
         )
+        minutes = mean(draw["seconds"] for draw in draws) / 60
         right = sum(draw["right"] for draw in draws)
         rows.append(
             (
                 f"{name}, {entry['num_rows']:,} rows",
                 _say_range(ours),
                 _say_range(theirs),
-                f"{mean(minutes):.1f}",
+                _say_range(of_all),
+                f"{minutes:.1f}",
                 f"{right} of {len(draws)}",
             )
         )
-    head = ("set", "built", "linear model", "minutes", "verdict right")
+    head = ("set", "built", "linear model", "of all rows", "minutes", "verdict right")
     return format_table(head, rows)
 
 
