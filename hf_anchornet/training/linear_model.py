@@ -1,7 +1,10 @@
 """A linear model of n-grams: naive-Bayes log ratios, weighed by a convex regression.
 
 Each n-gram's frequency in a text is scaled by its log ratio, one label against the rest, then a
-logistic regression of all labels weighs it (Wang and Manning, ACL 2012).
+logistic regression of all labels weighs it (Wang and Manning, ACL 2012). The ratios compare the
+shares of texts that have the n-gram. They are smoothed by a constant, and towards the share of all
+texts as language models are (Zhai and Lafferty, SIGIR 2001): otherwise each of many labels has a
+strong ratio against whatever its few texts lack.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,6 +21,8 @@ from torch import Tensor
 
 from .text_vocabulary import encode_ngrams
 
+PRIOR = 1.0
+"""Texts by which the number of texts with an n-gram is smoothed, on average over all n-grams."""
 MOST_STEPS = 40
 """Steps of L-BFGS; more change no prediction."""
 
@@ -103,6 +108,7 @@ def fit_linear_model(
     offset: Floats | float = 0.0,
     *,
     scaled: bool = True,
+    prior: float = PRIOR,
 ) -> LinearModel:
     """The regression of all labels at once, with features of its own for each label.
 
@@ -113,6 +119,7 @@ def fit_linear_model(
         offset: Logits, (texts, labels), that are added to those of the model.
         scaled: Whether frequencies are scaled by log ratios. Without, weights are small and spread
             over many n-grams.
+        prior: See `PRIOR`; 0: a constant alone smooths.
     """
     frequencies = (texts.frequencies * texts.length).astype(np.float32)
     shares, multi_label = texts.shares, texts.multi_label
@@ -120,7 +127,7 @@ def fit_linear_model(
     transposed = frequencies.T.tocsr()
     weights_of_texts = 1 if multi_label else shares.sum(axis=1, keepdims=True)
     ratios = (
-        _compare_labels(transposed, shares, weights_of_texts)
+        _compare_labels(transposed, shares, weights_of_texts, prior)
         if scaled
         else np.ones((num_ngrams, num_labels), dtype=np.float32)
     )
@@ -144,10 +151,17 @@ def fit_linear_model(
 
 
 def _compare_labels(
-    transposed: sparse.csr_matrix, shares: NDArray[np.float32], weights: Any
+    transposed: sparse.csr_matrix, shares: NDArray[np.float32], weights: Any, prior: float
 ) -> NDArray[np.float32]:
     """Naive-Bayes log ratio of each n-gram in each label against the rest: (ngrams, labels)."""
-    inside, outside = (1 + np.asarray(transposed @ side) for side in (shares, weights - shares))
+    present = (transposed > 0).astype(float)
+    counts = [present @ side for side in (shares, weights - shares)]
+    whole = sum(counts)  # (ngrams, labels), the same for each label
+    usual = prior * whole / whole.mean(axis=0).clip(1e-9)
+    inside, outside = (
+        found + (2 * found.sum(axis=0) / whole.sum(axis=0).clip(1e-9)).clip(1e-6) + usual
+        for found in counts
+    )
     ratios = np.log(inside / inside.sum(axis=0)) - np.log(outside / outside.sum(axis=0))
     return np.asarray(ratios, dtype=np.float32)
 

@@ -23,6 +23,7 @@ from hf_anchornet.data.texts import load_labelled_texts, tokenize
 from hf_anchornet.files import write_json
 from hf_anchornet.model.text_words import encodable
 from hf_anchornet.training.linear_model import (
+    PRIOR,
     LabelledNgrams,
     count_frequencies,
     fit_linear_model,
@@ -52,6 +53,7 @@ class Way:
             n-gram has its own.
         exponent: Power of the number of windows that counts are divided by; 1: their mean.
         scaled: Whether frequencies are scaled by naive-Bayes log ratios.
+        prior: By how much these ratios are smoothed towards the frequency in all texts.
     """
 
     words: bool = False
@@ -60,12 +62,14 @@ class Way:
     buckets: int = 0
     exponent: float = 1.0
     scaled: bool = True
+    prior: float = PRIOR
 
 
 BASE = Way()
 WAYS = {
     "listed pieces, mean, log ratios": BASE,
     "no log ratios": replace(BASE, scaled=False),
+    "log ratios smoothed by a constant alone": replace(BASE, prior=0.0),
     "over the square root of the windows": replace(BASE, exponent=0.5),
     "sum": replace(BASE, exponent=0.0),
     "words": replace(BASE, words=True),
@@ -163,7 +167,8 @@ def _judge_way(
     learned, judged, stored = _count(way, sets, vocab_size, num_labels)
     tried = []
     for strength in STRENGTHS:
-        logits = fit_linear_model(learned, strength, scaled=way.scaled).predict(judged.frequencies)
+        linear = fit_linear_model(learned, strength, scaled=way.scaled, prior=way.prior)
+        logits = linear.predict(judged.frequencies)
         tried.append((judged.measure_loss(logits) / len(logits), strength, logits))
     loss, strength, logits = min(tried, key=lambda found: found[0])
     right, answers = np.asarray(list(sets[1]["labels"])), logits.argmax(axis=1)

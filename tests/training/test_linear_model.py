@@ -8,7 +8,12 @@ from ngram_texts import SIGNS, VOCAB_SIZE, draw_texts, find, fit
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 
-from hf_anchornet.training.linear_model import count_frequencies, fit_linear_model
+from hf_anchornet.training.linear_model import (
+    LabelledNgrams,
+    count_frequencies,
+    fit_linear_model,
+)
+from hf_anchornet.training.text_vocabulary import find_ngrams
 
 
 def test_frequencies_are_counts_over_the_windows_of_a_size():
@@ -102,3 +107,31 @@ def test_without_log_ratios_no_weight_stands_out():
         logits = model.predict(texts.frequencies)
         assert texts.measure_loss(logits) < texts.measure_loss(0 * logits)
     assert peaks[1] < peaks[0]
+
+
+def test_labels_with_few_texts_are_not_told_by_what_they_lack():
+    random, vocab_size, num_labels = np.random.default_rng(0), 3000, 20
+    usual = 1 / np.arange(1, vocab_size)
+    words = np.stack([usual * random.choice([1, 4], vocab_size - 1) for _ in range(num_labels)])
+
+    def draw(count):
+        labels = np.arange(count) % num_labels
+        texts = [
+            random.choice(
+                vocab_size - 1, random.integers(20, 300), p=words[label] / words[label].sum()
+            )
+            for label in labels
+        ]
+        return Dataset.from_dict({"input_ids": texts, "labels": labels})
+
+    rows, others = draw(200), draw(1000)
+    codes = find_ngrams(rows, (1, 2), 1, vocab_size)
+    texts, unseen = (
+        LabelledNgrams.count(part, codes, vocab_size, num_labels) for part in (rows, others)
+    )
+    smoothed, constant = (
+        fit_linear_model(texts, 0.03, prior=prior).predict(unseen.frequencies) for prior in (1, 0)
+    )
+    right = [(logits.argmax(axis=1) == others["labels"]).mean() for logits in (smoothed, constant)]
+    assert right[0] > right[1] + 0.03
+    assert unseen.measure_loss(smoothed) < unseen.measure_loss(constant)
