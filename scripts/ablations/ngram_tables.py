@@ -79,7 +79,6 @@ WAYS = {
     "the 20,000 most frequent": replace(BASE, most=20_000),
     "hashed, 3 x 2^15 rows": replace(BASE, buckets=2**15),
     "hashed, 3 x 2^17 rows": replace(BASE, buckets=2**17),
-    "hashed, 3 x 2^19 rows": replace(BASE, buckets=2**19),
 }
 
 
