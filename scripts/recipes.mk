@@ -113,14 +113,15 @@ models-speed: $(VENV)/.installed  ## adapt MiniLM and EfficientNet-Lite0 for ben
 # added.
 AS_BEFORE = --num-epochs 3 --batch-size 32 --patience 0 --ngram-min-count 10 --linear-weight 0 \
 	--crop-tokens 250
+TRAIN_TWEETS = $(TRAIN) --dataset $(DATA)/text/tweet_sentiment_extraction $(AS_BEFORE) --num-epochs 4 \
+	--embeddings $(ENCODER)
+TRAIN_TOXIC = $(TRAIN) --dataset $(DATA)/text/toxic_spans_civil $(AS_BEFORE) --embeddings $(ENCODER) \
+	--ngram-sizes 1 --kernel-sizes 3 --evidence-penalty 0.001 --ngram-penalty 0.02 --num-epochs 2 \
+	--embedding-learning-rate 5e-5 --ngram-learning-rate 0.2 --hidden-dropout-prob 0.1 \
+	--token-dropout-prob 0.3 --ngram-dropout-prob 0.7 --auxiliary-loss-weight 1
 models-evidence: $(VENV)/.installed  ## train the localizers of tweets, toxic posts and contracts
-	$(TRAIN) --dataset $(DATA)/text/tweet_sentiment_extraction $(AS_BEFORE) --num-epochs 4 \
-		--embeddings $(ENCODER) --output-dir $(RUNS)/localizer_tweet_sentiment_extraction
-	$(TRAIN) --dataset $(DATA)/text/toxic_spans_civil $(AS_BEFORE) --embeddings $(ENCODER) \
-		--ngram-sizes 1 --kernel-sizes 3 --evidence-penalty 0.001 --ngram-penalty 0.02 --num-epochs 2 \
-		--embedding-learning-rate 5e-5 --ngram-learning-rate 0.2 --hidden-dropout-prob 0.1 \
-		--token-dropout-prob 0.3 --ngram-dropout-prob 0.7 --auxiliary-loss-weight 1 \
-		--output-dir $(RUNS)/localizer_toxic_spans_civil
+	$(TRAIN_TWEETS) --output-dir $(RUNS)/localizer_tweet_sentiment_extraction
+	$(TRAIN_TOXIC) --output-dir $(RUNS)/localizer_toxic_spans_civil
 	$(TRAIN) --dataset $(DATA)/text/cuad_insurance $(AS_BEFORE) --embeddings $(ENCODER) \
 		--gated False --crop-tokens 100000 --num-epochs 6 --batch-size 4 --ngram-min-count 8 \
 		--evidence-penalty 0.001 --ngram-penalty 0.005 --output-dir $(RUNS)/localizer_cuad_insurance

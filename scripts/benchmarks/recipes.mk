@@ -1,7 +1,7 @@
 # Benchmarks: the numbers in results/ and the tables made of them; included by the Makefile.
 BENCHMARKS = bench-text bench-image bench-speed bench-quick bench-backends bench-int8 \
 	bench-cold-start bench-serving bench-hostile bench-long-input bench-scale bench-demo bench-evidence \
-	bench-few-labels bench-builds tables
+	bench-seeds bench-few-labels bench-builds tables
 .PHONY: $(BENCHMARKS)
 $(BENCHMARKS): $(VENV)/.installed
 
@@ -154,6 +154,23 @@ bench-evidence:  ## judge explanations: agreement, faithfulness, cost (DATA=, RU
 	$(RUN) scripts.benchmarks.retrieval --dataset $(DATA)/text/cuad_insurance \
 		--model $(RUNS)/localizer_cuad_insurance --label present \
 		--output results/retrieval_cuad_insurance.json
+	$(WRITE_TABLES)
+
+bench-seeds:  ## train and judge localizers of three seeds, half an hour (DATA=, RUNS=)
+	for seed in 0 1 2; do \
+		$(TRAIN_TWEETS) --seed $$seed --output-dir $(RUNS)/tweets_$$seed && \
+		$(EVALUATE) --dataset $(DATA)/text/tweet_sentiment_extraction $(TWEETS) \
+			--model $(RUNS)/tweets_$$seed --explainers evidence refined_evidence \
+			--output $(RUNS)/tweets_$$seed.json && \
+		$(TRAIN_TOXIC) --seed $$seed --output-dir $(RUNS)/toxic_$$seed && \
+		$(EVALUATE) --dataset $(DATA)/text/toxic_spans_civil $(TOXIC) \
+			--model $(RUNS)/toxic_$$seed --explainers evidence refined_evidence \
+			--output $(RUNS)/toxic_$$seed.json || exit 1; \
+	done
+	$(RUN) scripts.benchmarks.seeds --reports $(RUNS)/tweets_*.json \
+		--output results/seeds_tweet_sentiment_extraction.json
+	$(RUN) scripts.benchmarks.seeds --reports $(RUNS)/toxic_*.json \
+		--output results/seeds_toxic_spans_civil.json
 	$(WRITE_TABLES)
 
 bench-few-labels:  ## compare with SetFit and others on few labels, an hour (DATA=)

@@ -25,6 +25,7 @@ from scripts.benchmarks.result_tables import (
     make_ways_table,
 )
 from scripts.benchmarks.scale_table import make_scale_table
+from scripts.benchmarks.seeds import make_seeds_table
 
 FOLDER = Path(__file__).parents[2] / "results"
 MARK = "<!-- results: {} -->\n"
@@ -72,6 +73,13 @@ see, beside a logistic regression (TF-IDF of words and pairs; 32 x 32 pixels of 
 rows, and `of all rows`: of those given, a build holds out 15 % to calibrate and 15 % to compare on.
 The verdict is right if it says "worth it" where what was built is better than the linear model of
 the same rows by half a point, and only there (`make bench-builds`).
+
+"""
+SEEDS = """
+## Localizers of several seeds
+
+Mean over trainings that differ in their seed alone (lowest to highest), test splits: how much a
+difference between two trained localizers means. Evidence as above (`make bench-seeds`).
 
 """
 RUNS = {"": "", "_onnx": "On ONNX Runtime: "}
@@ -197,7 +205,12 @@ def describe_evidence(found: Mapping[str, Any]) -> str:
             LINEAR_MODELS[rival]: report for rival, report in read_linear(found, name).items()
         }
         page += describe_explainers(MARKED_SETS[name], models)
-    return page
+    gathered = {
+        title: found[f"seeds_{name}"]
+        for name, title in MARKED_SETS.items()
+        if f"seeds_{name}" in found
+    }
+    return page + SEEDS + make_seeds_table(gathered) if gathered else page
 
 
 def find_speed(found: Mapping[str, Any]) -> dict[str, Any]:
