@@ -17,8 +17,6 @@ import hf_anchornet
 from hf_anchornet.data.holdout import hold_out_splits
 from hf_anchornet.data.splits import DataOptions, load_split
 from hf_anchornet.files import write_json
-from hf_anchornet.model.classifier import label_names
-from hf_anchornet.model.text_localizer import TextLocalizer
 from scripts.benchmarks.machine import describe_hardware
 from scripts.options import parse_options
 
@@ -169,14 +167,10 @@ def answer_by_localizer(draw: Draw) -> list[Any]:
             label_column=data.label_column,
             seed=draw.seed,
         )
-        localizer = TextLocalizer.load(str(Path(folder) / "localizer"))
-    names, order = {str(label): label for label in draw.learned[1]}, label_names(localizer.model)
-    found: list[Any] = []
-    for first in range(0, len(draw.texts), BATCH_SIZE):
-        logits = localizer.read(list(draw.texts[first : first + BATCH_SIZE])).logits
-        indices = logits.argmax(dim=-1).tolist()
-        found += [names[order[index]] for index in indices]
-    return found
+        localize = hf_anchornet.load(Path(folder) / "localizer")
+    by_name = {str(label): label for label in draw.learned[1]}
+    found = localize(list(draw.texts), batch_size=BATCH_SIZE)
+    return [by_name[answer["label"]] for answer in found]
 
 
 METHODS: Mapping[str, Callable[[Draw], list[Any]]] = {
