@@ -118,7 +118,7 @@ TRAIN_TWEETS = $(TRAIN) --dataset $(DATA)/text/tweet_sentiment_extraction $(AS_B
 TRAIN_TOXIC = $(TRAIN) --dataset $(DATA)/text/toxic_spans_civil $(AS_BEFORE) --embeddings $(ENCODER) \
 	--ngram-sizes 1 --kernel-sizes 3 --evidence-penalty 0.001 --ngram-penalty 0.02 --num-epochs 2 \
 	--embedding-learning-rate 5e-5 --ngram-learning-rate 0.2 --hidden-dropout-prob 0.1 \
-	--token-dropout-prob 0.3 --ngram-dropout-prob 0.7 --auxiliary-loss-weight 1
+	--token-dropout-prob 0.3 --ngram-dropout-prob 0.7 --auxiliary-loss-weight 1 --balance True
 models-evidence: $(VENV)/.installed  ## train the localizers of tweets, toxic posts and contracts
 	$(TRAIN_TWEETS) --output-dir $(RUNS)/localizer_tweet_sentiment_extraction
 	$(TRAIN_TOXIC) --output-dir $(RUNS)/localizer_toxic_spans_civil

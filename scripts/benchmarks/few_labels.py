@@ -35,8 +35,8 @@ class FewLabelsOptions:
         draws: Draws of these from the training split.
         test_rows: Rows of the test split, always the same; 0: all.
         methods: Names among those of `METHODS`.
-        setfit_iterations: Pairs of equal and of different labels that SetFit draws for each text;
-            its authors take 20.
+        setfit_iterations: For each of `counts`, the pairs of equal and of different labels that
+            SetFit draws for each text. Its authors take 20; a pair takes a second on one core.
         output: JSON file to write.
     """
 
@@ -45,7 +45,7 @@ class FewLabelsOptions:
     draws: int = 5
     test_rows: int = 2000
     methods: list[str] = field(default_factory=lambda: list(METHODS))
-    setfit_iterations: int = 20
+    setfit_iterations: list[int] = field(default_factory=lambda: [20, 5])
     output: str = "results/few_labels.json"
 
     def __post_init__(self) -> None:
@@ -55,6 +55,11 @@ class FewLabelsOptions:
             raise ValueError(
                 f"`methods` must be among {list(METHODS)}, got {unknown or self.methods}; leave it "
                 "out for all."
+            )
+        if len(self.setfit_iterations) != len(self.counts):
+            raise ValueError(
+                f"`setfit_iterations` must have one number for each of `counts` {self.counts}, got "
+                f"{self.setfit_iterations}."
             )
 
 
@@ -68,6 +73,7 @@ class Draw:
         data: Names of the columns.
         options: Options of the comparison.
         seed: Number of the draw.
+        iterations: That of `setfit_iterations`.
     """
 
     rows: Dataset
@@ -75,6 +81,7 @@ class Draw:
     data: DataOptions
     options: FewLabelsOptions
     seed: int
+    iterations: int = 20
 
     @property
     def learned(self) -> tuple[list[str], list[Any]]:
@@ -131,7 +138,7 @@ def answer_by_setfit(draw: Draw) -> list[Any]:
             output_dir=folder,
             batch_size=16,
             num_epochs=1,
-            num_iterations=draw.options.setfit_iterations,
+            num_iterations=draw.iterations,
             seed=draw.seed,
             report_to="none",
             save_strategy="no",
@@ -209,12 +216,12 @@ def compare_methods(
         "num_rows": len(test),
         "counts": {},
     }
-    for count in options.counts:
+    for count, iterations in zip(options.counts, options.setfit_iterations, strict=True):
         found: dict[str, list[float]] = {name: [] for name in options.methods}
         for seed in range(options.draws):
             rows = draw_rows(train, data.label_column, count, seed)
             for name in options.methods:
-                answers = METHODS[name](Draw(rows, texts, data, options, seed))
+                answers = METHODS[name](Draw(rows, texts, data, options, seed, iterations))
                 found[name].append(float((np.asarray(answers) == right).mean()))
                 report["counts"][str(count)] = {
                     method: {"accuracy": scores, "mean": float(np.mean(scores))}

@@ -61,8 +61,9 @@ FEW_LABELS = """
 
 Mean of {draws} draws (lowest to highest) of so many labelled reviews a label. `unigrams`: TF-IDF
 and logistic regression. `frozen`: sentence embeddings of MiniLM-L6 and logistic regression.
-`setfit`: MiniLM-L6 fine-tuned on pairs (SetFit), and logistic regression. `localizer`: `anchornet
-train --encoder` of MiniLM-L6, by its defaults (`make bench-few-labels`).
+`setfit`: MiniLM-L6 fine-tuned on pairs (SetFit; {pairs} pairs of each kind a text), and logistic
+regression. `localizer`: `anchornet train --encoder` of MiniLM-L6, by its defaults
+(`make bench-few-labels`).
 
 """
 BUILDS = """
@@ -124,8 +125,9 @@ def describe_ablations(found: Mapping[str, Any]) -> str:
 
 def describe_few_labels(report: Mapping[str, Any]) -> str:
     """The section on few labels."""
-    draws = report["settings"]["comparison"]["draws"]
-    head = FEW_LABELS.format(rows=report["num_rows"], draws=draws)
+    settings = report["settings"]["comparison"]
+    pairs = " or ".join(map(str, settings["setfit_iterations"]))
+    head = FEW_LABELS.format(rows=report["num_rows"], draws=settings["draws"], pairs=pairs)
     return head + make_few_labels_table(report)
 
 

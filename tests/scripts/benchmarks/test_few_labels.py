@@ -77,4 +77,6 @@ def test_the_localizer_learns_from_the_draw_alone(data, tmp_path, monkeypatch):
 def test_methods_are_named():
     with pytest.raises(ValueError, match="`methods` must be among"):
         FewLabelsOptions("encoder", methods=["setfit", "magic"])
+    with pytest.raises(ValueError, match="`setfit_iterations` must have one number for each"):
+        FewLabelsOptions("encoder", [8, 16, 32])
     assert replace(FewLabelsOptions("encoder"), draws=1).methods == list(few_labels.METHODS)
