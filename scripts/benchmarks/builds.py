@@ -22,7 +22,7 @@ from hf_anchornet.files import write_json
 from scripts.benchmarks.machine import describe_hardware
 from scripts.options import parse_options
 
-LINEAR = "linear model"
+LINEAR, MAJORITY = "linear model", "majority"
 SEED = 1000
 """Seed of the test rows, apart from those of the draws."""
 
@@ -71,9 +71,9 @@ def judge_build(
     Returns:
         `accuracy` of what was built, of the linear model of the rows that it learned from as
         `linear`, and of one that learned from those that it held out too as `linear_all`;
-        `seconds` of the build; `answer`: "localizer" or "cascade", its `verdict` and whether it
-        said `worth_it`, and whether it was `right`: that what was built is better, or is not, than
-        `linear`.
+        `majority`, always the most frequent label; `seconds` of the build; `answer`: "localizer"
+        or "cascade", its `verdict` and whether it said `worth_it`, and whether it was `right`: that
+        what was built is better, or is not, than `linear` and `majority`.
     """
     columns = {
         name: getattr(data, name) for name in ("text_column", "image_column", "label_column")
@@ -91,16 +91,18 @@ def judge_build(
             _measure(DataOptions(str(path), **columns), test, target) for path in (learned, source)
         )
     answer, worth_it = measured["answer"], bool(report["verdict"]["worth_it"])
-    ours, theirs = (measured["compared"][name]["accuracy"] for name in (answer, LINEAR))
+    scores = {name: row["accuracy"] for name, row in measured["compared"].items()}
+    simplest = max(scores[LINEAR], scores[MAJORITY])
     return {
-        "accuracy": ours,
-        "linear": theirs,
+        "accuracy": scores[answer],
+        "linear": scores[LINEAR],
         "linear_all": of_all["compared"][LINEAR]["accuracy"],
+        "majority": scores[MAJORITY],
         "seconds": seconds,
         "answer": answer,
         "verdict": report["verdict"]["text"],
         "worth_it": worth_it,
-        "right": worth_it == (ours > theirs + AS_GOOD),
+        "right": worth_it == (scores[answer] > simplest + AS_GOOD),
     }
 
 
@@ -124,7 +126,7 @@ def compare_builds(
         the `draws` what `judge_build` returns.
     """
     report: dict[str, Any] = {
-        "settings": asdict(options),
+        "settings": {name: value for name, value in asdict(options).items() if name != "sets"},
         "hardware": describe_hardware(),
         "sets": {},
     }

@@ -73,7 +73,8 @@ Mean over draws (lowest to highest) of accuracy on the set's own test split, whi
 see, beside a logistic regression (TF-IDF of words and pairs; 32 x 32 pixels of photos) on the same
 rows, and `of all rows`: of those given, a build holds out 15 % to calibrate and 15 % to compare on.
 The verdict is right if it says "worth it" where what was built is better than the linear model of
-the same rows by half a point, and only there (`make bench-builds`).
+the same rows and the majority by half a point, and only there. Minutes are those of a busy machine
+(`make bench-builds`).
 
 """
 SEEDS = """

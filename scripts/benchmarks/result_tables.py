@@ -129,22 +129,21 @@ def make_builds_table(report: Report) -> str:
     rows = []
     for name, entry in report["sets"].items():
         draws = entry["draws"]
-        ours, theirs, of_all = (
-            [draw[key] for draw in draws] for key in ("accuracy", "linear", "linear_all")
-        )
+        scores = [
+            _say_range([draw[key] for draw in draws])
+            for key in ("accuracy", "linear", "linear_all", "majority")
+        ]
         minutes = mean(draw["seconds"] for draw in draws) / 60
         right = sum(draw["right"] for draw in draws)
         rows.append(
             (
                 f"{name}, {entry['num_rows']:,} rows",
-                _say_range(ours),
-                _say_range(theirs),
-                _say_range(of_all),
+                *scores,
                 f"{minutes:.1f}",
                 f"{right} of {len(draws)}",
             )
         )
-    head = ("set", "built", "linear model", "of all rows", "minutes", "verdict right")
+    head = ("set", "built", "linear model", "of all rows", "majority", "minutes", "verdict right")
     return format_table(head, rows)
 
 

@@ -31,6 +31,7 @@ def test_each_draw_is_built_and_judged_on_the_test_split(tmp_path, monkeypatch):
         assert 0.8 < draw["linear"] <= draw["linear_all"] == 1.0
         assert draw["answer"] == "localizer"
         assert draw["right"] == (draw["worth_it"] == (draw["accuracy"] > draw["linear"] + 0.005))
+        assert draw["majority"] < 0.7
         assert draw["seconds"] > 0
 
 

@@ -102,10 +102,11 @@ def test_methods_on_few_labels_have_their_mean_and_range():
 
 
 def test_builds_have_their_means_and_how_often_the_verdict_was_right():
-    draw = {"accuracy": 0.8, "linear": 0.7, "linear_all": 0.75, "seconds": 90.0, "right": True}
+    draw = {"accuracy": 0.8, "linear": 0.7, "linear_all": 0.75, "majority": 0.5}
+    draw |= {"seconds": 90.0, "right": True}
     entry = {"num_rows": 1400, "draws": [draw, draw | {"accuracy": 0.6, "right": False}]}
     lines = make_builds_table({"sets": {"news": entry}}).splitlines()
     assert lines[2] == (
         "| news, 1,400 rows | 0.700 (0.600 to 0.800) | 0.700 (0.700 to 0.700) | "
-        "0.750 (0.750 to 0.750) | 1.5 | 1 of 2 |"
+        "0.750 (0.750 to 0.750) | 0.500 (0.500 to 0.500) | 1.5 | 1 of 2 |"
     )
