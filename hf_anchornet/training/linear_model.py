@@ -153,17 +153,24 @@ def fit_linear_model(
 def _compare_labels(
     transposed: sparse.csr_matrix, shares: NDArray[np.float32], weights: Any, prior: float
 ) -> NDArray[np.float32]:
-    """Naive-Bayes log ratio of each n-gram in each label against the rest: (ngrams, labels)."""
-    present = (transposed > 0).astype(float)
-    counts = [present @ side for side in (shares, weights - shares)]
-    whole = sum(counts)  # (ngrams, labels), the same for each label
-    usual = prior * whole / whole.mean(axis=0).clip(1e-9)
-    inside, outside = (
-        found + (2 * found.sum(axis=0) / whole.sum(axis=0).clip(1e-9)).clip(1e-6) + usual
-        for found in counts
-    )
-    ratios = np.log(inside / inside.sum(axis=0)) - np.log(outside / outside.sum(axis=0))
-    return np.asarray(ratios, dtype=np.float32)
+    """Naive-Bayes log ratio of each n-gram in each label against the rest: (ngrams, labels).
+
+    Numbers of texts with an n-gram are smoothed by a constant, two shared out between the label
+    and the rest as their texts are, and by `prior` in proportion to the n-gram's number in all.
+    """
+    present = (transposed > 0).astype(np.float32)
+    inside = present @ shares
+    whole = present @ np.broadcast_to(weights, (len(shares), 1)).astype(np.float32)  # (ngrams, 1)
+    total = max(1e-9, float(whole.sum(dtype=float)))
+    usual = prior * whole * (len(whole) / total)
+
+    def log_shares(found: NDArray[np.float32]) -> NDArray[np.float32]:
+        constant = np.maximum(2 * found.sum(axis=0, dtype=float) / total, 1e-6)
+        smoothed = found + (usual + constant).astype(np.float32)
+        logs: NDArray[np.float32] = np.log(smoothed) - np.log(smoothed.sum(axis=0, dtype=float))
+        return logs.astype(np.float32)
+
+    return log_shares(inside) - log_shares((whole - inside).clip(0))
 
 
 def count_frequencies(
