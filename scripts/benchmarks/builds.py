@@ -7,9 +7,10 @@ verdict was right, is then judged on the set's test split.
 import json
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 from datasets import Dataset
@@ -23,6 +24,7 @@ from scripts.benchmarks.machine import describe_hardware
 from scripts.options import parse_options
 
 LINEAR, MAJORITY = "linear model", "majority"
+AVERAGED = ("accuracy", "linear", "linear_all", "majority", "seconds")
 SEED = 1000
 """Seed of the test rows, apart from those of the draws."""
 
@@ -106,6 +108,11 @@ def judge_build(
     }
 
 
+def average_draws(draws: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Means over draws of the accuracies and of the seconds."""
+    return {name: mean(draw[name] for draw in draws) for name in AVERAGED}
+
+
 def _measure(data: DataOptions, test: Dataset, built: Path) -> dict[str, Any]:
     """What was built and the linear model of a folder's training rows, on rows for testing."""
     test.to_parquet(Path(data.dataset) / "test.parquet")
@@ -122,8 +129,8 @@ def compare_builds(
         progress: Called with the report so far after each draw.
 
     Returns:
-        `settings`, `hardware`, and in `sets` by name `num_rows`, `num_test_rows` and for each of
-        the `draws` what `judge_build` returns.
+        `settings`, `hardware`, and in `sets` by name `num_rows`, `num_test_rows`, for each of the
+        `draws` what `judge_build` returns, and their `mean`.
     """
     report: dict[str, Any] = {
         "settings": {name: value for name, value in asdict(options).items() if name != "sets"},
@@ -147,6 +154,7 @@ def compare_builds(
         for seed in range(options.draws):
             rows = train.shuffle(seed=seed).select(range(num_rows))
             draws.append(judge_build(data, rows, test, seed, options.classifier))
+            report["sets"][Path(path).name]["mean"] = average_draws(draws)
             progress(report)
     return report
 
