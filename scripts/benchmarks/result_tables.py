@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import mean
 from typing import Any
 
-from hf_anchornet.evaluation.tables import format_table
+from hf_anchornet.evaluation.tables import format_score, format_table
 from scripts.benchmarks.methods import find_resized
 
 Report = Mapping[str, Any]
@@ -149,7 +149,7 @@ def make_builds_table(report: Report) -> str:
 
 def _say_range(scores: Sequence[float]) -> str:
     """Mean of the draws, lowest and highest."""
-    return f"{mean(scores):.3f} ({min(scores):.3f} to {max(scores):.3f})"
+    return format_score(mean(scores), (min(scores), max(scores)))
 
 
 def make_text_table(report: Report) -> str:

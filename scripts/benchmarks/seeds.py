@@ -14,7 +14,16 @@ from hf_anchornet.files import read_json, write_json
 from scripts.options import parse_options
 
 Report = Mapping[str, Any]
-SAME = ("dataset", "spans_column", "only_labels", "true_labels", "mass", "smoothing")
+SAME = (
+    "dataset",
+    "split",
+    "num_rows",
+    "spans_column",
+    "only_labels",
+    "true_labels",
+    "mass",
+    "smoothing",
+)
 """Settings of the explanations that all reports share."""
 SCORES = ("token_auprc", "pointing", "token_f1", "span_iou_f1")
 
@@ -54,15 +63,15 @@ def gather_scores(reports: Mapping[str, Report]) -> dict[str, Any]:
     Raises:
         ValueError: if the reports are of other rows or settings.
     """
-    first, *others = reports.values()
-    for name, report in list(reports.items())[1:]:
+    first = next(iter(reports.values()))
+    for name, report in reports.items():
         _check_same(name, report, first)
     explainers = [_list_explainers(report) for report in reports.values()]
     shared = [name for name in explainers[0] if all(name in found for found in explainers)]
     return {
         "reports": list(reports),
         "num_rows": first["num_rows"],
-        **_gather([report["localizer"] for report in (first, *others)]),
+        **_gather([report["localizer"] for report in reports.values()]),
         "explainers": {name: _gather([found[name] for found in explainers]) for name in shared},
     }
 

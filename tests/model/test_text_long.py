@@ -105,7 +105,7 @@ def test_the_pipeline_answers_a_long_text_as_in_one_piece(random_localize, monke
     monkeypatch.setattr(pipelines, "LONG_TEXT_CHARACTERS", 20)
     read = random_localize(text, top_k=3)
     assert read["label"] == whole["label"]
-    assert read["score"] == pytest.approx(whole["score"], abs=1e-5)
+    assert read["score"] == pytest.approx(whole["score"], abs=1e-6)
     assert read["coverage"] == pytest.approx(whole["coverage"])
     assert read["cost"] == whole["cost"]
     assert [span["text"] for span in read["spans"]] == [span["text"] for span in whole["spans"]]
@@ -117,16 +117,17 @@ def test_long_and_short_texts_share_a_batch(random_localize, monkeypatch):
     alone = [random_localize(text) for text in given_texts]
     together = random_localize(given_texts, batch_size=4)
     for one, other in zip(alone, together, strict=True):
-        assert other["score"] == pytest.approx(one["score"], abs=1e-5)
+        assert other["score"] == pytest.approx(one["score"], abs=1e-6)
         assert [span["text"] for span in other["spans"]] == [s["text"] for s in one["spans"]]
 
 
 @pytest.mark.parametrize("text", [" " * 100, "\n \t" * 50, "x" * 200, "\ud800" * 90])
 def test_odd_long_texts_have_the_answer_of_one_piece(random_localize, monkeypatch, text):
+    random_localize.model.double()  # float32 rounds to more than 1e-6 on some processors
     whole = random_localize(text)
     monkeypatch.setattr(pipelines, "LONG_TEXT_CHARACTERS", 20)
     read = random_localize(text)
-    assert read["score"] == pytest.approx(whole["score"], abs=1e-5)
+    assert read["score"] == pytest.approx(whole["score"], abs=1e-6)
     assert [span["text"] for span in read["spans"]] == [span["text"] for span in whole["spans"]]
 
 
