@@ -24,7 +24,9 @@ class AugmentationOptions:
             instead of cropping a square: for evidence that is small or can be anywhere. `min_crop`
             is not used then.
         turn: Also rotate by a random multiple of 90 degrees, a view that is not square by 180.
-            Switch it off for images with an up and a down; mirroring left to right stays on.
+            Switch it off for images with an up and a down.
+        mirror: Also mirror left to right. Switch it off where that changes the meaning, as for
+            letters and digits.
         color_strength: Strength of changes of brightness, contrast, saturation and tint, and of
             added noise; 0: off, 1: strong.
     """
@@ -33,6 +35,7 @@ class AugmentationOptions:
     min_crop: float = 0.7
     keep_whole: bool = False
     turn: bool = True
+    mirror: bool = True
     color_strength: float = 0.4
 
     def __post_init__(self) -> None:
@@ -58,7 +61,7 @@ def augment(image: Image.Image, options: AugmentationOptions) -> Tensor:
     else:
         view = random_crop(image, options.crop_size, options.min_crop)
     pixels = torch.from_numpy(np.array(view)).permute(2, 0, 1).contiguous().float() / 255
-    if torch.rand(()) < 0.5:
+    if options.mirror and torch.rand(()) < 0.5:
         pixels = pixels.flip(2)
     if options.turn:
         quarters = int(torch.randint(4, ()))

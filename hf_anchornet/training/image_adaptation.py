@@ -17,7 +17,6 @@ from transformers import (
     ViTImageProcessorPil,
 )
 
-from hf_anchornet.data.augmentation import AugmentationOptions
 from hf_anchornet.data.splits import DataOptions, label_fields, load_labelled_rows
 from hf_anchornet.model.classifier import label_names
 from hf_anchornet.model.loading import load_processor, load_whole
@@ -111,12 +110,7 @@ def _adapt(
             check_localizer_labels(classifier.localizer, labels)
         model, processor = make_image_classifier(classifier, labels)
         labels = label_names(model)
-        augmentation = AugmentationOptions(
-            crop_size=find_side(processor),
-            keep_whole=classifier.keep_whole,
-            turn=classifier.turn,
-            color_strength=classifier.color_strength,
-        )
+        augmentation = classifier.make_augmentation(find_side(processor))
         view, device = partial(cut_loosely, augmentation=augmentation), accelerator.device
         sides = device, classifier.choose_full_side(augmentation.crop_size)
         train_set = make_readings(classifier, train_rows, data, labels, view, *sides)

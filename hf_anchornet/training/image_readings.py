@@ -56,6 +56,8 @@ class ImageClassifierOptions:
             random square crop.
         turn: Also rotate training images by a random multiple of 90 degrees. Switch it off for
             images with an up and a down.
+        mirror: Also mirror training images left to right. Switch it off where that changes the
+            meaning, as for letters and digits.
         color_strength: Strength of random changes of colour and of added noise in training images;
             0: off, 1: strong.
     """
@@ -70,6 +72,7 @@ class ImageClassifierOptions:
     depths: list[int] = field(default_factory=lambda: [1, 1, 1, 1])
     keep_whole: bool = False
     turn: bool = True
+    mirror: bool = True
     color_strength: float = 0.5
 
     def __post_init__(self) -> None:
@@ -90,6 +93,16 @@ class ImageClassifierOptions:
     def mixes(self) -> bool:
         """Whether each image is read several times per epoch."""
         return self.reading in ("mix", "all")
+
+    def make_augmentation(self, side: int) -> AugmentationOptions:
+        """How training images of that side, in pixels, are changed at random."""
+        return AugmentationOptions(
+            crop_size=side,
+            keep_whole=self.keep_whole,
+            turn=self.turn,
+            mirror=self.mirror,
+            color_strength=self.color_strength,
+        )
 
     def choose_full_side(self, side: int) -> int | None:
         """Side of full images that are read next to others; `None` if there are none.

@@ -40,11 +40,21 @@ def test_each_view_differs_and_the_same_seed_gives_the_same_view():
 
 def test_without_changes_the_whole_square_image_stays():
     image = picture(24, 24)
-    options = AugmentationOptions(crop_size=24, min_crop=1.0, turn=False, color_strength=0)
+    options = AugmentationOptions(
+        crop_size=24, min_crop=1.0, turn=False, mirror=False, color_strength=0
+    )
     whole = torch.from_numpy(np.array(image)).permute(2, 0, 1) / 255
     for _ in range(8):
-        view = augment(image, options)
-        assert view.equal(whole) or view.equal(whole.flip(2))
+        assert augment(image, options).equal(whole)
+
+
+def test_mirroring_alone_gives_two_views():
+    image = picture(8, 8)
+    options = AugmentationOptions(crop_size=8, min_crop=1.0, turn=False, color_strength=0)
+    whole = torch.from_numpy(np.array(image)).permute(2, 0, 1) / 255
+    views = [augment(image, options) for _ in range(40)]
+    assert all(view.equal(whole) or view.equal(whole.flip(2)) for view in views)
+    assert not all(view.equal(views[0]) for view in views)
 
 
 def test_turns_give_all_eight_orientations_of_a_square():

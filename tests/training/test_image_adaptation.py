@@ -133,6 +133,15 @@ def test_whole_images_of_any_shape_may_be_kept_whole(tmp_path):
         assert cut_loosely(picture, (0, 0, 40, 40), 8, augmentation=options).size == (8, 8)
 
 
+@pytest.mark.parametrize("name", ["keep_whole", "turn", "mirror"])
+@pytest.mark.parametrize("value", [True, False])
+def test_changes_of_training_images_are_those_asked_for(name, value):
+    options = ImageClassifierOptions("unread", color_strength=0.3, **{name: value})
+    assert options.make_augmentation(16) == AugmentationOptions(
+        crop_size=16, color_strength=0.3, **{name: value}
+    )
+
+
 def test_one_classifier_learns_to_glance_and_to_read(localizer, data, tmp_path):
     report = adapt_image_classifier(
         data,
