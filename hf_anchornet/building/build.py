@@ -28,7 +28,8 @@ from hf_anchornet.training.pretrained import is_trained_classifier, order_labels
 
 from .journal import Journal, say_seconds
 from .options import BuildOptions
-from .plan import FULL, Plan, Work, fit_rest, make_plan
+from .plan import FULL, Plan, Work
+from .planning import fit_rest, make_plan
 from .pseudo_labels import AGREEMENT, label_rows
 from .report import write_report
 from .steps import NOUNS, BuildSteps

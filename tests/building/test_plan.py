@@ -5,14 +5,8 @@ from dataclasses import replace
 import pytest
 from transformers import BertConfig
 
-from hf_anchornet.building.plan import (
-    Plan,
-    Work,
-    choose_learning,
-    count_learned,
-    fit_rest,
-    make_plan,
-)
+from hf_anchornet.building.plan import Plan, Work, choose_learning, count_learned
+from hf_anchornet.building.planning import fit_rest, make_plan
 
 SPEED = 5e10
 
