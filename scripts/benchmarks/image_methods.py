@@ -1,4 +1,4 @@
-"""Methods on pictures: the whole at two sizes, crops, and a localizer's best patch."""
+"""Methods on pictures: the whole at several sizes, crops, and a localizer's best patch."""
 
 import zlib
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
-from hf_anchornet.data.images import make_pictures
+from hf_anchornet.data.images import make_pictures, read_boxes
 from hf_anchornet.data.splits import DataOptions, load_split
 from hf_anchornet.evaluation.image_controls import select_centre_box, select_random_boxes
 from hf_anchornet.model.backend import EAGER, make_network
@@ -31,13 +31,24 @@ from scripts.benchmarks.methods import (
 
 Pictures = Sequence[Image.Image]
 
+ORACLE = "oracle"
+"""The patch round the first box that people drew, where a classifier is given for it: an upper
+bound, not a method."""
+BOX = "marked box"
+"""Entry of a picture's `info`: that box."""
+
 
 def load_pictures(
     data: DataOptions, split: str, labels: Sequence[str]
 ) -> tuple[list[Image.Image], list[int]]:
-    """Decoded pictures of a split, and targets."""
-    images = make_pictures(load_split(data, split, data.image_column), data, labels)
+    """Decoded pictures of a split, with a `BOX` where there is one, and targets."""
+    rows = load_split(data, split, data.image_column)
+    images = make_pictures(rows, data, labels)
     pictures = [images[row]["pixel_values"] for row in range(len(images))]
+    if data.boxes_column in rows.column_names:
+        boxes = read_boxes(rows, data.boxes_column, data.image_column)
+        for picture, found in zip(pictures, boxes, strict=True):
+            picture.info |= {BOX: found[0]} if found else {}
     return pictures, list(images.targets)
 
 
@@ -65,8 +76,8 @@ def make_image_methods(
         for reading in (FULL_READING, *sorted({RESIZED, *find_resized(models.folders)}))
     }
     methods["localizer"] = Steps({"localize": localizer.predict})
-    for reading in ("centre", "random"):
-        crop = partial(_crop_all, choose=_CONTROLS[reading], scale=localizer.patch_scale)
+    for reading in ("centre", "random", *({ORACLE} & set(models.folders))):
+        crop = partial(_crop_all, choose=_CROPS[reading], scale=localizer.patch_scale)
         methods[reading] = Steps({"select": crop, "classify": classify(reading)})
     return methods | combine_steps(
         "patches", localizer, localizer.rate, localizer.cut_best, classify("patches")
@@ -133,22 +144,58 @@ class Classify:
         return to_probs(self.network(pixel_values=pixel_values).logits, self.order)
 
 
-def _crop_all(
-    pictures: Pictures, choose: Callable[[Tensor, int, int], Tensor], scale: float
-) -> list[Image.Image]:
+Choose = Callable[[Image.Image, int], Box]
+"""From a picture and the side of a square in it to the square's box."""
+
+
+def _crop_all(pictures: Pictures, choose: Choose, scale: float) -> list[Image.Image]:
     """A square of each picture; its side is `scale` times the picture's shorter side."""
-    crops = []
-    for picture in pictures:
-        sizes = torch.tensor([[picture.height, picture.width]])
-        side = max(1, round(scale * min(picture.size)))
-        seed = zlib.crc32(picture.crop((0, 0, picture.width, 1)).tobytes())
-        left, top, right, bottom = choose(sizes, side, seed)[0, 0].tolist()
-        box: Box = (left, top, right, bottom)
-        crops.append(picture.crop(box))
-    return crops
+    return [
+        picture.crop(choose(picture, max(1, round(scale * min(picture.size)))))
+        for picture in pictures
+    ]
 
 
-_CONTROLS: dict[str, Callable[[Tensor, int, int], Tensor]] = {
-    "centre": lambda sizes, side, seed: select_centre_box(sizes, side),
-    "random": lambda sizes, side, seed: select_random_boxes(sizes, side, 1, seed),
+def _choose_centre(picture: Image.Image, side: int) -> Box:
+    return _to_box(select_centre_box(_measure(picture), side))
+
+
+def _choose_random(picture: Image.Image, side: int) -> Box:
+    middle = picture.height // 2
+    seed = zlib.crc32(picture.crop((0, middle, picture.width, middle + 1)).tobytes())
+    return _to_box(select_random_boxes(_measure(picture), side, 1, seed))
+
+
+def _choose_marked(picture: Image.Image, side: int) -> Box:
+    """The square round the middle of the box that people drew, moved into the picture.
+
+    Raises:
+        ValueError: If the picture has none.
+    """
+    if BOX not in picture.info:
+        raise ValueError(
+            f"`classifiers` holds {ORACLE}, which needs a box in every row of the column of boxes; "
+            "leave it out."
+        )
+    box, ends = picture.info[BOX], (picture.width - side, picture.height - side)
+    left, top = (
+        min(max(0, round((box[axis] + box[axis + 2] - side) / 2)), end)
+        for axis, end in enumerate(ends)
+    )
+    return left, top, left + side, top + side
+
+
+def _measure(picture: Image.Image) -> Tensor:
+    return torch.tensor([[picture.height, picture.width]])
+
+
+def _to_box(boxes: Tensor) -> Box:
+    left, top, right, bottom = boxes[0, 0].tolist()
+    return left, top, right, bottom
+
+
+_CROPS: dict[str, Choose] = {
+    "centre": _choose_centre,
+    "random": _choose_random,
+    ORACLE: _choose_marked,
 }

@@ -33,6 +33,7 @@ class Models:
         localizer: Folder or Hub id of the localizer.
         classifiers: Classifiers and what they were trained to read, as reading=folder. "full" must
             be among them; a reading without a classifier of its own gets that of "mix" or "full".
+            One for "oracle" reads the patch that people marked, an upper bound.
     """
 
     localizer: str

@@ -74,6 +74,22 @@ def test_controls_are_squares_of_the_size_of_a_patch(methods):
     assert centre[0].tobytes() == pictures[0].crop((26, 18, 38, 30)).tobytes()
 
 
+def test_an_upper_bound_reads_what_people_marked(methods, tmp_path):
+    boxes = [[[60, 44, 64, 48]], [[10, 10, 20, 20], [0, 0, 5, 5]]]
+    rows = {"image": [paint(RED, 0, 0)] * 2, "label": ["warm", "cold"], "boxes": boxes}
+    Dataset.from_dict(rows).to_parquet(tmp_path / "data.parquet")
+    pictures, _ = load_pictures(DataOptions(str(tmp_path / "data.parquet")), "train", LABELS)
+    folder = tmp_path / "image_classifier"
+    models = Models(str(tmp_path / "localizer"), [f"full={folder}", f"oracle={folder}"])
+    oracle = make_image_methods(models, LABELS)["oracle"]
+    found = oracle.steps["select"](pictures)
+    for crop, picture, place in zip(found, pictures, [(52, 36), (9, 9)], strict=True):
+        x, y = place
+        assert crop.tobytes() == picture.crop((x, y, x + 12, y + 12)).tobytes()
+    with pytest.raises(ValueError, match="`classifiers` holds oracle"):
+        oracle.predict([paint(RED, 0, 0)])
+
+
 def test_pictures_are_measured_like_texts(methods, tmp_path):
     rows = {"image": [paint(RED, 0, 0), paint(BLUE, 9, 9)], "label": ["warm", "cold"]}
     Dataset.from_dict(rows).to_parquet(tmp_path / "data.parquet")
