@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, TypeVar
 
 from .options import CompleteOptions, TrainingOptions
@@ -24,7 +24,8 @@ class Defaults:
         embedding_learning_rate: Of the embedding table.
         ngram_learning_rate: Of the n-gram tables.
         warmup_ratio: Share of the steps.
-        vocab_size: See `TextLocalizerOptions`, as for the next.
+        vocab_size: See `TextLocalizerOptions`, as for the next three.
+        ngram_sizes: Few texts say little of pairs of words.
         ngram_min_count: Smaller knows n-grams that few rows would hide.
         crop_tokens: Larger misses less of what decides a long text; many texts make up for that.
     """
@@ -37,6 +38,7 @@ class Defaults:
     ngram_learning_rate: float = 0.5
     warmup_ratio: float = 0.05
     vocab_size: int = 24_000
+    ngram_sizes: list[int] = field(default_factory=lambda: [1, 2, 3])
     ngram_min_count: int = 10
     crop_tokens: int = 250
 
@@ -51,8 +53,11 @@ PRETRAINED = Defaults(
 ADAPTERS = replace(PRETRAINED, learning_rate=5e-4)
 """Defaults of low-rank adapters, which start from zero."""
 
+FEW = Defaults(20, batch_size=8, patience=4, ngram_min_count=2, crop_tokens=1000)
+
 TEXTS_BELOW = {
-    1_000: Defaults(20, batch_size=8, patience=4, ngram_min_count=2, crop_tokens=1000),
+    300: replace(FEW, ngram_sizes=[1]),
+    1_000: FEW,
     3_000: Defaults(12, batch_size=16, patience=3, ngram_min_count=3, crop_tokens=1000),
     10_000: Defaults(6, batch_size=16, patience=2, ngram_min_count=5, crop_tokens=1000),
     20_000: Defaults(4, batch_size=32, patience=2, ngram_min_count=8),
@@ -115,10 +120,11 @@ def _describe(num_rows: int | None, options: Mapping[str, Any]) -> str:
     rows = "a stream" if num_rows is None else f"{num_rows:,} rows"
     patience = options["patience"]
     ending = f" (fewer if {patience} in a row bring nothing)" if patience else ""
+    sizes, seen = ", ".join(map(str, options["ngram_sizes"])), options["ngram_min_count"]
+    ngrams = f"n-grams of {sizes} tokens seen {seen} times, " if sizes else ""
     rates = (options[f"{part}learning_rate"] for part in ("", "embedding_", "ngram_"))
     return (
         f"{rows}: {options['num_epochs']} epochs{ending}, batches of {options['batch_size']}, "
-        f"n-grams seen {options['ngram_min_count']} times, crops of {options['crop_tokens']} "
-        "tokens, learning rates "
+        f"{ngrams}crops of {options['crop_tokens']} tokens, learning rates "
         f"{' / '.join(f'{rate:g}' for rate in rates)} (trunk / embeddings / n-grams)"
     )

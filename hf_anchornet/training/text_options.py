@@ -46,7 +46,8 @@ class TextLocalizerOptions:
             3 3 3 3 gives windows of 1, 3, 5, 9 and 17 tokens.
         trunk: Whether to build the convolutions; without, the localizer is its n-grams alone and
             costs what a linear model costs.
-        ngram_sizes: Lengths, in tokens, of n-grams that have a learned score of their own.
+        ngram_sizes: Lengths, in tokens, of n-grams that have a learned score of their own. By
+            default 1 2 3, with fewer than 300 rows 1.
         linear_weight: Weight with which a linear model of the same n-grams is added to what was
             learned; 0: none. By default the validation split decides how much of both counts; with
             fewer than 100 rows there, the linear model answers alone. Larger is usually more
@@ -82,7 +83,7 @@ class TextLocalizerOptions:
     kernel_sizes: list[int] = field(default_factory=lambda: [3, 3])
     dilations: list[int] = field(default_factory=list)
     trunk: bool = True
-    ngram_sizes: list[int] = field(default_factory=lambda: [1, 2, 3])
+    ngram_sizes: list[int] | None = None
     linear_weight: float | None = None
     ngram_min_count: int | None = None
     gated: bool = True
@@ -100,9 +101,9 @@ class TextLocalizerOptions:
             raise ValueError(
                 f"`distillation_weight` must be in [0, 1], got {self.distillation_weight}."
             )
-        if not self.trunk and not self.ngram_sizes:
+        if not self.trunk and self.ngram_sizes == []:
             raise ValueError("`ngram_sizes` must name at least one size without a trunk, got [].")
-        if self.linear_weight and not self.ngram_sizes:
+        if self.linear_weight and self.ngram_sizes == []:
             raise ValueError(
                 f"`linear_weight` must be 0 or left out without n-grams, got {self.linear_weight}; "
                 "name their sizes by `ngram_sizes`."

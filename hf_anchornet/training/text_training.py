@@ -150,7 +150,8 @@ def _make_model(
         fields = {name: getattr(localizer, name) for name in REGULARISATION}
         return start.load(model_class, **fields)
     min_count = localizer.ngram_min_count or LARGE.ngram_min_count
-    ngrams = find_ngrams(train_set, localizer.ngram_sizes, min_count, len(tokenizer))
+    sizes = LARGE.ngram_sizes if localizer.ngram_sizes is None else localizer.ngram_sizes
+    ngrams = find_ngrams(train_set, sizes, min_count, len(tokenizer))
     if not ngrams and not localizer.trunk:
         raise ValueError(
             f"`ngram_min_count` must leave some n-grams to a localizer without a trunk, got "

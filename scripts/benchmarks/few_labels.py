@@ -21,6 +21,8 @@ from scripts.benchmarks.machine import describe_hardware
 from scripts.options import parse_options
 
 BATCH_SIZE = 32
+SAME = ("dataset", "text_column", "label_column", "draws", "test_rows", "encoder")
+"""Options that reports in the same file must share."""
 SETFIT = "run `pip install 'setfit>=1.1'`, or leave it out of `methods`"
 
 
@@ -37,7 +39,8 @@ class FewLabelsOptions:
         methods: Names among those of `METHODS`.
         setfit_iterations: For each of `counts`, the pairs of equal and of different labels that
             SetFit draws for each text. Its authors take 20; a pair takes a second on one core.
-        output: JSON file to write.
+        output: JSON file to write; methods and counts of an earlier run on the same draws stay in
+            it.
     """
 
     encoder: str
@@ -232,6 +235,32 @@ def compare_methods(
     return report
 
 
+def keep_earlier(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """A report with the methods and counts of an earlier one that it does not measure again.
+
+    Raises:
+        ValueError: if the earlier one is about other rows or draws.
+    """
+    old, new = (_list_shared(report) for report in (before, now))
+    if old != new:
+        raise ValueError(
+            f"`output` holds a comparison with {old}, this one has {new}; write to another file."
+        )
+    counts = {count: dict(found) for count, found in before["counts"].items()}
+    for count, found in now["counts"].items():
+        counts[count] = counts.get(count, {}) | found
+    return {**now, "counts": dict(sorted(counts.items(), key=lambda item: int(item[0])))}
+
+
+def _list_shared(report: Mapping[str, Any]) -> dict[str, Any]:
+    settings = report["settings"]
+    return {
+        name: value
+        for name, value in (settings["data"] | settings["comparison"]).items()
+        if name in SAME
+    }
+
+
 def _import_sentence_transformers() -> Any:
     try:
         import sentence_transformers
@@ -246,8 +275,11 @@ def main() -> None:
     """Parse the options, compare, write, print."""
     data, options = parse_options(DataOptions, FewLabelsOptions, description=__doc__)
 
+    output = Path(options.output)
+    before = json.loads(output.read_text("utf-8")) if output.exists() else None
+
     def save(report: dict[str, Any]) -> None:
-        write_json(Path(options.output), report)
+        write_json(output, report if before is None else keep_earlier(before, report))
         print(json.dumps(report["counts"]), flush=True)
 
     compare_methods(data, options, save)

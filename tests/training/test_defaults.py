@@ -65,6 +65,25 @@ def test_only_what_was_left_out_is_chosen():
     }
 
 
+def test_few_texts_say_little_of_pairs_of_words_unless_asked_for():
+    def choose(rows, **given):
+        return choose_options(TextLocalizerOptions(**given), TrainingOptions("unused"), rows)[0]
+
+    assert choose(299).ngram_sizes == [1]
+    assert choose(300).ngram_sizes == choose(None).ngram_sizes == [1, 2, 3]
+    assert choose(20, ngram_sizes=[2]).ngram_sizes == [2]
+    assert choose(20, ngram_sizes=[]).ngram_sizes == []
+
+
+def test_the_log_says_which_ngrams_are_known(caplog):
+    with caplog.at_level(logging.INFO):
+        choose_options(TextLocalizerOptions(), TrainingOptions("unused"), 300)
+        choose_options(TextLocalizerOptions(ngram_sizes=[]), TrainingOptions("unused"), 300)
+    known, none = caplog.messages
+    assert "n-grams of 1, 2, 3 tokens seen 2 times" in known
+    assert "n-grams of" not in none
+
+
 def test_zero_is_a_value_and_not_left_out():
     options = complete_options(TrainingOptions("unused", patience=0), choose_defaults(300))
     assert options.patience == 0

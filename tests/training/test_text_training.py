@@ -280,7 +280,7 @@ def test_without_a_seed_texts_come_from_short_to_long():
 def test_an_ngram_size_without_a_frequent_ngram_is_left_out(tokenizer):
     train_set = Dataset.from_dict({"input_ids": [[2, 3], [2, 4]], "labels": [0, 1]})
     options = TextLocalizerOptions(hidden_size=8, ngram_min_count=2)
-    ngrams = find_ngrams(train_set, options.ngram_sizes, 2, len(tokenizer))
+    ngrams = find_ngrams(train_set, [1, 2, 3], 2, len(tokenizer))
     model = make_text_localizer(options, tokenizer, train_set, ["a", "b"], ngrams)
     assert model.config.ngram_sizes == [1]
     assert model.ngrams.codes_1.tolist() == [3]

@@ -9,7 +9,13 @@ from datasets import Dataset
 
 from hf_anchornet.data.splits import DataOptions
 from scripts.benchmarks import few_labels
-from scripts.benchmarks.few_labels import Draw, FewLabelsOptions, compare_methods, draw_rows
+from scripts.benchmarks.few_labels import (
+    Draw,
+    FewLabelsOptions,
+    compare_methods,
+    draw_rows,
+    keep_earlier,
+)
 
 
 def make_rows(count, seed=0):
@@ -51,6 +57,19 @@ def test_the_report_holds_every_draw_and_its_mean(data, tmp_path):
         assert row["unigrams"]["mean"] == np.mean(row["unigrams"]["accuracy"])
         assert len(row["unigrams"]["accuracy"]) == 2
     assert report["counts"]["16"]["unigrams"]["mean"] == 1.0
+
+
+def test_methods_of_an_earlier_run_on_the_same_draws_stay(data):
+    first = compare_methods(data, FewLabelsOptions("encoder", [4, 16], 2, 20, ["unigrams"]))
+    second = json.loads(json.dumps(first))
+    second["counts"] = {"4": {"setfit": {"accuracy": [1.0, 1.0], "mean": 1.0}}}
+    both = keep_earlier(first, second)
+    assert both["counts"]["4"] == first["counts"]["4"] | second["counts"]["4"]
+    assert both["counts"]["16"] == first["counts"]["16"]
+    assert list(both["counts"]) == ["4", "16"]
+    second["settings"]["comparison"]["draws"] = 5
+    with pytest.raises(ValueError, match="`output` holds a comparison"):
+        keep_earlier(first, second)
 
 
 def test_the_localizer_learns_from_the_draw_alone(data, tmp_path, monkeypatch):
