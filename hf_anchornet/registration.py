@@ -47,6 +47,13 @@ DEFAULTS = {
 }
 """The shipped localizer and classifier of each task."""
 
+MODEL_TYPES = {
+    TEXT_TASK: AnchorNetTextConfig.model_type,
+    IMAGE_TASK: AnchorNetImageConfig.model_type,
+}
+INPUTS = {AnchorNetTextConfig.model_type: "texts", AnchorNetImageConfig.model_type: "images"}
+"""What the localizers of a type read."""
+
 SHIPPED = "default"
 """Stands for the shipped localizer or classifier of a task."""
 
@@ -96,7 +103,12 @@ def load_pipeline(
         ValueError: if a model is of the wrong kind.
     """
     localizer, classifier = find_shipped(task, localizer, classifier)
-    read_config(localizer)  # a damaged one is named here, before `pipeline` fails on it
+    kind = read_config(localizer).model_type  # a damaged one is named before `pipeline` fails on it
+    if kind in INPUTS and kind != MODEL_TYPES[task]:
+        raise ValueError(
+            f"`localizer` must be one of {INPUTS[MODEL_TYPES[task]]} for {task}, got {localizer}, "
+            f"which is one of {INPUTS[kind]}; give it {INPUTS[kind]} or choose another model."
+        )
     if classifier is not None:
         options["classifier"] = classifier
     # The stubs of transformers list its own tasks only.

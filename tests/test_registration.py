@@ -13,6 +13,8 @@ from transformers import (
 from transformers.pipelines import PIPELINE_REGISTRY
 
 from hf_anchornet import (
+    DEFAULT_IMAGE_LOCALIZER,
+    DEFAULT_TEXT_LOCALIZER,
     AnchorNetForImageClassification,
     AnchorNetImageModel,
     AnchorNetTextForSequenceClassification,
@@ -20,7 +22,7 @@ from hf_anchornet import (
     PatchLocalizationPipeline,
     SpanLocalizationPipeline,
 )
-from hf_anchornet.registration import register
+from hf_anchornet.registration import load_pipeline, register
 from scripts.shrink import save_half
 
 
@@ -30,6 +32,18 @@ def test_registering_twice_changes_nothing(task):
     register()
     register()
     assert PIPELINE_REGISTRY.supported_tasks[task] == before
+
+
+@pytest.mark.parametrize(
+    ("task", "source", "message"),
+    [
+        ("span-localization", DEFAULT_IMAGE_LOCALIZER, "must be one of texts .* one of images"),
+        ("patch-localization", DEFAULT_TEXT_LOCALIZER, "must be one of images .* one of texts"),
+    ],
+)
+def test_a_localizer_of_the_other_modality_is_named(task, source, message):
+    with pytest.raises(ValueError, match=message):
+        load_pipeline(task, str(source))
 
 
 def test_the_auto_classes_make_the_models_of_both_modalities(config, image_config):

@@ -1,6 +1,7 @@
 """One run from labelled data, or a classifier and plain inputs, to a measured folder."""
 
 import logging
+import math
 import re
 import tempfile
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import Any
 from accelerate import Accelerator, PartialState
 from transformers import AutoConfig, AutoTokenizer
 
+from hf_anchornet.data.fingerprint import fingerprint_rows
 from hf_anchornet.data.holdout import hold_out_splits
 from hf_anchornet.data.paths import is_local
 from hf_anchornet.data.sources import name_tar_columns
@@ -36,8 +38,15 @@ from .steps import NOUNS, BuildSteps
 
 logger = logging.getLogger(__name__)
 
-LEFT_OUT = {"output_dir", "dry_run", "streaming", "shuffle_buffer", "vocabulary_rows"}
-"""Options that do not decide what is built."""
+LEFT_OUT = {
+    "output_dir",
+    "budget",
+    "dry_run",
+    "streaming",
+    "shuffle_buffer",
+    "vocabulary_rows",
+}
+"""Options that may change when a build is continued."""
 
 SAMPLE = 200
 """Texts whose length is measured for the plan."""
@@ -63,7 +72,7 @@ def build(
         ValueError: if the data has several labels a row, fewer than two labels or too few rows;
             if there are neither labels nor a classifier that gives them; if the classifier has
             other labels; if the budget is too short; or if the folder holds a build with other
-            options.
+            options or from other rows.
     """
     if PartialState().num_processes > 1:
         raise ValueError(
@@ -88,12 +97,16 @@ def _build(
 ) -> dict[str, Any]:
     """See `build`."""
     name, command = data.dataset, _write_command(data, options)
-    data, options, notes = _prepare(data, options)
+    data, options, notes = _prepare(data, options, journal)
     for note in notes:
         show(note)
     known = journal.content.get("plan")
     work = _describe_work(data, options)
-    plan = Plan.from_json(known) if known else make_plan(work, options.seconds)
+    if known:
+        budget = math.inf if options.seconds is None else options.seconds
+        plan = fit_rest(Plan.from_json(known), work, budget, journal.seconds)
+    else:
+        plan = make_plan(work, options.seconds)
     train, validation, test = work.num_rows
     show(
         f"{name}: {train:,} {NOUNS[work.modality]} to learn from, {validation:,} to "
@@ -143,7 +156,7 @@ def _keep_budget(steps: BuildSteps, journal: Journal, show: Callable[[str], Any]
 
 
 def _prepare(
-    data: DataOptions, options: BuildOptions
+    data: DataOptions, options: BuildOptions, journal: Journal
 ) -> tuple[DataOptions, BuildOptions, list[str]]:
     """The source with all three splits, and a sentence for each thing that was made."""
     if data.streaming:
@@ -152,6 +165,7 @@ def _prepare(
     inputs = data.text_column if modality == "text" else data.image_column
     rows, notes = data.source.open_rows(data.train_split), list[str]()
     rows = name_tar_columns(rows, data.image_column, data.label_column)
+    journal.keep_rows(_fingerprint(data, options, inputs))
     folder = Path(options.output_dir) / "data" / name_data(data.dataset)
     if data.label_column not in rows.column_names:
         if options.classifier is None or not is_trained_classifier(
@@ -159,8 +173,9 @@ def _prepare(
         ):
             raise ValueError(
                 f"`label_column` must be a column of the dataset, which has "
-                f"{sorted(rows.column_names)}, got {data.label_column!r}; name the right one, or a "
-                "trained `classifier` that gives the labels."
+                f"{sorted(rows.column_names)}, got {data.label_column!r}; name the right one (a "
+                "folder of images needs a folder for each of at least two labels), or a trained "
+                "`classifier` that gives the labels."
             )
         data, note = label_rows(
             data,
@@ -181,6 +196,19 @@ def _prepare(
         order_labels(AutoConfig.from_pretrained(options.classifier), options.classifier, labels)
     data, test, made = hold_out_splits(data, rows, inputs, options.test_split, options.seed, folder)
     return data, replace(options, test_split=test), notes + made
+
+
+def _fingerprint(data: DataOptions, options: BuildOptions, inputs: str) -> str:
+    """Of the inputs and labels of all splits that the source has."""
+    splits = (data.train_split, data.validation_split, options.test_split)
+    found = []
+    for split in splits:
+        if split == data.train_split or data.source.has_split(split):
+            rows = data.source.open_rows(split)
+            rows = name_tar_columns(rows, data.image_column, data.label_column)
+            named = [name for name in (inputs, data.label_column) if name in rows.column_names]
+            found.append(fingerprint_rows(rows, named))
+    return " ".join(found)
 
 
 def _write_command(data: DataOptions, options: BuildOptions) -> str:

@@ -1,5 +1,6 @@
 """How long the steps of a build are expected to take on this machine."""
 
+import math
 import time
 from collections.abc import Callable
 
@@ -8,6 +9,7 @@ from transformers import AutoConfig
 
 from hf_anchornet.model.costs import ShapeCosts
 from hf_anchornet.publishing.modality import CLASSES
+from hf_anchornet.training.defaults import LARGE
 
 from .plan import FEW_ROWS, FULL, IMAGE_EPOCHS, Plan, Work, choose_learning, count_learned
 
@@ -15,13 +17,22 @@ TRAINING = 3.0
 """Work of a training step, in forward passes."""
 EFFICIENCY = 0.35
 """Speed of a whole network, as a share of that of a matrix product."""
-STEP_SECONDS, TOKEN_SECONDS = 0.05, 3e-5
-"""Seconds of a training step of a text localizer, and of each token in it, at `TYPICAL_SPEED`."""
+STEP_SECONDS, WORD_SECONDS, TOKEN_SECONDS = 0.008, 1.8e-6, 3e-5
+"""Seconds of a training step of a text localizer, those for each token that its vocabulary knows,
+and those for each token in it, at `TYPICAL_SPEED`."""
+WORDS = 10.0
+"""Tokens of a vocabulary, over the square root of the number of tokens of all texts."""
+STOPPED = 0.6
+"""Share of the epochs after which a training with `patience` ends, about."""
 PIXEL_ADDS = 1_200
 """Multiply-adds of an image localizer for each pixel of its input."""
 TYPICAL_SPEED = 7.5e10
 """Multiply-adds per second of a matrix product on one core of a server."""
 CROP_TOKENS = 250
+SETUP = 5.0
+"""Seconds of a step before and after its work."""
+EXPLAINED, ERASED = 200, 20
+"""Rows whose evidence is judged, and the inputs that are read for each."""
 VOCABULARY = 30_000
 """About so many tokens an encoder reads alone, for the first embeddings of a localizer."""
 
@@ -43,14 +54,15 @@ class ExpectedTime:
         train, validation, test = self.work.num_rows
         tested, once = min(plan.test_rows, test), self._localize()
         seconds = {"localizer": self._train_localizer(plan, once)}
-        evaluation = (tested + train) * once + 20.0
+        judged = ERASED * min(EXPLAINED, tested) / TRAINING
+        evaluation = (tested + train + judged) * once + SETUP
         if plan.use_classifier:
             parts = self._classify_parts(plan)
             if plan.adapt_rows:
                 rows = plan.adapt_epochs * (TRAINING * plan.adapt_rows + validation)
-                seconds["classifier"] = rows * parts + 10.0
+                seconds["classifier"] = rows * parts + SETUP
             both = 2 if self.work.is_trained and plan.adapt_rows else 1
-            seconds["calibration"] = 2 * both * validation * (parts + once) + 10.0
+            seconds["calibration"] = 2 * both * validation * (parts + once) + SETUP
             evaluation += tested * 1.5 * self._classify(self.work.size)
         return seconds | {"evaluation": evaluation}
 
@@ -70,13 +82,19 @@ class ExpectedTime:
             learning = choose_learning(self.work, plan.teach)
             steps = count_learned(self.work, plan.teach) / learning.batch_size
             epoch = train * once * (2 if plan.teach else 1)
-            epoch += steps * STEP_SECONDS * TYPICAL_SPEED / self.speed
-            seconds = learning.num_epochs * epoch
+            epoch += steps * self._step() * TYPICAL_SPEED / self.speed
+            seconds = learning.num_epochs * epoch * (STOPPED if learning.patience else 1.0)
             if plan.use_classifier and train < FEW_ROWS:
                 seconds += VOCABULARY * self._classify(5)
         if plan.teach:
             seconds += train * 1.2 * self._classify(self.work.size)
-        return seconds + 15.0
+        return seconds + SETUP
+
+    def _step(self) -> float:
+        """Seconds of a training step of a text localizer besides its tokens."""
+        tokens = self.work.num_rows[0] * self.work.size
+        words = min(LARGE.vocab_size, WORDS * math.sqrt(tokens))
+        return STEP_SECONDS + WORD_SECONDS * words
 
     def _classify(self, size: float) -> float:
         """Seconds of the classifier for an input of a size; 0 without one."""

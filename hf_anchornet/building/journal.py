@@ -46,6 +46,19 @@ class Journal:
                     "another `output_dir`."
                 )
 
+    def keep_rows(self, fingerprint: str) -> None:
+        """Remember the rows that the build is made of; see `fingerprint_rows`.
+
+        Raises:
+            ValueError: if the build was started from other rows.
+        """
+        if self.content.setdefault("rows", fingerprint) != fingerprint:
+            raise ValueError(
+                f"`dataset` must hold the rows that the build in {self.path.parent} was started "
+                "from, got others: the data has changed since; choose another `output_dir` to "
+                "build from the new rows."
+            )
+
     def run(self, name: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """The result of a step, ready for JSON: that of an earlier run, or of `work`."""
         steps = self.content["steps"]

@@ -10,6 +10,7 @@ from hf_anchornet.training.defaults import PRETRAINED
 from hf_anchornet.training.memory import plan_batches
 
 from .expected_time import ExpectedTime
+from .journal import say_seconds
 from .plan import FULL, MOST_TEST_ROWS, PARTS, Plan, Work
 
 LEAST_ADAPTED = 300
@@ -37,7 +38,7 @@ def make_plan(work: Work, budget: float | None = None, speed: float | None = Non
         return plan
     raise ValueError(
         f"`budget` must be at least {math.ceil(plan.total / 60)}min for the shortest plan, a "
-        f"localizer alone and its evaluation, got {budget / 60:.3g}min; give more time or fewer "
+        f"localizer alone and its evaluation, got {say_seconds(budget)}; give more time or fewer "
         "rows (`max_rows`)."
     )
 

@@ -1,9 +1,11 @@
 """The steps of a build; each calls the part of the package that does the work."""
 
 import logging
+import math
 import shutil
 from base64 import b64encode
 from dataclasses import replace
+from html import escape
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from hf_anchornet.calibration.options import CalibrationOptions
 from hf_anchornet.calibration.summary import find_warnings
 from hf_anchornet.data.augmentation import AugmentationOptions
 from hf_anchornet.data.images import open_pictures
-from hf_anchornet.data.splits import DataOptions, load_split
+from hf_anchornet.data.splits import DataOptions, class_names, load_split
 from hf_anchornet.evaluation.explain_split import ExplanationOptions
 from hf_anchornet.evaluation.explanations import evaluate_explanations
 from hf_anchornet.files import CHECKPOINTS_FOLDER, finish_folder, start_folder, write_json
@@ -47,7 +49,15 @@ from hf_anchornet.views.text_view import render_html
 from .measurement import measure_models
 from .options import BuildOptions
 from .picture import draw_scores
-from .plan import FEW_ROWS, IMAGE_BATCH, IMAGE_EPOCHS, Plan, Work, choose_learning
+from .plan import (
+    FEW_ROWS,
+    IMAGE_BATCH,
+    IMAGE_EPOCHS,
+    Plan,
+    Work,
+    choose_learning,
+    count_learned,
+)
 from .verdict import judge
 
 logger = logging.getLogger(__name__)
@@ -55,6 +65,7 @@ logger = logging.getLogger(__name__)
 WIDE_ENOUGH = 128
 """Width from which an encoder has embeddings to start from."""
 CHECKPOINT_STEPS = 200
+"""Most steps between two checkpoints; there is one at least once an epoch."""
 EXPLAINED = 200
 """Rows on which the faithfulness of the evidence is measured."""
 NOUNS = {"text": "texts", "image": "images"}
@@ -87,27 +98,34 @@ class BuildSteps:
 
     def train_localizer(self) -> dict[str, Any]:
         """Train the localizer; `best`, the scores of its best epoch."""
-        options = self._make_options(self.localizer)
         if self.work.modality == "text":
             teacher = self.options.classifier if self.plan.teach else None
             learning = choose_learning(self.work, self.plan.teach)
+            rows = round(count_learned(self.work, self.plan.teach))
             names = ("num_epochs", "batch_size", "patience")
-            options = replace(options, **{name: getattr(learning, name) for name in names})
+            chosen = {name: getattr(learning, name) for name in names}
+            options = self._make_options(self.localizer, rows, **chosen)
             localizer = TextLocalizerOptions(teacher=teacher, encoder=self._find_encoder())
             report = train_text_localizer(self.data, localizer, options)
         else:
-            options = replace(options, num_epochs=IMAGE_EPOCHS, batch_size=IMAGE_BATCH)
+            chosen = {"num_epochs": IMAGE_EPOCHS, "batch_size": IMAGE_BATCH}
+            options = self._make_options(self.localizer, self.work.num_rows[0], **chosen)
             report = train_image_localizer(
                 self.data, ImageLocalizerOptions(), AugmentationOptions(), options
             )
         return {"folder": str(self.localizer), "best": report["best"]}
 
-    def _make_options(self, folder: Path) -> TrainingOptions:
-        """Options of a training that continues where an interrupted one was."""
+    def _make_options(
+        self, folder: Path, num_rows: int, batch_size: int, **chosen: Any
+    ) -> TrainingOptions:
+        """Options of a training on some rows that continues where an interrupted one was."""
+        epoch = math.ceil(num_rows / batch_size)
         return TrainingOptions(
             str(folder),
             seed=self.options.seed,
-            checkpoint_steps=CHECKPOINT_STEPS,
+            batch_size=batch_size,
+            **chosen,
+            checkpoint_steps=min(CHECKPOINT_STEPS, epoch),
             keep_checkpoints=1,
             resume=(folder / CHECKPOINTS_FOLDER).exists(),
         )
@@ -122,10 +140,11 @@ class BuildSteps:
     def adapt_classifier(self) -> dict[str, Any]:
         """Train the classifier on what the stages of a cascade will give it; see above."""
         plan, classifier = self.plan, self.options.classifier
-        options = replace(
-            self._make_options(self.adapted),
+        options = self._make_options(
+            self.adapted,
+            plan.adapt_rows,
+            plan.batch_size,
             num_epochs=plan.adapt_epochs,
-            batch_size=plan.batch_size,
             gradient_accumulation_steps=plan.accumulation,
         )
         data = self.data
@@ -241,23 +260,29 @@ class BuildSteps:
         return {"folder": str(self.folder), "files": [path.as_posix() for path in names]}
 
     def show_examples(self) -> list[str]:
-        """The first inputs of the test split with their evidence, as HTML."""
+        """One input of the test split of each of a few labels, with its evidence, as HTML."""
         rows = load_split(self.data, self.options.test_split, self.inputs)
         run = load_pipeline(TASKS[self.work.modality], str(self.folder))
+        names = class_names(rows, self.data.label_column)
+        first: dict[str, int] = {}
+        for row, value in enumerate(rows[self.data.label_column]):
+            first.setdefault(names[value] if names and isinstance(value, int) else str(value), row)
         shown = list[str]()
-        for row in range(min(EXAMPLES, len(rows))):
+        for label, row in list(first.items())[:EXAMPLES]:
             if self.work.modality == "text":
                 text = rows[row][self.inputs]
-                shown.append(render_html(text, run(text)))
+                answer = render_html(text, run(text))
             else:
                 picture = open_pictures(rows, self.data)[row]["pixel_values"]
-                shown.append(embed_picture(render_patches(picture, run(picture))))
+                answer = embed_picture(render_patches(picture, run(picture)), label)
+            shown.append(f"<p>Labelled {escape(label)} in the data:</p>{answer}")
         return shown
 
 
-def embed_picture(picture: Image.Image) -> str:
-    """A picture as HTML."""
+def embed_picture(picture: Image.Image, label: str) -> str:
+    """A picture of a label as HTML."""
     buffer = BytesIO()
     picture.save(buffer, "PNG")
     data = b64encode(buffer.getvalue()).decode()
-    return f'<img alt="A picture with its best patches" src="data:image/png;base64,{data}">'
+    alt = escape(f"A picture labelled {label} with its best patches")
+    return f'<img alt="{alt}" src="data:image/png;base64,{data}">'

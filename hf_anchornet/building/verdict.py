@@ -7,6 +7,8 @@ AS_GOOD = 0.005
 """Accuracy by which a more expensive model must be better than a linear one to be worth it."""
 FEW_ROWS = 1_000
 """Below so many training rows their number is given as the reason."""
+FEW_TESTED = 30
+"""Below so many compared rows their number is given."""
 SLOW = 0.8
 """Share of the classifier's time above which a cascade saves nothing worth its name."""
 
@@ -28,20 +30,22 @@ def judge(measured: Mapping[str, Any], max_loss: float, noun: str = "texts") -> 
     """
     scores, answer = measured["compared"], measured["answer"]
     ours, linear = scores[answer], scores["linear model"]
-    name = "the cascade" if answer == "cascade" else "the localizer alone"
+    name = "the cascade" if answer == "cascade" else "the localizer"
+    if linear["accuracy"] > ours["accuracy"] + AS_GOOD:
+        noise = _say_noise(measured, "linear model")
+        better = "scores higher than" if noise else "is better than"
+        return _refuse(
+            f"a linear model {better} {name} ({_pair(linear, ours)}){noise}. "
+            f"{_explain(measured, noun)}"
+        )
     if ours["accuracy"] <= scores["majority"]["accuracy"] + max_loss:
         return _refuse(
             f"{name} is hardly better than always giving the most frequent label "
             f"({_pair(ours, scores['majority'])}): the {noun} do not show the label, or there are "
             "too few of them."
         )
-    if linear["accuracy"] > ours["accuracy"] + AS_GOOD:
-        return _refuse(
-            f"a linear model is better than {name} ({_pair(linear, ours)})"
-            f"{_say_noise(measured, 'linear model')}. {_explain(measured, noun)}"
-        )
     if "classifier" not in scores:
-        return _judge_localizer(ours, linear, noun)
+        return _judge_localizer(measured, noun)
     lost = scores["classifier"]["accuracy"] - ours["accuracy"]
     if lost > max_loss:
         noise = _say_noise(measured, "classifier")
@@ -65,8 +69,9 @@ def judge(measured: Mapping[str, Any], max_loss: float, noun: str = "texts") -> 
     return Verdict(True, text)
 
 
-def _judge_localizer(ours: Mapping[str, float], linear: Mapping[str, float], noun: str) -> Verdict:
+def _judge_localizer(measured: Mapping[str, Any], noun: str) -> Verdict:
     """The verdict on a localizer that was built without a classifier."""
+    ours, linear = (measured["compared"][name] for name in ("localizer", "linear model"))
     if linear["accuracy"] >= ours["accuracy"] - AS_GOOD:
         return _refuse(
             f"a linear model is as good as the localizer ({_pair(linear, ours)}); only the "
@@ -75,8 +80,9 @@ def _judge_localizer(ours: Mapping[str, float], linear: Mapping[str, float], nou
         )
     return Verdict(
         True,
-        f"The localizer is better than a linear model ({_pair(ours, linear)}) and shows which "
-        f"parts decided, at {ours['milliseconds']:.1f} ms for one of the {noun}.",
+        f"The localizer is better than a linear model ({_pair(ours, linear)})"
+        f"{_say_noise(measured, 'linear model')}, and shows which parts decided. It takes "
+        f"{ours['milliseconds']:.1f} ms for one of the {noun}, in batches of 32.",
     )
 
 
@@ -125,13 +131,16 @@ def _explain(measured: Mapping[str, Any], noun: str) -> str:
 
 
 def _say_noise(measured: Mapping[str, Any], name: str) -> str:
-    """The interval of the difference to a better model, if it may be chance."""
-    found = measured["differences"][name]
-    if found["high"] < 0:
+    """That the difference to a model may be chance, with its interval, if it may."""
+    found, rows = measured["differences"][name], measured["num_rows"]
+    sure = found["high"] < 0 or found["low"] > 0
+    if sure and rows >= FEW_TESTED:
         return ""
+    if sure:
+        return f", of only {rows:,} rows"
     return (
-        f", which may be chance with {measured['num_rows']:,} rows "
-        f"({100 * found['low']:+.1f} to {100 * found['high']:+.1f})"
+        f", which may be chance with {rows:,} rows (95 % interval of ours minus theirs: "
+        f"{100 * found['low']:+.1f} to {100 * found['high']:+.1f} points)"
     )
 
 

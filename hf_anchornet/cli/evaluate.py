@@ -11,13 +11,21 @@ from hf_anchornet.data.splits import DataOptions
 from hf_anchornet.evaluation.evaluate import EvaluationOptions, evaluate_models
 from hf_anchornet.evaluation.explain_split import ExplanationOptions
 from hf_anchornet.evaluation.tables import make_explainer_table
-from hf_anchornet.files import write_json
-from hf_anchornet.publishing.card import EVALUATION_FILE, TRAINING_FILE, write_card
+from hf_anchornet.files import read_json, write_json
+from hf_anchornet.publishing.card import (
+    EVALUATION_FILE,
+    TRAINING_FILE,
+    read_training,
+    write_card,
+)
 
 from .options import OptionParser, build_options
 from .shared import hide_progress_bars
 
 logger = logging.getLogger(__name__)
+
+LEARNED = {"dataset": "dataset", "split": "train_split"}
+"""Names of what a report is about, and of the same in the record of a training."""
 
 PACKAGE = Path(__file__).resolve().parents[1]
 """Folder of the package, which holds the shipped models."""
@@ -81,8 +89,20 @@ def report_scores(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _keep(report: Mapping[str, Any], folder: Path) -> None:
-    """Leave the report in the folder of a model that was trained here, for its card."""
-    if (folder / TRAINING_FILE).is_file() and not folder.resolve().is_relative_to(PACKAGE):
-        write_json(folder / EVALUATION_FILE, report)
+    """Leave the report in the folder of a model that was trained here, for its card.
+
+    The card of a build keeps what the build measured, and no card shows scores on training rows.
+    """
+    if not (folder / TRAINING_FILE).is_file() or folder.resolve().is_relative_to(PACKAGE):
+        return
+    path, learned = folder / EVALUATION_FILE, read_training(folder).get("data", {})
+    if path.is_file() and "compared" in read_json(path):
+        logger.warning("the card of %s keeps what its build measured, not this report", folder)
+    elif all(report[name] == learned.get(key) for name, key in LEARNED.items()):
+        logger.warning(
+            "%s was trained on these rows: its card does not show scores on them", folder
+        )
+    else:
+        write_json(path, report)
         write_card(folder)
-        logger.info("kept in %s for the model card", folder / EVALUATION_FILE)
+        logger.info("kept in %s for the model card", path)

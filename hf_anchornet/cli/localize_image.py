@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -55,3 +56,4 @@ def _draw(pairs: Iterable[tuple[str, Record]], output: Path, count: int) -> None
     for index, (path, result) in enumerate(pairs):
         target = output if count == 1 else output / f"{index:04d}_{Path(path).stem}.png"
         render_patches(path, result).save(target, "PNG")
+        print(f"wrote {target}", file=sys.stderr)

@@ -19,6 +19,9 @@ from .shared import choose_options, measure_width, show_progress, wants_color, w
 ANSWER_FIELD = "localization"
 """Field for the answer in an object that was read as a JSON line and is written back."""
 
+TABLES = {".csv", ".tsv", ".parquet", ".xlsx"}
+"""Ends of files that hold many texts, and are no text themselves."""
+
 BYTE_ORDER_MARK = "\ufeff"
 
 
@@ -54,6 +57,11 @@ def _read_sources(arguments: argparse.Namespace) -> Iterator[Source]:
             print("Type the text, then press Ctrl-D on a new line.", file=sys.stderr)
         yield from _read_stream(sys.stdin, "standard input", arguments)
     for path in arguments.file:
+        if path.suffix.lower() in TABLES:
+            raise ValueError(
+                f"`--file` must be a text or JSON lines (.jsonl, .ndjson), got the table {path}; "
+                "convert it to JSON lines, or to parquet for `--input`."
+            )
         with path.open(encoding="utf-8", newline="") as stream:
             yield from _read_stream(stream, f"`--file` {path}", arguments, path)
 

@@ -32,6 +32,13 @@ COMMANDS = {
 }
 """The function of each command, as "module:function"."""
 
+RESUMED = {
+    "build": "run the same command again to continue",
+    "train": "`--resume` continues from the last checkpoint, if `--checkpoint-steps` left one",
+    "adapt": "`--resume` continues from the last checkpoint, if `--checkpoint-steps` left one",
+}
+"""How an interrupted command is continued."""
+
 EXPECTED = (
     EOFError,
     FloatingPointError,
@@ -77,6 +84,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader has closed the pipe; Python must not fail again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
+        hint = f"; {RESUMED[argv[0]]}" if argv[0] in RESUMED else ""
+        print(f"anchornet: interrupted{hint}", file=sys.stderr)
         return 130
     except BaseException as error:  # pyo3, which wraps tokenizers, panics with a `BaseException`
         if isinstance(error, GeneratorExit | SystemExit):

@@ -49,7 +49,7 @@ TOPIC_OF_OPTION = {
         "ngram_dropout_prob auxiliary_loss_weight evidence_penalty ngram_penalty crop_tokens "
         "label_smoothing",
         "distillation": "teacher distillation_weight piece_words",
-        "augmentation": "keep_whole turn color_strength",
+        "augmentation": "keep_whole turn mirror color_strength",
     }.items()
     for name in names.split()
 }

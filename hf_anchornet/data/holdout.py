@@ -83,8 +83,8 @@ def hold_out_splits(
         if not held:
             raise ValueError(
                 f"`dataset` must have a split `{name}`, or enough training rows to hold one out, "
-                f"got {len(rows)} rows of {len(set(labels))} labels; add rows: at least 5 of a "
-                "label."
+                f"got {len(rows)} rows of {len(set(labels))} labels; add rows: at "
+                "least 5 of every label."
             )
         kept = np.setdiff1d(np.arange(len(rows)), held)
         parts[name], rows = rows.select(held), rows.select(kept)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -87,8 +88,12 @@ def open_row_image(file: Any, column: str, row: int, allow_urls: bool = False) -
         return open_image(file, allow_urls=allow_urls)
     except Exception as error:  # Pillow's readers raise errors of every kind for broken files
         said = str(error) if str(error) not in ("", "None") else type(error).__name__
+        said += "" if said.endswith(".") else "."
+        named = file.get("path") if isinstance(file, dict) else None
+        name = f", {Path(named).name}" if named else ""
         raise ValueError(
-            f"the image in row {row} of `{column}` cannot be used: {said} Repair or drop that row."
+            f"the image in row {row} of `{column}` cannot be used: {said} Repair or drop that "
+            f"row{name}."
         ) from error
 
 

@@ -138,8 +138,14 @@ def detect_modality(options: DataOptions, split: str | None = None) -> Literal["
             f"the dataset has texts in `{options.text_column}` and images in "
             f'`{options.image_column}`; set `text_column` or `image_column` to "" to ignore one.'
         )
-    if not is_image:
-        check_column(columns, options.text_column or options.image_column)
+    if not is_text and not is_image:
+        given = {name: getattr(options, name) for name in ("text_column", "image_column")}
+        named = " nor ".join(f"`{value}` (`{name}`)" for name, value in given.items() if value)
+        raise ValueError(
+            f"the dataset must have a column of texts or of images, got neither {named} among "
+            f"{sorted(columns)}; name the right one by `text_column` or `image_column`."
+            f"{_guess(options.text_column, columns)}"
+        )
     return "image" if is_image else "text"
 
 
@@ -150,21 +156,32 @@ def check_input_columns(rows: Any, options: DataOptions, inputs: str) -> Any:
         ValueError: if a column is missing.
     """
     rows = name_tar_columns(rows, options.image_column, options.label_column)
-    for column in (inputs, options.label_column):
-        check_column(rows.column_names, column)
+    kind = "image_column" if inputs == options.image_column else "text_column"
+    for option, column in {kind: inputs, "label_column": options.label_column}.items():
+        check_column(rows.column_names, column, option)
     return rows
 
 
-def check_column(found: Sequence[str], column: str) -> None:
-    """Raise a `ValueError` that lists the columns, and suggests one, if `column` is missing."""
-    if column in found:
-        return
+def check_column(found: Sequence[str], column: str, option: str = "") -> None:
+    """Raise a `ValueError` that lists the columns, and suggests one, if `column` is missing.
+
+    Args:
+        found: Names of the columns.
+        column: The one that is wanted.
+        option: Name of the option that names it, for the error.
+    """
+    if column not in found:
+        by = f" by `{option}`" if option else ""
+        raise ValueError(
+            f"column `{column}` is not in the dataset, which has {sorted(found)}; name the right "
+            f"one{by}.{_guess(column, found)}"
+        )
+
+
+def _guess(column: str, found: Sequence[str]) -> str:
+    """A question about the most similar name, if there is one."""
     close = get_close_matches(column, found, n=1, cutoff=0.4)
-    guess = f" Did you mean `{close[0]}`?" if close else ""
-    raise ValueError(
-        f"column `{column}` is not in the dataset, which has {sorted(found)}; name the right one."
-        f"{guess}"
-    )
+    return f" Did you mean `{close[0]}`?" if close else ""
 
 
 def find_labels(rows: Dataset, column: str) -> list[str]:

@@ -92,7 +92,8 @@ def evaluate_explanations(
     report = summary.report()
     if not any(row["plausibility"] for row in report["explainers"].values()):
         logger.warning(
-            "no row has a value in `%s`: the report has faithfulness, but no plausibility.",
+            "no row has parts marked by people in `%s`: whether explanations agree with people is "
+            "not measured.",
             options.spans_column if is_text else data.boxes_column,
         )
     return {"settings": settings, **report}

@@ -39,6 +39,7 @@ PIPELINES = {"text": "span-localization", "image": "patch-localization"}
 PARTS = {"text": ("spans", "tokens"), "image": ("patches", "pixels")}
 SAMPLES = {"text": "A text of the same kind as the training data.", "image": "photo.jpg"}
 """Inputs of the snippet where no example of the training data is known."""
+ARTICLES = {"text": "A", "image": "An"}
 MAX_LABELS = 10  # labels listed in a card
 
 READING = """\
@@ -136,12 +137,12 @@ def make_card(folder: str | Path, sources: CardSources | None = None) -> ModelCa
     if sources.results:
         dataset = data.get("dataset", "its data set")
         results += list_results(modality, sources.results, sources.reading, dataset)
+    if evaluation:
+        results += list_scores(modality, evaluation, data.get("dataset", "its data set"))
     if sources.evaluation:
         results += list_explanations(modality, sources.evaluation)
     elif "evidence" in evaluation.get("explanations", {}).get("explainers", {}):
         results += list_explanations(modality, evaluation)
-    if evaluation:
-        results += list_scores(modality, evaluation, data.get("dataset", "its data set"))
     if sources.speed:
         results += list_speed_ups(modality, sources.speed)
     repo_id = sources.repo_id or folder.resolve().name
@@ -199,10 +200,11 @@ def _make_snippet(
         )
     own = config.model_type in MODALITIES
     task = PIPELINES[modality] if own else f"{modality}-classification"
-    imports = "import hf_anchornet  # or trust_remote_code=True below\n" if own else ""
+    imports = "import hf_anchornet  # which registers the pipeline\n" if own else ""
+    where = "" if "/" in repo_id else "  # the path of this folder, or its id on the Hub"
     return (
         f"{imports}from transformers import pipeline\n\n"
-        f'run = pipeline("{task}", model="{repo_id}")\nprint(run({sample}))'
+        f'run = pipeline("{task}", model="{repo_id}"){where}\nprint(run({sample}))'
     )
 
 
@@ -219,14 +221,15 @@ def _describe_model(config: Any, modality: str, is_cascade: bool, stages: Sequen
     if len(names) > MAX_LABELS:
         labels += f", ... ({len(names)} labels)"
     parts, units = PARTS[modality]
+    kind = f"{ARTICLES[modality]} {modality} classifier"
     if config.model_type not in MODALITIES:
         return (
-            f"A {modality} classifier ({labels}) of type {config.architectures[0]}. It can serve "
-            f"as the classifier behind an AnchorNet localizer, which selects the {parts} it reads."
+            f"{kind} ({labels}) of type {config.architectures[0]}. It can serve as the classifier "
+            f"behind an AnchorNet localizer, which selects the {parts} it reads."
         )
     text = (
-        f"A {modality} classifier ({labels}). Its logits are an exact sum over windows of {units}, "
-        f"so it can show the {parts} that decided."
+        f"{kind} ({labels}). Its logits are an exact sum over windows of {units}, so it can show "
+        f"the {parts} that decided."
     )
     if is_cascade:
         opening = OPENING_SENTENCES.get(stages[0], "") if stages else ""
@@ -251,9 +254,18 @@ def _describe_training(training: Mapping[str, Any]) -> str:
     return (
         f"{data['dataset']} (split `{data['train_split']}`, {rows}). The model reads of each row: "
         f"{data['reading']}. The best epoch was chosen by its score on split "
-        f"`{data['validation_split']}`. Licence of the data: "
-        f"{data['license'] or 'not stated in the data set'}."
+        f"`{data['validation_split']}`.{_describe_linear(training.get('linear_ngrams', {}))} "
+        f"Licence of the data: {data['license'] or 'not stated in the data set'}."
     )
+
+
+def _describe_linear(found: Mapping[str, Any]) -> str:
+    """The linear model that was added after a training, if there is one."""
+    if not found.get("weight"):
+        return ""
+    if not found.get("learned_weight", 1.0):
+        return " Then a linear model of the same n-grams took its place: it answers alone."
+    return f" Then a linear model of the same n-grams was added (weight {found['weight']:.3g})."
 
 
 def _describe_size(config: Any, modality: str) -> dict[str, Any]:
@@ -263,7 +275,7 @@ def _describe_size(config: Any, modality: str) -> dict[str, Any]:
     with torch.device("meta"):
         model = CLASSES[modality][0].from_config(config)
     windows = sorted({window.size for window in model.windows})
-    unit = {"text": "tokens", "image": "px"}[modality]
+    unit = {"text": "tokens", "image": "px of the resized image"}[modality]
     parameters = sum(parameter.numel() for parameter in model.parameters())
     size = f"{parameters:,} parameters; windows of {', '.join(map(str, windows))} {unit}."
     return {"windows": windows, "unit": unit, "size": size}

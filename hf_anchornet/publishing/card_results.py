@@ -17,8 +17,14 @@ QUALITIES = {
     "span_iou_f1": ("plausibility", "IoU F1 of the hard rationale"),
     "box_iou_recall": ("plausibility", "One of the best patches has an IoU of a half with a box"),
     "max_box_acc_v2": ("plausibility", "MaxBoxAccV2"),
-    "comprehensiveness": ("faithfulness", "Comprehensiveness, higher is better"),
-    "sufficiency": ("faithfulness", "Sufficiency, lower is better"),
+    "comprehensiveness": (
+        "faithfulness",
+        "Comprehensiveness: fall without the best parts, higher is better",
+    ),
+    "sufficiency": (
+        "faithfulness",
+        "Sufficiency: fall with the best parts alone, lower is better",
+    ),
     "speed_up": ("speed-up", "Times faster than reading all"),
 }
 """The quality that each metric measures, and the metric's display name."""

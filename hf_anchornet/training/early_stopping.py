@@ -52,8 +52,8 @@ def warn_of_overfitting(history: History) -> None:
     before, after = history[-2:]
     logger.warning(
         "epoch %d: validation loss rose from %.3f to %.3f while training loss fell: the model "
-        "begins to remember the training rows. More rows, fewer epochs or stronger dropout and "
-        "penalties help; `patience` ends a training that no longer improves.",
+        "begins to remember the training rows. The best epoch is kept. More rows help; in "
+        "`anchornet train`, too, fewer epochs or stronger dropout and penalties.",
         after["epoch"],
         before["loss"],
         after["loss"],

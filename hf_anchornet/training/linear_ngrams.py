@@ -24,12 +24,12 @@ from .linear_model import Floats, LabelledNgrams, LinearModel, fit_linear_model
 
 STRENGTHS = (0.003, 0.03, 0.3)
 """Candidates for `strength` of `fit_linear_model`."""
+USUAL_STRENGTH = 0.3
+"""What is taken where it is not chosen on the validation split."""
 FEW_ROWS = 5000
-"""Up to so many rows the strength is chosen on the validation split; above it hardly matters."""
-MANY_ROWS_STRENGTH = 0.3
+"""Up to so many rows it is chosen; above it hardly matters."""
 FEW_JUDGED = 100
 """Below so many validation rows their losses are too noisy to choose by."""
-FEW_JUDGED_STRENGTH = 0.03
 BATCH_SIZE = 32
 
 
@@ -57,9 +57,8 @@ def add_linear_ngrams(
     """
     learned = predict_logits(model, validation_set)
     judged, texts = count_known(model, validation_set), count_known(model, train_set, balanced)
-    strengths = STRENGTHS if len(train_set) <= FEW_ROWS else (MANY_ROWS_STRENGTH,)
-    if len(validation_set) < FEW_JUDGED:
-        strengths = (FEW_JUDGED_STRENGTH,)
+    can_choose = len(train_set) <= FEW_ROWS and len(validation_set) >= FEW_JUDGED
+    strengths = STRENGTHS if can_choose else (USUAL_STRENGTH,)
     tried = []
     for strength in strengths:
         linear = fit_linear_model(texts, strength)

@@ -4,7 +4,7 @@ import os
 import shutil
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from accelerate import Accelerator
@@ -36,6 +36,7 @@ def holding_folder(folder: str | Path, accelerator: Accelerator) -> Iterator[Non
         OSError: if the disk is full.
     """
     path = Path(folder).resolve() / LOCK_FILE
+    is_new = not path.parent.exists()
     handle, found = None, [""]
     with naming_full_disk(folder):
         if accelerator.is_main_process:
@@ -53,6 +54,9 @@ def holding_folder(folder: str | Path, accelerator: Accelerator) -> Iterator[Non
                 path.unlink(missing_ok=True)
                 _held.discard(path)
                 os.close(handle)
+            if is_new and accelerator.is_main_process:
+                with suppress(OSError):
+                    path.parent.rmdir()  # of a training that failed before it wrote anything
 
 
 def _lock(path: Path) -> tuple[int | None, str]:

@@ -19,7 +19,7 @@ from scipy.optimize import minimize_scalar
 from hf_anchornet.model.modeling_anchornet_text import AnchorNetTextForSequenceClassification
 
 from .linear_model import Floats, LabelledNgrams, LinearModel, fit_linear_model
-from .linear_ngrams import MANY_ROWS_STRENGTH, add_scores, count_known, predict_logits, score_sum
+from .linear_ngrams import USUAL_STRENGTH, add_scores, count_known, predict_logits, score_sum
 
 TAUGHT_WEIGHT = 0.5
 """Of the linear model of pieces. On validation splits more of it is a little more accurate; less
@@ -58,7 +58,7 @@ def add_taught_ngrams(
     """
     count = partial(count_known, model)
     judged, texts = count(validation_set), count(train_set, balanced)
-    of_pieces = fit_linear_model(count(taught), MANY_ROWS_STRENGTH)
+    of_pieces = fit_linear_model(count(taught), USUAL_STRENGTH)
     add_scores(model, of_pieces, weight=TAUGHT_WEIGHT)
     known = predict_logits(model, validation_set)
     scale = choose_scale(known, judged)

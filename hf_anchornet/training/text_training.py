@@ -199,6 +199,11 @@ def _add_linear(
             add = partial(add_taught_ngrams, balanced=balance)
             add = add if weight is None else partial(add, weight=weight)
             found = add(model, taught, train_set, validation_set)
+        logger.info(
+            "a linear model of n-grams is added with weight %.3g: accuracy %.4f",
+            found["weight"],
+            found["accuracy"],
+        )
         save_in_one_go(partial(save_with_processor, tokenizer, model), folder)
         shared = [found]
     (found,) = broadcast_object_list(shared)

@@ -164,7 +164,10 @@ def describe_answer(result: Record) -> str:
     if len(result["patches"]) < 2 or result["label"] not in shares:
         return summarize_answer(result)
     share = f"{shares[result['label']]:.1%}"
-    return f"{summarize_answer(result)} Together they carry {share} of the evidence."
+    return (
+        f"{summarize_answer(result)} Together they carry {share} of the evidence: what overlaps "
+        "counts once."
+    )
 
 
 def _check_boxes(picture: Image.Image, patches: Sequence[Record]) -> None:

@@ -107,6 +107,40 @@ def test_a_build_is_continued_where_it_was_interrupted(source, tmp_path, monkeyp
         assert build(data, options)["finished"]
     with pytest.raises(ValueError, match="`seed` must be 0 as in the build that was started in"):
         build(data, replace(options, seed=1))
+    page = build(data, replace(options, budget="2h"))  # time may be given later
+    assert page["finished"]
+    rows = load_dataset("parquet", data_files=source, split="train")
+    before = (tmp_path / "out" / "data" / "reviews" / "test.parquet").read_bytes()
+    rows.shuffle(seed=1).to_parquet(source)
+    with pytest.raises(ValueError, match="`dataset` must hold the rows that the build in"):
+        build(DataOptions(source), options)
+    assert (tmp_path / "out" / "data" / "reviews" / "test.parquet").read_bytes() == before
+
+
+def test_a_training_leaves_a_checkpoint_in_every_epoch(source, tmp_path, monkeypatch):
+    seen = []
+
+    def train(data, localizer, options):
+        seen.append(options)
+        raise OSError("enough")
+
+    monkeypatch.setattr(build_steps, "train_text_localizer", train)
+    with pytest.raises(OSError, match="enough"):
+        build(DataOptions(source), BuildOptions(str(tmp_path / "out")))
+    assert 0 < seen[0].checkpoint_steps <= -(-120 // seen[0].batch_size)
+
+
+def test_a_build_that_cannot_begin_leaves_no_folder(source, tmp_path):
+    with pytest.raises(ValueError, match="`label_column` must be a column"):
+        build(DataOptions(source, label_column="mood"), BuildOptions(str(tmp_path / "out")))
+    assert not (tmp_path / "out").exists()
+
+
+def test_examples_are_of_several_labels_which_are_told(source, tmp_path):
+    build(DataOptions(source), BuildOptions(str(tmp_path / "out")))
+    page = (tmp_path / "out" / "report.html").read_text("utf-8")
+    for label in ("negative", "positive"):
+        assert f"Labelled {label} in the data" in page
 
 
 def test_a_trained_classifier_is_adapted_compared_and_left_out_if_it_is_worse(

@@ -44,6 +44,15 @@ def test_other_options_are_refused_by_name(tmp_path):
         Journal(tmp_path, {"seed": 1, "classifier": None})
 
 
+def test_a_build_goes_on_with_the_rows_it_was_started_from_only(tmp_path):
+    journal = Journal(tmp_path, {"seed": 0})
+    journal.keep_rows("first")
+    journal.write()
+    Journal(tmp_path, {"seed": 0}).keep_rows("first")
+    with pytest.raises(ValueError, match=r"`dataset` must hold the rows that the build in"):
+        Journal(tmp_path, {"seed": 0}).keep_rows("second")
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"options": {}}'])
 def test_a_damaged_journal_is_named(tmp_path, content):
     (tmp_path / "build.json").write_text(content)

@@ -59,7 +59,7 @@ def measure(localizer=None, cascade=None, classifier=None, linear=0.5, asked=0.1
         (
             measure(localizer=0.7, classifier=0.71, linear=0.75),
             False,
-            "a linear model is better than the localizer alone (.750 / .700)",
+            "a linear model is better than the localizer (.750 / .700)",
         ),
         (
             measure(localizer=0.9, cascade=0.91, classifier=0.95, linear=0.8),
@@ -93,7 +93,36 @@ def test_the_verdict(measured, worth_it, said):
 def test_a_loss_that_may_be_chance_is_said_to_be():
     measured = measure(localizer=0.9, cascade=0.91, classifier=0.93, linear=0.8)
     measured["differences"]["classifier"] = {"mean": -0.02, "low": -0.05, "high": 0.01}
-    assert "may be chance with 400 rows (-5.0 to +1.0)" in judge(measured, 0.01).text
+    said = "chance with 400 rows (95 % interval of ours minus theirs: -5.0 to +1.0 points)"
+    assert said in judge(measured, 0.01).text
+
+
+def test_a_linear_model_that_may_be_better_by_chance_is_not_called_better():
+    measured = measure(localizer=0.578, linear=0.585)
+    measured["differences"]["linear model"] = {"mean": -0.007, "low": -0.09, "high": 0.07}
+    text = judge(measured, 0.01).text
+    assert "a linear model scores higher than the localizer (.585 / .578), which may be" in text
+    assert "is better" not in text
+
+
+@pytest.mark.parametrize(
+    ("low", "num_rows", "said"),
+    [
+        (-0.1, 400, "(.600 / .500), which may be chance with 400 rows (95 % interval of ours"),
+        (0.1, 5, "(.600 / .500), of only 5 rows, and shows"),
+        (0.1, 400, "(.600 / .500), and shows"),
+    ],
+)
+def test_a_gain_on_few_rows_is_said_to_be_of_few_rows(low, num_rows, said):
+    measured = measure(localizer=0.6, linear=0.5) | {"num_rows": num_rows}
+    measured["differences"]["linear model"] = {"mean": 0.1, "low": low, "high": 0.9}
+    assert said in judge(measured, 0.01).text
+
+
+def test_the_data_are_not_blamed_for_what_a_linear_model_finds_in_them():
+    text = judge(measure(localizer=0.3, linear=0.5), 0.01).text
+    assert "a linear model is better than the localizer (.500 / .300)" in text
+    assert "do not show the label" not in text
 
 
 def test_pictures_are_called_images():

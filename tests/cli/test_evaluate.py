@@ -45,6 +45,24 @@ def test_the_report_of_a_model_that_was_trained_here_stays_for_its_card(given, f
     assert "6 rows" in ModelCard.load(folder / "README.md").text
 
 
+def test_the_card_of_a_build_keeps_what_the_build_measured(given, folder, caplog):
+    (folder / "training.json").write_text("{}")
+    measured = json.dumps({"compared": {}})
+    (folder / "evaluation.json").write_text(measured)
+    report_scores(given | {"model": str(folder)})
+    assert (folder / "evaluation.json").read_text() == measured
+    assert not (folder / "README.md").exists()
+    assert "keeps what its build measured" in caplog.text
+
+
+def test_no_card_shows_scores_on_training_rows(given, folder, caplog):
+    learned = {"dataset": given["dataset"], "train_split": "test"}
+    (folder / "training.json").write_text(json.dumps({"data": learned}))
+    report_scores(given | {"model": str(folder)})
+    assert not (folder / "evaluation.json").exists()
+    assert "was trained on these rows" in caplog.text
+
+
 def test_shipped_models_stay_as_they_are(tmp_path):
     rows = {"text": ["a good film", "a bad film"], "label": ["positive", "negative"]}
     Dataset.from_dict(rows).to_parquet(tmp_path / "test.parquet")

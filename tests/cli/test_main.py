@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 from PIL import Image
+from transformers import BertConfig
 
 from hf_anchornet import registration
 from hf_anchornet.cli import demo
@@ -110,7 +111,7 @@ def fake(monkeypatch, tmp_path, photo):
     sample.write_text(REVIEW, encoding="utf-8")
     fake = FakePipeline()
     monkeypatch.setattr(registration, "pipeline", fake.load)
-    monkeypatch.setattr(registration, "read_config", lambda source: None)  # there is no model
+    monkeypatch.setattr(registration, "read_config", lambda source: BertConfig())  # no model
     shipped = {
         "span-localization": (Path("shipped/localizer"), Path("shipped/classifier")),
         "patch-localization": (Path("shipped/images"), Path("shipped/patches")),
@@ -249,6 +250,7 @@ def test_a_lone_surrogate_in_an_argument_gets_an_answer(fake, capsys):
     [
         (["localize", "good", "--model", "missing"], "missing is not a local folder and is not"),
         (["localize", "--file", "/no/such/file"], "No such file or directory: '/no/such/file'"),
+        (["localize", "--file", "many.CSV"], "`--file` must be a text or JSON lines"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(fake, capsys, argv, message):
@@ -317,6 +319,16 @@ def test_an_interrupt_exits_with_code_130(fake, monkeypatch, capsys):
 
     monkeypatch.setattr(fake, "localize", interrupt)
     assert main(["localize", "good"]) == 130
+    assert capsys.readouterr().err == "anchornet: interrupted\n"
+
+
+def test_an_interrupted_build_says_how_it_goes_on(monkeypatch, capsys):
+    def interrupt(argv):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("hf_anchornet.cli.build.run", interrupt)
+    assert main(["build"]) == 130
+    assert capsys.readouterr().err.endswith("run the same command again to continue\n")
 
 
 class Terminal(io.StringIO):

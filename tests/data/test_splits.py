@@ -6,7 +6,13 @@ import pytest
 import torch
 from datasets import ClassLabel, Dataset, Features, List, Value
 
-from hf_anchornet.data.splits import DataOptions, find_labels, load_split, number_labels
+from hf_anchornet.data.splits import (
+    DataOptions,
+    detect_modality,
+    find_labels,
+    load_split,
+    number_labels,
+)
 from hf_anchornet.data.texts import check_texts, make_collator, tokenize
 
 ROWS = {
@@ -69,7 +75,9 @@ def test_a_missing_column_lists_those_there_are_and_guesses_the_slip(tmp_path):
     wanted = r"`text` is not in .* has \['label', 'texts'\].* Did you mean `texts`\?"
     with pytest.raises(ValueError, match=wanted):
         load_split(DataOptions(source), "train")
-    with pytest.raises(ValueError, match=r"name the right one\.$"):
+    with pytest.raises(ValueError, match=r"neither `body` \(`text_column`\) nor `image` \("):
+        detect_modality(DataOptions(source, text_column="body"))
+    with pytest.raises(ValueError, match=r"name the right one by `label_column`\.$"):
         load_split(DataOptions(source, text_column="texts", label_column="xyz"), "train")
 
 

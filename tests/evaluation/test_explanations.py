@@ -68,7 +68,7 @@ def test_each_explainer_is_judged_on_what_people_marked(localizer_folder):
 def test_without_marks_only_faithfulness_is_computed_and_that_is_said(localizer_folder, caplog):
     with caplog.at_level(logging.WARNING):
         report = evaluate(localizer_folder, make_rows([[]] * 5))
-    assert "no row has a value in `spans`" in caplog.text
+    assert "no row has parts marked by people in `spans`" in caplog.text
     assert report["num_explained"] == 4  # the blank one is left out
     assert report["explainers"]["evidence"]["plausibility"] is None
     assert report["explainers"]["evidence"]["faithfulness"]["cut"]["comprehensiveness"] > 0
