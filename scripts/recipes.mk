@@ -28,7 +28,7 @@ LITE0 = $(ADAPT) --dataset $(DATA)/image/fod_a --localizer $(RUNS)/localizer_fod
 PHOTO_CASCADE = $(CALIBRATE) --dataset $(DATA)/image/fod_a --localizer $(RUNS)/localizer_fod_a \
 	--classifier $(RUNS)/lite0_patches --full-size 224
 
-.PHONY: models models-text models-image models-speed models-evidence
+.PHONY: models models-text models-image models-speed models-sheets models-evidence
 
 models: models-text models-image  ## train the shipped models (DATA=folder of the sets, RUNS=runs)
 
@@ -108,6 +108,39 @@ models-speed: $(VENV)/.installed  ## adapt MiniLM and EfficientNet-Lite0 for ben
 		--max-cost 9e7 --output-dir $(RUNS)/cascade_fod_a
 	$(PHOTO_CASCADE) --stages localizer 1 2 3 --min-accuracy 0.9555 \
 		--output-dir $(RUNS)/cascade_fod_a_quick
+
+# Megapixel MNIST: sheets of 1,500 px with five digits of 28 px. The localizer, of windows of 31 px,
+# begins on sheets of 400 px, where an epoch takes a fourteenth of the time, and goes on to larger
+# ones; the last step fits the scale of its logits. Its rivals read the whole sheet, made small.
+SHEETS = $(RUNS)/data/megapixel_mnist
+WHOLE = --keep-whole --no-turn --no-mirror --color-strength 0 --mixed-precision bf16
+LARGER = $(TRAIN) $(WHOLE) --from-localizer
+READ_SHEETS = $(ADAPT) --classifier $(RUNS)/lite0 --learning-rate 1e-3 $(WHOLE)
+models-sheets: $(VENV)/.installed  ## train the models of megapixel MNIST
+	for sheets in "400 --rows 5000 500 10 --seed 1" "750 --rows 5000 500 10" "1500 --rows 5000 500 1000"; do \
+		$(VENV)/bin/python $(DATA)/image/megapixel_mnist/build.py $(SHEETS)_$${sheets%% *} \
+			--side $$sheets || exit 1; \
+	done
+	$(TRAIN) --dataset $(SHEETS)_400 --image-size 400 --crop-size 400 $(WHOLE) \
+		--kernel-sizes 3 3 3 3 3 --strides 2 2 1 1 2 --channels 8 12 24 32 64 \
+		--expand-ratios 1 1 2 2 2 --branch-depths 5 --count-exponent 0.5 --batch-size 8 \
+		--learning-rate 4e-3 --num-epochs 12 --output-dir $(RUNS)/sheets_400
+	$(LARGER) $(RUNS)/sheets_400 --dataset $(SHEETS)_750 --image-size 750 --crop-size 750 \
+		--batch-size 8 --learning-rate 3e-3 --num-epochs 3 --output-dir $(RUNS)/sheets_750
+	$(LARGER) $(RUNS)/sheets_750 --dataset $(SHEETS)_1500 --image-size 1500 --crop-size 1500 \
+		--max-rows 600 --batch-size 4 --learning-rate 5e-4 --num-epochs 1 \
+		--output-dir $(RUNS)/localizer_megapixel_mnist
+	$(READ_SHEETS) --dataset $(SHEETS)_750 --localizer $(RUNS)/sheets_750 --max-rows 2000 \
+		--patch-size 96 --num-epochs 4 --output-dir $(RUNS)/sheets_patches
+	for reading in "small --patch-size 96 --num-epochs 2" "small --patch-size 224 --num-epochs 2" \
+		"full --full-size 448 --num-epochs 1"; do \
+		set -- $$reading; \
+		$(READ_SHEETS) --dataset $(SHEETS)_1500 --localizer $(RUNS)/localizer_megapixel_mnist \
+			--reading $$reading --output-dir $(RUNS)/sheets_$$1_$$3 || exit 1; \
+	done
+	$(CALIBRATE) --dataset $(SHEETS)_1500 --localizer $(RUNS)/localizer_megapixel_mnist \
+		--classifier $(RUNS)/sheets_patches --stages localizer 1 2 3 \
+		--output-dir $(RUNS)/cascade_megapixel_mnist
 
 # These models were trained before defaults depended on the number of rows and a linear model was
 # added.

@@ -138,6 +138,8 @@ def _build(
     spent = sum(journal.seconds.values())
     for line in _summarize(measured, spent, options.output_dir):
         show(line)
+    if Path(data.dataset).is_relative_to(options.output_dir):
+        show(f"the splits, for `anchornet evaluate`: --dataset {data.dataset}")
     return journal.content
 
 

@@ -13,13 +13,17 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+import numpy as np
 from datasets import Dataset
 
 import hf_anchornet
-from hf_anchornet.building.measurement import measure_models
+from hf_anchornet.building.controls import answer_linearly
+from hf_anchornet.building.measurement import measure_models, open_inputs
 from hf_anchornet.building.verdict import AS_GOOD
-from hf_anchornet.data.splits import DataOptions, detect_modality, load_split
+from hf_anchornet.data.splits import DataOptions, detect_modality, load_split, number_labels
 from hf_anchornet.files import write_json
+from hf_anchornet.model.classifier import label_names
+from hf_anchornet.model.localizer import Localizer, load_localizer
 from scripts.benchmarks.machine import describe_hardware
 from scripts.options import parse_options
 
@@ -89,16 +93,18 @@ def judge_build(
         report = hf_anchornet.build(source, target, seed=seed, **columns, **given)
         seconds = time.perf_counter() - started
         learned = target / "data" / source.name  # without the rows that the build held out
-        measured, of_all = (
-            _measure(DataOptions(str(path), **columns), test, target) for path in (learned, source)
+        test.to_parquet(learned / "test.parquet")
+        measured = measure_models(
+            DataOptions(str(learned), **columns), "test", len(test), target, None
         )
+        linear_all = score_linearly(data, rows, test, load_localizer(target))
     answer, worth_it = measured["answer"], bool(report["verdict"]["worth_it"])
     scores = {name: row["accuracy"] for name, row in measured["compared"].items()}
     simplest = max(scores[LINEAR], scores[MAJORITY])
     return {
         "accuracy": scores[answer],
         "linear": scores[LINEAR],
-        "linear_all": of_all["compared"][LINEAR]["accuracy"],
+        "linear_all": linear_all,
         "majority": scores[MAJORITY],
         "seconds": seconds,
         "answer": answer,
@@ -108,15 +114,27 @@ def judge_build(
     }
 
 
+def score_linearly(data: DataOptions, rows: Dataset, test: Dataset, localizer: Localizer) -> float:
+    """Accuracy on some rows of a linear model of others.
+
+    Args:
+        data: Names of the columns.
+        rows: Rows to learn from.
+        test: Rows to answer.
+        localizer: What reads inputs and names labels.
+    """
+    is_text = localizer.model.main_input_name == "input_ids"
+    column = data.text_column if is_text else data.image_column
+    learned, wanted = (open_inputs(localizer, part, data, column) for part in (rows, test))
+    labels = label_names(localizer.model)
+    targets, right = (number_labels(part, data.label_column, labels) for part in (rows, test))
+    found, _ = answer_linearly(learned, targets, wanted)
+    return float((found == np.asarray(right)).mean())
+
+
 def average_draws(draws: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Means over draws of the accuracies and of the seconds."""
     return {name: mean(draw[name] for draw in draws) for name in AVERAGED}
-
-
-def _measure(data: DataOptions, test: Dataset, built: Path) -> dict[str, Any]:
-    """What was built and the linear model of a folder's training rows, on rows for testing."""
-    test.to_parquet(Path(data.dataset) / "test.parquet")
-    return measure_models(data, "test", len(test), built, None)
 
 
 def compare_builds(

@@ -39,6 +39,12 @@ IMDB = $(REVIEWS) --dataset $(DATA)/text/imdb --max-rows 5000 \
 PHOTOS = --dataset $(DATA)/image/fod_a --localizer $(RUNS)/localizer_fod_a \
 	--cascades cascade=$(RUNS)/cascade_fod_a quick_cascade=$(RUNS)/cascade_fod_a_quick \
 	--classifiers $(foreach reading,full patches small small_64 small_128 centre random,$(reading)=$(RUNS)/lite0_$(reading))
+# `full` is the largest size that a rival was trained at; a sheet has 1,500 px.
+SHEETS_1500 = --dataset $(RUNS)/data/megapixel_mnist_1500 --localizer $(RUNS)/localizer_megapixel_mnist \
+	--cascades cascade=$(RUNS)/cascade_megapixel_mnist \
+	--classifiers full=$(RUNS)/sheets_full_448 small=$(RUNS)/sheets_small_96 \
+		small_224=$(RUNS)/sheets_small_224 \
+		$(foreach reading,patches centre random oracle,$(reading)=$(RUNS)/sheets_patches)
 # Long texts are compared with all their windows.
 LONG_TEXTS = --baseline windows --num-timed 16
 ON_ONNX = --backend onnx --threads 1 --times-only True
@@ -58,6 +64,8 @@ bench-speed:  ## compare what MiniLM and EfficientNet-Lite0 may read (DATA=, RUN
 	done
 	$(SPEED) $(PHOTOS) --output results/speed_fod_a.json
 	$(SPEED) $(PHOTOS) $(ON_ONNX) --output results/speed_fod_a_onnx.json
+	$(SPEED) $(SHEETS_1500) --max-rows 500 --num-counted 50 --num-timed 8 --rounds 3 --threads 1 \
+		--output results/speed_megapixel_mnist.json
 	$(WRITE_TABLES)
 
 QUICK = --num-counted 50 --num-timed 8 --rounds 3
@@ -123,11 +131,13 @@ bench-evidence:  ## judge explanations: agreement, faithfulness, cost (DATA=, RU
 		--explainers $(OTHERS) shapley attention_rollout $(PARTS) random --resamples 1000 \
 		--parts-localizer $(TEXT_LOCALIZER) \
 		--output results/evidence_imdb_rationales_minilm.json
-	$(EVALUATE) --dataset $(DATA)/text/imdb_rationales --model $(RUNS)/cascade_imdb \
-		--explainers evidence answer occlusion lime random --resamples 1000 \
+	mkdir -p $(RUNS)/cascade_shipped
+	cp -r $(TEXT_LOCALIZER)/. $(DEFAULTS)/text_cascade/. $(RUNS)/cascade_shipped
+	$(EVALUATE) --dataset $(DATA)/text/imdb_rationales --model $(RUNS)/cascade_shipped \
+		--max-explained 200 --explainers evidence answer occlusion lime random --resamples 1000 \
 		--output results/evidence_imdb_rationales_cascade.json
-	$(EVALUATE) --dataset $(DATA)/text/movie_rationales --model $(RUNS)/cascade_imdb \
-		--smoothing 3 --explainers evidence answer lime random --resamples 1000 \
+	$(EVALUATE) --dataset $(DATA)/text/movie_rationales --model $(RUNS)/cascade_shipped \
+		--max-explained 100 --smoothing 3 --explainers evidence answer lime random --resamples 1000 \
 		--output results/evidence_movie_rationales_cascade.json
 	$(EVALUATE) --dataset $(DATA)/image/fod_a --model $(RUNS)/cascade_fod_a --max-explained 40 \
 		--explainers evidence answer lime random --resamples 1000 \
