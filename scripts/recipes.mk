@@ -88,7 +88,7 @@ models-speed: $(VENV)/.installed  ## adapt MiniLM and EfficientNet-Lite0 for ben
 	$(TRAIN) --dataset $(DATA)/image/fod_a --gated --count-exponent 0.5 --num-epochs 24 $(RATES) \
 		--output-dir $(RUNS)/localizer_fod_a
 	for reading in "full --num-epochs 3" patches small centre random; do \
-		$(LITE0) --reading $$reading --output-dir $(RUNS)/lite0_$${reading%% *} || exit 1; \
+		$(LITE0) --num-epochs 2 --reading $$reading --output-dir $(RUNS)/lite0_$${reading%% *} || exit 1; \
 	done
 	for side in 64 128; do \
 		$(LITE0) --reading small --patch-size $$side --output-dir $(RUNS)/lite0_small_$$side || exit 1; \
@@ -132,11 +132,10 @@ models-sheets: $(VENV)/.installed  ## train the models of megapixel MNIST
 		--output-dir $(RUNS)/localizer_megapixel_mnist
 	$(READ_SHEETS) --dataset $(SHEETS)_750 --localizer $(RUNS)/sheets_750 --max-rows 2000 \
 		--patch-size 96 --num-epochs 4 --output-dir $(RUNS)/sheets_patches
-	for reading in "small --patch-size 96 --num-epochs 2" "small --patch-size 224 --num-epochs 2" \
-		"full --full-size 448 --num-epochs 1"; do \
+	for reading in "small --patch-size 96" "full --full-size 224"; do \
 		set -- $$reading; \
 		$(READ_SHEETS) --dataset $(SHEETS)_1500 --localizer $(RUNS)/localizer_megapixel_mnist \
-			--reading $$reading --output-dir $(RUNS)/sheets_$$1_$$3 || exit 1; \
+			--num-epochs 2 --reading $$reading --output-dir $(RUNS)/sheets_$$1_$$3 || exit 1; \
 	done
 	$(CALIBRATE) --dataset $(SHEETS)_1500 --localizer $(RUNS)/localizer_megapixel_mnist \
 		--classifier $(RUNS)/sheets_patches --stages localizer 1 2 3 \

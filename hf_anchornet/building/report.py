@@ -58,13 +58,14 @@ def write_report(
         f"<p>The last column: accuracy of the {measured['answer']}, which this folder answers "
         "with, minus that of the model; in brackets the interval in which it lies with 95 % "
         "confidence. The linear model is a logistic regression of n-grams (texts) or of resized "
-        "pictures; the majority is the most frequent label.</p>",
+        "pictures; the majority is the most frequent label. Macro F1 is the mean of the F1 of all "
+        "labels: rare ones weigh as much as frequent ones.</p>",
     ]
     if "calibration" in steps:
         body += _describe_calibration(steps["calibration"]["result"])
     body += [
         "<h2>How it was built</h2>",
-        *(f"<p>{escape(note)}.</p>" for note in content.get("notes", [])),
+        *(f"<p>{escape(note[:1].upper() + note[1:])}.</p>" for note in content.get("notes", [])),
         _make_table(
             ("step", "seconds"),
             ((name, f"{step['seconds']:.0f}") for name, step in steps.items()),

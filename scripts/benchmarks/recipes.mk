@@ -42,8 +42,7 @@ PHOTOS = --dataset $(DATA)/image/fod_a --localizer $(RUNS)/localizer_fod_a \
 # `full` is the largest size that a rival was trained at; a sheet has 1,500 px.
 SHEETS_1500 = --dataset $(RUNS)/data/megapixel_mnist_1500 --localizer $(RUNS)/localizer_megapixel_mnist \
 	--cascades cascade=$(RUNS)/cascade_megapixel_mnist \
-	--classifiers full=$(RUNS)/sheets_full_448 small=$(RUNS)/sheets_small_96 \
-		small_224=$(RUNS)/sheets_small_224 \
+	--classifiers full=$(RUNS)/sheets_full_224 small=$(RUNS)/sheets_small_96 \
 		$(foreach reading,patches centre random oracle,$(reading)=$(RUNS)/sheets_patches)
 # Long texts are compared with all their windows.
 LONG_TEXTS = --baseline windows --num-timed 16

@@ -33,9 +33,14 @@ def test_each_line_holds_its_numbers():
                 "small": measure(0.93, 4),
             }
         },
-        "fuzzing": {"cases": 1234, "failures": 5},
+        "speed_megapixel_mnist": {
+            "methods": {
+                "full": measure(0.125, 1),
+                "localizer": measure(0.95, 1) | {"multiply_adds": 1.4e9},
+            }
+        },
     }
-    evidence, saving, photos, robust = make_headlines(found).splitlines()
+    evidence, saving, photos, sheets = make_headlines(found).splitlines()
     assert "0.500" in evidence
     assert "(0.125 by chance), 40 times" in evidence
     assert "accuracy 0.800" in saving
@@ -43,4 +48,5 @@ def test_each_line_holds_its_numbers():
     assert saving.endswith("0.700 (NB-LR).")
     assert "accuracy 0.960, 3.0 / 96.0 times faster" in photos
     assert "(0.970); resized to 96 px alone it has 0.930, 4.0 / 128.0 times faster." in photos
-    assert robust.endswith("1,234 random and damaged inputs, 5 failures.")
+    assert "1.4 G multiply-adds has accuracy 0.950" in sheets
+    assert "resized to 224 px has 0.125" in sheets
