@@ -54,7 +54,7 @@ def _describe_sheets(report: Mapping[str, Any]) -> str:
     methods = report["methods"]
     localizer, full = methods["localizer"], methods["full"]
     return (
-        "Which digit of 28 px stands three times on a sheet of 1,500 px? Learned from the sheets' "
+        "Which digit of 28 px stands three times on a sheet of 750 px? Learned from the sheets' "
         f"labels alone, a localizer of {localizer['multiply_adds'] / 1e9:.1f} G multiply-adds has "
         f"accuracy {localizer['accuracy']:.3f}; EfficientNet-Lite0 on the sheet resized to 224 px "
         f"has {full['accuracy']:.3f}, where chance is 0.1."

@@ -39,10 +39,10 @@ IMDB = $(REVIEWS) --dataset $(DATA)/text/imdb --max-rows 5000 \
 PHOTOS = --dataset $(DATA)/image/fod_a --localizer $(RUNS)/localizer_fod_a \
 	--cascades cascade=$(RUNS)/cascade_fod_a quick_cascade=$(RUNS)/cascade_fod_a_quick \
 	--classifiers $(foreach reading,full patches small small_64 small_128 centre random,$(reading)=$(RUNS)/lite0_$(reading))
-# `full` is the largest size that a rival was trained at; a sheet has 1,500 px.
-SHEETS_1500 = --dataset $(RUNS)/data/megapixel_mnist_1500 --localizer $(RUNS)/localizer_megapixel_mnist \
+# `full` is the largest size that the rival was trained at.
+SHEETS_750 = --dataset $(RUNS)/data/megapixel_mnist_750 --localizer $(RUNS)/localizer_megapixel_mnist \
 	--cascades cascade=$(RUNS)/cascade_megapixel_mnist \
-	--classifiers full=$(RUNS)/sheets_full_224 small=$(RUNS)/sheets_small_96 \
+	--classifiers full=$(RUNS)/sheets_full small=$(RUNS)/sheets_small \
 		$(foreach reading,patches centre random oracle,$(reading)=$(RUNS)/sheets_patches)
 # Long texts are compared with all their windows.
 LONG_TEXTS = --baseline windows --num-timed 16
@@ -63,7 +63,7 @@ bench-speed:  ## compare what MiniLM and EfficientNet-Lite0 may read (DATA=, RUN
 	done
 	$(SPEED) $(PHOTOS) --output results/speed_fod_a.json
 	$(SPEED) $(PHOTOS) $(ON_ONNX) --output results/speed_fod_a_onnx.json
-	$(SPEED) $(SHEETS_1500) --max-rows 500 --num-counted 50 --num-timed 8 --rounds 3 --threads 1 \
+	$(SPEED) $(SHEETS_750) --num-counted 50 --num-timed 8 --rounds 3 --threads 1 \
 		--output results/speed_megapixel_mnist.json
 	$(WRITE_TABLES)
 

@@ -36,7 +36,7 @@ SETS = {
     "newsgroups20": "20 newsgroups",
     "cuad_windows": "contract passages",
     "fod_a": "photos (FOD-A)",
-    "megapixel_mnist": "sheets of 1,500 px (megapixel MNIST; full: resized to 224 px)",
+    "megapixel_mnist": "sheets of 750 px (megapixel MNIST; full: resized to 224 px)",
 }
 LINEAR = """
 ## Ablation: a linear model in the localizer
