@@ -131,9 +131,6 @@ models-sheets: $(VENV)/.installed  ## train the models of megapixel MNIST
 		--output-dir $(RUNS)/sheets_patches
 	$(READ_SHEETS) --reading small --patch-size 96 --num-epochs 2 --output-dir $(RUNS)/sheets_small
 	$(READ_SHEETS) --reading full --full-size 224 --num-epochs 2 --output-dir $(RUNS)/sheets_full
-	$(CALIBRATE) --dataset $(SHEETS)_750 --localizer $(RUNS)/localizer_megapixel_mnist \
-		--classifier $(RUNS)/sheets_patches --stages localizer 1 2 3 \
-		--output-dir $(RUNS)/cascade_megapixel_mnist
 
 # These models were trained before defaults depended on the number of rows and a linear model was
 # added.

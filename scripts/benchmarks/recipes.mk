@@ -41,7 +41,6 @@ PHOTOS = --dataset $(DATA)/image/fod_a --localizer $(RUNS)/localizer_fod_a \
 	--classifiers $(foreach reading,full patches small small_64 small_128 centre random,$(reading)=$(RUNS)/lite0_$(reading))
 # `full` is the largest size that the rival was trained at.
 SHEETS_750 = --dataset $(RUNS)/data/megapixel_mnist_750 --localizer $(RUNS)/localizer_megapixel_mnist \
-	--cascades cascade=$(RUNS)/cascade_megapixel_mnist \
 	--classifiers full=$(RUNS)/sheets_full small=$(RUNS)/sheets_small \
 		$(foreach reading,patches centre random oracle,$(reading)=$(RUNS)/sheets_patches)
 # Long texts are compared with all their windows.
