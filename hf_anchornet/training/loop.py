@@ -28,6 +28,7 @@ from .normalization import (
     ESTIMATION_ROWS,
     estimate_statistics,
     has_running_statistics,
+    in_full_precision,
     use_running_statistics,
 )
 from .options import CompleteOptions, TrainingOptions
@@ -115,8 +116,11 @@ def run_training(
     for epoch in range(progress.epoch, run.options.num_epochs + 1):
         loss = _train_epoch(run)
         if has_running_statistics(run.model):
-            estimate_statistics(run.model, run.epochs.sample(ESTIMATION_ROWS))
-        scores = evaluate(run.model)
+            with in_full_precision(run.model, accelerator):
+                estimate_statistics(run.model, run.epochs.sample(ESTIMATION_ROWS))
+                scores = evaluate(run.model)
+        else:
+            scores = evaluate(run.model)
         progress.history.append({"epoch": epoch, "train_loss": loss, **scores})
         logger.info(describe_epoch(progress.history, metric, run.options.num_epochs))
         warn_of_overfitting(progress.history)

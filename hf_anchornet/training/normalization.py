@@ -1,8 +1,10 @@
 """Batch normalisation in training: single values, and statistics that suit the weights of today."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
+from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import update_bn
@@ -60,6 +62,22 @@ def estimate_statistics(model: nn.Module, batches: Iterable[Mapping[str, Any]]) 
         if not norm.num_batches_tracked:
             for buffer, value in zip(norm.buffers(recurse=False), kept, strict=True):
                 buffer.copy_(value)
+
+
+@contextmanager
+def in_full_precision(model: nn.Module, accelerator: Accelerator) -> Iterator[None]:
+    """Take the mixed precision of a prepared model away, as it has none when it is used.
+
+    A sum over thousands of equal windows multiplies what is rounded: statistics and scores of an
+    image localizer in bfloat16 say nothing of the same weights in float32.
+    """
+    inner = accelerator.unwrap_model(model)
+    mixed = inner.forward
+    inner.forward = getattr(inner, "_original_forward", mixed)  # kept by `Accelerator.prepare`
+    try:
+        yield
+    finally:
+        inner.forward = mixed
 
 
 class _CalledByName(nn.Module):

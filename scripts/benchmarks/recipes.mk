@@ -181,9 +181,10 @@ bench-seeds:  ## train and judge localizers of three seeds, half an hour (DATA=,
 		--output results/seeds_toxic_spans_civil.json
 	$(WRITE_TABLES)
 
-bench-few-labels:  ## compare with SetFit and others on few labels, an hour (DATA=)
+bench-few-labels:  ## compare with SetFit and others on few labels, two hours (DATA=)
 	$(RUN) pip install 'setfit>=1.1'
-	$(RUN) scripts.benchmarks.few_labels --dataset $(DATA)/text/imdb --encoder $(ENCODER)
+	$(RUN) scripts.benchmarks.few_labels --dataset $(DATA)/text/imdb --encoder $(ENCODER) \
+		--draws 3 --test-rows 1000
 
 bench-builds:  ## build from small draws of four sets, beside a linear model, an hour (DATA=)
 	$(RUN) scripts.benchmarks.builds --sets $(DATA)/text/newsgroups20=1400 \

@@ -120,6 +120,26 @@ def test_the_saved_statistics_are_those_of_the_saved_weights(planted_run):
         torch.testing.assert_close(buffer, saved[name], rtol=1e-4, atol=1e-5)
 
 
+def test_the_scores_of_mixed_precision_are_those_of_the_loaded_model(
+    tmp_path, planted_run, fresh_accelerator
+):
+    source, _, _ = planted_run
+    report = train_image_localizer(
+        DataOptions(source),
+        ImageLocalizerOptions(**SMALL_IMAGES),
+        AugmentationOptions(**CROPS),
+        TrainingOptions(str(tmp_path), num_epochs=1, mixed_precision="bf16", **FAST),
+    )
+    model = AutoModelForImageClassification.from_pretrained(tmp_path)
+    processor = AutoImageProcessor.from_pretrained(tmp_path)
+    _, rows, labels = load_labelled_rows(DataOptions(source), "image")
+    images = make_whole_images(rows, processor, DataOptions(source), labels)
+    batch = collate_images(processor, [images[row] for row in range(len(images))])
+    with torch.inference_mode():
+        loss = float(model(**batch).loss)
+    assert report["best"]["loss"] == pytest.approx(loss, abs=1e-5)
+
+
 def test_whole_views_of_any_shape_train_a_localizer(tmp_path):
     rows = make_rows(8)
     for row, size in enumerate([(40, 32), (32, 40), (90, 33), (640, 64)] * 2):
@@ -227,7 +247,7 @@ def test_texts_next_to_images_need_a_choice(tmp_path):
 
 def test_a_source_without_texts_and_images_lists_its_columns(tmp_path):
     Dataset.from_dict({"review": ["x"]}).to_parquet(tmp_path / "a.parquet")
-    with pytest.raises(ValueError, match=r"got neither `text` .* among \['review'\]; name the right"):
+    with pytest.raises(ValueError, match=r"got neither `text` .* among \['review'\]; name the"):
         detect_modality(DataOptions(str(tmp_path / "a.parquet")))
 
 

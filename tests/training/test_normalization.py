@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from accelerate import Accelerator
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -9,6 +10,7 @@ from hf_anchornet.training.epochs import RowEpochs
 from hf_anchornet.training.normalization import (
     estimate_statistics,
     has_running_statistics,
+    in_full_precision,
     use_running_statistics,
 )
 from hf_anchornet.training.options import TrainingOptions
@@ -23,6 +25,18 @@ class Normed(nn.Module):
 
     def forward(self, pixels):
         return self.norm(pixels)
+
+
+class Projected(nn.Module):
+    """A product that bfloat16 rounds."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(1, 1, bias=False)
+        nn.init.constant_(self.linear.weight, 1 / 3)
+
+    def forward(self, values):
+        return self.linear(values)
 
 
 def test_statistics_become_the_means_over_the_batches():
@@ -45,6 +59,21 @@ def test_estimation_keeps_the_mode_and_the_weights(training):
     assert model.training == model.norm.training == training
     for parameter, kept in zip(model.parameters(), before, strict=True):
         torch.testing.assert_close(parameter, kept, rtol=0, atol=0)
+
+
+def test_what_is_measured_in_full_precision_was_mixed_before_and_is_after(fresh_accelerator):
+    accelerator = Accelerator(cpu=True, mixed_precision="bf16")
+    model = accelerator.prepare(Projected())
+    values = torch.full((1, 1), 1 / 3)
+
+    def find_error():
+        with torch.no_grad():
+            return float((model(values=values) - 1 / 9).abs())
+
+    assert find_error() > 1e-4
+    with in_full_precision(model, accelerator):
+        assert find_error() < 1e-7
+    assert find_error() > 1e-4
 
 
 def test_a_layer_that_saw_single_values_only_keeps_its_statistics():
