@@ -16,11 +16,13 @@ from PIL import Image, ImageDraw, ImageFont
 
 from hf_anchornet.model.image_processing_anchornet import open_image
 
-from .base import HUES, Record, clean_line, summarize_answer
+from .base import HUES, Record, clean_line, summarize_answer, wrap
 from .explanation_view import draw_explanation, render_explanation, summarize_explanation
 from .image_heat import AGAINST_RGB, FOR_RGB, draw_heat
 from .image_tags import place_tags
 
+COLUMNS = 80
+"""Width of a line of text."""
 SMALLEST_SIDE_PX = 480
 """Smaller pictures are enlarged to this longer side, so that the labels are legible."""
 
@@ -154,7 +156,8 @@ def render_table(result: Record) -> str:
             f"{patch['share']:>+7.1%}  {patch['evidence']:>+8.3f}  {patch['scale']:>3} px  "
             f"({sides}){label}"
         )
-    table = "\n".join([describe_answer(result), *(rows if result["patches"] else [])])
+    answer = wrap(describe_answer(result), COLUMNS)
+    table = "\n".join([answer, *(rows if result["patches"] else [])])
     return "\n\n".join(part for part in (table, render_explanation(result)) if part)
 
 
@@ -164,10 +167,8 @@ def describe_answer(result: Record) -> str:
     if len(result["patches"]) < 2 or result["label"] not in shares:
         return summarize_answer(result)
     share = f"{shares[result['label']]:.1%}"
-    return (
-        f"{summarize_answer(result)} Together they carry {share} of the evidence: what overlaps "
-        "counts once."
-    )
+    together = f"Together they carry {share} of the evidence, overlaps counted once."
+    return f"{summarize_answer(result)} {together}"
 
 
 def _check_boxes(picture: Image.Image, patches: Sequence[Record]) -> None:

@@ -86,7 +86,9 @@ def test_patches_are_shown_in_the_order_of_their_share(result):
 
 def test_the_share_of_all_patches_together_is_told(image, result):
     result["shares"] = {"nut": 0.27}
-    assert "carry 27.0% of the evidence" in render_table(result).splitlines()[0]
+    lines = render_table(result).splitlines()
+    assert "carry 27.0% of the evidence, overlaps counted once." in " ".join(lines)
+    assert max(map(len, lines)) <= 80
     one = result | {"patches": result["patches"][:1]}
     assert "Together" not in render_table(one)
     assert render_patches(image, result).height > render_patches(image, one).height
