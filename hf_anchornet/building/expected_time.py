@@ -11,7 +11,16 @@ from hf_anchornet.model.costs import ShapeCosts
 from hf_anchornet.publishing.modality import CLASSES
 from hf_anchornet.training.defaults import LARGE
 
-from .plan import FEW_ROWS, FULL, IMAGE_EPOCHS, Plan, Work, choose_learning, count_learned
+from .plan import (
+    EXPLAINED,
+    FEW_ROWS,
+    FULL,
+    IMAGE_EPOCHS,
+    Plan,
+    Work,
+    choose_learning,
+    count_learned,
+)
 
 TRAINING = 3.0
 """Work of a training step, in forward passes."""
@@ -31,8 +40,8 @@ TYPICAL_SPEED = 7.5e10
 CROP_TOKENS = 250
 SETUP = 5.0
 """Seconds of a step before and after its work."""
-EXPLAINED, ERASED = 200, 20
-"""Rows whose evidence is judged, and the inputs that are read for each."""
+ERASED = 20
+"""Inputs that are read to judge the evidence of a row."""
 VOCABULARY = 30_000
 """About so many tokens an encoder reads alone, for the first embeddings of a localizer."""
 

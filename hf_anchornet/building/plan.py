@@ -12,6 +12,8 @@ FEW_ROWS = 20_000
 FULL, PARTS = 512, (32, 64, 128)
 """Tokens of a full text and of the parts that a classifier is adapted to."""
 MOST_TEST_ROWS = 2_000
+EXPLAINED = 200
+"""Rows on which the faithfulness of the evidence is measured."""
 IMAGE_EPOCHS, IMAGE_BATCH = 20, 16
 """Epochs and batches of an image localizer."""
 

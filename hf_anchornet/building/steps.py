@@ -19,6 +19,7 @@ from hf_anchornet.calibration.options import CalibrationOptions
 from hf_anchornet.calibration.summary import find_warnings
 from hf_anchornet.data.augmentation import AugmentationOptions
 from hf_anchornet.data.images import open_pictures
+from hf_anchornet.data.labels import name_row
 from hf_anchornet.data.splits import DataOptions, class_names, load_split
 from hf_anchornet.evaluation.explain_split import ExplanationOptions
 from hf_anchornet.evaluation.explanations import evaluate_explanations
@@ -50,6 +51,7 @@ from .measurement import measure_models
 from .options import BuildOptions
 from .picture import draw_scores
 from .plan import (
+    EXPLAINED,
     FEW_ROWS,
     IMAGE_BATCH,
     IMAGE_EPOCHS,
@@ -66,8 +68,6 @@ WIDE_ENOUGH = 128
 """Width from which an encoder has embeddings to start from."""
 CHECKPOINT_STEPS = 200
 """Most steps between two checkpoints; there is one at least once an epoch."""
-EXPLAINED = 200
-"""Rows on which the faithfulness of the evidence is measured."""
 NOUNS = {"text": "texts", "image": "images"}
 TASKS = {"text": TEXT_TASK, "image": IMAGE_TASK}
 EXAMPLES = 3
@@ -266,7 +266,8 @@ class BuildSteps:
         names = class_names(rows, self.data.label_column)
         first: dict[str, int] = {}
         for row, value in enumerate(rows[self.data.label_column]):
-            first.setdefault(names[value] if names and isinstance(value, int) else str(value), row)
+            (label,) = name_row(value, names, f"row {row}")
+            first.setdefault(label, row)
         shown = list[str]()
         for label, row in list(first.items())[:EXAMPLES]:
             if self.work.modality == "text":

@@ -84,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader has closed the pipe; Python must not fail again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
-        hint = f"; {RESUMED[argv[0]]}" if argv[0] in RESUMED else ""
+        hint = "".join(f"; {RESUMED[name]}" for name in argv[:1] if name in RESUMED)
         print(f"anchornet: interrupted{hint}", file=sys.stderr)
         return 130
     except BaseException as error:  # pyo3, which wraps tokenizers, panics with a `BaseException`

@@ -72,8 +72,10 @@ def in_full_precision(model: nn.Module, accelerator: Accelerator) -> Iterator[No
     image localizer in bfloat16 say nothing of the same weights in float32.
     """
     inner = accelerator.unwrap_model(model)
-    mixed = inner.forward
-    inner.forward = getattr(inner, "_original_forward", mixed)  # kept by `Accelerator.prepare`
+    if not hasattr(inner, "_original_forward"):  # what `Accelerator.prepare` keeps of a mixed one
+        yield
+        return
+    mixed, inner.forward = inner.forward, inner._original_forward
     try:
         yield
     finally:
