@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator, PartialState
+from datasets import Dataset
 from transformers import AutoConfig, AutoTokenizer
 
 from hf_anchornet.data.fingerprint import fingerprint_rows
 from hf_anchornet.data.holdout import hold_out_splits
+from hf_anchornet.data.images import check_pictures
 from hf_anchornet.data.paths import is_local
 from hf_anchornet.data.sources import name_tar_columns
 from hf_anchornet.data.splits import (
@@ -23,6 +25,7 @@ from hf_anchornet.data.splits import (
     find_labels,
     is_multi_label,
     load_split,
+    sample_rows,
 )
 from hf_anchornet.training.command import write_command
 from hf_anchornet.training.output_folder import holding_folder
@@ -164,10 +167,13 @@ def _prepare(
     if data.streaming:
         raise ValueError("`streaming` must be False to build, got True; train on the stream.")
     modality = detect_modality(data)
-    inputs = data.text_column if modality == "text" else data.image_column
-    rows, notes = data.source.open_rows(data.train_split), list[str]()
-    rows = name_tar_columns(rows, data.image_column, data.label_column)
-    journal.keep_rows(_fingerprint(data, options, inputs))
+    inputs = data.input_column(modality)
+    splits = _open_splits(data, options)
+    journal.keep_rows(" ".join(_fingerprint(split, data, inputs) for split in splits.values()))
+    if modality == "image" and "plan" not in journal.content:  # else they were checked before
+        for split, found in splits.items():
+            check_pictures(sample_rows(found, data.max_rows), data, split)
+    rows, notes = splits[data.train_split], list[str]()
     folder = Path(options.output_dir) / "data" / name_data(data.dataset)
     if data.label_column not in rows.column_names:
         if options.classifier is None or not is_trained_classifier(
@@ -200,17 +206,20 @@ def _prepare(
     return data, replace(options, test_split=test), notes + made
 
 
-def _fingerprint(data: DataOptions, options: BuildOptions, inputs: str) -> str:
-    """Of the inputs and labels of all splits that the source has."""
-    splits = (data.train_split, data.validation_split, options.test_split)
-    found = []
-    for split in splits:
-        if split == data.train_split or data.source.has_split(split):
-            rows = data.source.open_rows(split)
-            rows = name_tar_columns(rows, data.image_column, data.label_column)
-            named = [name for name in (inputs, data.label_column) if name in rows.column_names]
-            found.append(fingerprint_rows(rows, named))
-    return " ".join(found)
+def _open_splits(data: DataOptions, options: BuildOptions) -> dict[str, Dataset]:
+    """All rows of the splits that the source has, by name."""
+    names = (data.train_split, data.validation_split, options.test_split)
+    return {
+        name: name_tar_columns(data.source.open_rows(name), data.image_column, data.label_column)
+        for name in names
+        if name == data.train_split or data.source.has_split(name)
+    }
+
+
+def _fingerprint(rows: Dataset, data: DataOptions, inputs: str) -> str:
+    """Of the inputs and, if there are any, the labels of a split."""
+    named = [name for name in (inputs, data.label_column) if name in rows.column_names]
+    return fingerprint_rows(rows, named)
 
 
 def _write_command(data: DataOptions, options: BuildOptions) -> str:
@@ -231,7 +240,7 @@ def name_data(dataset: str) -> str:
 def _describe_work(data: DataOptions, options: BuildOptions) -> Work:
     """What there is to do, from the splits and the classifier's config."""
     modality = detect_modality(data)
-    inputs = data.text_column if modality == "text" else data.image_column
+    inputs = data.input_column(modality)
     others = (data.validation_split, options.test_split)
     rows = load_split(data, data.train_split, inputs)
     counts = [len(load_split(data, split, inputs)) for split in others]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from hf_anchornet.calibration.calibrate import compare_answers
 from hf_anchornet.data.images import open_pictures
-from hf_anchornet.data.splits import DataOptions, load_split, number_labels
+from hf_anchornet.data.splits import DataOptions, load_split, number_labels, sample_rows
 from hf_anchornet.evaluation.accuracy import score_labels
 from hf_anchornet.model.cascade import Cascade
 from hf_anchornet.model.cascade_file import CASCADE_FILE
@@ -81,10 +81,8 @@ def measure_models(
     """
     localizer = load_localizer(folder)
     labels = label_names(localizer.model)
-    is_text = localizer.model.main_input_name == "input_ids"
-    column = data.text_column if is_text else data.image_column
-    rows = load_split(data, test_split, column)
-    rows = rows.shuffle(seed=0).select(range(most_rows)) if len(rows) > most_rows else rows
+    column = data.input_column(localizer.modality)
+    rows = sample_rows(load_split(data, test_split, column), most_rows)
     sources = open_inputs(localizer, rows, data, column)
     order = sorted(range(len(sources)), key=lambda row: localizer.measure(sources[row]))
     sources = [sources[row] for row in order]  # from short to long, as every model reads them

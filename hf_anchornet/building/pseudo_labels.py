@@ -11,7 +11,7 @@ from transformers import AutoConfig, pipeline
 
 from hf_anchornet.data.holdout import write_split
 from hf_anchornet.data.images import open_pictures
-from hf_anchornet.data.splits import DataOptions
+from hf_anchornet.data.splits import DataOptions, sample_rows
 from hf_anchornet.data.texts import check_texts
 from hf_anchornet.training.distillation import ask_teacher
 
@@ -36,11 +36,9 @@ def label_rows(
         folder: Folder for the labelled rows.
         invented: Whether to label rows in turn, for a plan that must not take long.
     """
-    inputs = data.text_column if modality == "text" else data.image_column
+    inputs = data.input_column(modality)
     target = folder / "train.parquet"
-    rows = data.source.open_rows(data.train_split)
-    if data.max_rows and data.max_rows < len(rows):
-        rows = rows.shuffle(seed=0).select(range(data.max_rows))
+    rows = sample_rows(data.source.open_rows(data.train_split), data.max_rows)
     if not target.exists():
         logger.info("labels of %s for %s rows ...", classifier, f"{len(rows):,}")
         names = [*AutoConfig.from_pretrained(classifier).id2label.values()]

@@ -91,7 +91,7 @@ class BuildSteps:
         self.command = command
         self.data, self.options, self.plan, self.work = data, options, plan, work
         self.folder = Path(options.output_dir)
-        self.inputs = data.text_column if work.modality == "text" else data.image_column
+        self.inputs = data.input_column(work.modality)
         self.localizer = self.folder / "steps" / "localizer"
         self.adapted = self.folder / "steps" / "classifier"
         self.model = self.folder / "steps" / "model"

@@ -78,7 +78,7 @@ def build_cascade(given: Mapping[str, Any], show: Callable[[str], Any] = logger.
         show: Called with each line of a summary.
     """
     data, models, options = build_options([*GROUPS.values()], given)
-    column = data.text_column if detect_modality(data) == "text" else data.image_column
+    column = data.input_column(detect_modality(data))
     rows = load_split(data, data.validation_split, column)
     cascade = Cascade.load(
         models.localizer,

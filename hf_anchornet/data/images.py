@@ -12,6 +12,7 @@ from PIL import ExifTags, Image
 from pyarrow.lib import ArrowNotImplementedError
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
+from tqdm.auto import tqdm
 from transformers.image_utils import SizeDict
 
 from hf_anchornet.model.image_files import is_url, open_file, open_image
@@ -23,6 +24,9 @@ from .splits import DataOptions, check_column, number_labels
 
 Item = dict[str, Any]
 """One image: `pixel_values`, (channels, height, width), and `labels`, a number or a list."""
+
+MOST_SHOWN = 5
+"""Broken images that an error describes; it counts the others."""
 
 FIRST_TURNED = 5
 """EXIF orientation from which on the width of a file is the height of the upright image."""
@@ -152,6 +156,38 @@ def open_pictures(rows: Dataset, options: DataOptions) -> LabelledImages:
     """The pictures of a split, upright and RGB, without targets."""
     targets = [None] * len(rows)
     return LabelledImages(rows, options.image_column, targets, None, options.allow_urls)
+
+
+def check_pictures(rows: Dataset, options: DataOptions, name: str) -> None:
+    """Decode every picture of a split once, before hours are spent on the others.
+
+    Args:
+        rows: The split.
+        options: Names of the columns.
+        name: Name of the split, for the error.
+
+    Raises:
+        ValueError: if pictures cannot be decoded; it counts them and describes the first.
+    """
+    pictures = open_pictures(rows, options)
+    bar = tqdm(range(len(rows)), desc=f"opening images of {name}", disable=None, leave=False)
+    broken = [fault for row in bar if (fault := _find_fault(pictures, row))]
+    if broken:
+        shown = "\n".join(f"- {line}" for line in broken[:MOST_SHOWN])
+        more = f"\n- and {len(broken) - MOST_SHOWN:,} more" if len(broken) > MOST_SHOWN else ""
+        raise ValueError(
+            f"all {len(rows):,} images of split {name} must be whole, got {len(broken):,} that "
+            f"cannot be used:\n{shown}{more}"
+        )
+
+
+def _find_fault(pictures: LabelledImages, row: int) -> str:
+    """Why the picture of a row cannot be used, or nothing."""
+    try:
+        pictures[row]
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def collate_images(processor: AnchorNetImageProcessor, items: Sequence[Item]) -> dict[str, Tensor]:

@@ -70,6 +70,10 @@ class DataOptions:
         """The data source, which these options open once."""
         return Source(self.dataset, self.subset)
 
+    def input_column(self, modality: str) -> str:
+        """Column of the inputs of a modality, "text" or "image"."""
+        return self.text_column if modality == "text" else self.image_column
+
 
 def load_split(options: DataOptions, split: str, inputs: str | None = None) -> Dataset:
     """One split of a source, with its columns checked.
@@ -86,9 +90,12 @@ def load_split(options: DataOptions, split: str, inputs: str | None = None) -> D
     refuse_streams(options)
     rows = options.source.open_rows(split)
     rows = check_input_columns(rows, options, inputs or options.text_column)
-    if options.max_rows and options.max_rows < len(rows):
-        rows = rows.shuffle(seed=0).select(range(options.max_rows))
-    return rows
+    return sample_rows(rows, options.max_rows)
+
+
+def sample_rows(rows: Dataset, count: int) -> Dataset:
+    """This many rows of a split, always the same ones; all of them if `count` is 0 or above."""
+    return rows.shuffle(seed=0).select(range(count)) if 0 < count < len(rows) else rows
 
 
 def refuse_streams(options: DataOptions) -> None:

@@ -121,8 +121,8 @@ def evaluate_models(
     Raises:
         ValueError: if a column or split is missing, a label unknown or a model unsuitable.
     """
-    is_text = detect_modality(data, options.split) == "text"
-    rows = load_split(data, options.split, data.text_column if is_text else data.image_column)
+    modality = detect_modality(data, options.split)
+    rows = load_split(data, options.split, data.input_column(modality))
     local = Path(data.dataset)
     dataset = local.resolve().name if local.exists() else data.dataset
     report: dict[str, Any] = {"dataset": dataset, "split": options.split, "num_rows": len(rows)}
@@ -180,7 +180,7 @@ def _batch_inputs(
     localizer: Localizer, rows: Dataset, data: DataOptions, batch_size: int
 ) -> Iterator[list[Any]]:
     """Batches of checked inputs, in order, with a progress bar."""
-    is_text = localizer.model.main_input_name == "input_ids"
+    is_text = localizer.modality == "text"
     pictures = None if is_text else open_pictures(rows, data)
     texts = rows[data.text_column] if is_text else []
     for start in tqdm(range(0, len(rows), batch_size), desc="evaluating", disable=None):

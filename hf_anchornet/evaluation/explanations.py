@@ -58,7 +58,7 @@ def evaluate_explanations(
 
     temperature = 1.0
     if options.calibration_split:
-        column = data.text_column if is_text else data.image_column
+        column = data.input_column("text" if is_text else "image")
         scale_temperature(load(), load_split(data, options.calibration_split, column), data)
         temperature = load().temperature
     settings = {

@@ -154,6 +154,7 @@ class ImageLocalizer(Localizer):
         ValueError: if `backend` is unknown or cannot run the model.
     """
 
+    modality: ClassVar[str] = "image"
     model_class: ClassVar[Any] = AutoModelForImageClassification
     processor_class: ClassVar[Any] = AutoImageProcessor
 

@@ -43,6 +43,8 @@ SomeLocalizer = TypeVar("SomeLocalizer", bound="Localizer")
 class Localizer(ABC):
     """A localizer ready for inference, with its tokenizer or image processor."""
 
+    modality: ClassVar[str]
+    """What it reads: "text" or "image"."""
     model_class: ClassVar[Any]
     """Auto class of the model."""
     processor_class: ClassVar[Any]

@@ -159,6 +159,7 @@ class TextLocalizer(Localizer):
             a text so long that memory runs out; see `check_growth`.
     """
 
+    modality: ClassVar[str] = "text"
     model_class: ClassVar[Any] = AutoModelForSequenceClassification
     processor_class: ClassVar[Any] = AutoTokenizer
 

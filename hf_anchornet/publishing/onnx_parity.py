@@ -50,7 +50,7 @@ def measure_parity(
         ValueError: if `source` is not a text or image classifier; see also `load_split`.
     """
     runner, compute, is_text = _load_runner(source)
-    rows = load_split(options, split, options.text_column if is_text else options.image_column)
+    rows = load_split(options, split, options.input_column("text" if is_text else "image"))
     targets = number_labels(rows, options.label_column, label_names(runner.model))
     if is_text:
         inputs: Any = rows[options.text_column]

@@ -123,8 +123,7 @@ def score_linearly(data: DataOptions, rows: Dataset, test: Dataset, localizer: L
         test: Rows to answer.
         localizer: What reads inputs and names labels.
     """
-    is_text = localizer.model.main_input_name == "input_ids"
-    column = data.text_column if is_text else data.image_column
+    column = data.input_column(localizer.modality)
     learned, wanted = (open_inputs(localizer, part, data, column) for part in (rows, test))
     labels = label_names(localizer.model)
     targets, right = (number_labels(part, data.label_column, labels) for part in (rows, test))
@@ -157,8 +156,7 @@ def compare_builds(
     }
     for path, count in options.counts.items():
         data = DataOptions(path)
-        is_text = detect_modality(data) == "text"
-        inputs = data.text_column if is_text else data.image_column
+        inputs = data.input_column(detect_modality(data))
         train, test = (load_split(data, split, inputs) for split in (data.train_split, "test"))
         if len(test) > options.test_rows:
             test = test.shuffle(seed=SEED).select(range(options.test_rows))

@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 
 import hf_anchornet
 from hf_anchornet.data.holdout import hold_out_splits
-from hf_anchornet.data.splits import DataOptions, load_split
+from hf_anchornet.data.splits import DataOptions, load_split, sample_rows
 from hf_anchornet.files import write_json
 from scripts.benchmarks.machine import describe_hardware
 from scripts.options import parse_options
@@ -209,9 +209,7 @@ def compare_methods(
         `accuracy` of each draw, and their `mean`.
     """
     train = load_split(data, data.train_split)
-    test = load_split(data, "test")
-    if 0 < options.test_rows < len(test):
-        test = test.shuffle(seed=0).select(range(options.test_rows))
+    test = sample_rows(load_split(data, "test"), options.test_rows)
     texts, right = list(test[data.text_column]), np.asarray(test[data.label_column])
     report: dict[str, Any] = {
         "settings": {"data": asdict(data), "comparison": asdict(options)},

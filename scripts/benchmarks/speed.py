@@ -233,7 +233,7 @@ def main() -> None:
     _, load, make_methods = KINDS[modality]
     parsed = make_speed_parser(modality).parse_args_into_dataclasses()
     data, options, output, chosen, *rivals = parsed
-    inputs_column = data.text_column if modality == "text" else data.image_column
+    inputs_column = data.input_column(modality)
     labels = find_labels(load_split(data, output.split, inputs_column), data.label_column)
     inputs, targets = load(data, output.split, labels)
     options.set_threads()

@@ -307,6 +307,19 @@ def test_pictures_are_built_with_the_same_code(photos, tmp_path):
     assert "<img" in (tmp_path / "out" / "report.html").read_text("utf-8")
 
 
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_broken_pictures_of_all_splits_are_named_before_a_training(photos, tmp_path, dry_run):
+    test = tmp_path / "photos" / "test" / "red"
+    test.mkdir(parents=True)
+    for name in ("torn.png", "text.jpg"):
+        (test / name).write_bytes(b"no picture")
+    options = BuildOptions(str(tmp_path / "out"), dry_run=dry_run)
+    with pytest.raises(ValueError, match=r"all 2 images of split test .* got 2 that") as caught:
+        build(photos, options)
+    assert "torn.png" in str(caught.value)
+    assert "text.jpg" in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("dataset", "name"),
     [

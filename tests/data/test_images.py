@@ -9,7 +9,8 @@ from datasets import Image as ImageFeature
 from PIL import ExifTags, Image
 
 from hf_anchornet.data import images
-from hf_anchornet.data.images import open_row_image, read_boxes
+from hf_anchornet.data.images import MOST_SHOWN, check_pictures, open_row_image, read_boxes
+from hf_anchornet.data.splits import DataOptions
 from hf_anchornet.model import image_files
 
 
@@ -83,6 +84,14 @@ def test_a_format_that_cannot_be_decoded_is_named_with_its_row(monkeypatch, erro
     monkeypatch.setattr(images, "open_image", fail)
     with pytest.raises(ValueError, match=f"in row 3 of `photo` cannot be used: {error.__name__}"):
         open_row_image(b"", "photo", 3)
+
+
+def test_many_broken_pictures_are_counted_and_the_first_described():
+    rows = Dataset.from_dict({"image": [b"no picture"] * 8})
+    with pytest.raises(ValueError, match=r"all 8 images of split test .* got 8 that") as caught:
+        check_pictures(rows, DataOptions("set"), "test")
+    assert str(caught.value).count("cannot be used: ") == MOST_SHOWN
+    assert str(caught.value).endswith(f"and {8 - MOST_SHOWN} more")
 
 
 def test_formats_without_a_decoder_are_named_with_their_row():
