@@ -23,6 +23,9 @@ from .image_tags import place_tags
 
 COLUMNS = 80
 """Width of a line of text."""
+
+RESIZED = "Scales are in pixels of the picture as it was read, boxes in those of the image."
+
 SMALLEST_SIDE_PX = 480
 """Smaller pictures are enlarged to this longer side, so that the labels are legible."""
 
@@ -157,8 +160,15 @@ def render_table(result: Record) -> str:
             f"({sides}){label}"
         )
     answer = wrap(describe_answer(result), COLUMNS)
-    table = "\n".join([answer, *(rows if result["patches"] else [])])
+    notes = [wrap(RESIZED, COLUMNS)] if is_resized(result["patches"]) else []
+    table = "\n".join([answer, *(rows if result["patches"] else []), *notes])
     return "\n\n".join(part for part in (table, render_explanation(result)) if part)
+
+
+def is_resized(patches: Sequence[Record]) -> bool:
+    """Whether the model read a smaller or larger picture than the one with the boxes."""
+    sides = [patch["box"]["xmax"] - patch["box"]["xmin"] for patch in patches]
+    return any(abs(side - patch["scale"]) > 1 for side, patch in zip(sides, patches, strict=True))
 
 
 def describe_answer(result: Record) -> str:
@@ -228,8 +238,9 @@ def _list_keys(result: Record) -> list[tuple[str, _Color]]:
     scales: dict[_Color, list[int]] = {}
     for scale in sorted({patch["scale"] for patch in result["patches"]}):
         scales.setdefault(color_scale(scale), []).append(scale)
+    read = " of the picture as it was read" if is_resized(result["patches"]) else ""
     keys = [
-        (f"window {', '.join(map(str, found))} px: its share of the evidence", color)
+        (f"window {', '.join(map(str, found))} px{read}: its share of the evidence", color)
         for color, found in scales.items()
     ]
     label = next(iter(result.get("maps", {})), None)

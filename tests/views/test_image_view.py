@@ -8,6 +8,7 @@ from PIL import Image
 
 from hf_anchornet.views.base import HUES
 from hf_anchornet.views.image_view import (
+    RESIZED,
     PatchView,
     color_scale,
     draw_panels,
@@ -80,7 +81,7 @@ def test_a_scale_has_the_same_colour_whatever_other_scales_are_shown(image, resu
 
 def test_patches_are_shown_in_the_order_of_their_share(result):
     result["patches"] = [patch((0, 0, 9, 9), 0.1), patch((9, 9, 18, 18), 0.5), result["patches"][1]]
-    shares = [line.split()[0] for line in render_table(result).splitlines()[2:]]
+    shares = [line.split()[0] for line in render_table(result).splitlines()[2:5]]
     assert shares == ["+50.0%", "+10.0%", "-10.0%"]
 
 
@@ -129,6 +130,16 @@ def test_the_table_names_only_labels_other_than_the_predicted_one(result):
     assert lines[0] == "nut (97.0%), shown by 2 patches, 20.0% of the image."
     assert lines[2] == " +31.0%    +1.420   31 px  (100, 50, 200, 150)"
     assert lines[3] == " -10.0%    +1.420   95 px  (250, 100, 450, 290)  bolt"
+
+
+def test_a_picture_read_at_another_size_is_told_so(image, result):
+    as_read, fitting = patch((0, 0, 31, 31)), patch((0, 0, 32, 31))
+    result["patches"] = [as_read, fitting]
+    assert RESIZED not in render_table(result)
+    plain = render_patches(image, result)
+    result["patches"] = [as_read, patch((0, 0, 62, 62))]
+    assert render_table(result).splitlines()[-1] == RESIZED
+    assert np.any(np.asarray(render_patches(image, result))[-23:] != np.asarray(plain)[-23:])
 
 
 def test_a_view_shows_png_in_notebooks_and_saves_the_same(image, result, tmp_path):
