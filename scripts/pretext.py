@@ -1,8 +1,9 @@
 """Crops of pictures, half of them with a spot drawn in, for a trunk that looks for small evidence.
 
 A localizer that is to find a defect of a thousandth of a picture from the picture's label alone
-learns nothing for a long time. It begins on crops instead, where it tells those with a spot in the
-colour of another place from those as they were, in the manner of Li et al. 2021, "CutPaste". No
+learns nothing for a long time. It begins on crops instead, where it tells those as they were from
+those with a spot in the colour of another place, in the manner of Li et al. 2021, "CutPaste", and
+whether the spot is darker or lighter than what it covers, on even ground or across an edge. No
 label of the data set is read.
 """
 
@@ -23,10 +24,13 @@ from hf_anchornet.data.images import open_pictures
 from hf_anchornet.data.splits import DataOptions, load_split
 from scripts.options import parse_options
 
-LABELS = ["whole", "altered"]
+LABELS = ["whole", "darker", "darker at an edge", "lighter", "lighter at an edge"]
 
 LEAST_CONTRAST = 64
 """Smallest difference, in one of three channels of 8 bits, of a spot to what it covers."""
+
+CORNERS = (6, 14)
+"""Corners of a spot: at least the first, fewer than the second."""
 
 TRIES = 20
 """Places and colours that are tried for a spot."""
@@ -41,8 +45,8 @@ class CropOptions:
         side: Side of a crop in pixels of the picture.
         shrink: Factor by which crops are shrunk, as the pictures are in the training that follows.
         per_picture: Crops of each picture.
-        smallest: Smallest radius of a spot, in pixels of the picture.
-        largest: Largest radius of a spot.
+        smallest: Smallest distance of a spot's border from its centre, in pixels of the picture.
+        largest: Largest distance.
         seed: Seed of places, shapes and colours.
     """
 
@@ -50,15 +54,15 @@ class CropOptions:
     side: int = 128
     shrink: int = 2
     per_picture: int = 20
-    smallest: float = 5.0
-    largest: float = 18.0
+    smallest: float = 3.0
+    largest: float = 16.0
     seed: int = 0
 
     def __post_init__(self) -> None:
         """Check the values that would otherwise fail late."""
         if not 0 < self.smallest <= self.largest <= self.side / 2:
             raise ValueError(
-                "`smallest` and `largest` must be radii of spots inside a crop of "
+                "`smallest` and `largest` must be sizes of spots inside a crop of "
                 f"{self.side} px (`side`), got {self.smallest} and {self.largest}."
             )
         for name in ("shrink", "per_picture"):
@@ -95,13 +99,13 @@ def _make_rows(data: DataOptions, split: str, options: CropOptions) -> Iterator[
             )
         for number in range(options.per_picture):
             crop = cut_crop(picture, options.side, generator)
-            altered = number % 2
-            if altered:
-                draw_spot(crop, options.smallest, options.largest, generator)
+            label = "whole"
+            if number % 2:
+                label = draw_spot(crop, options.smallest, options.largest, generator)
             small = crop.reduce(options.shrink)
             stream = BytesIO()
             small.save(stream, "PNG")
-            yield {"image": {"bytes": stream.getvalue(), "path": None}, "label": altered}
+            yield {"image": {"bytes": stream.getvalue(), "path": None}, "label": label}
 
 
 def cut_crop(picture: Image.Image, side: int, generator: Generator) -> Image.Image:
@@ -110,22 +114,32 @@ def cut_crop(picture: Image.Image, side: int, generator: Generator) -> Image.Ima
     return picture.crop((left, top, left + side, top + side))
 
 
-def draw_spot(crop: Image.Image, smallest: float, largest: float, generator: Generator) -> None:
-    """Draw one to three overlapping ellipses at a random place, in a colour of another place.
+def draw_spot(crop: Image.Image, smallest: float, largest: float, generator: Generator) -> str:
+    """Draw a rough spot at a random place, in a colour of another place; its label is returned.
+
+    Its border is at another distance from its centre in each of several directions: what people
+    make is rounder or straighter.
 
     Args:
         crop: An RGB picture, which is changed.
-        smallest: Smallest radius in pixels.
-        largest: Largest radius in pixels.
+        smallest: Smallest distance of its border from its centre, in pixels.
+        largest: Largest distance.
         generator: Source of place, shape and colour.
     """
     pixels = np.asarray(crop).astype(int)  # a copy
     centre, colour = _choose_place(pixels, largest, generator)
-    draw = ImageDraw.Draw(crop)
-    for _ in range(int(generator.integers(1, 4))):
-        radii = generator.uniform(smallest, largest, 2)
-        middle = centre + generator.uniform(-smallest, smallest, 2)
-        draw.ellipse([*(middle - radii), *(middle + radii)], fill=colour)
+    count = int(generator.integers(*CORNERS))
+    angles = np.sort(generator.uniform(0, 2 * np.pi, count))
+    radii = generator.uniform(smallest, largest, count)
+    corners = centre + radii[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    shape = Image.new("1", crop.size)
+    ImageDraw.Draw(shape).polygon([tuple(corner) for corner in corners.tolist()], fill=1)
+    crop.paste(colour, mask=shape)
+    covered = pixels[np.asarray(shape)]  # (pixels, 3)
+    x, y = centre.astype(int)
+    label = "darker" if sum(colour) < pixels[y, x].sum() else "lighter"
+    is_even = np.ptp(covered, axis=0).max() < LEAST_CONTRAST
+    return label if is_even else f"{label} at an edge"
 
 
 def _choose_place(
