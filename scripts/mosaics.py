@@ -6,7 +6,7 @@ are those of the pictures.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 
 from hf_anchornet.data.images import open_pictures
 from hf_anchornet.data.splits import DataOptions, load_split
+from hf_anchornet.model.classifier import label_names
 from hf_anchornet.model.image_localizer import ImageLocalizer
 from scripts.options import parse_options
 
@@ -31,7 +32,8 @@ class MosaicOptions:
         localizer: Folder or Hub id of the localizer that chooses the patches.
         output_dir: Folder for the splits, as parquet files.
         image_size: Shorter side, in pixels, to which pictures are resized for the localizer.
-        label: The localizer's label whose evidence chooses; default: the one it predicts.
+        against: The localizer's label evidence against which chooses, such as "whole" of
+            `scripts.pretext`; by default evidence for the label it predicts chooses.
         tile: Side of a tile in pixels of the picture.
         columns: Tiles in each row of a mosaic, which has as many rows.
     """
@@ -39,9 +41,9 @@ class MosaicOptions:
     localizer: str
     output_dir: str
     image_size: int = 640
-    label: str | None = None
+    against: str | None = None
     tile: int = 112
-    columns: int = 6
+    columns: int = 4
 
 
 def write_mosaics(data: DataOptions, options: MosaicOptions) -> None:
@@ -52,7 +54,7 @@ def write_mosaics(data: DataOptions, options: MosaicOptions) -> None:
         options: Options of the mosaics.
 
     Raises:
-        KeyError: if the localizer does not have the label.
+        ValueError: if the localizer does not have the label.
     """
     localizer = ImageLocalizer.load(options.localizer)
     localizer.processor.size = {"shortest_edge": options.image_size}
@@ -90,11 +92,15 @@ def make_mosaic(
         options: Options of the mosaics.
     """
     view = localizer.read([picture])
-    labels = None
-    if options.label is not None:
-        labels = torch.tensor([localizer.model.config.label2id[options.label]])
+    evidence, labels = view.evidence, view.predicted
+    if options.against is not None:
+        evidence = replace(evidence, branches=[-branch for branch in evidence.branches])
+        known = label_names(localizer.model)
+        if options.against not in known:
+            raise ValueError(f"`against` must be one of {known}, got {options.against!r}.")
+        labels = torch.tensor([known.index(options.against)])
     largest = [localizer.windows[-1].size]
-    ranked = view.select(options.columns**2, 0.0, largest, labels)
+    ranked = evidence.select(options.columns**2, 0.0, largest, labels)
     mosaic = Image.new("RGB", (options.columns * options.tile,) * 2)
     for place, (x0, y0, x1, y1) in enumerate(view.restore(ranked.boxes, ranked.filled)[0]):
         left, top = ((low + high - options.tile) // 2 for low, high in ((x0, x1), (y0, y1)))

@@ -32,6 +32,9 @@ LEAST_CONTRAST = 64
 CORNERS = (6, 14)
 """Corners of a spot: at least the first, fewer than the second."""
 
+MOST_SLENDER = 3.0
+"""Largest factor by which a spot is narrowed in one direction."""
+
 TRIES = 20
 """Places and colours that are tried for a spot."""
 
@@ -53,9 +56,9 @@ class CropOptions:
     output_dir: str
     side: int = 128
     shrink: int = 2
-    per_picture: int = 20
+    per_picture: int = 40
     smallest: float = 3.0
-    largest: float = 16.0
+    largest: float = 20.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -131,7 +134,11 @@ def draw_spot(crop: Image.Image, smallest: float, largest: float, generator: Gen
     count = int(generator.integers(*CORNERS))
     angles = np.sort(generator.uniform(0, 2 * np.pi, count))
     radii = generator.uniform(smallest, largest, count)
-    corners = centre + radii[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    corners = radii[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    corners[:, 0] /= generator.uniform(1, MOST_SLENDER)
+    turn = generator.uniform(0, np.pi)
+    rotation = [[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]
+    corners = centre + corners @ np.array(rotation)
     shape = Image.new("1", crop.size)
     ImageDraw.Draw(shape).polygon([tuple(corner) for corner in corners.tolist()], fill=1)
     crop.paste(colour, mask=shape)

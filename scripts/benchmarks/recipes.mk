@@ -40,7 +40,7 @@ PHOTOS = --dataset $(DATA)/image/fod_a --localizer $(RUNS)/localizer_fod_a \
 	--cascades cascade=$(RUNS)/cascade_fod_a quick_cascade=$(RUNS)/cascade_fod_a_quick \
 	--classifiers $(foreach reading,full patches small small_64 small_128 centre random,$(reading)=$(RUNS)/lite0_$(reading))
 # `full` is the largest size that the rival was trained at.
-SHEETS_750 = --dataset $(RUNS)/data/megapixel_mnist_750 --localizer $(RUNS)/localizer_megapixel_mnist \
+MEGAPIXEL = --dataset $(RUNS)/data/megapixel_mnist_1500 --localizer $(RUNS)/localizer_megapixel_mnist \
 	--classifiers full=$(RUNS)/sheets_full small=$(RUNS)/sheets_small \
 		$(foreach reading,patches centre random oracle,$(reading)=$(RUNS)/sheets_patches)
 # Long texts are compared with all their windows.
@@ -62,7 +62,7 @@ bench-speed:  ## compare what MiniLM and EfficientNet-Lite0 may read (DATA=, RUN
 	done
 	$(SPEED) $(PHOTOS) --output results/speed_fod_a.json
 	$(SPEED) $(PHOTOS) $(ON_ONNX) --output results/speed_fod_a_onnx.json
-	$(SPEED) $(SHEETS_750) --num-counted 50 --num-timed 8 --rounds 3 --threads 1 \
+	$(SPEED) $(MEGAPIXEL) --num-counted 50 --num-timed 8 --rounds 3 --threads 1 \
 		--output results/speed_megapixel_mnist.json
 	$(WRITE_TABLES)
 
