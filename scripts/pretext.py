@@ -32,9 +32,6 @@ LEAST_CONTRAST = 64
 CORNERS = (6, 14)
 """Corners of a spot: at least the first, fewer than the second."""
 
-MOST_SLENDER = 3.0
-"""Largest factor by which a spot is narrowed in one direction."""
-
 TRIES = 20
 """Places and colours that are tried for a spot."""
 
@@ -50,6 +47,7 @@ class CropOptions:
         per_picture: Crops of each picture.
         smallest: Smallest distance of a spot's border from its centre, in pixels of the picture.
         largest: Largest distance.
+        slender: Largest factor by which a spot is narrowed in one direction; 1: none is.
         seed: Seed of places, shapes and colours.
     """
 
@@ -59,6 +57,7 @@ class CropOptions:
     per_picture: int = 40
     smallest: float = 3.0
     largest: float = 20.0
+    slender: float = 3.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -68,7 +67,7 @@ class CropOptions:
                 "`smallest` and `largest` must be sizes of spots inside a crop of "
                 f"{self.side} px (`side`), got {self.smallest} and {self.largest}."
             )
-        for name in ("shrink", "per_picture"):
+        for name in ("shrink", "per_picture", "slender"):
             if getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be at least 1, got {getattr(self, name)}.")
 
@@ -104,7 +103,8 @@ def _make_rows(data: DataOptions, split: str, options: CropOptions) -> Iterator[
             crop = cut_crop(picture, options.side, generator)
             label = "whole"
             if number % 2:
-                label = draw_spot(crop, options.smallest, options.largest, generator)
+                sizes = options.smallest, options.largest
+                label = draw_spot(crop, sizes, options.slender, generator)
             small = crop.reduce(options.shrink)
             stream = BytesIO()
             small.save(stream, "PNG")
@@ -117,7 +117,9 @@ def cut_crop(picture: Image.Image, side: int, generator: Generator) -> Image.Ima
     return picture.crop((left, top, left + side, top + side))
 
 
-def draw_spot(crop: Image.Image, smallest: float, largest: float, generator: Generator) -> str:
+def draw_spot(
+    crop: Image.Image, sizes: tuple[float, float], slender: float, generator: Generator
+) -> str:
     """Draw a rough spot at a random place, in a colour of another place; its label is returned.
 
     Its border is at another distance from its centre in each of several directions: what people
@@ -125,17 +127,17 @@ def draw_spot(crop: Image.Image, smallest: float, largest: float, generator: Gen
 
     Args:
         crop: An RGB picture, which is changed.
-        smallest: Smallest distance of its border from its centre, in pixels.
-        largest: Largest distance.
+        sizes: Smallest and largest distance of its border from its centre, in pixels.
+        slender: Largest factor by which it is narrowed in one direction.
         generator: Source of place, shape and colour.
     """
     pixels = np.asarray(crop).astype(int)  # a copy
-    centre, colour = _choose_place(pixels, largest, generator)
+    centre, colour = _choose_place(pixels, sizes[1], generator)
     count = int(generator.integers(*CORNERS))
     angles = np.sort(generator.uniform(0, 2 * np.pi, count))
-    radii = generator.uniform(smallest, largest, count)
+    radii = generator.uniform(*sizes, count)
     corners = radii[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    corners[:, 0] /= generator.uniform(1, MOST_SLENDER)
+    corners[:, 0] /= generator.uniform(1, slender)
     turn = generator.uniform(0, np.pi)
     rotation = [[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]
     corners = centre + corners @ np.array(rotation)

@@ -55,7 +55,7 @@ def test_the_same_seed_gives_the_same_crops(boards, tmp_path):
 def test_a_spot_is_seen_at_one_place_of_its_size(seed):
     before = make_board(64, 64)
     after = before.copy()
-    label = draw_spot(after, 4, 8, default_rng(seed))
+    label = draw_spot(after, (4, 8), 3, default_rng(seed))
     assert label in LABELS[1:]
     change = np.abs(np.asarray(after).astype(int) - np.asarray(before).astype(int)).max(axis=2)
     rows, columns = np.nonzero(change)
@@ -65,14 +65,14 @@ def test_a_spot_is_seen_at_one_place_of_its_size(seed):
 
 def test_an_even_crop_gets_a_spot_of_the_opposite_colour():
     crop = Image.new("RGB", (40, 40), (10, 20, 30))
-    assert draw_spot(crop, 4, 8, default_rng(0)) == "lighter"
+    assert draw_spot(crop, (4, 8), 1, default_rng(0)) == "lighter"
     assert {color for _, color in crop.getcolors()} == {(10, 20, 30), (245, 235, 225)}
 
 
 def test_a_spot_across_an_edge_is_labelled_so():
     crop = Image.new("RGB", (40, 40), "white")
     crop.paste("black", (0, 0, 40, 20))
-    labels = {draw_spot(crop.copy(), 9, 10, default_rng(seed)) for seed in range(40)}
+    labels = {draw_spot(crop.copy(), (9, 10), 1, default_rng(seed)) for seed in range(40)}
     assert labels == set(LABELS[1:])
 
 
@@ -87,6 +87,7 @@ def test_pictures_smaller_than_a_crop_are_named(boards, tmp_path):
         ({"smallest": 0}, "must be sizes of spots inside a crop of 128 px"),
         ({"largest": 65}, "must be sizes of spots inside a crop of 128 px"),
         ({"shrink": 0}, "`shrink` must be at least 1, got 0"),
+        ({"slender": 0.5}, "`slender` must be at least 1, got 0.5"),
         ({"per_picture": 0}, "`per_picture` must be at least 1, got 0"),
     ],
 )
