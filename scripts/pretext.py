@@ -153,7 +153,7 @@ def draw_spot(
 
 def _choose_place(
     pixels: Any, margin: float, generator: Generator
-) -> tuple[Any, tuple[int, int, int]]:
+) -> tuple[Any, tuple[int, ...]]:
     """A place away from the edges, as (x, y), and a colour that differs from the one there."""
     side = len(pixels)
     for _ in range(TRIES):
