@@ -151,9 +151,7 @@ def draw_spot(
     return label if is_even else f"{label} at an edge"
 
 
-def _choose_place(
-    pixels: Any, margin: float, generator: Generator
-) -> tuple[Any, tuple[int, ...]]:
+def _choose_place(pixels: Any, margin: float, generator: Generator) -> tuple[Any, tuple[int, ...]]:
     """A place away from the edges, as (x, y), and a colour that differs from the one there."""
     side = len(pixels)
     for _ in range(TRIES):

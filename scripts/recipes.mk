@@ -136,6 +136,30 @@ models-sheets: $(VENV)/.installed  ## train the models of megapixel MNIST
 	$(READ_SHEETS) --reading small --patch-size 96 --num-epochs 2 --output-dir $(RUNS)/sheets_small
 	$(READ_SHEETS) --reading full --full-size 224 --num-epochs 2 --output-dir $(RUNS)/sheets_full
 
+# Panels of 1,280 px, read at 640 px, with one defect of about 38 px. From their labels alone nothing is
+# learned: what looks for spots begins on crops with drawn ones, twice, learns what kinds there are on
+# mosaics of what it finds remarkable, and then goes on to whole panels.
+PANELS = --dataset $(DATA)/image/pcb_panels
+CROPS = --dataset $(RUNS)/data/pcb_crops --image-size 64 --crop-size 64 --keep-whole --color-strength 0 \
+	--gated --evidence-penalty 0.01 --batch-size 64 --learning-rate 4e-3 --mixed-precision bf16
+READ_PANELS = $(ADAPT) $(PANELS) --localizer $(RUNS)/localizer_pcb_panels --classifier $(RUNS)/lite0 \
+	--learning-rate 1e-3 --color-strength 0 --mixed-precision bf16
+models-panels: $(VENV)/.installed  ## train the models of circuit boards, two hours
+	$(RUN) scripts.pretext $(PANELS) --output-dir $(RUNS)/data/pcb_crops \
+		--per-picture 20 --largest 16 --slender 1
+	$(TRAIN) $(CROPS) --kernel-sizes 3 3 3 3 3 3 --strides 2 2 1 1 2 1 \
+		--channels 8 16 24 32 64 96 --expand-ratios 1 1 2 2 2 2 --branch-depths 4 6 \
+		--hidden-size 128 --count-exponent 0.5 --num-epochs 9 --output-dir $(RUNS)/pcb_crops_1
+	$(RUN) scripts.pretext $(PANELS) --output-dir $(RUNS)/data/pcb_crops
+	$(TRAIN) $(CROPS) --from-localizer $(RUNS)/pcb_crops_1 --num-epochs 4 \
+		--output-dir $(RUNS)/pcb_crops_2
+	$(RUN) scripts.mosaics $(PANELS) --localizer $(RUNS)/pcb_crops_2 --against whole \
+		--output-dir $(RUNS)/data/pcb_mosaics
+	$(TRAIN) --from-localizer $(RUNS)/pcb_crops_2 --dataset $(RUNS)/data/pcb_mosaics \
+		--image-size 224 --crop-size 224 --keep-whole --color-strength 0 --mixed-precision bf16 \
+		--auxiliary-loss-weight 0 --batch-size 16 --learning-rate 1e-3 --num-epochs 24 \
+		--output-dir $(RUNS)/pcb_mosaics
+
 # These models were trained before defaults depended on the number of rows and a linear model was
 # added.
 AS_BEFORE = --num-epochs 3 --batch-size 32 --patience 0 --ngram-min-count 10 --linear-weight 0 \

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 from transformers import PreTrainedModel
+from transformers.utils.logging import get_logger
 
 from .classifier import is_multi_label
 from .geometry import Window, show_evidence
@@ -15,8 +16,13 @@ from .image_boxes import ChosenBox
 from .image_localizer import ImageLocalizer
 from .image_tiles import EvidenceMap, Tile, list_tiles
 
+logger = get_logger(__name__)
+
 TILE_PX = 512
 """Side of a tile in pixels; the pixels that its windows see beyond it are read with it."""
+
+MOST_GROUND = 1.5
+"""Factor on the evidence of an even ground, against images of training, above which is warned."""
 
 KEPT_NUMBERS = 2**23
 """Most evidence numbers kept for all labels (32 MB); a larger picture is read twice."""
@@ -46,6 +52,23 @@ def check_large(image: Image.Image, windows: Sequence[Window], name: str) -> Non
         raise ValueError(
             f"{name} must be at least as large as the largest window, {largest} x {largest} px, "
             f"got {image.width} x {image.height} px; enlarge it or leave out `full_resolution`."
+        )
+
+
+def warn_of_ground(image: Image.Image, localizer: ImageLocalizer) -> None:
+    """Say so if the ground of a picture weighs much more than in those of training.
+
+    A mean over windows does not depend on their number; a sum over a smaller power of it does.
+    """
+    exponent = cast(float, localizer.model.config.count_exponent)
+    known = localizer.processor.size["shortest_edge"]
+    factor = (min(image.size) / known) ** (2 * (1 - exponent))
+    if factor > MOST_GROUND:
+        logger.warning_once(
+            f"The localizer has `count_exponent` {exponent:g} and was made for images with a "
+            f"shorter side of {known} px: at {min(image.size)} px, what the ground adds to each "
+            f"logit is {factor:.1f} times as large. Trust the label only if it is right on images "
+            "of that size, or train at it (`--image-size`)."
         )
 
 
@@ -80,6 +103,7 @@ class LargeImage:
         self.tile_px = -(-tile_px // self._stride) * self._stride
         check_local(localizer.model)
         check_large(image, self.windows, "`image`")
+        warn_of_ground(image, localizer)
         self.num_labels = cast(int, localizer.model.config.num_labels)
         self._evidence: dict[int, list[Tensor]] = {}
         windows = sum(math.prod(shape) for shape in self._shapes())

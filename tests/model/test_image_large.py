@@ -1,5 +1,7 @@
 """A large picture read tile by tile: the same as in one piece, whatever the tiles."""
 
+import logging
+
 import numpy as np
 import pytest
 import torch
@@ -200,3 +202,18 @@ def test_a_network_that_is_not_local_is_refused(image_config, image_processor):
 def test_an_upright_colour_picture_is_opened_without_a_copy():
     image = make_noise(50, 40)
     assert open_image(image) is image
+
+
+@pytest.mark.parametrize(
+    ("exponent", "side", "told"), [(1.0, 96, None), (0.5, 40, None), (0.5, 96, "3.0 times")]
+)
+def test_ground_that_weighs_more_than_in_training_is_told(
+    image_config, image_processor, caplog, monkeypatch, exponent, side, told
+):
+    large.logger.warning_once.cache_clear()
+    monkeypatch.setattr(logging.getLogger("hf_anchornet"), "propagate", True)
+    image_config.count_exponent = exponent
+    model = AnchorNetForImageClassification(image_config).eval()
+    LargeImage(make_noise(side, side + 8), ImageLocalizer(model, image_processor))
+    assert ("count_exponent" in caplog.text) == (told is not None)
+    assert (told or "") in caplog.text
