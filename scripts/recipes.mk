@@ -28,7 +28,7 @@ LITE0 = $(ADAPT) --dataset $(DATA)/image/fod_a --localizer $(RUNS)/localizer_fod
 PHOTO_CASCADE = $(CALIBRATE) --dataset $(DATA)/image/fod_a --localizer $(RUNS)/localizer_fod_a \
 	--classifier $(RUNS)/lite0_patches --full-size 224
 
-.PHONY: models models-text models-image models-speed models-sheets models-evidence
+.PHONY: models models-text models-image models-speed models-sheets models-panels models-evidence
 
 models: models-text models-image  ## train the shipped models (DATA=folder of the sets, RUNS=runs)
 
@@ -110,28 +110,32 @@ models-speed: $(VENV)/.installed  ## adapt MiniLM and EfficientNet-Lite0 for ben
 		--output-dir $(RUNS)/cascade_fod_a_quick
 
 # Megapixel MNIST: sheets of 1,500 px with five digits of 28 px, three of them equal. The localizer, of
-# windows of 31 px, learns on sheets of 400 px. A penalty on evidence then silences the ground, of which
-# larger sheets have more; a few hundred sheets of full size are enough after that.
+# windows of 31 px, learns on sheets of 400 and 750 px. Back on small ones a penalty on evidence silences
+# the ground, of which larger sheets have more; a few hundred sheets of full size are enough after that.
 SHEETS = $(RUNS)/data/megapixel_mnist
 WHOLE = --keep-whole --no-turn --no-mirror --color-strength 0 --mixed-precision bf16
 SIDE_400 = --dataset $(SHEETS)_400 --image-size 400 --crop-size 400 $(WHOLE) --batch-size 8
+SIDE_750 = --dataset $(SHEETS)_750 --image-size 750 --crop-size 750 $(WHOLE) --batch-size 8
+SIDE_1500 = --dataset $(SHEETS)_1500 --image-size 1500 --crop-size 1500 $(WHOLE) --batch-size 8
 SPARSE = --evidence-penalty 0.01
 READ_SHEETS = $(ADAPT) --dataset $(SHEETS)_1500 --localizer $(RUNS)/localizer_megapixel_mnist \
-	--classifier $(RUNS)/lite0 --learning-rate 1e-3 $(WHOLE)
+	--classifier $(RUNS)/lite0 --learning-rate 1e-3 --max-rows 2000 $(WHOLE)
 models-sheets: $(VENV)/.installed  ## train the models of megapixel MNIST
-	for sheets in "400 --rows 5000 500 10 --seed 1" "1500 --rows 5000 500 1000"; do \
+	for sheets in "400 --rows 5000 500 10 --seed 1" "750 --rows 5000 500 1000" \
+			"1500 --rows 5000 500 1000"; do \
 		$(VENV)/bin/python $(DATA)/image/megapixel_mnist/build.py $(SHEETS)_$${sheets%% *} \
 			--side $$sheets || exit 1; \
 	done
 	$(TRAIN) $(SIDE_400) --kernel-sizes 3 3 3 3 3 --strides 2 2 1 1 2 --channels 8 12 24 32 64 \
 		--expand-ratios 1 1 2 2 2 --branch-depths 5 --count-exponent 0.5 \
 		--learning-rate 4e-3 --num-epochs 12 --output-dir $(RUNS)/sheets_400
-	$(TRAIN) --from-localizer $(RUNS)/sheets_400 $(SIDE_400) $(SPARSE) \
-		--learning-rate 2e-3 --num-epochs 4 --output-dir $(RUNS)/sheets_400_sparse
-	$(TRAIN) --from-localizer $(RUNS)/sheets_400_sparse --dataset $(SHEETS)_1500 --max-rows 500 \
-		--image-size 1500 --crop-size 1500 $(WHOLE) --batch-size 8 $(SPARSE) \
-		--learning-rate 5e-4 --num-epochs 1 --output-dir $(RUNS)/localizer_megapixel_mnist
-	$(READ_SHEETS) --reading patches --patch-size 96 --max-rows 2000 --num-epochs 3 \
+	$(TRAIN) --from-localizer $(RUNS)/sheets_400 $(SIDE_750) \
+		--learning-rate 3e-3 --num-epochs 3 --output-dir $(RUNS)/sheets_750
+	$(TRAIN) --from-localizer $(RUNS)/sheets_750 $(SIDE_400) $(SPARSE) \
+		--learning-rate 1e-3 --num-epochs 2 --output-dir $(RUNS)/sheets_sparse
+	$(TRAIN) --from-localizer $(RUNS)/sheets_sparse $(SIDE_1500) $(SPARSE) --max-rows 600 \
+		--learning-rate 1e-3 --num-epochs 1 --output-dir $(RUNS)/localizer_megapixel_mnist
+	$(READ_SHEETS) --reading patches --patch-size 96 --num-epochs 3 \
 		--output-dir $(RUNS)/sheets_patches
 	$(READ_SHEETS) --reading small --patch-size 96 --num-epochs 2 --output-dir $(RUNS)/sheets_small
 	$(READ_SHEETS) --reading full --full-size 224 --num-epochs 2 --output-dir $(RUNS)/sheets_full
@@ -159,6 +163,16 @@ models-panels: $(VENV)/.installed  ## train the models of circuit boards, two ho
 		--image-size 224 --crop-size 224 --keep-whole --color-strength 0 --mixed-precision bf16 \
 		--auxiliary-loss-weight 0 --batch-size 16 --learning-rate 1e-3 --num-epochs 24 \
 		--output-dir $(RUNS)/pcb_mosaics
+	$(TRAIN) --from-localizer $(RUNS)/pcb_mosaics $(PANELS) --image-size 640 --crop-size 640 \
+		--keep-whole --color-strength 0 --mixed-precision bf16 --auxiliary-loss-weight 0 \
+		--evidence-penalty 0.01 --batch-size 8 --learning-rate 1e-3 --num-epochs 7 \
+		--output-dir $(RUNS)/localizer_pcb_panels
+	$(READ_PANELS) --reading patches --patch-size 96 --num-epochs 6 \
+		--output-dir $(RUNS)/panels_patches
+	$(READ_PANELS) --reading small --patch-size 96 --keep-whole --num-epochs 4 \
+		--output-dir $(RUNS)/panels_small
+	$(READ_PANELS) --reading full --full-size 224 --keep-whole --num-epochs 4 \
+		--output-dir $(RUNS)/panels_full
 
 # These models were trained before defaults depended on the number of rows and a linear model was
 # added.

@@ -43,6 +43,10 @@ PHOTOS = --dataset $(DATA)/image/fod_a --localizer $(RUNS)/localizer_fod_a \
 MEGAPIXEL = --dataset $(RUNS)/data/megapixel_mnist_1500 --localizer $(RUNS)/localizer_megapixel_mnist \
 	--classifiers full=$(RUNS)/sheets_full small=$(RUNS)/sheets_small \
 		$(foreach reading,patches centre random oracle,$(reading)=$(RUNS)/sheets_patches)
+BOARDS = --dataset $(DATA)/image/pcb_panels --localizer $(RUNS)/localizer_pcb_panels \
+	--classifiers full=$(RUNS)/panels_full small=$(RUNS)/panels_small \
+		$(foreach reading,patches centre random oracle,$(reading)=$(RUNS)/panels_patches)
+FEW = --num-counted 50 --num-timed 8 --rounds 3 --threads 1
 # Long texts are compared with all their windows.
 LONG_TEXTS = --baseline windows --num-timed 16
 ON_ONNX = --backend onnx --threads 1 --times-only True
@@ -62,8 +66,8 @@ bench-speed:  ## compare what MiniLM and EfficientNet-Lite0 may read (DATA=, RUN
 	done
 	$(SPEED) $(PHOTOS) --output results/speed_fod_a.json
 	$(SPEED) $(PHOTOS) $(ON_ONNX) --output results/speed_fod_a_onnx.json
-	$(SPEED) $(MEGAPIXEL) --num-counted 50 --num-timed 8 --rounds 3 --threads 1 \
-		--output results/speed_megapixel_mnist.json
+	$(SPEED) $(MEGAPIXEL) $(FEW) --output results/speed_megapixel_mnist.json
+	$(SPEED) $(BOARDS) $(FEW) --output results/speed_pcb_panels.json
 	$(WRITE_TABLES)
 
 QUICK = --num-counted 50 --num-timed 8 --rounds 3

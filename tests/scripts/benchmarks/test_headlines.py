@@ -39,6 +39,9 @@ def test_each_line_holds_its_numbers():
                 "localizer": measure(0.95, 1) | {"multiply_adds": 1.4e9},
             }
         },
+        "speed_pcb_panels": {
+            "methods": {"full": measure(0.21, 1), "patches and localizer": measure(0.61, 1)}
+        },
     }
     evidence, saving, photos, sheets = make_headlines(found).splitlines()
     assert "0.500" in evidence
@@ -50,3 +53,4 @@ def test_each_line_holds_its_numbers():
     assert "(0.970); resized to 96 px alone it has 0.930, 4.0 / 128.0 times faster." in photos
     assert "1.4 G multiply-adds has accuracy 0.950" in sheets
     assert "resized to 224 px has 0.125" in sheets
+    assert "points at: 0.610; resized to 224 px: 0.210." in sheets
