@@ -66,7 +66,7 @@ def _describe_boards(report: Mapping[str, Any]) -> str:
     methods = report["methods"]
     found, full = methods["patches and localizer"], methods["full"]
     return (
-        "Which of six defects of about 38 px does a circuit board of 1,280 px have? A localizer and "
-        f"the patch that it points at: {found['accuracy']:.3f}; resized to 224 px: "
+        "Which of six defects of about 38 px does a circuit board of 1,280 px have? A localizer "
+        f"and the patch that it points at: {found['accuracy']:.3f}; resized to 224 px: "
         f"{full['accuracy']:.3f}."
     )

@@ -68,6 +68,10 @@ bench-speed:  ## compare what MiniLM and EfficientNet-Lite0 may read (DATA=, RUN
 	$(SPEED) $(PHOTOS) $(ON_ONNX) --output results/speed_fod_a_onnx.json
 	$(SPEED) $(MEGAPIXEL) $(FEW) --output results/speed_megapixel_mnist.json
 	$(SPEED) $(BOARDS) $(FEW) --output results/speed_pcb_panels.json
+	$(ANCHORNET) evaluate --dataset $(DATA)/image/pcb_panels --model $(RUNS)/localizer_pcb_panels \
+		--output results/boxes_pcb_panels.json
+	$(ANCHORNET) evaluate --dataset $(SHEETS)_1500 --model $(RUNS)/localizer_megapixel_mnist \
+		--output results/boxes_megapixel_mnist.json
 	$(WRITE_TABLES)
 
 QUICK = --num-counted 50 --num-timed 8 --rounds 3
@@ -141,7 +145,10 @@ bench-evidence:  ## judge explanations: agreement, faithfulness, cost (DATA=, RU
 	$(EVALUATE) --dataset $(DATA)/text/movie_rationales --model $(RUNS)/cascade_shipped \
 		--max-explained 100 --smoothing 3 --explainers evidence answer lime random --resamples 1000 \
 		--output results/evidence_movie_rationales_cascade.json
-	$(EVALUATE) --dataset $(DATA)/image/fod_a --model $(RUNS)/cascade_fod_a --max-explained 40 \
+	$(CALIBRATE) --dataset $(DATA)/image/fod_a --localizer $(IMAGE_LOCALIZER) \
+		--classifier $(DEFAULTS)/image_classifier --stages localizer 1 2 3 --max-cost 9e7 \
+		--output-dir $(RUNS)/cascade_shipped_photos
+	$(EVALUATE) --dataset $(DATA)/image/fod_a --model $(RUNS)/cascade_shipped_photos --max-explained 40 \
 		--explainers evidence answer lime random --resamples 1000 \
 		--output results/evidence_fod_a_cascade.json
 	$(EVALUATE) --dataset $(DATA)/text/tweet_sentiment_extraction $(TWEETS) \

@@ -14,6 +14,7 @@ from scripts.benchmarks.evidence_tables import (
 )
 from scripts.benchmarks.headlines import make_headlines
 from scripts.benchmarks.result_tables import (
+    describe_pointing,
     describe_reference,
     make_ablation_table,
     make_builds_table,
@@ -193,6 +194,8 @@ def describe_speed(found: Mapping[str, Any]) -> str:
                 hardware = found[f"speed_{name}{run}"]["hardware"]
                 table = (FOLDER / f"speed_{name}{run}.md").read_text("utf-8")
                 page += f"{what}{hardware}\n\n{table}\n"
+        if f"boxes_{name}" in found:
+            page += describe_pointing(found[f"boxes_{name}"])
         page += f"![Accuracy and milliseconds of each method](speed_{name}.png)\n"
     return page
 

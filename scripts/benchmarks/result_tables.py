@@ -169,6 +169,16 @@ def make_text_table(report: Report) -> str:
     return format_table(("what", "result"), rows)
 
 
+def describe_pointing(report: Report) -> str:
+    """A sentence on a localizer's best patch, from the report of `anchornet evaluate`."""
+    shares = report["boxes"]["pointing"]
+    return (
+        f"The middle of the localizer's best patch is in the box that people drew in "
+        f"{shares['localizer']:.3f} of {report['boxes']['num_located']:,} images; that of a random "
+        f"patch in {shares['random_boxes']:.3f}.\n\n"
+    )
+
+
 def make_image_table(report: Report) -> str:
     """The table of image models and a sentence on costs; the card has more rows."""
     local, rows = report["localizer"], []
