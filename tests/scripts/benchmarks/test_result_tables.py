@@ -1,6 +1,7 @@
 """Numbers of JSON files as tables."""
 
 from scripts.benchmarks.result_tables import (
+    describe_pointing,
     join,
     make_ablation_table,
     make_builds_table,
@@ -110,3 +111,9 @@ def test_builds_have_their_means_and_how_often_the_verdict_was_right():
         "| news, 1,400 rows | 0.700 (0.600 to 0.800) | 0.700 (0.700 to 0.700) | "
         "0.750 (0.750 to 0.750) | 0.500 (0.500 to 0.500) | 1.5 | 1 of 2 |"
     )
+
+
+def test_pointing_is_told_beside_that_of_random_patches():
+    shares = {"localizer": 0.6254, "random_boxes": 0.001}
+    told = describe_pointing({"boxes": {"num_located": 1800, "pointing": shares}})
+    assert "in 0.625 of 1,800 images; that of a random patch in 0.001." in told
