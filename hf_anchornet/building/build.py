@@ -245,25 +245,25 @@ def _describe_work(data: DataOptions, options: BuildOptions) -> Work:
     rows = load_split(data, data.train_split, inputs)
     counts = [len(load_split(data, split, inputs)) for split in others]
     size, trained, readable = float(IMAGE_SIDE), False, FULL
+    classifier = options.classifier
+    config = None if classifier is None else AutoConfig.from_pretrained(classifier)
     if modality == "text":
-        size, readable = _measure_length(rows[inputs], options.classifier)
-    if options.classifier is not None:
-        config = AutoConfig.from_pretrained(options.classifier)
+        size, readable = _measure_length(rows[inputs], classifier, config)
+    if config is not None:
         labels = find_labels(rows, data.label_column)
         trained = is_trained_classifier(config) and sorted(config.id2label.values()) == sorted(
             labels
         )
     counted = (len(rows), counts[0], counts[1])
-    return Work(modality, counted, size, options.classifier, trained, readable)
+    return Work(modality, counted, size, classifier, trained, readable)
 
 
-def _measure_length(texts: Any, classifier: str | None) -> tuple[float, int]:
+def _measure_length(texts: Any, classifier: str | None, config: Any) -> tuple[float, int]:
     """Mean number of tokens of a text, from some texts, and the most that a classifier reads."""
     sample = [str(text) for text in texts[:SAMPLE]]
     if classifier is None:
         return 1.3 * sum(len(text.split()) for text in sample) / len(sample), FULL
     tokenizer = AutoTokenizer.from_pretrained(classifier)
-    config = AutoConfig.from_pretrained(classifier)
     positions = getattr(config, "max_position_embeddings", FULL)
     readable = int(min(FULL, positions, tokenizer.model_max_length))
     lengths = map(len, tokenizer(sample, truncation=False, verbose=False)["input_ids"])
