@@ -144,6 +144,8 @@ models-sheets: $(VENV)/.installed  ## train the models of megapixel MNIST
 PANELS = --dataset $(DATA)/image/pcb_panels
 CROPS = --dataset $(RUNS)/data/pcb_crops --image-size 64 --crop-size 64 --keep-whole --color-strength 0 \
 	--gated --evidence-penalty 0.01 --batch-size 64 --learning-rate 4e-3 --mixed-precision bf16
+WHOLE_PANELS = $(PANELS) --image-size 640 --crop-size 640 --keep-whole --color-strength 0 \
+	--mixed-precision bf16 --auxiliary-loss-weight 0 --evidence-penalty 0.01 --batch-size 8
 READ_PANELS = $(ADAPT) $(PANELS) --localizer $(RUNS)/localizer_pcb_panels --classifier $(RUNS)/lite0 \
 	--learning-rate 1e-3 --color-strength 0 --mixed-precision bf16
 models-panels: $(VENV)/.installed  ## train the models of circuit boards, two hours
@@ -161,9 +163,10 @@ models-panels: $(VENV)/.installed  ## train the models of circuit boards, two ho
 		--image-size 224 --crop-size 224 --keep-whole --color-strength 0 --mixed-precision bf16 \
 		--auxiliary-loss-weight 0 --batch-size 16 --learning-rate 1e-3 --num-epochs 24 \
 		--output-dir $(RUNS)/pcb_mosaics
-	$(TRAIN) --from-localizer $(RUNS)/pcb_mosaics $(PANELS) --image-size 640 --crop-size 640 \
-		--keep-whole --color-strength 0 --mixed-precision bf16 --auxiliary-loss-weight 0 \
-		--evidence-penalty 0.01 --batch-size 8 --learning-rate 1e-3 --num-epochs 7 \
+	$(TRAIN) --from-localizer $(RUNS)/pcb_mosaics $(WHOLE_PANELS) --learning-rate 1e-3 \
+		--num-epochs 7 --patience 2 --output-dir $(RUNS)/pcb_whole
+	$(TRAIN) --from-localizer $(RUNS)/pcb_whole $(WHOLE_PANELS) --learning-rate 4e-4 \
+		--hidden-dropout-prob 0.2 --label-smoothing 0.1 --num-epochs 3 \
 		--output-dir $(RUNS)/localizer_pcb_panels
 	$(READ_PANELS) --reading patches --patch-size 96 --num-epochs 6 \
 		--output-dir $(RUNS)/panels_patches
