@@ -64,9 +64,10 @@ def _describe_sheets(report: Mapping[str, Any]) -> str:
 
 def _describe_boards(report: Mapping[str, Any]) -> str:
     methods = report["methods"]
-    found, full = methods["patches and localizer"], methods["full"]
+    found, full = methods["patches_and_localizer"], methods["full"]
     return (
         "Which of six defects of about 38 px does a circuit board of 1,280 px have? A localizer "
-        f"and the patch that it points at: {found['accuracy']:.3f}; resized to 224 px: "
+        f"and the patch that it points at ({found['multiply_adds'] / 1e9:.1f} G): "
+        f"{found['accuracy']:.3f}; resized to 224 px ({full['multiply_adds'] / 1e9:.1f} G): "
         f"{full['accuracy']:.3f}."
     )
