@@ -174,6 +174,9 @@ models-panels: $(VENV)/.installed  ## train the models of circuit boards, two ho
 		--output-dir $(RUNS)/panels_small
 	$(READ_PANELS) --reading full --full-size 224 --keep-whole --num-epochs 4 \
 		--output-dir $(RUNS)/panels_full
+	$(CALIBRATE) $(PANELS) --localizer $(RUNS)/localizer_pcb_panels \
+		--classifier $(RUNS)/panels_patches --stages localizer 1 2 3 --max-cost 8e8 \
+		--output-dir $(RUNS)/cascade_pcb_panels
 
 # These models were trained before defaults depended on the number of rows and a linear model was
 # added.

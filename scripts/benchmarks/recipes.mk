@@ -44,6 +44,7 @@ MEGAPIXEL = --dataset $(RUNS)/data/megapixel_mnist_1500 --localizer $(RUNS)/loca
 	--classifiers full=$(RUNS)/sheets_full small=$(RUNS)/sheets_small \
 		$(foreach reading,patches centre random oracle,$(reading)=$(RUNS)/sheets_patches)
 BOARDS = --dataset $(DATA)/image/pcb_panels --localizer $(RUNS)/localizer_pcb_panels \
+	--cascades cascade=$(RUNS)/cascade_pcb_panels \
 	--classifiers full=$(RUNS)/panels_full small=$(RUNS)/panels_small \
 		$(foreach reading,patches centre random oracle,$(reading)=$(RUNS)/panels_patches)
 FEW = --num-counted 50 --num-timed 8 --rounds 3 --threads 1
