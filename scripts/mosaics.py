@@ -45,6 +45,12 @@ class MosaicOptions:
     tile: int = 112
     columns: int = 4
 
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        for name in ("image_size", "tile", "columns"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"`{name}` must be at least 1, got {getattr(self, name)}.")
+
 
 def write_mosaics(data: DataOptions, options: MosaicOptions) -> None:
     """Write the mosaics of the training and the validation split, with labels of the pictures.

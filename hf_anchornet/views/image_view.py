@@ -25,6 +25,7 @@ COLUMNS = 80
 """Width of a line of text."""
 
 RESIZED = "Scales are in pixels of the picture as it was read, boxes in those of the image."
+"""What is said below a table whose scales are not the sides of its boxes."""
 
 SMALLEST_SIDE_PX = 480
 """Smaller pictures are enlarged to this longer side, so that the labels are legible."""

@@ -63,3 +63,9 @@ def test_an_unknown_label_is_named(image_localizer):
     options = MosaicOptions("", "", against="whole")
     with pytest.raises(ValueError, match=r"`against` must be one of \['cold', 'warm'\], got 'who"):
         make_mosaic(image_localizer, Image.new("RGB", (64, 64)), options)
+
+
+@pytest.mark.parametrize("name", ["image_size", "tile", "columns"])
+def test_wrong_numbers_are_named(name):
+    with pytest.raises(ValueError, match=f"`{name}` must be at least 1, got 0"):
+        MosaicOptions("", "", **{name: 0})
