@@ -172,10 +172,13 @@ def make_text_table(report: Report) -> str:
 def describe_pointing(report: Report) -> str:
     """A sentence on a localizer's best patch, from the report of `anchornet evaluate`."""
     shares = report["boxes"]["pointing"]
+    scales = [name for name in shares if name.endswith("_px")]
+    alone = ", ".join(f"{shares[name]:.3f} with {name.replace('_', ' ')}" for name in scales)
     return (
         f"The middle of the localizer's best patch is in the box that people drew in "
-        f"{shares['localizer']:.3f} of {report['boxes']['num_located']:,} images; that of a random "
-        f"patch in {shares['random_boxes']:.3f}.\n\n"
+        f"{shares['localizer']:.3f} of {report['boxes']['num_located']:,} images (of the best one "
+        f"of each size alone: {alone}); that of a random patch in "
+        f"{shares['random_boxes']:.3f}.\n\n"
     )
 
 
