@@ -7,7 +7,6 @@ are those of the pictures.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from datasets import Image as ImageFeature
 from PIL import Image
 from tqdm.auto import tqdm
 
+from hf_anchornet.data.holdout import write_split
 from hf_anchornet.data.images import open_pictures
 from hf_anchornet.data.splits import DataOptions, load_split
 from hf_anchornet.model.classifier import label_names
@@ -68,11 +68,9 @@ def write_mosaics(data: DataOptions, options: MosaicOptions) -> None:
         rows = load_split(data, split, data.image_column)
         feature = rows.features[data.label_column]
         features = Features({data.image_column: ImageFeature(), data.label_column: feature})
-        mosaics = list(_make_rows(localizer, rows, data, options))
-        Path(options.output_dir).mkdir(parents=True, exist_ok=True)
-        Dataset.from_list(mosaics, features=features).to_parquet(
-            Path(options.output_dir, f"{split}.parquet")
-        )
+        made = list(_make_rows(localizer, rows, data, options))
+        mosaics = Dataset.from_list(made, features=features)
+        write_split(mosaics, Path(options.output_dir, f"{split}.parquet"), data.image_column)
 
 
 def _make_rows(
@@ -81,9 +79,7 @@ def _make_rows(
     pictures, labels = open_pictures(rows, data), rows[data.label_column]
     for row in tqdm(range(len(rows)), disable=None):
         picture = pictures[row]["pixel_values"]
-        stream = BytesIO()
-        make_mosaic(localizer, picture, options).save(stream, "PNG")
-        image = {"bytes": stream.getvalue(), "path": None}
+        image = ImageFeature().encode_example(make_mosaic(localizer, picture, options))
         yield {data.image_column: image, data.label_column: labels[row]}
 
 

@@ -9,7 +9,6 @@ label of the data set is read.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from numpy.random import Generator, default_rng
 from PIL import Image, ImageDraw
 from tqdm.auto import tqdm
 
+from hf_anchornet.data.holdout import write_split
 from hf_anchornet.data.images import open_pictures
 from hf_anchornet.data.splits import DataOptions, load_split
 from scripts.options import parse_options
@@ -85,8 +85,7 @@ def write_crops(data: DataOptions, options: CropOptions) -> None:
     features = Features({"image": ImageFeature(), "label": ClassLabel(names=LABELS)})
     for split in (data.train_split, data.validation_split):
         rows = Dataset.from_list(list(_make_rows(data, split, options)), features=features)
-        Path(options.output_dir).mkdir(parents=True, exist_ok=True)
-        rows.to_parquet(Path(options.output_dir, f"{split}.parquet"))
+        write_split(rows, Path(options.output_dir, f"{split}.parquet"), "image")
 
 
 def _make_rows(data: DataOptions, split: str, options: CropOptions) -> Iterator[dict[str, Any]]:
@@ -106,9 +105,7 @@ def _make_rows(data: DataOptions, split: str, options: CropOptions) -> Iterator[
                 sizes = options.smallest, options.largest
                 label = draw_spot(crop, sizes, options.slender, generator)
             small = crop.reduce(options.shrink)
-            stream = BytesIO()
-            small.save(stream, "PNG")
-            yield {"image": {"bytes": stream.getvalue(), "path": None}, "label": label}
+            yield {"image": ImageFeature().encode_example(small), "label": label}
 
 
 def cut_crop(picture: Image.Image, side: int, generator: Generator) -> Image.Image:

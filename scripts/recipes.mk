@@ -113,7 +113,8 @@ models-speed: $(VENV)/.installed  ## adapt MiniLM and EfficientNet-Lite0 for ben
 # windows of 31 px, learns on sheets of 400 and 750 px. Back on small ones a penalty on evidence silences
 # the ground, of which larger sheets have more: it reads those of 1,500 px without having learned on any.
 SHEETS = $(RUNS)/data/megapixel_mnist
-WHOLE = --keep-whole --no-turn --no-mirror --color-strength 0 --mixed-precision bf16
+PLAIN = --keep-whole --color-strength 0 --mixed-precision bf16
+WHOLE = $(PLAIN) --no-turn --no-mirror
 SIDE_400 = --dataset $(SHEETS)_400 --image-size 400 --crop-size 400 $(WHOLE) --batch-size 8
 SIDE_750 = --dataset $(SHEETS)_750 --image-size 750 --crop-size 750 $(WHOLE) --batch-size 8
 READ_SHEETS = $(ADAPT) --dataset $(SHEETS)_1500 --localizer $(RUNS)/localizer_megapixel_mnist \
@@ -133,6 +134,7 @@ models-sheets: $(VENV)/.installed  ## train the models of megapixel MNIST
 		--learning-rate 1e-3 --num-epochs 2 --output-dir $(RUNS)/localizer_megapixel_mnist
 	sed -i 's/"shortest_edge": 400/"shortest_edge": 1500/' \
 		$(RUNS)/localizer_megapixel_mnist/preprocessor_config.json
+	grep -q '"shortest_edge": 1500' $(RUNS)/localizer_megapixel_mnist/preprocessor_config.json
 	$(READ_SHEETS) --reading patches --patch-size 96 --num-epochs 3 \
 		--output-dir $(RUNS)/sheets_patches
 	$(READ_SHEETS) --reading small --patch-size 96 --num-epochs 2 --output-dir $(RUNS)/sheets_small
@@ -142,10 +144,10 @@ models-sheets: $(VENV)/.installed  ## train the models of megapixel MNIST
 # learned: what looks for spots begins on crops with drawn ones, twice, learns what kinds there are on
 # mosaics of what it finds remarkable, and then goes on to whole panels.
 PANELS = --dataset $(DATA)/image/pcb_panels
-CROPS = --dataset $(RUNS)/data/pcb_crops --image-size 64 --crop-size 64 --keep-whole --color-strength 0 \
-	--gated --evidence-penalty 0.01 --batch-size 64 --learning-rate 4e-3 --mixed-precision bf16
-WHOLE_PANELS = $(PANELS) --image-size 640 --crop-size 640 --keep-whole --color-strength 0 \
-	--mixed-precision bf16 --auxiliary-loss-weight 0 --evidence-penalty 0.01 --batch-size 8
+CROPS = --dataset $(RUNS)/data/pcb_crops --image-size 64 --crop-size 64 $(PLAIN) \
+	--gated --evidence-penalty 0.01 --batch-size 64 --learning-rate 4e-3
+WHOLE_PANELS = $(PANELS) --image-size 640 --crop-size 640 $(PLAIN) \
+	--auxiliary-loss-weight 0 --evidence-penalty 0.01 --batch-size 8
 READ_PANELS = $(ADAPT) $(PANELS) --localizer $(RUNS)/localizer_pcb_panels --classifier $(RUNS)/lite0 \
 	--learning-rate 1e-3 --color-strength 0 --mixed-precision bf16
 models-panels: $(VENV)/.installed  ## train the models of circuit boards, two hours
@@ -160,7 +162,7 @@ models-panels: $(VENV)/.installed  ## train the models of circuit boards, two ho
 	$(RUN) scripts.mosaics $(PANELS) --localizer $(RUNS)/pcb_crops_2 --against whole \
 		--output-dir $(RUNS)/data/pcb_mosaics
 	$(TRAIN) --from-localizer $(RUNS)/pcb_crops_2 --dataset $(RUNS)/data/pcb_mosaics \
-		--image-size 224 --crop-size 224 --keep-whole --color-strength 0 --mixed-precision bf16 \
+		--image-size 224 --crop-size 224 $(PLAIN) \
 		--auxiliary-loss-weight 0 --batch-size 16 --learning-rate 1e-3 --num-epochs 24 \
 		--output-dir $(RUNS)/pcb_mosaics
 	$(TRAIN) --from-localizer $(RUNS)/pcb_mosaics $(WHOLE_PANELS) --learning-rate 1e-3 \

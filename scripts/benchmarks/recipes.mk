@@ -40,14 +40,14 @@ PHOTOS = --dataset $(DATA)/image/fod_a --localizer $(RUNS)/localizer_fod_a \
 	--cascades cascade=$(RUNS)/cascade_fod_a quick_cascade=$(RUNS)/cascade_fod_a_quick \
 	--classifiers $(foreach reading,full patches small small_64 small_128 centre random,$(reading)=$(RUNS)/lite0_$(reading))
 # `full` is the largest size that the rival was trained at.
-MEGAPIXEL = --dataset $(RUNS)/data/megapixel_mnist_1500 --localizer $(RUNS)/localizer_megapixel_mnist \
+MEGAPIXEL = --dataset $(SHEETS)_1500 --localizer $(RUNS)/localizer_megapixel_mnist \
 	--classifiers full=$(RUNS)/sheets_full small=$(RUNS)/sheets_small \
 		$(foreach reading,patches centre random oracle,$(reading)=$(RUNS)/sheets_patches)
-BOARDS = --dataset $(DATA)/image/pcb_panels --localizer $(RUNS)/localizer_pcb_panels \
+PANEL_MODELS = $(PANELS) --localizer $(RUNS)/localizer_pcb_panels \
 	--cascades cascade=$(RUNS)/cascade_pcb_panels \
 	--classifiers full=$(RUNS)/panels_full small=$(RUNS)/panels_small \
 		$(foreach reading,patches centre random oracle,$(reading)=$(RUNS)/panels_patches)
-FEW = --num-counted 50 --num-timed 8 --rounds 3 --threads 1
+QUICK = --num-counted 50 --num-timed 8 --rounds 3
 # Long texts are compared with all their windows.
 LONG_TEXTS = --baseline windows --num-timed 16
 ON_ONNX = --backend onnx --threads 1 --times-only True
@@ -67,13 +67,12 @@ bench-speed:  ## compare what MiniLM and EfficientNet-Lite0 may read (DATA=, RUN
 	done
 	$(SPEED) $(PHOTOS) --output results/speed_fod_a.json
 	$(SPEED) $(PHOTOS) $(ON_ONNX) --output results/speed_fod_a_onnx.json
-	$(SPEED) $(MEGAPIXEL) $(FEW) --output results/speed_megapixel_mnist.json
-	$(SPEED) $(BOARDS) $(FEW) --output results/speed_pcb_panels.json
-	$(ANCHORNET) evaluate --dataset $(DATA)/image/pcb_panels --model $(RUNS)/localizer_pcb_panels \
+	$(SPEED) $(MEGAPIXEL) $(QUICK) --threads 1 --output results/speed_megapixel_mnist.json
+	$(SPEED) $(PANEL_MODELS) $(QUICK) --threads 1 --output results/speed_pcb_panels.json
+	$(EVALUATE) $(PANELS) --model $(RUNS)/localizer_pcb_panels \
 		--faithfulness False --output results/boxes_pcb_panels.json
 	$(WRITE_TABLES)
 
-QUICK = --num-counted 50 --num-timed 8 --rounds 3
 bench-quick:  ## the same on few rows with the shipped models, minutes (DATA=)
 	$(SPEED) --dataset $(DATA)/text/imdb --max-rows 200 $(QUICK) \
 		--localizer $(TEXT_LOCALIZER) --output $(RUNS)/quick_imdb.json --rivals nb_lr tfidf_svm \

@@ -247,7 +247,9 @@ def test_texts_next_to_images_need_a_choice(tmp_path):
 
 def test_a_source_without_texts_and_images_lists_its_columns(tmp_path):
     Dataset.from_dict({"review": ["x"]}).to_parquet(tmp_path / "a.parquet")
-    with pytest.raises(ValueError, match=r"got neither `text` .* among \['review'\]; name the"):
+    with pytest.raises(
+        ValueError, match=r"got neither `text` .* among \['review'\]; name the right"
+    ):
         detect_modality(DataOptions(str(tmp_path / "a.parquet")))
 
 
