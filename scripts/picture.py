@@ -38,7 +38,7 @@ def make_page() -> str:
     text = render_html(TEXT, localize(TEXT, top_k=4), shares=True)
     localize = hf_anchornet.load(task="patch-localization")
     answer = localize(hf_anchornet.SAMPLE_IMAGE, top_k=3)
-    (photo,) = draw_panels(hf_anchornet.SAMPLE_IMAGE, answer)
+    photo = draw_panels(hf_anchornet.SAMPLE_IMAGE, answer)["boxes"]
     file = io.BytesIO()
     photo.save(file, "PNG")
     inner = HEIGHT - 32

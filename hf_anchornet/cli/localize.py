@@ -129,7 +129,7 @@ def _add_output_arguments(parser: argparse.ArgumentParser) -> None:
         "--format",
         choices=("text", "jsonl", "html", "png"),
         default="text",
-        help="output format (default: %(default)s); html is for texts, png for images",
+        help="output format (default: %(default)s); html is one page, png for images",
     )
     add(
         "--output",

@@ -1,4 +1,4 @@
-"""Localization of images: patches as tables, JSON lines or pictures."""
+"""Localization of images: patches as tables, JSON lines, a page or pictures."""
 
 import argparse
 import json
@@ -8,9 +8,14 @@ from pathlib import Path
 
 from hf_anchornet.registration import IMAGE_TASK, load_pipeline
 from hf_anchornet.views.base import Record, clean_line
+from hf_anchornet.views.image_html import TITLE, render_patches_html
 from hf_anchornet.views.image_view import render_patches, render_table
+from hf_anchornet.views.page import render_page
 
 from .shared import choose_options, show_progress, write_parts
+
+WITHOUT_MAP = ("text", "jsonl")
+"""Formats that do not show where in an image the evidence is."""
 
 
 def localize_images(arguments: argparse.Namespace) -> None:
@@ -18,17 +23,14 @@ def localize_images(arguments: argparse.Namespace) -> None:
     for name in ("lines", "jsonl"):
         if getattr(arguments, name):
             raise ValueError(f"`--{name}` must not be given with `--image`; leave it out.")
-    if arguments.format not in ("text", "jsonl", "png"):
-        raise ValueError(
-            f"`--format` must be text, jsonl or png for images, got {arguments.format}; choose one."
-        )
     draws = arguments.format == "png"
     if draws and arguments.output is None:
         raise ValueError(
             "`--format png` needs `--output`, a file, or a folder for several images; add it."
         )
     options = choose_options(arguments)
-    if draws and not options.get("zoom"):  # which has no map of the whole image
+    # What is zoomed has no map of the whole image.
+    if arguments.format not in WITHOUT_MAP and not options.get("zoom"):
         options["return_maps"] = True
     localize = load_pipeline(IMAGE_TASK, **options)
     paths: list[str] = arguments.image
@@ -37,7 +39,7 @@ def localize_images(arguments: argparse.Namespace) -> None:
     if draws:
         _draw(pairs, arguments.output, len(paths))
     else:
-        write = _write_jsonl if arguments.format == "jsonl" else _write_text
+        write = _WRITERS[arguments.format]
         write_parts(write(pairs), arguments.output, [Path(path) for path in paths])
 
 
@@ -47,6 +49,14 @@ def _write_text(pairs: Iterable[tuple[str, Record]]) -> Iterator[str]:
 
 def _write_jsonl(pairs: Iterable[tuple[str, Record]]) -> Iterator[str]:
     return (f"{json.dumps({'image': path, **result})}\n" for path, result in pairs)
+
+
+def _write_html(pairs: Iterable[tuple[str, Record]]) -> Iterator[str]:
+    fragments = (render_patches_html(path, result, clean_line(path)) for path, result in pairs)
+    return render_page(fragments, TITLE)
+
+
+_WRITERS = {"text": _write_text, "jsonl": _write_jsonl, "html": _write_html}
 
 
 def _draw(pairs: Iterable[tuple[str, Record]], output: Path, count: int) -> None:

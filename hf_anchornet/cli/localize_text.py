@@ -12,7 +12,8 @@ from typing import Any, NamedTuple, TextIO
 from hf_anchornet.registration import TEXT_TASK, load_pipeline
 from hf_anchornet.views.base import Record, summarize_answer, wrap
 from hf_anchornet.views.explanation_view import render_explanation
-from hf_anchornet.views.text_view import render_html, render_page, render_terminal
+from hf_anchornet.views.page import render_page
+from hf_anchornet.views.text_view import TITLE, render_html, render_terminal
 
 from .shared import choose_options, measure_width, show_progress, wants_color, write_parts
 
@@ -121,7 +122,7 @@ def _write_jsonl(pairs: Iterable[tuple[Source, Record]], terminal: bool) -> Iter
 
 
 def _write_html(pairs: Iterable[tuple[Source, Record]], terminal: bool) -> Iterator[str]:
-    return render_page(render_html(source.text, result) for source, result in pairs)
+    return render_page((render_html(source.text, result) for source, result in pairs), TITLE)
 
 
 _WRITERS = {"text": _write_text, "jsonl": _write_jsonl, "html": _write_html}

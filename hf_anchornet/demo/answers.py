@@ -34,11 +34,11 @@ _load = lru_cache(maxsize=8)(DemoModels.load)
 def warm_up() -> None:
     """Run the shipped models on inputs of each order of size, so that the first click is fast."""
     texts, photos = load_models("span-localization"), load_models("patch-localization")
-    options = DemoOptions(5, texts.sizes, BUDGETS["span-localization"])
+    options = DemoOptions(5, texts.usual_sizes, BUDGETS["span-localization"])
     # Multiply-adds are counted once for each power of two of the number of tokens.
     for length in (16, 40, 80, 160, 320, 640, 1280, 2560):
         show_text("good " * length, texts, options)
-    options = DemoOptions(5, photos.sizes, BUDGETS["patch-localization"])
+    options = DemoOptions(5, photos.usual_sizes, BUDGETS["patch-localization"])
     show_image({"path": SAMPLE_IMAGE}, photos, options)
 
 

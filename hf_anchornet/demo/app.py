@@ -192,7 +192,9 @@ def _build_options(tab: _Tab, models: DemoModels) -> list[Any]:
     with gr.Accordion("Options", open=False):
         return [
             gr.Slider(1, 10, 5, step=1, label=f"Most {tab.parts} to show"),
-            gr.CheckboxGroup(windows, value=models.sizes, label=f"Sizes of these {tab.parts}"),
+            gr.CheckboxGroup(
+                windows, value=models.usual_sizes, label=f"Sizes of these {tab.parts}"
+            ),
             gr.Slider(
                 smallest,
                 largest,
@@ -245,7 +247,7 @@ def _load(tab: _Tab, localizer: str, classifier: str) -> list[Any]:
         kind = "a calibrated cascade"
     return [
         names,
-        gr.CheckboxGroup(_name_windows(tab, models), value=models.sizes),
+        gr.CheckboxGroup(_name_windows(tab, models), value=models.usual_sizes),
         gr.Slider(visible=reads and not models.calibrated),
         gr.Slider(visible=reads),
         gr.Checkbox(models.calibrated, visible=models.calibrated),

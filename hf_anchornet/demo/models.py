@@ -91,6 +91,13 @@ class DemoModels:
         """The window sizes of the localizer in ascending order."""
         return sorted({window.size for window in self.localize.windows})
 
+    @property
+    def usual_sizes(self) -> list[int]:
+        """The window sizes that are shown unless others are named, in ascending order."""
+        if self.localize.task_name == "span-localization":
+            return self.sizes
+        return sorted(self.localize.model.config.reading_scales) or self.sizes
+
     def ask(self, source: Any, options: "DemoOptions") -> "Answer":
         """The explanation of a text or an image, and the cost of two ways to answer.
 
@@ -100,7 +107,7 @@ class DemoModels:
         shown: dict[str, Any] = {
             "top_k": options.top_k,
             # Named scales are read, also those of a stage that was not reached.
-            "scales": None if set(options.scales) == set(self.sizes) else options.scales,
+            "scales": None if set(options.scales) == set(self.usual_sizes) else options.scales,
             "explain_answer": options.explain,
         }
         if self.localize.task_name == "patch-localization":

@@ -3,24 +3,17 @@
 Colour is never the only cue, and all text of users and models is escaped.
 """
 
-import html
-from base64 import b64encode
-from collections.abc import Sequence
-from io import BytesIO
-
 from PIL import Image
 
 from hf_anchornet.model.cascade_rule import FULL, NGRAMS
 from hf_anchornet.model.image_reader import cut_square
-from hf_anchornet.views.base import REPLACEMENTS, Record, clean
 from hf_anchornet.views.explanation_view import render_explanation_html
-from hf_anchornet.views.image_view import describe_answer, draw_panels, rank_patches
+from hf_anchornet.views.image_html import render_panels, render_patch_table
+from hf_anchornet.views.image_view import describe_answer, describe_box
+from hf_anchornet.views.page import encode_picture, escape
 from hf_anchornet.views.text_view import render_html
 
 from .models import ROUNDS, Answer, Comparison, Reading
-
-LONGEST_SIDE_PX = 640
-"""Longer side of the drawn photo, at most."""
 
 CSS = """
 .gradio-container { max-width: 75rem !important; margin: 0 auto !important; }
@@ -46,10 +39,8 @@ CSS = """
 .anchornet blockquote { margin: 0; padding: .6rem .9rem; border-radius: .5rem;
   border: 1px solid var(--border-color-primary); overflow-wrap: anywhere; }
 .anchornet .pictures { display: flex; flex-wrap: wrap; gap: .75rem; }
-.anchornet .pictures figure { margin: 0; flex: 1 1 14rem; min-width: 0; }
-.anchornet .pictures img { width: 100%; height: auto; border-radius: .5rem; }
 .anchornet .crops img { width: 6rem; height: 6rem; border-radius: .5rem; margin-right: .5rem; }
-.anchornet figcaption, .anchornet small { font-size: .875rem; }
+.anchornet small { font-size: .875rem; }
 .anchornet table { border-collapse: collapse; font-size: .875rem; margin-top: .75rem; }
 .anchornet .scroll { overflow-x: auto; }
 .anchornet th, .anchornet td { text-align: left; padding: .2rem .8rem .2rem 0; white-space: nowrap;
@@ -125,56 +116,31 @@ def render_spans(text: str, answer: Answer) -> str:
 def render_boxes(image: Image.Image, answer: Answer) -> str:
     """The photo with its boxes and their shares, and the parts that the classifier read."""
     result = answer.result
-    captions = (
-        "Boxes with their shares, one colour a window size",
-        "Evidence: orange for the label, blue against it, divided by the windows over each pixel",
-    )
-    patches = rank_patches(result["patches"])
-    boxes = ", ".join(_describe_box(patch) for patch in patches) or "no box"
-    texts = (f"The photo with boxes: {boxes}", "The photo in grey under a map of the evidence")
-    figures = "".join(
-        f'<figure><img src="{encode(panel)}" alt="{html.escape(text)}">'
-        f"<figcaption>{caption}</figcaption></figure>"
-        for panel, text, caption in zip(
-            draw_panels(image, result, LONGEST_SIDE_PX), texts, captions, strict=True
-        )
-    )
+    patches = render_patch_table(result["patches"])
     return _wrap(
-        f'<h2>What decided</h2><div class="pictures">{figures}</div>'
-        f"<p>{_escape(describe_answer(result))}</p>{_table_patches(patches)}"
-        f"{render_explanation_html(result)}"
+        f'<h2>What decided</h2><div class="pictures">{render_panels(image, result)}</div>'
+        f"<p>{escape(describe_answer(result))}</p>{patches}{render_explanation_html(result)}"
         f"{_show_crops(image, answer.comparison)}"
     )
-
-
-def encode(image: Image.Image) -> str:
-    """The picture as a data URI, so that the page needs no further request."""
-    buffer = BytesIO()
-    image.convert("RGB").save(buffer, "JPEG", quality=88)
-    return f"data:image/jpeg;base64,{b64encode(buffer.getvalue()).decode()}"
 
 
 def _wrap(content: str) -> str:
     return f'<div class="anchornet">{content}</div>'
 
 
-def _escape(text: str) -> str:
-    return html.escape(clean(text, REPLACEMENTS))
-
-
 def _say(label: str, score: float) -> str:
-    return f"<strong>{_escape(label)}, {score:.1%}</strong>"
+    return f"<strong>{escape(label)}, {score:.1%}</strong>"
 
 
 def _card(title: str, reads: str, reading: Reading | None, most: float, absent: str = "") -> str:
-    head = f"<h3>{title}</h3><small>{_escape(reads)}</small>"
+    head = f"<h3>{title}</h3><small>{escape(reads)}</small>"
     if reading is None:
         return f'<section class="card">{head}<strong>{absent}</strong></section>'
     adds, spent = f"{reading.multiply_adds / 1e6:,.1f} M", f"{reading.milliseconds:,.1f} ms"
     costs = f"<p><b>{spent}</b><br><b>{adds}</b> multiply&#8209;adds</p>"
     width = f"{100 * reading.milliseconds / most:.1f}%"
     bar = f'<div class="bar" aria-hidden="true"><span style="width:{width}"></span></div>'
-    saying = f"<strong>{_escape(reading.label)}</strong> {reading.score:.1%}"
+    saying = f"<strong>{escape(reading.label)}</strong> {reading.score:.1%}"
     return f'<section class="card">{head}{saying}{costs}{bar}</section>'
 
 
@@ -197,7 +163,7 @@ def _name_first(comparison: Comparison) -> str:
 def _quote_reading(comparison: Comparison | None) -> str:
     if comparison is None or not comparison.parts:
         return ""
-    text = _escape(" ".join(piece.text for piece in comparison.parts))
+    text = escape(" ".join(piece.text for piece in comparison.parts))
     quote = f'<blockquote dir="auto" lang="">{text}</blockquote>'
     return f"<h2>What the classifier read</h2>{quote}"
 
@@ -207,28 +173,9 @@ def _show_crops(image: Image.Image, comparison: Comparison | None) -> str:
         return ""
     if comparison.parts == [FULL]:
         return "<h2>What the classifier read</h2><p>The whole photo.</p>"
+    parts = ((encode_picture(cut_square(image, box)), box) for box in comparison.parts)
     crops = "".join(
-        f'<img src="{encode(cut_square(image, box))}" alt="The photo\'s pixels {_name_box(box)}">'
-        for box in comparison.parts
+        f'<img src="{picture}" alt="The photo\'s pixels {describe_box(box)}">'
+        for picture, box in parts
     )
     return f'<h2>What the classifier read</h2><p class="crops">{crops}</p>'
-
-
-def _name_box(sides: Sequence[int]) -> str:
-    return f"{sides[0]} to {sides[2]} across, {sides[1]} to {sides[3]} down"
-
-
-def _describe_box(patch: Record) -> str:
-    return f"{patch['share']:+.0%} at {_name_box([*patch['box'].values()])}"
-
-
-def _table_patches(patches: Sequence[Record]) -> str:
-    names = ("share", "evidence", "window", "box (x0, y0, x1, y1)")
-    head = "".join(f'<th scope="col">{name}</th>' for name in names)
-    rows = "".join(
-        f"<tr><td>{patch['share']:+.1%}</td><td>{patch['evidence']:+.3f}</td>"
-        f"<td>{patch['scale']} px</td><td>{', '.join(map(str, patch['box'].values()))}</td></tr>"
-        for patch in patches
-    )
-    table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
-    return f'<div class="scroll">{table}</div>' if rows else "<p>No patch has any evidence.</p>"

@@ -7,6 +7,7 @@ from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 from transformers.activations import ACT2FN
 
+from .geometry import receptive_windows
 from .limits import (
     MOST_LABELS,
     MOST_LAYERS,
@@ -43,6 +44,9 @@ class AnchorNetConfig(PreTrainedConfig):
         evidence_penalty: Weight of the total absolute centred evidence in the training loss;
             makes evidence sparse.
         initializer_range: Standard deviation of the initial linear maps.
+        reading_scales: Sizes, in tokens or pixels, of the windows that a classifier is given to
+            read; empty: the largest of a text, all of an image. Patches of an image are shown from
+            these sizes, too.
         output_evidence: Whether `forward` returns evidence and masks by default.
 
     Raises:
@@ -63,6 +67,7 @@ class AnchorNetConfig(PreTrainedConfig):
     auxiliary_loss_weight: float = 0.3
     evidence_penalty: float = 0.0
     initializer_range: float = 0.02
+    reading_scales: list[int] = field(default_factory=list)
     output_evidence: bool = False
 
     def __post_init__(self, **kwargs: Any) -> None:
@@ -125,6 +130,11 @@ class AnchorNetConfig(PreTrainedConfig):
             initializer_range=self.initializer_range,
         )
 
+    def validate_reading_scales(self) -> None:
+        """Check the sizes of what a classifier reads."""
+        check_positive("reading_scales", *self.reading_scales)
+        check_at_most("reading_scales", 2**31, *self.reading_scales)
+
     def validate_labels(self) -> None:
         """Check that every label from 0 on has a name."""
         names = self.id2label or {}
@@ -166,8 +176,6 @@ class AnchorNetTextConfig(AnchorNetConfig):
         ngram_penalty: The `evidence_penalty` of the n-grams; `evidence_penalty` is the trunk's.
         token_dropout_prob: Chance that a token is blanked in training (embedded as zeros).
         layer_norm_eps: Epsilon of the layer normalisations (over channels only).
-        reading_scales: Sizes, in tokens, of the spans given to a classifier; empty: the largest
-            window.
         chunk_size: At inference, longer texts are processed in pieces of this many tokens
             (plus the overlap that the windows need), at the same result and constant memory.
             `None`: always in one piece.
@@ -188,7 +196,6 @@ class AnchorNetTextConfig(AnchorNetConfig):
     ngram_penalty: float = 0.0
     token_dropout_prob: float = 0.15
     layer_norm_eps: float = 1e-5
-    reading_scales: list[int] = field(default_factory=list)
     chunk_size: int | None = 16384
     pad_token_id: int | None = 0
 
@@ -216,7 +223,6 @@ class AnchorNetTextConfig(AnchorNetConfig):
             check_positive(name, getattr(self, name))
         if self.chunk_size is not None:
             check_positive("chunk_size", self.chunk_size)
-        check_positive("reading_scales", *self.reading_scales)
         check_positive("ngram_sizes", *self.ngram_sizes)
         check_positive("ngram_counts", *self.ngram_counts)
         if len(self.ngram_counts) != len(self.ngram_sizes):
@@ -236,7 +242,6 @@ class AnchorNetTextConfig(AnchorNetConfig):
         )
         check_weights(ngram_penalty=self.ngram_penalty)
         check_epsilon("layer_norm_eps", self.layer_norm_eps)
-        check_at_most("reading_scales", 2**31, *self.reading_scales)
         check_size(
             vocab_size=self.vocab_size * self.embedding_size,
             embedding_size=self.embedding_size * self.hidden_size,
@@ -301,6 +306,13 @@ class AnchorNetImageConfig(AnchorNetConfig):
                 "patch."
             )
         check_epsilon("batch_norm_eps", self.batch_norm_eps)
+        windows = receptive_windows(self.kernel_sizes, self.strides, self.dilations)
+        sizes = [windows[depth].size for depth in self.branch_depths]
+        if not set(self.reading_scales) <= set(sizes):
+            raise ValueError(
+                f"`reading_scales` must be window sizes of this model, {sizes}, got "
+                f"{self.reading_scales}; leave it empty for all."
+            )
         if not 0 <= self.count_exponent <= 1:
             raise ValueError(
                 f"`count_exponent` must be in [0, 1], got {self.count_exponent}; 1 gives the mean "

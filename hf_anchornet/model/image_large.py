@@ -196,7 +196,15 @@ class LargeImage:
         iou_threshold: float | Sequence[float],
         scales: Sequence[int] | None = None,
     ) -> list[ChosenBox]:
-        """The best windows for a label; see `EvidenceMap.select`."""
+        """The best windows for a label; see `EvidenceMap.select`.
+
+        Args:
+            label: The label to explain.
+            top_k: Number of windows; 0: none.
+            iou_threshold: See `select_top_patches`.
+            scales: Window sizes to choose from; default: the model's `reading_scales`.
+        """
+        scales = self.localizer.reading_scales if scales is None else scales
         return self.explain(label).select(top_k, iou_threshold, scales)
 
     def weigh(self, label: int, boxes: Sequence[ChosenBox]) -> tuple[float, float]:

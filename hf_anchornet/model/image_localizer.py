@@ -99,9 +99,10 @@ class LocalizedImages:
         Args:
             top_k: Number of boxes; 0: none.
             iou_threshold: See `select_top_patches`.
-            scales: Window sizes to choose from; default: all.
+            scales: Window sizes to choose from; default: the model's `reading_scales`.
             labels: (batch,), int64; default: the predicted ones.
         """
+        scales = self.localizer.reading_scales if scales is None else scales
         labels = self.predicted if labels is None else labels
         limits = check_iou_threshold(iou_threshold, check_count("top_k", top_k, least=0))
         # Later ranks do not change earlier ones, so a longer ranking holds the shorter ones.
@@ -164,6 +165,7 @@ class ImageLocalizer(Localizer):
         fused: Any = model.fuse()  # type: ignore[operator]
         self.network = make_network(model, backend, fused=fused)
         self.windows = cast(tuple[Window, ...], model.windows)
+        self.reading_scales = cast(list[int], model.config.reading_scales) or None
         self.costs = ShapeCosts(fused, fused.dtype)
 
     def check_input(self, item: Any, name: str) -> Image.Image:

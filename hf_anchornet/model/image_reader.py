@@ -83,7 +83,7 @@ class PatchReader(Reader):
             rows: Which of them.
             stages: What will be read.
             iou_threshold: See `select_top_patches`.
-            scales: Window sizes to choose patches from; default: all.
+            scales: See `LocalizedImages.select`.
         """
         most = max((int(stage) for stage in stages if stage != FULL), default=0)
         if not rows or not most:

@@ -141,7 +141,8 @@ class ZoomedImage:
             label: The label.
             top_k: Number of windows; 0: none.
             iou_threshold: See `select_top_patches`.
-            scales: Window sizes to choose from, in pixels of the localizer's input; default: all.
+            scales: Window sizes to choose from, in pixels of the localizer's input; default:
+                the model's `reading_scales`.
         """
         scores, found = list[float](), list[ChosenBox]()
         for number, step in enumerate(self.steps):

@@ -70,7 +70,8 @@ class PatchLocalizationPipeline(LocalizationPipeline):
         top_k: Number of patches to show for each label, best first (default 5). 0 shows none; then
             the localizer of a cascade with a glance reads only images that go on. It must read the
             others to show patches, and `cost` counts that.
-        scales: Window sizes to choose patches from, in pixels (default: all of the model).
+        scales: Window sizes to choose patches from, in pixels (default: the model's
+            `reading_scales`, if it has any, otherwise all).
         iou_threshold: How much a patch may overlap better ones (default 0.3, as in 2206.03367).
         labels: Labels to explain (default: the predicted one).
         max_patches: Most patches that a classifier reads (default 1).

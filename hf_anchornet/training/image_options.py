@@ -28,7 +28,7 @@ OF_TRAINING = (
 )
 """Options that are no fields of the config."""
 
-REGULARISATION = ("hidden_dropout_prob", "auxiliary_loss_weight", "evidence_penalty")
+SET_ANEW = ("reading_scales", "hidden_dropout_prob", "auxiliary_loss_weight", "evidence_penalty")
 """Options that a localizer to start from does not decide."""
 
 
@@ -56,6 +56,8 @@ class ImageLocalizerOptions:
             evidence on fewer windows.
         count_exponent: Power, in [0, 1], of the number of windows by which the sum of their scores
             is divided: 1 for their mean. Smaller dilutes a small object in a large image less.
+        reading_scales: Window sizes, in pixels, of the patches that are shown and given to a
+            classifier; default: all. Small ones lie closer on small objects.
         teacher: Image classifier checkpoint of the same labels. The localizer also learns its
             probabilities for the views that it is trained on.
         distillation_weight: Share of the teacher, in [0, 1], in the targets; the rest is the label.
@@ -77,6 +79,7 @@ class ImageLocalizerOptions:
     branch_depths: list[int] = field(default_factory=lambda: list(DEFAULT.branch_depths))
     gated: bool = False
     count_exponent: float = 1.0
+    reading_scales: list[int] = field(default_factory=list)
     teacher: str | None = None
     distillation_weight: float = 0.9
     label_smoothing: float = 0.0

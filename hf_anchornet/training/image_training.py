@@ -37,7 +37,7 @@ from .command import write_command
 from .defaults import complete_options
 from .fit import fit_model, make_accelerator, preparing_data
 from .image_distillation import ImageTeacher, SoftTargets
-from .image_options import ARCHITECTURE, OF_TRAINING, REGULARISATION, ImageLocalizerOptions
+from .image_options import ARCHITECTURE, OF_TRAINING, SET_ANEW, ImageLocalizerOptions
 from .options import CompleteOptions, TrainingOptions
 from .output_folder import holding_folder
 from .start import Start
@@ -184,7 +184,7 @@ def _make_model(
 ) -> AnchorNetForImageClassification:
     """A new localizer, with the trunk of `start`, or that one itself if it has the same labels."""
     if isinstance(start, Start) and start.knows(labels, multi_label):
-        fields = {name: getattr(localizer, name) for name in REGULARISATION}
+        fields = {name: getattr(localizer, name) for name in SET_ANEW}
         return _put_channels_last(start.load(AnchorNetForImageClassification, **fields))
     fixed = start.list_fields(len(localizer.channels)) if isinstance(start, Backbone) else {}
     model = make_image_localizer(localizer, labels, multi_label, **fixed)

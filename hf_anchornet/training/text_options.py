@@ -8,7 +8,7 @@ from .distillation import PIECE_WORDS
 ARCHITECTURE = ("hidden_size", "kernel_sizes", "dilations", "trunk", "gated")
 """Options that a localizer to start from decides."""
 
-REGULARISATION = (
+SET_ANEW = (
     "hidden_dropout_prob",
     "token_dropout_prob",
     "ngram_dropout_prob",

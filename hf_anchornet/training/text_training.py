@@ -36,7 +36,7 @@ from .stream_sources import (
 )
 from .streams import StreamLoader
 from .taught_ngrams import add_taught_ngrams
-from .text_options import ARCHITECTURE, REGULARISATION, TextLocalizerOptions
+from .text_options import ARCHITECTURE, SET_ANEW, TextLocalizerOptions
 from .text_vocabulary import embed_vocabulary, find_ngrams, load_tokenizer, train_tokenizer
 
 logger = logging.getLogger(__name__)
@@ -147,7 +147,7 @@ def _make_model(
     """A new localizer, with the trunk of `start`, or that one itself if it has the same labels."""
     multi_label = isinstance(train_set[0]["labels"], list)
     if start is not None and start.knows(labels, multi_label):
-        fields = {name: getattr(localizer, name) for name in REGULARISATION}
+        fields = {name: getattr(localizer, name) for name in SET_ANEW}
         return start.load(model_class, **fields)
     min_count = localizer.ngram_min_count or LARGE.ngram_min_count
     sizes = LARGE.ngram_sizes if localizer.ngram_sizes is None else localizer.ngram_sizes

@@ -3,12 +3,12 @@
 `result` is the dict that a localization pipeline returns; without `explanation` nothing is shown.
 """
 
-import html
 from collections.abc import Sequence
 
 from PIL import Image, ImageDraw, ImageFont
 
-from .base import REPLACEMENTS, Record, clean, clean_line, wrap
+from .base import Record, clean_line, wrap
+from .page import escape
 
 _FOR_RGB, _AGAINST_RGB = (213, 94, 0), (0, 114, 178)
 _TEXT_PX = 15
@@ -50,7 +50,7 @@ def render_explanation_html(result: Record) -> str:
         return ""
     rows = "".join(
         f"<tr><td>{part['value']:+.3f}</td>"
-        f'<td dir="auto" lang="" style="text-align:start">{_escape(name_part(part))}</td></tr>'
+        f'<td dir="auto" lang="" style="text-align:start">{escape(name_part(part))}</td></tr>'
         for part in _rank_parts(explanation)
     )
     head = "".join(
@@ -58,7 +58,7 @@ def render_explanation_html(result: Record) -> str:
     )
     table = f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody>" if rows else ""
     return (
-        f'<div class="explanation"><p>{_escape(summarize_explanation(explanation))}</p>'
+        f'<div class="explanation"><p>{escape(summarize_explanation(explanation))}</p>'
         f'<table style="border-spacing:1em 0">{table}</table></div>'
     )
 
@@ -94,7 +94,3 @@ def name_part(part: Record) -> str:
 
 def _rank_parts(explanation: Record) -> list[Record]:
     return sorted(explanation["parts"], key=lambda part: -abs(part["value"]))
-
-
-def _escape(text: str) -> str:
-    return html.escape(clean(text, REPLACEMENTS))

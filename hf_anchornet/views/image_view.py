@@ -73,18 +73,22 @@ def render_patches(image: Any, result: Record) -> Image.Image:
         ValueError: if `result` does not belong to `image`.
     """
     panels = draw_panels(image, result)
-    explanation = result.get("explanation")
-    if explanation is not None:
-        picture = open_image(image)
-        large = picture.resize(panels[0].size)
-        panels.append(draw_explanation(large, explanation["parts"], large.width / picture.width))
-    return _add_caption(_join(panels), result)
+    return _add_caption(_join([*panels.values()]), result)
 
 
-def draw_panels(image: Any, result: Record, longest_px: int | None = None) -> list[Image.Image]:
-    """The picture with its patches and, if there is one, the heat map, in the same size.
+def draw_panels(
+    image: Any, result: Record, longest_px: int | None = None
+) -> dict[str, Image.Image]:
+    """The views of a picture, all of the same size.
 
-    Pictures whose longer side exceeds `longest_px` are scaled down to it.
+    Args:
+        image: The picture, in any form that the pipeline accepts.
+        result: The pipeline's answer.
+        longest_px: Pictures whose longer side exceeds this are scaled down to it; default: none.
+
+    Returns:
+        "boxes": the picture with its patches; "heat": the heat map, if there is one; "explanation":
+        the parts that explain the answer, with values, if there are any.
 
     Raises:
         ValueError: if `result` does not belong to `image`.
@@ -95,10 +99,12 @@ def draw_panels(image: Any, result: Record, longest_px: int | None = None) -> li
     drawn_px = max(longest, SMALLEST_SIDE_PX)
     stretch = (drawn_px if longest_px is None else min(drawn_px, longest_px)) / longest
     large = picture.resize([round(side * stretch) for side in picture.size])
-    panels = [draw_boxes(large, result["patches"], stretch)]
+    panels = {"boxes": draw_boxes(large, result["patches"], stretch)}
     heat = next(iter(result.get("maps", {}).values()), None)
     if heat is not None:
-        panels.append(draw_heat(large, heat, result.get("grid")))
+        panels["heat"] = draw_heat(large, heat, result.get("grid"))
+    if (explanation := result.get("explanation")) is not None:
+        panels["explanation"] = draw_explanation(large, explanation["parts"], stretch)
     return panels
 
 
@@ -172,6 +178,11 @@ def is_resized(patches: Sequence[Record]) -> bool:
     return any(abs(side - patch["scale"]) > 1 for side, patch in zip(sides, patches, strict=True))
 
 
+def describe_box(sides: Sequence[int]) -> str:
+    """Where a box `(x0, y0, x1, y1)` is, in words."""
+    return f"{sides[0]} to {sides[2]} across, {sides[1]} to {sides[3]} down"
+
+
 def describe_answer(result: Record) -> str:
     """The summary of an answer, and the share that its patches have together."""
     shares = result.get("shares", {})
@@ -220,7 +231,7 @@ def _add_caption(image: Image.Image, result: Record) -> Image.Image:
     entries: list[tuple[str, _Color | None]] = [(describe_answer(result), None)]
     if (explanation := result.get("explanation")) is not None:
         entries.append((clean_line(summarize_explanation(explanation)), None))
-    entries += _list_keys(result)
+    entries += list_keys(result)
     line_px = _TEXT_PX + _MARGIN_PX
     lines = [line for text, color in entries for line in _wrap(text, color, font, image.width)]
     canvas = Image.new("RGB", (image.width, image.height + line_px * len(lines)), "white")
@@ -234,7 +245,7 @@ def _add_caption(image: Image.Image, result: Record) -> Image.Image:
     return canvas
 
 
-def _list_keys(result: Record) -> list[tuple[str, _Color]]:
+def list_keys(result: Record) -> list[tuple[str, _Color]]:
     """What each colour means: windows by scale, then those of the heat map."""
     scales: dict[_Color, list[int]] = {}
     for scale in sorted({patch["scale"] for patch in result["patches"]}):

@@ -6,7 +6,7 @@ is its share relative to the largest one shown; its hue stands for its label.
 
 import html
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -25,22 +25,14 @@ from .base import (
     wrap,
 )
 from .explanation_view import render_explanation, render_explanation_html
+from .page import escape, render_page
+
+TITLE = "Localized spans"
+"""Title of a page that has no other."""
 
 _INKS = (15, 16, 16)  # white on the weak backgrounds, black on the others
 # Translucent shades keep the text readable on light and dark pages.
 _LEAST_OPACITY, _MOST_OPACITY = 0.1, 0.4
-
-_PAGE_HEAD = """<!DOCTYPE html>
-<html lang="en">
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-:root {{ color-scheme: light dark; }}
-body {{ max-width: 45rem; margin: 2rem auto; padding: 0 1rem; font: 1rem/1.7 sans-serif; }}
-</style>
-"""
 
 
 @dataclass(frozen=True)
@@ -85,23 +77,16 @@ def render_html(
     pieces, key = _cut_pieces(text, result), _make_key(result)
     safe = clean(text, REPLACEMENTS)
     body = "".join(_mark_html(safe, piece, key, shares) for piece in pieces)
-    heading = f"<strong>{_escape(title)}</strong><br>" if title else ""
+    heading = f"<strong>{escape(title)}</strong><br>" if title else ""
     fragment = (
         '<figure style="margin:1em 0">'
-        f'<figcaption style="margin-bottom:.5em">{heading}{_escape(summarize_answer(result))}'
+        f'<figcaption style="margin-bottom:.5em">{heading}{escape(summarize_answer(result))}'
         f"{_legend_html(key) if key.hues else ''}</figcaption>"
         f'<div dir="auto" lang="" style="white-space:pre-wrap;overflow-wrap:anywhere;'
         f'line-height:1.8">{body}</div>{_table_html(result["spans"])}'
         f"{render_explanation_html(result)}</figure>\n"
     )
-    return "".join(render_page([fragment], title=title)) if standalone else fragment
-
-
-def render_page(fragments: Iterable[str], *, title: str | None = None) -> Iterator[str]:
-    """The parts of an HTML page around `fragments`, streamed as the fragments arrive."""
-    yield _PAGE_HEAD.format(title=_escape(title or "Localized spans"))
-    yield from fragments
-    yield "</html>\n"
+    return "".join(render_page([fragment], title or TITLE)) if standalone else fragment
 
 
 def render_terminal(
@@ -161,10 +146,6 @@ def _check_span(text: str, span: Record, span_idx: int) -> None:
         )
 
 
-def _escape(text: str) -> str:
-    return html.escape(clean(text, REPLACEMENTS))
-
-
 class _Key(NamedTuple):
     """The key to the shades: each label's hue and the share of the fullest shade."""
 
@@ -200,13 +181,13 @@ def _mark_html(text: str, piece: _Piece, key: _Key, shares: bool) -> str:
         return shown
     hue = key.hues[span["label"]]
     line = "dashed" if span["share"] < 0 else "solid"
-    words = [_escape(span["label"])] * (len(key.hues) > 1) + [f"{span['share']:+.0%}"] * shares
+    words = [escape(span["label"])] * (len(key.hues) > 1) + [f"{span['share']:+.0%}"] * shares
     label = f"<sup> {' '.join(words)}</sup>" if words else ""
     numbers = f"share {span['share']:+.1%}, evidence {span['evidence']:+.3f}"
     tooltip = f"{span['label']}: {numbers}, scale {span['scale']} tokens"
     shade = f"background:{_shade(hue, _measure(span, key))}"
     style = f"color:inherit;{shade};border-bottom:2px {line} rgb{hue.rgb}"
-    return f'<mark title="{_escape(tooltip)}" style="{style}">{shown}{label}</mark>'
+    return f'<mark title="{escape(tooltip)}" style="{style}">{shown}{label}</mark>'
 
 
 def _legend_html(key: _Key) -> str:
@@ -214,7 +195,7 @@ def _legend_html(key: _Key) -> str:
         f'<span aria-hidden="true" style="display:inline-block;width:4em;height:.8em;'
         f"border-bottom:2px solid rgb{hue.rgb};"
         f'background:linear-gradient(to right,{_shade(hue, 0)},{_shade(hue, 1)})"></span> '
-        f"{_escape(label)}; "
+        f"{escape(label)}; "
         for label, hue in key.hues.items()
     )
     against = "; dashed line: evidence against the label" if key.against else ""
@@ -227,8 +208,8 @@ def _table_html(spans: Iterable[Record]) -> str:
     head = "".join(f'<th scope="col" style="text-align:start">{name}</th>' for name in names)
     rows = "".join(
         f"<tr><td>{span['share']:+.1%}</td><td>{span['evidence']:+.3f}</td>"
-        f"<td>{span['scale']}</td><td>{_escape(span['label'])}</td>"
-        f'<td dir="auto" lang="" style="text-align:start">{_escape(span["text"])}</td></tr>'
+        f"<td>{span['scale']}</td><td>{escape(span['label'])}</td>"
+        f'<td dir="auto" lang="" style="text-align:start">{escape(span["text"])}</td></tr>'
         for span in sorted(spans, key=lambda span: -abs(span["share"]))
     )
     table = f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody>"

@@ -188,7 +188,7 @@ def test_a_photo_shows_boxes_shares_and_what_was_read(photos, photo):
     verdict, details = show_image(photo, photos, DemoOptions(1, photos.sizes, 1))
     assert verdict.count("<strong>") == 1
     assert details.index("What decided") < details.index("Answers and cost")
-    assert 'alt="The photo with boxes: +' in details
+    assert 'alt="The picture with boxes: +' in details
     assert details.count("<tr>") == 2
     assert details.count('src="data:image/jpeg;base64,') == 3  # boxes, heat map, one crop
 
@@ -198,6 +198,13 @@ def test_a_photo_may_be_answered_by_the_whole(image_cascade, photo, tmp_path):
     models = DemoModels.load("patch-localization", str(tmp_path / "cascade"))
     chosen = DemoOptions(1, models.sizes, 1, exit_threshold=1.0)
     assert "<p>The whole photo.</p>" in show_image(photo, models, chosen)[1]
+
+
+def test_the_sizes_that_the_model_reads_are_ticked(random_image_folder):
+    models = DemoModels.load("patch-localization", random_image_folder)
+    assert models.usual_sizes == models.sizes == [3, 7, 11]
+    models.localize.model.config.reading_scales = [7, 3]
+    assert models.usual_sizes == [3, 7]
 
 
 def test_a_photo_is_needed(photos):

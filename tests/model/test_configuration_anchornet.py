@@ -117,6 +117,10 @@ def test_a_bad_value_is_refused_by_name(fields, message):
             "`branch_depths` of an image AnchorNet must be at least 1, got .* over 0 layers",
         ),
         ({"hidden_dropout_prob": 1.0}, r"`hidden_dropout_prob` must be in \[0, 1\), got 1.0"),
+        (
+            {"reading_scales": [31, 47]},
+            r"`reading_scales` must be window sizes of this model, \[31, 63, 95\], got \[31, 47\]",
+        ),
     ],
 )
 def test_a_bad_value_of_an_image_config_is_refused_by_name(fields, message):

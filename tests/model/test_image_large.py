@@ -142,6 +142,17 @@ def test_full_resolution_is_what_a_processor_that_does_not_resize_gives(
     np.testing.assert_allclose(cells, expected, rtol=1e-4, atol=1e-7)
 
 
+@pytest.mark.parametrize("reading", [{}, {"full_resolution": True}, {"zoom": 2}])
+def test_patches_of_large_pictures_are_of_the_sizes_that_the_model_reads(
+    image_model, image_processor, reading
+):
+    image_model.config.reading_scales = [3]
+    localize = PatchLocalizationPipeline(model=image_model, image_processor=image_processor)
+    image = make_noise(64, 64)
+    assert localize(image, **reading) == localize(image, scales=[3], **reading)
+    assert localize(image, **reading) != localize(image, scales=[11], **reading)
+
+
 def test_one_is_many_at_full_resolution(resizing):
     pictures = [make_noise(40, 61), make_noise(33, 20)]
     alone = [resizing(picture, full_resolution=True) for picture in pictures]

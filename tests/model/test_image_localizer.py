@@ -65,6 +65,16 @@ def test_another_choice_is_made_anew(batch, images, more, other):
         assert_close(one, alone)
 
 
+def test_boxes_are_of_the_sizes_that_the_model_reads(image_model, image_processor, images):
+    for chosen in ([], [3, 7]):
+        image_model.config.reading_scales = chosen
+        batch = ImageLocalizer(image_model, image_processor).read(images)
+        for one, other in zip(batch.select(3), batch.select(3, scales=chosen or None), strict=True):
+            assert_close(one, other)
+        assert set(batch.select(3).scales.flatten().tolist()) <= set(chosen or [3, 7, 11])
+        assert set(batch.select(3, scales=[11]).scales.flatten().tolist()) == {11}
+
+
 def test_the_predicted_label_is_attributed_once(batch, calls):
     batch.attribute(batch.predicted)
     list(batch.maps())

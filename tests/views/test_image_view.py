@@ -58,7 +58,7 @@ def test_a_large_picture_can_be_scaled_down_with_its_boxes():
     box = {"xmin": 100, "ymin": 200, "xmax": 500, "ymax": 600}
     patch = {"box": box, "label": "a", "evidence": 1.0, "share": 0.5, "scale": 9}
     result = {"label": "a", "score": 0.9, "patches": [patch], "coverage": 0.1}
-    (panel,) = draw_panels(Image.new("RGB", (1000, 800)), result, longest_px=500)
+    panel = draw_panels(Image.new("RGB", (1000, 800)), result, longest_px=500)["boxes"]
     assert panel.size == (500, 400)
     assert panel.getpixel((249, 299)) == color_scale(9)
     assert panel.getpixel((252, 302)) == (0, 0, 0)
@@ -107,7 +107,7 @@ def test_the_key_says_what_the_colours_of_the_heat_map_mean(image, result):
 def test_labels_of_equal_boxes_do_not_hide_each_other(image, result):
     boxes = [(100, 50, 300, 250)] * 4
     result["patches"] = [patch(box, 0.4 - index / 10) for index, box in enumerate(boxes)]
-    (drawn,) = draw_panels(image, result)
+    drawn = draw_panels(image, result)["boxes"]
     corners = [(102, 52), (260, 52), (102, 232), (260, 232)]
     for x, y in corners:
         tag = np.asarray(drawn.crop((x, y, x + 38, y + 16))).reshape(-1, 3)

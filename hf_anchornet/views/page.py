@@ -1,0 +1,45 @@
+"""HTML for every view: escaped text, pictures that need no request, and the page around them.
+
+All text of users and models is untrusted.
+"""
+
+import html
+from base64 import b64encode
+from collections.abc import Iterable, Iterator
+from io import BytesIO
+
+from PIL import Image
+
+from .base import REPLACEMENTS, clean
+
+_HEAD = """<!DOCTYPE html>
+<html lang="en">
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy"
+ content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+:root {{ color-scheme: light dark; }}
+body {{ max-width: 45rem; margin: 2rem auto; padding: 0 1rem; font: 1rem/1.7 sans-serif; }}
+</style>
+"""
+
+
+def render_page(fragments: Iterable[str], title: str) -> Iterator[str]:
+    """The parts of an HTML page around `fragments`, streamed as the fragments arrive."""
+    yield _HEAD.format(title=escape(title))
+    yield from fragments
+    yield "</html>\n"
+
+
+def escape(text: str) -> str:
+    """`text` as HTML, without control characters."""
+    return html.escape(clean(text, REPLACEMENTS))
+
+
+def encode_picture(image: Image.Image) -> str:
+    """The picture as a data URI, so that the page needs no further request."""
+    buffer = BytesIO()
+    image.convert("RGB").save(buffer, "JPEG", quality=88)
+    return f"data:image/jpeg;base64,{b64encode(buffer.getvalue()).decode()}"
