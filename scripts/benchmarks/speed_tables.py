@@ -66,10 +66,12 @@ def plot_report(report: Report, path: str | Path) -> None:
     """Draw accuracy against milliseconds an input, for each batch size of the first threads timed.
 
     Of images a line joins what the whole image gives at its sizes: what is below it is not worth
-    its time.
+    its time. Names keep clear of each other and of the points.
     """
+    from adjustText import adjust_text
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator
 
     settings = next(iter(report.values()))["times"]
     shown = [
@@ -90,13 +92,18 @@ def plot_report(report: Report, path: str | Path) -> None:
         for name, place in places.items():
             localizes = "localize" in report[name]["stages"] or "exits" in report[name]
             axes.scatter(*place, color="tab:orange" if localizes else "tab:blue")
-            label = name.replace("_", " ")
-            axes.annotate(label, place, (4, 4), textcoords="offset points", fontsize=8)
         batch, threads = settings[index]["batch_size"], _count_threads(settings[index]["threads"])
         label = f"milliseconds an input (batch {batch}, {threads})"
         axes.set(xscale="log", xlabel=label)
+        axes.xaxis.set_minor_locator(LogLocator(subs=(2, 5)))
         for formatter in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
             formatter("{x:g}")
         axes.grid(alpha=0.3)
+        names = [
+            axes.text(*place, name.replace("_", " "), fontsize=8) for name, place in places.items()
+        ]
+        x, y = zip(*places.values(), strict=True)
+        arrows = {"arrowstyle": "-", "color": "tab:gray", "linewidth": 0.5}
+        adjust_text(names, x, y, ax=axes, arrowprops=arrows, expand=(1.15, 1.5))
     all_axes[0].set(ylabel="accuracy")
     figure.savefig(path, dpi=150)
