@@ -2,7 +2,6 @@
 
 import logging
 import math
-import re
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -11,31 +10,25 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator, PartialState
-from datasets import Dataset
 from transformers import AutoConfig, AutoTokenizer
 
-from hf_anchornet.data.fingerprint import fingerprint_rows
-from hf_anchornet.data.holdout import hold_out_splits
-from hf_anchornet.data.images import check_pictures
 from hf_anchornet.data.paths import is_local
-from hf_anchornet.data.sources import name_tar_columns
 from hf_anchornet.data.splits import (
     DataOptions,
     detect_modality,
     find_labels,
-    is_multi_label,
     load_split,
-    sample_rows,
 )
 from hf_anchornet.training.command import write_command
 from hf_anchornet.training.output_folder import holding_folder
-from hf_anchornet.training.pretrained import is_trained_classifier, order_labels
+from hf_anchornet.training.pretrained import is_trained_classifier
 
 from .journal import Journal, say_seconds
 from .options import BuildOptions
 from .plan import FULL, Plan, Work
 from .planning import fit_rest, make_plan
-from .pseudo_labels import AGREEMENT, label_rows
+from .preparation import prepare_splits
+from .pseudo_labels import AGREEMENT
 from .report import write_report
 from .steps import NOUNS, BuildSteps
 
@@ -100,7 +93,7 @@ def _build(
 ) -> dict[str, Any]:
     """See `build`."""
     name, command = data.dataset, _write_command(data, options)
-    data, options, notes = _prepare(data, options, journal)
+    data, options, notes = prepare_splits(data, options, journal)
     for note in notes:
         show(note)
     known = journal.content.get("plan")
@@ -160,68 +153,6 @@ def _keep_budget(steps: BuildSteps, journal: Journal, show: Callable[[str], Any]
         show(f"the budget is exceeded by about {over}: nothing that is left can be shortened")
 
 
-def _prepare(
-    data: DataOptions, options: BuildOptions, journal: Journal
-) -> tuple[DataOptions, BuildOptions, list[str]]:
-    """The source with all three splits, and a sentence for each thing that was made."""
-    if data.streaming:
-        raise ValueError("`streaming` must be False to build, got True; train on the stream.")
-    modality = detect_modality(data)
-    inputs = data.input_column(modality)
-    splits = _open_splits(data, options)
-    journal.keep_rows(" ".join(_fingerprint(split, data, inputs) for split in splits.values()))
-    if modality == "image" and "plan" not in journal.content:  # else they were checked before
-        for split, found in splits.items():
-            check_pictures(sample_rows(found, data.max_rows), data, split)
-    rows, notes = splits[data.train_split], list[str]()
-    folder = Path(options.output_dir) / "data" / name_data(data.dataset)
-    if data.label_column not in rows.column_names:
-        if options.classifier is None or not is_trained_classifier(
-            AutoConfig.from_pretrained(options.classifier)
-        ):
-            raise ValueError(
-                f"`label_column` must be a column of the dataset, which has "
-                f"{sorted(rows.column_names)}, got {data.label_column!r}; name the right one (a "
-                "folder of images needs a folder for each of at least two labels), or a trained "
-                "`classifier` that gives the labels."
-            )
-        data, note = label_rows(
-            data,
-            str(options.classifier),
-            modality,
-            folder.parent / "labelled",
-            invented=options.dry_run,
-        )
-        notes.append(note)
-    rows = load_split(data, data.train_split, inputs)
-    if is_multi_label(rows, data.label_column):
-        raise ValueError(
-            f"`{data.label_column}` must hold one label a row to build, got lists; train a "
-            "localizer with `anchornet train`."
-        )
-    labels = find_labels(rows, data.label_column)
-    if options.classifier is not None and modality == "text":
-        order_labels(AutoConfig.from_pretrained(options.classifier), options.classifier, labels)
-    data, test, made = hold_out_splits(data, rows, inputs, options.test_split, options.seed, folder)
-    return data, replace(options, test_split=test), notes + made
-
-
-def _open_splits(data: DataOptions, options: BuildOptions) -> dict[str, Dataset]:
-    """All rows of the splits that the source has, by name."""
-    names = (data.train_split, data.validation_split, options.test_split)
-    return {
-        name: name_tar_columns(data.source.open_rows(name), data.image_column, data.label_column)
-        for name in names
-        if name == data.train_split or data.source.has_split(name)
-    }
-
-
-def _fingerprint(rows: Dataset, data: DataOptions, inputs: str) -> str:
-    """Of the inputs and, if there are any, the labels of a split."""
-    named = [name for name in (inputs, data.label_column) if name in rows.column_names]
-    return fingerprint_rows(rows, named)
-
-
 def _write_command(data: DataOptions, options: BuildOptions) -> str:
     """The command of this build; of local paths only the last part is kept."""
     given = asdict(data) | asdict(options)
@@ -229,12 +160,6 @@ def _write_command(data: DataOptions, options: BuildOptions) -> str:
         if given[name] is not None and "://" not in given[name] and is_local(given[name]):
             given[name] = Path(given[name]).name
     return write_command("build", [DataOptions, BuildOptions], given)
-
-
-def name_data(dataset: str) -> str:
-    """A name for a folder of rows of a dataset: the last part of its path or Hub id."""
-    parts = [part for part in Path(dataset).parts if not set(part) & set("{*?[:")]
-    return re.sub(r"[^\w.-]", "_", Path(parts[-1]).stem if parts else "") or "rows"
 
 
 def _describe_work(data: DataOptions, options: BuildOptions) -> Work:

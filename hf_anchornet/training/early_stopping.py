@@ -9,6 +9,9 @@ logger = logging.getLogger(__name__)
 History = Sequence[Mapping[str, float]]
 """Scores of each finished epoch: "train_loss", those of the validation split, maybe "loss"."""
 
+CLEAR = 0.01
+"""Part of a loss that a change exceeds if it is more than noise, as of a model still at chance."""
+
 
 def count_stale_epochs(history: History, metric: str) -> int:
     """Epochs since the validation metric last rose or the validation loss last fell to a new best.
@@ -41,9 +44,13 @@ def describe_end(history: History, metric: str, patience: int) -> str | None:
 
 
 def warn_of_overfitting(history: History) -> None:
-    """Log a warning at the first epoch whose validation loss rose while its training loss fell."""
+    """Log a warning at the first epoch whose validation loss rose while its training loss fell.
+
+    Both by more than `CLEAR`.
+    """
     rises = [
-        before["loss"] < after["loss"] and before["train_loss"] > after["train_loss"]
+        after["loss"] > (1 + CLEAR) * before["loss"]
+        and after["train_loss"] < (1 - CLEAR) * before["train_loss"]
         for before, after in pairwise(history)
         if "loss" in before and "loss" in after
     ]

@@ -115,12 +115,7 @@ def run_training(
     progress, metric = run.progress, options.metric_for_best_model
     for epoch in range(progress.epoch, run.options.num_epochs + 1):
         loss = _train_epoch(run)
-        if has_running_statistics(run.model):
-            with in_full_precision(run.model, accelerator):
-                estimate_statistics(run.model, run.epochs.sample(ESTIMATION_ROWS))
-                scores = evaluate(run.model)
-        else:
-            scores = evaluate(run.model)
+        scores = _score(run, evaluate)
         progress.history.append({"epoch": epoch, "train_loss": loss, **scores})
         logger.info(describe_epoch(progress.history, metric, run.options.num_epochs))
         warn_of_overfitting(progress.history)
@@ -180,6 +175,15 @@ def _prepare(
     if options.log_with:
         accelerator.init_trackers("anchornet", config=options.decisive())
     return run
+
+
+def _score(run: _Run, evaluate: Callable[[nn.Module], dict[str, float]]) -> dict[str, float]:
+    """The scores of the model, its batch normalisations with statistics of its weights."""
+    if not has_running_statistics(run.model):
+        return evaluate(run.model)
+    with in_full_precision(run.model, run.accelerator):
+        estimate_statistics(run.model, run.epochs.sample(ESTIMATION_ROWS))
+        return evaluate(run.model)
 
 
 def _save_best(run: _Run, save: Callable[[PreTrainedModel, str], None]) -> None:

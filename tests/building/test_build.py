@@ -16,10 +16,11 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 import hf_anchornet
 from hf_anchornet.building import build as building
 from hf_anchornet.building import steps as build_steps
-from hf_anchornet.building.build import build, name_data
+from hf_anchornet.building.build import build
 from hf_anchornet.building.journal import Journal
 from hf_anchornet.building.options import BuildOptions
 from hf_anchornet.building.plan import Plan, Work
+from hf_anchornet.building.preparation import name_data
 from hf_anchornet.building.steps import BuildSteps
 from hf_anchornet.cli.main import main
 from hf_anchornet.data.splits import DataOptions
@@ -319,6 +320,15 @@ def test_broken_pictures_of_all_splits_are_named_before_a_training(photos, tmp_p
         build(photos, options)
     assert "torn.png" in str(caught.value)
     assert "text.jpg" in str(caught.value)
+
+
+def test_labels_are_checked_before_pictures(photos, tmp_path):
+    test = tmp_path / "photos" / "test" / "red"
+    test.mkdir(parents=True)
+    (test / "torn.png").write_bytes(b"no picture")
+    other = replace(photos, label_column="kind")
+    with pytest.raises(ValueError, match="`label_column` must be a column of the dataset"):
+        build(other, BuildOptions(str(tmp_path / "out"), dry_run=True))
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,8 @@ def test_a_negative_patience_is_refused():
     [
         ([1.0], [1.0], False),
         ([1.0, 1.1], [1.0, 0.9], True),
+        ([1.79, 1.80], [1.80, 1.77], False),  # noise at chance
+        ([1.79, 1.82], [1.80, 1.79], False),
         ([1.0, 1.1], [1.0, 1.1], False),  # both rise
         ([1.0, 0.9], [1.0, 0.9], False),  # both fall
         ([1.0, 1.1, 1.2], [1.0, 0.9, 0.8], False),  # warned before
