@@ -78,7 +78,7 @@ def _make_rows(
 ) -> Iterator[dict[str, Any]]:
     pictures, labels = open_pictures(rows, data), rows[data.label_column]
     for row in tqdm(range(len(rows)), disable=None):
-        picture = pictures[row]["pixel_values"]
+        picture = pictures[row]
         image = ImageFeature().encode_example(make_mosaic(localizer, picture, options))
         yield {data.image_column: image, data.label_column: labels[row]}
 

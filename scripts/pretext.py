@@ -92,7 +92,7 @@ def _make_rows(data: DataOptions, split: str, options: CropOptions) -> Iterator[
     generator = default_rng([options.seed, len(split)])
     pictures = open_pictures(load_split(data, split, data.image_column), data)
     for row in tqdm(range(len(pictures)), desc=split, disable=None):
-        picture = pictures[row]["pixel_values"]
+        picture = pictures[row]
         if min(picture.size) < options.side:
             raise ValueError(
                 f"`side` must be at most that of the smallest picture, got {options.side} for row "

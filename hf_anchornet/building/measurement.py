@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hf_anchornet.calibration.calibrate import compare_answers
-from hf_anchornet.data.images import open_pictures
+from hf_anchornet.data.inputs import open_inputs
 from hf_anchornet.data.splits import DataOptions, load_split, number_labels, sample_rows
 from hf_anchornet.evaluation.accuracy import score_labels
 from hf_anchornet.model.cascade import Cascade
@@ -83,7 +83,7 @@ def measure_models(
     labels = label_names(localizer.model)
     column = data.input_column(localizer.modality)
     rows = sample_rows(load_split(data, test_split, column), most_rows)
-    sources = open_inputs(localizer, rows, data, column)
+    sources = read_inputs(localizer, rows, data)
     order = sorted(range(len(sources)), key=lambda row: localizer.measure(sources[row]))
     sources = [sources[row] for row in order]  # from short to long, as every model reads them
     targets = number_labels(rows.select(order), data.label_column, labels)
@@ -96,7 +96,7 @@ def measure_models(
         compared.add("cascade", labels_found, milliseconds)
     train = load_split(data, data.train_split, column)
     learned = number_labels(train, data.label_column, labels)
-    inputs = open_inputs(localizer, train, data, column)
+    inputs = read_inputs(localizer, train, data)
     compared.add("linear model", *answer_linearly(inputs, learned, sources))
     compared.add("majority", *answer_by_majority(learned, len(sources)))
     answer = "localizer" if asked is None else "cascade"
@@ -108,13 +108,9 @@ def measure_models(
     return report | {"answer": answer, "compared": compared.scores, "differences": differences}
 
 
-def open_inputs(localizer: Localizer, rows: Dataset, data: DataOptions, column: str) -> list[Any]:
+def read_inputs(localizer: Localizer, rows: Dataset, data: DataOptions) -> list[Any]:
     """The texts or pictures of a split, checked."""
-    if column == data.text_column:
-        found: Sequence[Any] = rows[column][:]
-    else:
-        pictures = open_pictures(rows, data)
-        found = [pictures[row]["pixel_values"] for row in range(len(rows))]
+    found = open_inputs(rows, data, localizer.modality)
     return [localizer.check_input(item, f"row {row}") for row, item in enumerate(found)]
 
 

@@ -65,6 +65,5 @@ def _ask(
         probs = ask_teacher(classifier, rows[inputs][:], names, Accelerator())
         return [names[number] for number in probs.argmax(dim=-1).tolist()]
     ask: Any = pipeline("image-classification", model=classifier)
-    pictures = open_pictures(rows, data)
-    items = [pictures[row]["pixel_values"] for row in range(len(rows))]
+    items = open_pictures(rows, data)[:]
     return [answer[0]["label"] for answer in ask(items, batch_size=BATCH_SIZE, top_k=1)]

@@ -3,15 +3,11 @@
 import logging
 import math
 import shutil
-from base64 import b64encode
 from dataclasses import replace
-from html import escape
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 from transformers import AutoConfig
 
 from hf_anchornet.calibration.calibrate import calibrate, list_candidates
@@ -44,7 +40,8 @@ from hf_anchornet.training.options import TrainingOptions
 from hf_anchornet.training.text_adaptation import TextClassifierOptions, adapt_text_classifier
 from hf_anchornet.training.text_options import TextLocalizerOptions
 from hf_anchornet.training.text_training import train_text_localizer
-from hf_anchornet.views.image_view import render_patches
+from hf_anchornet.views.image_html import render_patches_html
+from hf_anchornet.views.page import escape
 from hf_anchornet.views.text_view import render_html
 
 from .measurement import measure_models
@@ -274,16 +271,7 @@ class BuildSteps:
                 text = rows[row][self.inputs]
                 answer = render_html(text, run(text))
             else:
-                picture = open_pictures(rows, self.data)[row]["pixel_values"]
-                answer = embed_picture(render_patches(picture, run(picture)), label)
+                picture = open_pictures(rows, self.data)[row]
+                answer = render_patches_html(picture, run(picture))
             shown.append(f"<p>Labelled {escape(label)} in the data:</p>{answer}")
         return shown
-
-
-def embed_picture(picture: Image.Image, label: str) -> str:
-    """A picture of a label as HTML."""
-    buffer = BytesIO()
-    picture.save(buffer, "PNG")
-    data = b64encode(buffer.getvalue()).decode()
-    alt = escape(f"A picture labelled {label} with its best patches")
-    return f'<img alt="{alt}" src="data:image/png;base64,{data}">'

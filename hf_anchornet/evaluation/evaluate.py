@@ -11,7 +11,7 @@ from datasets import Dataset
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from hf_anchornet.data.images import open_pictures
+from hf_anchornet.data.inputs import open_inputs
 from hf_anchornet.data.splits import DataOptions, detect_modality, load_split, number_labels
 from hf_anchornet.model.backend import EAGER
 from hf_anchornet.model.cascade import Cascade, attach_cascade
@@ -180,14 +180,10 @@ def _batch_inputs(
     localizer: Localizer, rows: Dataset, data: DataOptions, batch_size: int
 ) -> Iterator[list[Any]]:
     """Batches of checked inputs, in order, with a progress bar."""
-    is_text = localizer.modality == "text"
-    pictures = None if is_text else open_pictures(rows, data)
-    texts = rows[data.text_column] if is_text else []
+    inputs = open_inputs(rows, data, localizer.modality)
     for start in tqdm(range(0, len(rows), batch_size), desc="evaluating", disable=None):
         yield [
-            localizer.check_input(
-                texts[row] if pictures is None else pictures[row]["pixel_values"], f"row {row}"
-            )
+            localizer.check_input(inputs[row], f"row {row}")
             for row in range(start, min(start + batch_size, len(rows)))
         ]
 

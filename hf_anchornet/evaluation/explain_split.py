@@ -10,7 +10,8 @@ from datasets import Dataset
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from hf_anchornet.data.images import check_boxes, open_pictures
+from hf_anchornet.data.boxes import check_boxes
+from hf_anchornet.data.images import open_pictures
 from hf_anchornet.data.splits import DataOptions, number_labels
 from hf_anchornet.explain.image_explainers import IMAGE_EXPLAINERS, explain_image
 from hf_anchornet.explain.image_subject import ImageSubject
@@ -249,7 +250,7 @@ class _Images:
 
     def open(self, row: int) -> tuple[Any, Record]:
         """An image and its own fields of a record."""
-        picture = self.pictures[row]["pixel_values"]
+        picture = self.pictures[row]
         boxes = check_boxes(self.marks[row] or [], f"`{self.column}` in row {row}", picture.size)
         return picture, {"size": list(picture.size), "boxes": boxes}
 

@@ -10,7 +10,7 @@ import torch
 from datasets import Dataset
 
 from hf_anchornet.calibration.temperature import fit_temperature
-from hf_anchornet.data.images import open_pictures
+from hf_anchornet.data.inputs import open_inputs
 from hf_anchornet.data.splits import DataOptions, load_split, number_labels
 from hf_anchornet.explain.cascade_subject import load_cascade_subject
 from hf_anchornet.explain.image_subject import ImageSubject
@@ -133,15 +133,11 @@ def scale_temperature(
             "them; leave it out: a temperature is fitted to single labels."
         )
     subject.temperature = 1.0
-    if isinstance(subject, TextSubject):
-        probs = subject.predict(rows[data.text_column])
-    else:
-        pictures = open_pictures(rows, data)
-        starts = range(0, len(rows), IMAGES_AT_ONCE)
-        batches = (range(start, min(start + IMAGES_AT_ONCE, len(rows))) for start in starts)
-        probs = np.concatenate(
-            [subject.predict([pictures[row]["pixel_values"] for row in batch]) for batch in batches]
-        )
+    is_text = isinstance(subject, TextSubject)
+    inputs = open_inputs(rows, data, "text" if is_text else "image")
+    size = len(rows) if is_text else IMAGES_AT_ONCE
+    starts = range(0, len(rows), size)
+    probs = np.concatenate([subject.predict(inputs[start : start + size]) for start in starts])
     # The logarithm of a softmax equals the logits up to a constant.
     logits = torch.from_numpy(probs).clamp(min=torch.finfo(torch.float32).tiny).log()
     subject.temperature = fit_temperature(logits, torch.tensor(targets))

@@ -12,7 +12,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 from transformers import PreTrainedModel
 
-from hf_anchornet.data.images import read_boxes
+from hf_anchornet.data.boxes import read_boxes
 from hf_anchornet.data.splits import DataOptions, check_column, number_labels
 from hf_anchornet.metrics.box_iou_recall import BoxIoURecall
 from hf_anchornet.metrics.box_pointing import BoxPointing

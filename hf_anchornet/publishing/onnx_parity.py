@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import AutoConfig
 
-from hf_anchornet.data.images import open_pictures
+from hf_anchornet.data.inputs import open_inputs
 from hf_anchornet.data.splits import DataOptions, load_split, number_labels
 from hf_anchornet.model.backend import OnnxNetwork
 from hf_anchornet.model.cascade_rule import FULL
@@ -49,18 +49,15 @@ def measure_parity(
     Raises:
         ValueError: if `source` is not a text or image classifier; see also `load_split`.
     """
-    runner, compute, is_text = _load_runner(source)
-    rows = load_split(options, split, options.input_column("text" if is_text else "image"))
+    runner, compute, modality = _load_runner(source)
+    rows = load_split(options, split, options.input_column(modality))
     targets = number_labels(rows, options.label_column, label_names(runner.model))
-    if is_text:
-        inputs: Any = rows[options.text_column]
-    else:
-        inputs = open_pictures(rows, options)
+    inputs = open_inputs(rows, options, modality)
     logits, seconds = {}, {}
     for name in ("model", "graph"):
         if name == "graph":
             runner.network = OnnxNetwork(graph)
-        logits[name], seconds[name] = _compute_all(compute, inputs, is_text, batch_size)
+        logits[name], seconds[name] = _compute_all(compute, inputs, batch_size)
     best = {name: found.argmax(dim=1) for name, found in logits.items()}
     report: dict[str, Any] = {"num_rows": len(rows), "bytes": Path(graph).stat().st_size}
     if not isinstance(targets[0], list):
@@ -73,17 +70,17 @@ def measure_parity(
     }
 
 
-def _load_runner(source: str | PathLike[str]) -> tuple[Any, ComputeLogits, bool]:
-    """The object whose `network` is called, its logits function, and whether it reads text."""
+def _load_runner(source: str | PathLike[str]) -> tuple[Any, ComputeLogits, str]:
+    """The object whose `network` is called, its logits function, and its modality."""
     config = AutoConfig.from_pretrained(source)
-    is_text = find_model_modality(config, str(source)) == "text"
+    modality = find_model_modality(config, str(source))
     if config.model_type in MODALITIES:
         localizer: Any = load_localizer(source)
-        return localizer, lambda inputs: localizer.read(inputs).logits, is_text
-    reader: Any = (SpanReader if is_text else PatchReader).load(source)
+        return localizer, lambda inputs: localizer.read(inputs).logits, modality
+    reader: Any = (SpanReader if modality == "text" else PatchReader).load(source)
 
     def compute(inputs: Sequence[Any]) -> Tensor:
-        if is_text:
+        if modality == "text":
             pieces: list[Any] = [
                 (None, reader.make_piece(text, reader.most_tokens)) for text in inputs
             ]
@@ -92,16 +89,14 @@ def _load_runner(source: str | PathLike[str]) -> tuple[Any, ComputeLogits, bool]
         logits: Tensor = reader.compute_pieces(pieces)[0]
         return logits
 
-    return reader, compute, is_text
+    return reader, compute, modality
 
 
 def _compute_all(
-    compute: ComputeLogits, inputs: Any, is_text: bool, batch_size: int
+    compute: ComputeLogits, inputs: Sequence[Any], batch_size: int
 ) -> tuple[Tensor, float]:
     """Logits of all inputs, (inputs, labels), and the seconds of CPU time that they took."""
-    started, logits = time.process_time(), []
-    for start in range(0, len(inputs), batch_size):
-        batch = [inputs[row] for row in range(start, min(start + batch_size, len(inputs)))]
-        # A row of an image data set holds the picture and its target.
-        logits.append(compute(batch if is_text else [item["pixel_values"] for item in batch]))
+    started = time.process_time()
+    starts = range(0, len(inputs), batch_size)
+    logits = [compute(inputs[start : start + batch_size]) for start in starts]
     return torch.cat(logits), time.process_time() - started

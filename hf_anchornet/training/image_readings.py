@@ -12,8 +12,8 @@ from torch.utils.data import Dataset as TorchDataset
 from tqdm.auto import tqdm
 
 from hf_anchornet.data.augmentation import AugmentationOptions, augment
-from hf_anchornet.data.images import LabelledImages, make_pictures
-from hf_anchornet.data.splits import DataOptions
+from hf_anchornet.data.images import open_pictures
+from hf_anchornet.data.splits import DataOptions, number_labels
 from hf_anchornet.evaluation.image_controls import select_centre_box, select_random_boxes
 from hf_anchornet.evaluation.localization import localize_images
 from hf_anchornet.model.image_localizer import ImageLocalizer, LocalizedImages
@@ -202,7 +202,8 @@ class Readings(TorchDataset[dict[str, Any]]):
     """The pictures that a classifier reads, with their labels.
 
     Args:
-        images: Whole pictures with their labels.
+        pictures: Whole pictures.
+        labels: The target of each picture.
         boxes: Boxes of each picture, from `choose_boxes`; each gives one item.
         read: Makes the classifier's input of picture and box.
         full_side: Side in pixels at which the classifier also reads each whole picture; `None`: it
@@ -211,12 +212,13 @@ class Readings(TorchDataset[dict[str, Any]]):
 
     def __init__(
         self,
-        images: LabelledImages,
+        pictures: Sequence[Image.Image],
+        labels: Sequence[Any],
         boxes: Sequence[Sequence[Box | None]],
         read: Reader = cut,
         full_side: int | None = None,
     ) -> None:
-        self.images, self.read = images, read
+        self.pictures, self.labels, self.read = pictures, labels, read
         self.places: list[tuple[int, Box | None]] = [
             (row, box) for row, found in enumerate(boxes) for box in found
         ]
@@ -228,7 +230,7 @@ class Readings(TorchDataset[dict[str, Any]]):
     @property
     def targets(self) -> list[Any]:
         """The label of each item."""
-        return [self.images.targets[row] for row, _ in self.places]
+        return [self.labels[row] for row, _ in self.places]
 
     @property
     def groups(self) -> list[list[int]]:
@@ -243,9 +245,8 @@ class Readings(TorchDataset[dict[str, Any]]):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         row, box = self.places[index]
-        item = self.images[row]
-        picture = self.read(item["pixel_values"], box, self.sides[index])
-        return {"picture": picture, "labels": item["labels"], "side": self.sides[index]}
+        picture = self.read(self.pictures[row], box, self.sides[index])
+        return {"picture": picture, "labels": self.labels[row], "side": self.sides[index]}
 
 
 def make_readings(
@@ -258,9 +259,8 @@ def make_readings(
     full_side: int | None = None,
 ) -> Readings:
     """The classifier's readings of a split; see `Readings`."""
-    images = make_pictures(rows, data, labels)
-    files = images.files[data.image_column]
-    return Readings(images, choose_boxes(options, files, device), read, full_side)
+    pictures, targets = open_pictures(rows, data), number_labels(rows, data.label_column, labels)
+    return Readings(pictures, targets, choose_boxes(options, pictures, device), read, full_side)
 
 
 def collate_readings(processor: Any, items: Sequence[dict[str, Any]]) -> dict[str, Tensor]:

@@ -12,11 +12,11 @@ from torch.utils.data import DataLoader
 from transformers import PreTrainedModel
 
 from hf_anchornet.data.augmentation import AugmentationOptions
+from hf_anchornet.data.boxes import read_boxes
 from hf_anchornet.data.images import (
     collate_images,
     make_training_images,
     make_whole_images,
-    read_boxes,
 )
 from hf_anchornet.data.splits import (
     DataOptions,

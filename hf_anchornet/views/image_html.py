@@ -31,13 +31,13 @@ CAPTIONS = {
 """What each panel of `draw_panels` shows, in words."""
 
 
-def render_patches_html(image: Any, result: Record, title: str) -> str:
+def render_patches_html(image: Any, result: Record, title: str = "") -> str:
     """The picture with its patches as a fragment of a page; see `render_patches`.
 
     Args:
         image: The picture, in any form that the pipeline accepts.
         result: The pipeline's answer.
-        title: Heading.
+        title: Heading; default: none.
 
     Raises:
         ValueError: if `result` does not belong to `image`.
@@ -47,10 +47,11 @@ def render_patches_html(image: Any, result: Record, title: str) -> str:
         f'background:rgb{color}"></span> {escape(meaning)}'
         for meaning, color in list_keys(result)
     )
+    heading = f"<strong>{escape(title)}</strong><br>" if title else ""
     note = f"<p><small>{RESIZED}</small></p>" if is_resized(result["patches"]) else ""
     return (
         '<figure style="margin:1em 0 2em">'
-        f"<figcaption><strong>{escape(title)}</strong><br>{escape(describe_answer(result))}<br>"
+        f"<figcaption>{heading}{escape(describe_answer(result))}<br>"
         f"<small>{keys}</small></figcaption>"
         f'<div style="display:flex;flex-wrap:wrap;gap:.75rem">{render_panels(image, result)}</div>'
         f"{render_patch_table(result['patches'])}{note}{render_explanation_html(result)}"

@@ -18,7 +18,7 @@ from datasets import Dataset
 
 import hf_anchornet
 from hf_anchornet.building.controls import answer_linearly
-from hf_anchornet.building.measurement import measure_models, open_inputs
+from hf_anchornet.building.measurement import measure_models, read_inputs
 from hf_anchornet.building.verdict import AS_GOOD
 from hf_anchornet.data.splits import DataOptions, detect_modality, load_split, number_labels
 from hf_anchornet.files import write_json
@@ -123,8 +123,7 @@ def score_linearly(data: DataOptions, rows: Dataset, test: Dataset, localizer: L
         test: Rows to answer.
         localizer: What reads inputs and names labels.
     """
-    column = data.input_column(localizer.modality)
-    learned, wanted = (open_inputs(localizer, part, data, column) for part in (rows, test))
+    learned, wanted = (read_inputs(localizer, part, data) for part in (rows, test))
     labels = label_names(localizer.model)
     targets, right = (number_labels(part, data.label_column, labels) for part in (rows, test))
     found, _ = answer_linearly(learned, targets, wanted)

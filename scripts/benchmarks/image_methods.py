@@ -9,8 +9,9 @@ from PIL import Image
 from torch import Tensor
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
-from hf_anchornet.data.images import make_pictures, read_boxes
-from hf_anchornet.data.splits import DataOptions, load_split
+from hf_anchornet.data.boxes import read_boxes
+from hf_anchornet.data.images import open_pictures
+from hf_anchornet.data.splits import DataOptions, load_split, number_labels
 from hf_anchornet.evaluation.image_controls import select_centre_box, select_random_boxes
 from hf_anchornet.model.backend import EAGER, make_network
 from hf_anchornet.model.image_localizer import ImageLocalizer, LocalizedImages
@@ -43,13 +44,12 @@ def load_pictures(
 ) -> tuple[list[Image.Image], list[int]]:
     """Decoded pictures of a split, with a `BOX` where there is one, and targets."""
     rows = load_split(data, split, data.image_column)
-    images = make_pictures(rows, data, labels)
-    pictures = [images[row]["pixel_values"] for row in range(len(images))]
+    pictures = open_pictures(rows, data)[:]
     if data.boxes_column in rows.column_names:
         boxes = read_boxes(rows, data.boxes_column, data.image_column)
         for picture, found in zip(pictures, boxes, strict=True):
             picture.info |= {BOX: found[0]} if found else {}
-    return pictures, list(images.targets)
+    return pictures, number_labels(rows, data.label_column, labels)
 
 
 def make_image_methods(

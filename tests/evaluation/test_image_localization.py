@@ -9,7 +9,7 @@ from datasets import Dataset, Features, Image, List, Value
 from PIL import Image as Pillow
 
 from hf_anchornet import PatchLocalizationPipeline
-from hf_anchornet.data.images import read_boxes
+from hf_anchornet.data.boxes import read_boxes
 from hf_anchornet.data.splits import DataOptions
 from hf_anchornet.evaluation.accuracy import score_labels
 from hf_anchornet.evaluation.image_localization import (
