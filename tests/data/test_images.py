@@ -1,6 +1,7 @@
 """Images of a split."""
 
 import struct
+from io import BytesIO
 
 import pytest
 from datasets import Dataset
