@@ -168,14 +168,16 @@ models-panels: $(VENV)/.installed  ## train the models of circuit boards, two ho
 	$(TRAIN) --from-localizer $(RUNS)/pcb_mosaics $(WHOLE_PANELS) --learning-rate 1e-3 \
 		--num-epochs 7 --patience 2 --output-dir $(RUNS)/pcb_whole
 	$(TRAIN) --from-localizer $(RUNS)/pcb_whole $(WHOLE_PANELS) --learning-rate 4e-4 \
-		--hidden-dropout-prob 0.2 --label-smoothing 0.1 --num-epochs 3 \
+		--hidden-dropout-prob 0.2 --label-smoothing 0.1 --num-epochs 3 --reading-scales 23 \
 		--output-dir $(RUNS)/localizer_pcb_panels
 	$(READ_PANELS) --reading patches --patch-size 96 --num-epochs 6 \
 		--output-dir $(RUNS)/panels_patches
 	$(READ_PANELS) --reading small --patch-size 96 --keep-whole --num-epochs 4 \
 		--output-dir $(RUNS)/panels_small
-	$(READ_PANELS) --reading full --full-size 224 --keep-whole --num-epochs 4 \
-		--output-dir $(RUNS)/panels_full
+	for side in "224 --num-epochs 4" "448 --num-epochs 5"; do \
+		$(READ_PANELS) --keep-whole --reading full --full-size $$side \
+			--output-dir $(RUNS)/panels_full_$${side%% *} || exit 1; \
+	done
 	$(CALIBRATE) $(PANELS) --localizer $(RUNS)/localizer_pcb_panels \
 		--classifier $(RUNS)/panels_patches --stages localizer 1 2 3 --max-cost 8e8 \
 		--output-dir $(RUNS)/cascade_pcb_panels

@@ -97,7 +97,9 @@ class Localize:
         self.localizer = ImageLocalizer.load(folder, backend=backend)
         self.order = order_labels(self.localizer.model, labels)
         self.options = ImageClassifierOptions(folder)
-        side = max(window.size for window in self.localizer.windows)
+        side = max(
+            self.localizer.reading_scales or [window.size for window in self.localizer.windows]
+        )
         self.patch_scale = side / self.localizer.processor.size["shortest_edge"]
 
     def __call__(self, pictures: Pictures) -> LocalizedImages:

@@ -45,7 +45,8 @@ MEGAPIXEL = --dataset $(SHEETS)_1500 --localizer $(RUNS)/localizer_megapixel_mni
 		$(foreach reading,patches centre random oracle,$(reading)=$(RUNS)/sheets_patches)
 PANEL_MODELS = $(PANELS) --localizer $(RUNS)/localizer_pcb_panels \
 	--cascades cascade=$(RUNS)/cascade_pcb_panels \
-	--classifiers full=$(RUNS)/panels_full small=$(RUNS)/panels_small \
+	--classifiers full=$(RUNS)/panels_full_448 small_224=$(RUNS)/panels_full_224 \
+		small=$(RUNS)/panels_small \
 		$(foreach reading,patches centre random oracle,$(reading)=$(RUNS)/panels_patches)
 QUICK = --num-counted 50 --num-timed 8 --rounds 3
 # Long texts are compared with all their windows.

@@ -25,6 +25,7 @@ from scripts.benchmarks.image_methods import load_pictures, make_image_methods
 from scripts.benchmarks.machine import describe_hardware
 from scripts.benchmarks.method_quality import count_method, measure_quality, predict_batches
 from scripts.benchmarks.methods import FULL_READING, CascadeMethod, Method, Models
+from scripts.benchmarks.peak_memory import measure_peak
 from scripts.benchmarks.rivals import RivalOptions, fit_rivals
 from scripts.benchmarks.speed_tables import format_report, format_stages, plot_report
 from scripts.benchmarks.text_methods import TextModels, load_texts, make_text_methods
@@ -110,8 +111,9 @@ def run_benchmark(
 
     Returns:
         For each method `accuracy` and `macro_f1`, in [0, 1], `multiply_adds` an input and `size`,
-        in bytes (both `None` if unknown), unless only times are measured; of rivals, `fitted`:
-        what was chosen; `times` for each number of threads and batch size; `stages`: each step's
+        in bytes (both `None` if unknown), unless only times are measured, and on the eager backend
+        `peak_memory`, in bytes, see `measure_peak`, of the largest batch; of rivals, `fitted`: what
+        was chosen; `times` for each number of threads and batch size; `stages`: each step's
         share of the time; for a cascade `exits`: the share of inputs that each of its stages
         answers.
 
@@ -129,11 +131,15 @@ def run_benchmark(
     methods = {name: methods[name] for name in wanted}
     drawn = _draw(inputs, options.num_counted)
     timed = _draw(inputs, options.num_timed)
+    batch = timed[: max(options.batch_sizes)]
     report: dict[str, dict[str, Any]] = {name: {} for name in methods}
     for name, method in methods.items() if not options.times_only else ():
         work = count_method((eager or methods).get(name, method), drawn)
         report[name] |= measure_quality(method, inputs, targets)
         report[name]["multiply_adds"] = None if work is None else work / len(drawn)
+        if options.backend == EAGER:
+            answer = partial(predict_batches, method, batch, len(batch))
+            report[name]["peak_memory"] = measure_peak(answer)
     for threads in options.threads:
         for batch_size in options.batch_sizes:
             times = time_methods(methods, timed, batch_size, threads, options)

@@ -21,6 +21,8 @@ def format_report(report: Report) -> str:
     head = ["method"]
     if "accuracy" in first:
         head += ["accuracy", "macro F1", "M multiply-adds", "MB"]
+    has_memory = any("peak_memory" in row for row in report.values())
+    head += ["MB at once"] if has_memory else []
     for threads, batch_size in timed:
         where = f"batch {batch_size}, {_count_threads(threads)}"
         head += [f"ms, {where}", f"times faster, {where}"]
@@ -30,6 +32,7 @@ def format_report(report: Report) -> str:
         if "accuracy" in first:
             row += [f"{numbers[score]:.4f}" for score in ("accuracy", "macro_f1")]
             row += [_count_millions(numbers.get(number)) for number in ("multiply_adds", "size")]
+        row += [_count_millions(numbers.get("peak_memory"))] if has_memory else []
         for times in numbers["times"]:
             ratio = times["speed_up"]
             spread = f"({ratio['min']:.1f} to {ratio['max']:.1f})"

@@ -41,6 +41,8 @@ def test_each_method_gets_its_numbers():
     report = run_benchmark(methods, [0, 1, 2, 0, 1, 2], [0, 1, 2, 0, 1, 2], FEW)
     assert [row["accuracy"] for row in report.values()] == [1.0, pytest.approx(1 / 3), 1.0]
     assert [row["multiply_adds"] for row in report.values()] == [64, 0, 64]
+    # Of the largest batch, three rows: two matrices and their product, of 4 bytes a number.
+    assert [row["peak_memory"] for row in report.values()] == [4 * (24 + 64 + 24), 0, 0]
     assert [list(row["stages"]) for row in report.values()] == [[], ["shift", "answer"], ["answer"]]
     assert sum(report["wrong"]["stages"].values()) == pytest.approx(1)
     for row in report.values():

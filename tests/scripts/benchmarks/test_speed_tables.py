@@ -39,6 +39,14 @@ def test_a_dash_stands_for_what_is_not_known():
     assert line.startswith("| nb lr | 0.9000 | 0.5000 | - | - | 1.00 |")
 
 
+def test_memory_has_a_column_if_it_was_measured():
+    report = {"full": REPORT["full"] | {"peak_memory": 2_500_000}, "small": REPORT["full"]}
+    head, _, full, small = format_report(report).splitlines()[:4]
+    assert "| MB | MB at once | ms, batch" in head
+    assert " 5.7 | 2.5 | " in full
+    assert " 5.7 | - | " in small
+
+
 def test_times_alone_make_a_table_too():
     times = {name: {key: row[key] for key in ("times", "stages")} for name, row in REPORT.items()}
     lines = format_report(times).splitlines()
