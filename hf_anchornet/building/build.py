@@ -108,7 +108,7 @@ def _build(
         f"{name}: {train:,} {NOUNS[work.modality]} to learn from, {validation:,} to "
         f"calibrate on, {test:,} to compare on"
     )
-    for line in plan.describe():
+    for line in plan.describe(work.modality):
         show(line)
     journal.content |= {"plan": plan.to_json()}
     if options.dry_run:

@@ -72,22 +72,23 @@ class Plan:
         """Expected seconds of all steps."""
         return sum(self.seconds.values())
 
-    def describe(self) -> list[str]:
+    def describe(self, modality: str) -> list[str]:
         """A line for each step, then the total."""
         lines = [
-            f"  {name:<12} {seconds / 60:6.1f} min  {self._say(name)}"
+            f"  {name:<12} {seconds / 60:6.1f} min  {self._say(name, modality)}"
             for name, seconds in self.seconds.items()
         ]
         total = f"  {'all steps':<12} {self.total / 60:6.1f} min  (expected on this machine)"
         return [*lines, total, *(f"shortened: {sentence}" for sentence in self.shortened)]
 
-    def _say(self, name: str) -> str:
+    def _say(self, name: str, modality: str) -> str:
         if name == "localizer":
             return "trained on the labels" + (", taught by the classifier" if self.teach else "")
         if name == "classifier":
             sizes = ", ".join(str(size) for size in self.budgets)
+            parts = f"parts of {sizes} tokens" if modality == "text" else "the best patches"
             return (
-                f"adapted to parts of {sizes} tokens, {self.adapt_rows:,} rows, "
+                f"adapted to {parts}, {self.adapt_rows:,} rows, "
                 f"{self.adapt_epochs} epochs, batches of {self.batch_size} x {self.accumulation}"
             )
         if name == "calibration":

@@ -20,8 +20,10 @@ from hf_anchornet.data.splits import (
     find_labels,
     is_multi_label,
     load_split,
+    number_labels,
     sample_rows,
 )
+from hf_anchornet.publishing.modality import find_model_modality
 from hf_anchornet.training.pretrained import is_trained_classifier, order_labels
 
 from .journal import Journal
@@ -51,15 +53,20 @@ def prepare_splits(
     inputs = data.input_column(modality)
     splits = _open_splits(data, options)
     journal.keep_rows(" ".join(_fingerprint(split, data, inputs) for split in splits.values()))
+    is_new = "plan" not in journal.content  # else all was checked before
+    if is_new and options.classifier is not None:
+        _check_classifier(options.classifier, modality)
     is_labelled = data.label_column in splits[data.train_split].column_names
     if is_labelled:
         rows = load_split(data, data.train_split, inputs)
-        _check_labels(rows, data, options, modality)
+        labels = _check_labels(rows, data, options, modality)
+        for split in splits if is_new else ():
+            number_labels(load_split(data, split, inputs), data.label_column, labels)
     else:
         _check_labeller(splits[data.train_split], data, options)
-    if modality == "image" and "plan" not in journal.content:  # else they were checked before
-        for split, found in splits.items():
-            check_pictures(sample_rows(found, data.max_rows), data, split)
+    if modality == "image" and is_new:
+        read = {name: sample_rows(rows, data.max_rows) for name, rows in splits.items()}
+        check_pictures(read, data)
     notes = list[str]()
     folder = Path(options.output_dir) / "data" / name_data(data.dataset)
     if not is_labelled:
@@ -72,8 +79,23 @@ def prepare_splits(
     return data, replace(options, test_split=test), notes + made
 
 
-def _check_labels(rows: Dataset, data: DataOptions, options: BuildOptions, modality: str) -> None:
-    """Check that each row has one label, and that the classifier knows them."""
+def _check_classifier(classifier: str, modality: str) -> None:
+    """Check that a classifier with a head is of the modality of the data."""
+    config = AutoConfig.from_pretrained(classifier)
+    if not is_trained_classifier(config):
+        return
+    found = find_model_modality(config, classifier)
+    if found != modality:
+        raise ValueError(
+            f"`classifier` must be a classifier of {modality}s, as the dataset holds them, got one "
+            f"of {found}s, {classifier}; choose another, or name the right columns."
+        )
+
+
+def _check_labels(
+    rows: Dataset, data: DataOptions, options: BuildOptions, modality: str
+) -> list[str]:
+    """The labels, after a check that each row has one and that the classifier knows them."""
     if is_multi_label(rows, data.label_column):
         raise ValueError(
             f"`{data.label_column}` must hold one label a row to build, got lists; train a "
@@ -82,6 +104,7 @@ def _check_labels(rows: Dataset, data: DataOptions, options: BuildOptions, modal
     labels = find_labels(rows, data.label_column)
     if options.classifier is not None and modality == "text":
         order_labels(AutoConfig.from_pretrained(options.classifier), options.classifier, labels)
+    return labels
 
 
 def _check_labeller(rows: Dataset, data: DataOptions, options: BuildOptions) -> None:

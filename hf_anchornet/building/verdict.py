@@ -9,6 +9,8 @@ FEW_ROWS = 1_000
 """Below so many training rows their number is given as the reason."""
 FEW_TESTED = 30
 """Below so many compared rows their number is given."""
+CLEARLY = 1.5
+"""Ratio of times from which on one of two models is called faster."""
 SLOW = 0.8
 """Share of the classifier's time above which a cascade saves nothing worth its name."""
 
@@ -56,6 +58,13 @@ def judge(measured: Mapping[str, Any], max_loss: float, noun: str = "texts") -> 
         )
     if answer == "cascade":
         return _judge_cascade(measured, noun)
+    times = ours["milliseconds"] / scores["classifier"]["milliseconds"]
+    if times > CLEARLY:
+        return _refuse(
+            f"the localizer is as good as your classifier ({_pair(ours, scores['classifier'])}), "
+            f"but takes {times:.1f} times as long: use the classifier alone, unless you need to "
+            "see the evidence."
+        )
     text = (
         f"The localizer alone is as good as your classifier "
         f"({_pair(ours, scores['classifier'])}) {_say_time(ours, scores['classifier'])}: the "
@@ -146,7 +155,7 @@ def _say_noise(measured: Mapping[str, Any], name: str) -> str:
 
 def _say_time(ours: Mapping[str, float], theirs: Mapping[str, float]) -> str:
     ratio = theirs["milliseconds"] / ours["milliseconds"]
-    return f"at 1/{ratio:.0f} of its time" if ratio >= 1.5 else "in about its time"
+    return f"at 1/{ratio:.0f} of its time" if ratio >= CLEARLY else "in about its time"
 
 
 def _pair(one: Mapping[str, float], other: Mapping[str, float]) -> str:

@@ -3,16 +3,18 @@
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from hf_anchornet.model.image_files import is_url
 from hf_anchornet.registration import IMAGE_TASK, load_pipeline
 from hf_anchornet.views.base import Record, clean_line
 from hf_anchornet.views.image_html import TITLE, render_patches_html
 from hf_anchornet.views.image_view import render_patches, render_table
 from hf_anchornet.views.page import render_page
 
-from .shared import choose_options, show_progress, write_parts
+from .outputs import check_inputs, check_output, write_parts
+from .shared import choose_options, show_progress
 
 WITHOUT_MAP = ("text", "jsonl")
 """Formats that do not show where in an image the evidence is."""
@@ -32,15 +34,23 @@ def localize_images(arguments: argparse.Namespace) -> None:
     # What is zoomed has no map of the whole image.
     if arguments.format not in WITHOUT_MAP and not options.get("zoom"):
         options["return_maps"] = True
-    localize = load_pipeline(IMAGE_TASK, **options)
     paths: list[str] = arguments.image
+    files = [path for path in paths if not is_url(path)]
+    check_inputs("--image", files)
+    if draws:
+        targets = _name_pictures(paths, arguments.output)
+        for target in targets:
+            check_output(target, files)
+    localize = load_pipeline(IMAGE_TASK, **options)
     answers = localize(path for path in paths)
     pairs = show_progress(zip(paths, answers, strict=True), "images", arguments.output)
     if draws:
-        _draw(pairs, arguments.output, len(paths))
+        for target, (path, result) in zip(targets, pairs, strict=True):
+            render_patches(path, result).save(target, "PNG")
+            print(f"wrote {target}", file=sys.stderr)
     else:
         write = _WRITERS[arguments.format]
-        write_parts(write(pairs), arguments.output, [Path(path) for path in paths])
+        write_parts(write(pairs), arguments.output, files)
 
 
 def _write_text(pairs: Iterable[tuple[str, Record]]) -> Iterator[str]:
@@ -59,11 +69,13 @@ def _write_html(pairs: Iterable[tuple[str, Record]]) -> Iterator[str]:
 _WRITERS = {"text": _write_text, "jsonl": _write_jsonl, "html": _write_html}
 
 
-def _draw(pairs: Iterable[tuple[str, Record]], output: Path, count: int) -> None:
-    """Write the picture of one image to `output`, or those of several into that folder."""
-    if count > 1:
-        output.mkdir(parents=True, exist_ok=True)
-    for index, (path, result) in enumerate(pairs):
-        target = output if count == 1 else output / f"{index:04d}_{Path(path).stem}.png"
-        render_patches(path, result).save(target, "PNG")
-        print(f"wrote {target}", file=sys.stderr)
+def _name_pictures(paths: Sequence[str], output: Path) -> list[Path]:
+    """The file for the drawn picture of one image, or those of several in a folder, made here."""
+    if len(paths) == 1:
+        return [output]
+    if output.exists() and not output.is_dir():
+        raise ValueError(
+            f"`--output` must be a folder for several images, got the file {output}; name another."
+        )
+    output.mkdir(parents=True, exist_ok=True)
+    return [output / f"{index:04d}_{Path(path).stem}.png" for index, path in enumerate(paths)]

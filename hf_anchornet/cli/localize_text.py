@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from io import StringIO
 from itertools import tee
 from pathlib import Path
@@ -15,7 +15,8 @@ from hf_anchornet.views.explanation_view import render_explanation
 from hf_anchornet.views.page import render_page
 from hf_anchornet.views.text_view import TITLE, render_html, render_terminal
 
-from .shared import choose_options, measure_width, show_progress, wants_color, write_parts
+from .outputs import check_inputs, write_parts
+from .shared import choose_options, measure_width, show_progress, wants_color
 
 ANSWER_FIELD = "localization"
 """Field for the answer in an object that was read as a JSON line and is written back."""
@@ -40,6 +41,8 @@ def localize_texts(arguments: argparse.Namespace) -> None:
         raise ValueError(
             f"`--format` must be text, jsonl or html for texts, got {arguments.format}; choose one."
         )
+    _refuse_tables(arguments.file)
+    check_inputs("--file", arguments.file)
     localize = load_pipeline(TEXT_TASK, **choose_options(arguments))
     sources, inputs = tee(_read_sources(arguments))
     # Given a generator, the pipeline streams; `tee` keeps only the texts that are in progress.
@@ -47,6 +50,15 @@ def localize_texts(arguments: argparse.Namespace) -> None:
     pairs = show_progress(zip(sources, answers, strict=False), "texts", arguments.output)
     terminal = sys.stdout.isatty() and arguments.output is None
     write_parts(write(pairs, terminal), arguments.output, arguments.file)
+
+
+def _refuse_tables(paths: Sequence[Path]) -> None:
+    for path in paths:
+        if path.suffix.lower() in TABLES:
+            raise ValueError(
+                f"`--file` must be a text or JSON lines (.jsonl, .ndjson), got the table {path}; "
+                "convert it to JSON lines, or to parquet for `--input`."
+            )
 
 
 def _read_sources(arguments: argparse.Namespace) -> Iterator[Source]:
@@ -58,11 +70,6 @@ def _read_sources(arguments: argparse.Namespace) -> Iterator[Source]:
             print("Type the text, then press Ctrl-D on a new line.", file=sys.stderr)
         yield from _read_stream(sys.stdin, "standard input", arguments)
     for path in arguments.file:
-        if path.suffix.lower() in TABLES:
-            raise ValueError(
-                f"`--file` must be a text or JSON lines (.jsonl, .ndjson), got the table {path}; "
-                "convert it to JSON lines, or to parquet for `--input`."
-            )
         with path.open(encoding="utf-8", newline="") as stream:
             yield from _read_stream(stream, f"`--file` {path}", arguments, path)
 

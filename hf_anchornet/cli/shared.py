@@ -1,4 +1,4 @@
-"""Helpers of several commands: pipelines, terminals, progress, output."""
+"""Helpers of several commands: pipelines, terminals, progress."""
 
 import argparse
 import json
@@ -6,8 +6,7 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
@@ -84,21 +83,6 @@ def show_progress(items: Iterable[Item], unit: str, output: Path | None) -> Iter
     yield from tqdm(items, unit=f" {unit}", disable=not shown, leave=False, delay=DELAY)
 
 
-def write_parts(parts: Iterable[str], output: Path | None, inputs: Sequence[Path]) -> None:
-    """Write each part to `output`, or to standard output, as soon as it is there.
-
-    Raises:
-        ValueError: if `output` is one of the input files.
-    """
-    if output and any(_is_same_file(output, path) for path in inputs):
-        raise ValueError("`--output` must not be one of the input files; choose another name.")
-    opened = output.open("w", encoding="utf-8", newline="") if output else nullcontext(sys.stdout)
-    with opened as stream:
-        for part in parts:
-            stream.write(part)
-            stream.flush()
-
-
 def wants_color(stream: TextIO) -> bool:
     """Whether to print colours: on a terminal, unless https://no-color.org is followed."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
@@ -112,7 +96,3 @@ def measure_width() -> int:
 def describe_answer(answer: Record) -> str:
     """A label with its probability, such as "positive (97.0%)"."""
     return f"{clean_line(answer['label'])} ({answer['score']:.1%})"
-
-
-def _is_same_file(one: Path, other: Path) -> bool:
-    return one.exists() and other.exists() and one.samefile(other)

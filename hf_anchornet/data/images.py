@@ -1,6 +1,6 @@
 """Images of a split: decoded on access, prepared and collated."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
 
@@ -168,26 +168,28 @@ def open_pictures(rows: Dataset, options: DataOptions) -> Pictures:
     return Pictures(rows, options.image_column, options.allow_urls)
 
 
-def check_pictures(rows: Dataset, options: DataOptions, name: str) -> None:
-    """Decode every picture of a split once, before hours are spent on the others.
+def check_pictures(splits: Mapping[str, Dataset], options: DataOptions) -> None:
+    """Decode every picture of some splits once, before hours are spent on the others.
 
     Args:
-        rows: The split.
+        splits: The rows of each split, by name.
         options: Names of the columns.
-        name: Name of the split, for the error.
 
     Raises:
         ValueError: if pictures cannot be decoded; it counts them and describes the first.
     """
-    pictures = open_pictures(rows, options)
-    bar = tqdm(range(len(rows)), desc=f"opening images of {name}", disable=None, leave=False)
-    broken = [fault for row in bar if (fault := _find_fault(pictures, row))]
+    broken = list[str]()
+    for name, rows in splits.items():
+        pictures = open_pictures(rows, options)
+        bar = tqdm(range(len(rows)), desc=f"opening images of {name}", disable=None, leave=False)
+        faults = (_find_fault(pictures, row) for row in bar)
+        broken += [f"split {name}: {fault}" for fault in faults if fault]
     if broken:
-        shown = "\n".join(f"- {line}" for line in broken[:MOST_SHOWN])
-        more = f"\n- and {len(broken) - MOST_SHOWN:,} more" if len(broken) > MOST_SHOWN else ""
+        numbered = enumerate(broken[:MOST_SHOWN], start=1)
+        shown = "; ".join(f"({number}) {line}" for number, line in numbered)
+        more = f"; and {len(broken) - MOST_SHOWN:,} more" if len(broken) > MOST_SHOWN else ""
         raise ValueError(
-            f"all {len(rows):,} images of split {name} must be whole, got {len(broken):,} that "
-            f"cannot be used:\n{shown}{more}"
+            f"all images must be whole, got {len(broken):,} that cannot be used: {shown}{more}"
         )
 
 

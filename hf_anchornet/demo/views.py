@@ -38,7 +38,6 @@ CSS = """
   background: var(--color-accent); }
 .anchornet blockquote { margin: 0; padding: .6rem .9rem; border-radius: .5rem;
   border: 1px solid var(--border-color-primary); overflow-wrap: anywhere; }
-.anchornet .pictures { display: flex; flex-wrap: wrap; gap: .75rem; }
 .anchornet .crops img { width: 6rem; height: 6rem; border-radius: .5rem; margin-right: .5rem; }
 .anchornet small { font-size: .875rem; }
 .anchornet table { border-collapse: collapse; font-size: .875rem; margin-top: .75rem; }
@@ -118,7 +117,7 @@ def render_boxes(image: Image.Image, answer: Answer) -> str:
     result = answer.result
     patches = render_patch_table(result["patches"])
     return _wrap(
-        f'<h2>What decided</h2><div class="pictures">{render_panels(image, result)}</div>'
+        f"<h2>What decided</h2>{render_panels(image, result)}"
         f"<p>{escape(describe_answer(result))}</p>{patches}{render_explanation_html(result)}"
         f"{_show_crops(image, answer.comparison)}"
     )

@@ -134,6 +134,11 @@ class AnchorNetConfig(PreTrainedConfig):
         """Check the sizes of what a classifier reads."""
         check_positive("reading_scales", *self.reading_scales)
         check_at_most("reading_scales", 2**31, *self.reading_scales)
+        if len(set(self.reading_scales)) < len(self.reading_scales):
+            raise ValueError(
+                f"`reading_scales` must name each size once, got {self.reading_scales}; leave out "
+                "repeats."
+            )
 
     def validate_labels(self) -> None:
         """Check that every label from 0 on has a name."""
@@ -293,6 +298,17 @@ class AnchorNetImageConfig(AnchorNetConfig):
         self.channels, self.expand_ratios = list(self.channels), list(self.expand_ratios)
         super().__post_init__(**kwargs)
 
+    def validate_reading_scales(self) -> None:
+        """Check that patches are windows of the model."""
+        super().validate_reading_scales()
+        windows = receptive_windows(self.kernel_sizes, self.strides, self.dilations)
+        sizes = [windows[depth].size for depth in self.branch_depths if depth < len(windows)]
+        if not set(self.reading_scales) <= set(sizes):
+            raise ValueError(
+                f"`reading_scales` must be window sizes of this model, {sizes}, got "
+                f"{self.reading_scales}; leave it out for all."
+            )
+
     def validate_channels(self) -> None:
         """Check the fields of images."""
         self._check_layer_lists("channels", "expand_ratios")
@@ -306,13 +322,6 @@ class AnchorNetImageConfig(AnchorNetConfig):
                 "patch."
             )
         check_epsilon("batch_norm_eps", self.batch_norm_eps)
-        windows = receptive_windows(self.kernel_sizes, self.strides, self.dilations)
-        sizes = [windows[depth].size for depth in self.branch_depths]
-        if not set(self.reading_scales) <= set(sizes):
-            raise ValueError(
-                f"`reading_scales` must be window sizes of this model, {sizes}, got "
-                f"{self.reading_scales}; leave it empty for all."
-            )
         if not 0 <= self.count_exponent <= 1:
             raise ValueError(
                 f"`count_exponent` must be in [0, 1], got {self.count_exponent}; 1 gives the mean "

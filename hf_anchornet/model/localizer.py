@@ -151,5 +151,5 @@ def read_config(source: str | PathLike[str], **hub: Any) -> Any:
     except DAMAGED as error:
         raise OSError(
             f"`source` must hold a config.json that describes a model, got {str(source)!r}: "
-            f"{error}; save the model again."
+            f"{error.__cause__ or error}"
         ) from error

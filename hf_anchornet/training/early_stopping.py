@@ -2,15 +2,14 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 
 logger = logging.getLogger(__name__)
 
 History = Sequence[Mapping[str, float]]
 """Scores of each finished epoch: "train_loss", those of the validation split, maybe "loss"."""
 
-CLEAR = 0.01
-"""Part of a loss that a change exceeds if it is more than noise, as of a model still at chance."""
+RISE, LEAST_RISE = 0.05, 0.02
+"""Part of a loss, and the amount, that a change exceeds if it is more than noise."""
 
 
 def count_stale_epochs(history: History, metric: str) -> int:
@@ -44,24 +43,32 @@ def describe_end(history: History, metric: str, patience: int) -> str | None:
 
 
 def warn_of_overfitting(history: History) -> None:
-    """Log a warning at the first epoch whose validation loss rose while its training loss fell.
+    """Log a warning at the first epoch that overfits: the training rows are remembered.
 
-    Both by more than `CLEAR`.
+    Its validation loss is clearly above the lowest before, its training loss clearly below the one
+    of that epoch. Small changes are noise, as of a model that is still at chance or perfect.
     """
-    rises = [
-        after["loss"] > (1 + CLEAR) * before["loss"]
-        and after["train_loss"] < (1 - CLEAR) * before["train_loss"]
-        for before, after in pairwise(history)
-        if "loss" in before and "loss" in after
-    ]
-    if not rises or not rises[-1] or any(rises[:-1]):
+    if not all("loss" in scores for scores in history):
         return
-    before, after = history[-2:]
+    if not _overfits(history) or any(_overfits(history[:count]) for count in range(len(history))):
+        return
+    best, last = min(history, key=lambda scores: scores["loss"]), history[-1]
     logger.warning(
-        "epoch %d: validation loss rose from %.3f to %.3f while training loss fell: the model "
-        "begins to remember the training rows. The best epoch is kept. More rows help; in "
-        "`anchornet train`, too, fewer epochs or stronger dropout and penalties.",
-        after["epoch"],
-        before["loss"],
-        after["loss"],
+        "epoch %d: validation loss rose from %.3f to %.3f since epoch %d while training loss fell: "
+        "the model begins to remember the training rows. The best epoch is kept. More rows help; "
+        "in `anchornet train`, too, fewer epochs or stronger dropout and penalties.",
+        last["epoch"],
+        best["loss"],
+        last["loss"],
+        best["epoch"],
     )
+
+
+def _overfits(history: History) -> bool:
+    """Whether the last epoch does."""
+    if not history:
+        return False
+    best, last = min(history, key=lambda scores: scores["loss"]), history[-1]
+    rise = last["loss"] - best["loss"]
+    fall = best["train_loss"] - last["train_loss"]
+    return rise > max(LEAST_RISE, RISE * best["loss"]) and fall > RISE * best["train_loss"]

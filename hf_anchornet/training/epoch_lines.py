@@ -30,8 +30,13 @@ def summarize_training(report: Mapping[str, Any]) -> str:
     metric = options["metric_for_best_model"]
     count = data.get("num_validation_rows")
     rows = f"{count:,} rows of " if count else ""
+    linear = report.get("linear_ngrams") or {}
+    what = ""
+    if linear.get("weight"):
+        alone = not linear["learned_weight"]
+        what = " of its n-grams alone" if alone else " with a linear model of its n-grams"
     return (
-        f"saved {options['output_dir']}: {metric} {best[metric]:.4f} on {rows}split "
+        f"saved {options['output_dir']}: {metric} {best[metric]:.4f}{what} on {rows}split "
         f"{data['validation_split']}, best of epoch {best['epoch']} of "
         f"{len(report['history'])} ({report['ended']['reason']})"
     )

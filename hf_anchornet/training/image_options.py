@@ -57,7 +57,8 @@ class ImageLocalizerOptions:
         count_exponent: Power, in [0, 1], of the number of windows by which the sum of their scores
             is divided: 1 for their mean. Smaller dilutes a small object in a large image less.
         reading_scales: Window sizes, in pixels, of the patches that are shown and given to a
-            classifier; default: all. Small ones lie closer on small objects.
+            classifier; default: all, or those of the localizer to start from. Small ones lie closer
+            on small objects.
         teacher: Image classifier checkpoint of the same labels. The localizer also learns its
             probabilities for the views that it is trained on.
         distillation_weight: Share of the teacher, in [0, 1], in the targets; the rest is the label.

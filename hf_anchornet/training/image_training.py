@@ -158,7 +158,9 @@ def _open_start(
         return backbone.choose_architecture(localizer), backbone
     start = Start.open(localizer.from_localizer, AnchorNetImageConfig.model_type)
     if start is not None:
-        localizer = replace(localizer, **start.choose_architecture(localizer, ARCHITECTURE))
+        fields = start.choose_architecture(localizer, ARCHITECTURE)
+        scales = localizer.reading_scales or start.config.reading_scales
+        localizer = replace(localizer, **fields, reading_scales=scales)
     return localizer, start
 
 

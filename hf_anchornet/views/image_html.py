@@ -1,10 +1,12 @@
 """Localized patches as HTML: the pictures of `image_view`, a key to their colours, and a table."""
 
 import html
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from .base import Record
+from PIL import Image
+
+from .base import Record, clean_line
 from .explanation_view import render_explanation_html
 from .image_view import (
     RESIZED,
@@ -23,16 +25,12 @@ TITLE = "Localized patches"
 LONGEST_SIDE_PX = 640
 """Longer side of a drawn picture, at most."""
 
-CAPTIONS = {
-    "boxes": "Boxes with their shares, one colour a window size",
-    "heat": "Evidence for the label (orange) or against it (blue) per window over each pixel",
-    "explanation": "What each part adds to the answer: orange for it, blue against it",
-}
-"""What each panel of `draw_panels` shows, in words."""
+ROW = "display:flex;flex-wrap:wrap;gap:.75rem;margin-bottom:.75rem"
+"""How the panels of a label stand."""
 
 
 def render_patches_html(image: Any, result: Record, title: str = "") -> str:
-    """The picture with its patches as a fragment of a page; see `render_patches`.
+    """The picture with its patches as a fragment of a page, once for each label; see `draw_panels`.
 
     Args:
         image: The picture, in any form that the pipeline accepts.
@@ -47,40 +45,76 @@ def render_patches_html(image: Any, result: Record, title: str = "") -> str:
         f'background:rgb{color}"></span> {escape(meaning)}'
         for meaning, color in list_keys(result)
     )
-    heading = f"<strong>{escape(title)}</strong><br>" if title else ""
+    heading = f'<h2 style="font-size:1rem;margin:0">{escape(title)}</h2>' if title else ""
     note = f"<p><small>{RESIZED}</small></p>" if is_resized(result["patches"]) else ""
     return (
         '<figure style="margin:1em 0 2em">'
         f"<figcaption>{heading}{escape(describe_answer(result))}<br>"
-        f"<small>{keys}</small></figcaption>"
-        f'<div style="display:flex;flex-wrap:wrap;gap:.75rem">{render_panels(image, result)}</div>'
+        f"<small>{keys}</small></figcaption>{render_panels(image, result)}"
         f"{render_patch_table(result['patches'])}{note}{render_explanation_html(result)}"
         "</figure>\n"
     )
 
 
 def render_panels(image: Any, result: Record) -> str:
-    """The panels of `draw_panels` as figures with captions.
+    """The panels of `draw_panels` as figures with captions, a row for each label that is shown.
 
     Raises:
         ValueError: if `result` does not belong to `image`.
     """
+    rows = (
+        "".join(
+            '<figure style="margin:0;flex:1 1 20rem;min-width:0">'
+            f'<img src="{encode_picture(panel)}" alt="{html.escape(alt)}" '
+            'style="max-width:100%;height:auto;border-radius:.5rem">'
+            f"<figcaption><small>{caption}</small></figcaption></figure>"
+            for panel, (alt, caption) in _draw_label(image, own)
+        )
+        for own in _split_labels(result)
+    )
+    return "".join(f'<div style="{ROW}">{row}</div>' for row in rows)
+
+
+def _split_labels(result: Record) -> list[Record]:
+    """The answer as one for each label that is shown, that of the answered label first."""
+    maps, patches = result.get("maps", {}), result["patches"]
+    labels = {**maps, **dict.fromkeys(patch["label"] for patch in patches)} or [result["label"]]
+    return [
+        {
+            **{name: value for name, value in result.items() if label == result["label"]},
+            "label": label,
+            "patches": [patch for patch in patches if patch["label"] == label],
+            "maps": {label: maps[label]} if label in maps else {},
+            **{name: result[name] for name in ("grid",) if name in result},
+        }
+        for label in sorted(labels, key=lambda label: label != result["label"])
+    ]
+
+
+def _draw_label(image: Any, result: Record) -> Iterator[tuple[Image.Image, tuple[str, str]]]:
+    """The panels of one label, each with its text for who cannot see it and its caption."""
+    label = clean_line(result["label"])
     boxes = ", ".join(
         f"{patch['share']:+.0%} at {describe_box([*patch['box'].values()])}"
         for patch in rank_patches(result["patches"])
     )
+    name = escape(label)
     texts = {
-        "boxes": f"The picture with boxes: {boxes or 'no box'}",
-        "heat": "The picture in grey under a map of the evidence",
-        "explanation": "The picture with the parts that explain the answer",
+        "boxes": (
+            f"The picture with boxes for {label}: {boxes or 'no box'}",
+            f"Boxes with their shares of the evidence for {name}, one colour a window size",
+        ),
+        "heat": (
+            f"The picture in grey under a map of the evidence for {label}",
+            f"Evidence for {name} (orange) or against it (blue) per window over each pixel",
+        ),
+        "explanation": (
+            "The picture with the parts that explain the answer, see the table of values",
+            "What each part adds to the answer: orange for it, blue against it",
+        ),
     }
-    style = "max-width:100%;height:auto;border-radius:.5rem"
-    return "".join(
-        '<figure style="margin:0;flex:1 1 14rem;min-width:0">'
-        f'<img src="{encode_picture(panel)}" alt="{html.escape(texts[name])}" style="{style}">'
-        f"<figcaption><small>{CAPTIONS[name]}</small></figcaption></figure>"
-        for name, panel in draw_panels(image, result, LONGEST_SIDE_PX).items()
-    )
+    for panel, drawn in draw_panels(image, result, LONGEST_SIDE_PX).items():
+        yield drawn, texts[panel]
 
 
 def render_patch_table(patches: Sequence[Record]) -> str:
@@ -94,7 +128,7 @@ def render_patch_table(patches: Sequence[Record]) -> str:
         for patch in rank_patches(patches)
     )
     if not rows:
-        return "<p>No patch has any evidence.</p>"
+        return "<p>No patch is shown.</p>"
     table = f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody>"
     return (
         '<div class="scroll" style="overflow-x:auto">'

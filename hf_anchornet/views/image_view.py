@@ -98,9 +98,10 @@ def draw_panels(
     longest = max(picture.size)
     drawn_px = max(longest, SMALLEST_SIDE_PX)
     stretch = (drawn_px if longest_px is None else min(drawn_px, longest_px)) / longest
-    large = picture.resize([round(side * stretch) for side in picture.size])
+    large = picture.resize([max(1, round(side * stretch)) for side in picture.size])
     panels = {"boxes": draw_boxes(large, result["patches"], stretch)}
-    heat = next(iter(result.get("maps", {}).values()), None)
+    maps = result.get("maps", {})
+    heat = maps.get(result["label"], next(iter(maps.values()), None))
     if heat is not None:
         panels["heat"] = draw_heat(large, heat, result.get("grid"))
     if (explanation := result.get("explanation")) is not None:
@@ -185,11 +186,12 @@ def describe_box(sides: Sequence[int]) -> str:
 
 def describe_answer(result: Record) -> str:
     """The summary of an answer, and the share that its patches have together."""
-    shares = result.get("shares", {})
-    if len(result["patches"]) < 2 or result["label"] not in shares:
+    shares, label = result.get("shares", {}), result["label"]
+    if len(result["patches"]) < 2 or label not in shares:
         return summarize_answer(result)
-    share = f"{shares[result['label']]:.1%}"
-    together = f"Together they carry {share} of the evidence, overlaps counted once."
+    alone = all(patch["label"] == label for patch in result["patches"])
+    they = "Together they" if alone else f"Those for {clean_line(label)}"
+    together = f"{they} carry {shares[label]:.1%} of the evidence, overlaps counted once."
     return f"{summarize_answer(result)} {together}"
 
 
@@ -255,9 +257,10 @@ def list_keys(result: Record) -> list[tuple[str, _Color]]:
         (f"window {', '.join(map(str, found))} px{read}: its share of the evidence", color)
         for color, found in scales.items()
     ]
-    label = next(iter(result.get("maps", {})), None)
-    if label is None:
+    maps = result.get("maps", {})
+    if not maps:
         return keys
+    label = result["label"] if result["label"] in maps else next(iter(maps))
     divided = ", divided by the windows over each pixel" if "grid" in result else ""
     name = clean_line(label, 40)
     heat = [(f"evidence for {name}{divided}", FOR_RGB), (f"evidence against {name}", AGAINST_RGB)]

@@ -23,6 +23,8 @@ _HEAD = """<!DOCTYPE html>
 :root {{ color-scheme: light dark; }}
 body {{ max-width: 45rem; margin: 2rem auto; padding: 0 1rem; font: 1rem/1.7 sans-serif; }}
 </style>
+<main>
+<h1 style="font-size:1.3rem">{title}</h1>
 """
 
 
@@ -30,7 +32,7 @@ def render_page(fragments: Iterable[str], title: str) -> Iterator[str]:
     """The parts of an HTML page around `fragments`, streamed as the fragments arrive."""
     yield _HEAD.format(title=escape(title))
     yield from fragments
-    yield "</html>\n"
+    yield "</main>\n</html>\n"
 
 
 def escape(text: str) -> str:

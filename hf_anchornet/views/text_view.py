@@ -67,7 +67,7 @@ def render_html(
     Args:
         text: The text.
         result: The pipeline's answer.
-        title: Heading, and title of the page.
+        title: Heading of a fragment, or title of the page.
         standalone: Whether to make a whole page.
         shares: Whether to print each span's share after it, besides the shade and the tooltip.
 
@@ -77,7 +77,7 @@ def render_html(
     pieces, key = _cut_pieces(text, result), _make_key(result)
     safe = clean(text, REPLACEMENTS)
     body = "".join(_mark_html(safe, piece, key, shares) for piece in pieces)
-    heading = f"<strong>{escape(title)}</strong><br>" if title else ""
+    heading = f"<strong>{escape(title)}</strong><br>" if title and not standalone else ""
     fragment = (
         '<figure style="margin:1em 0">'
         f'<figcaption style="margin-bottom:.5em">{heading}{escape(summarize_answer(result))}'

@@ -120,26 +120,17 @@ def run_benchmark(
     Raises:
         ValueError: If the baseline or a requested method is missing.
     """
-    wanted = options.methods or list(methods)
-    for name, value in (("methods", wanted), ("baseline", [options.baseline])):
-        if not set(value) <= set(methods):
-            raise ValueError(f"`{name}` must be of {sorted(methods)}, got {value}.")
-    if options.baseline not in wanted:
-        raise ValueError(
-            f"`methods` must hold {options.baseline!r}, the baseline, got {wanted}; add it."
-        )
-    methods = {name: methods[name] for name in wanted}
+    methods = _choose_methods(methods, options)
     drawn = _draw(inputs, options.num_counted)
     timed = _draw(inputs, options.num_timed)
-    batch = timed[: max(options.batch_sizes)]
     report: dict[str, dict[str, Any]] = {name: {} for name in methods}
-    for name, method in methods.items() if not options.times_only else ():
-        work = count_method((eager or methods).get(name, method), drawn)
-        report[name] |= measure_quality(method, inputs, targets)
-        report[name]["multiply_adds"] = None if work is None else work / len(drawn)
-        if options.backend == EAGER:
-            answer = partial(predict_batches, method, batch, len(batch))
-            report[name]["peak_memory"] = measure_peak(answer)
+    if not options.times_only:
+        most = timed[: max(options.batch_sizes)]
+        for name, method in methods.items():
+            work = count_method((eager or methods).get(name, method), drawn)
+            report[name] |= measure_quality(method, inputs, targets)
+            report[name]["multiply_adds"] = None if work is None else work / len(drawn)
+            report[name] |= _measure_memory(method, most, options.backend)
     for threads in options.threads:
         for batch_size in options.batch_sizes:
             times = time_methods(methods, timed, batch_size, threads, options)
@@ -150,6 +141,26 @@ def run_benchmark(
         if isinstance(method, CascadeMethod):
             report[name]["exits"] = method.share_exits(drawn)
     return report
+
+
+def _choose_methods(methods: Mapping[str, Method], options: BenchmarkOptions) -> dict[str, Method]:
+    """The methods that are asked for, in that order, the baseline among them."""
+    wanted = options.methods or list(methods)
+    for name, value in (("methods", wanted), ("baseline", [options.baseline])):
+        if not set(value) <= set(methods):
+            raise ValueError(f"`{name}` must be of {sorted(methods)}, got {value}.")
+    if options.baseline not in wanted:
+        raise ValueError(
+            f"`methods` must hold {options.baseline!r}, the baseline, got {wanted}; add it."
+        )
+    return {name: methods[name] for name in wanted}
+
+
+def _measure_memory(method: Method, batch: Sequence[Any], backend: str) -> dict[str, int]:
+    """`peak_memory` of a batch, which torch can tell of the eager backend."""
+    if backend != EAGER:
+        return {}
+    return {"peak_memory": measure_peak(partial(predict_batches, method, batch, len(batch)))}
 
 
 def merge_reports(

@@ -28,7 +28,7 @@ def test_without_a_classifier_there_are_a_localizer_and_its_evaluation():
     plan = make_plan(make_work(), None, SPEED)
     assert list(plan.seconds) == ["localizer", "evaluation"]
     assert not plan.use_classifier
-    assert any("localizer" in line for line in plan.describe())
+    assert any("localizer" in line for line in plan.describe("text"))
 
 
 def test_an_encoder_is_adapted_and_a_trained_classifier_teaches_too(classifier_folder):
@@ -69,7 +69,7 @@ def test_a_budget_shortens_the_plan_sentence_by_sentence(large_encoder):
     least = make_plan(work, alone, SPEED / 100)
     assert not least.use_classifier
     assert least.shortened[-1] == "the classifier is left out"
-    assert any("shortened: the classifier is left out" in line for line in least.describe())
+    assert any("shortened: the classifier is left out" in line for line in least.describe("text"))
 
 
 def test_a_step_as_long_as_expected_changes_nothing(large_encoder):

@@ -41,7 +41,7 @@ def test_html_is_one_page_for_all_images(fake, capsys, photo, tmp_path):
     assert fake.options["return_maps"] is True
     html = page.read_text("utf-8")
     assert html.count("<!DOCTYPE html>") == html.count("</html>") == 1
-    assert html.count(f"<strong>{photo}</strong>") == 2
+    assert html.count(f">{photo}</h2>") == 2
     assert html.count('src="data:image/jpeg;base64,') == 4  # boxes and heat map of each
     assert main(argv) == 0
     assert capsys.readouterr().out == html

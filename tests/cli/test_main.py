@@ -20,7 +20,7 @@ REVIEW = "The plot is thin, yet a wonderful cast carries it. " * 4
     ("argv", "message"),
     [
         (["localize", "good", "--model", "missing"], "missing is not a local folder and is not"),
-        (["localize", "--file", "/no/such/file"], "No such file or directory: '/no/such/file'"),
+        (["localize", "--file", "/no/such/file"], "`--file` must be a file, got '/no/such/file'"),
         (["localize", "--file", "many.CSV"], "`--file` must be a text or JSON lines"),
     ],
 )

@@ -188,7 +188,7 @@ def test_a_photo_shows_boxes_shares_and_what_was_read(photos, photo):
     verdict, details = show_image(photo, photos, DemoOptions(1, photos.sizes, 1))
     assert verdict.count("<strong>") == 1
     assert details.index("What decided") < details.index("Answers and cost")
-    assert 'alt="The picture with boxes: +' in details
+    assert 'alt="The picture with boxes for warm: +' in details
     assert details.count("<tr>") == 2
     assert details.count('src="data:image/jpeg;base64,') == 3  # boxes, heat map, one crop
 
