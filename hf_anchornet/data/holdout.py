@@ -84,7 +84,7 @@ def hold_out_splits(
             raise ValueError(
                 f"`dataset` must have a split `{name}`, or enough training rows to hold one out, "
                 f"got {len(rows)} rows of {len(set(labels))} labels; add rows: at "
-                "least 5 of every label."
+                "least 5 of every label, or name the right `label_column`."
             )
         kept = np.setdiff1d(np.arange(len(rows)), held)
         parts[name], rows = rows.select(held), rows.select(kept)

@@ -50,7 +50,6 @@ _DAMAGE = (
     OSError,
     SyntaxError,
     TypeError,
-    UnidentifiedImageError,
     ValueError,
     struct.error,
 )
@@ -178,6 +177,11 @@ def _name_failures(name: str) -> Iterator[None]:
         ) from error
     except _ImageLimitError as error:
         raise ValueError(str(error)) from error
+    except UnidentifiedImageError as error:  # whose message shows a Python object
+        raise ValueError(
+            f"an image must be a whole picture file that Pillow can read, got {name}: cannot "
+            "identify image file; save it again as PNG or JPEG, or leave it out."
+        ) from error
     except _DAMAGE as error:
         raise ValueError(
             f"an image must be a whole picture file that Pillow can read, got {name}: {error}"
