@@ -37,10 +37,9 @@ def localize_images(arguments: argparse.Namespace) -> None:
     paths: list[str] = arguments.image
     files = [path for path in paths if not is_url(path)]
     check_inputs("--image", files)
-    if draws:
-        targets = _name_pictures(paths, arguments.output)
-        for target in targets:
-            check_output(target, files)
+    targets = _name_targets(paths, arguments.output, draws)
+    for target in targets:
+        check_output(target, files)
     localize = load_pipeline(IMAGE_TASK, **options)
     answers = localize(path for path in paths)
     pairs = show_progress(zip(paths, answers, strict=True), "images", arguments.output)
@@ -50,7 +49,7 @@ def localize_images(arguments: argparse.Namespace) -> None:
             print(f"wrote {target}", file=sys.stderr)
     else:
         write = _WRITERS[arguments.format]
-        write_parts(write(pairs), arguments.output, files)
+        write_parts(write(pairs), arguments.output)
 
 
 def _write_text(pairs: Iterable[tuple[str, Record]]) -> Iterator[str]:
@@ -69,9 +68,11 @@ def _write_html(pairs: Iterable[tuple[str, Record]]) -> Iterator[str]:
 _WRITERS = {"text": _write_text, "jsonl": _write_jsonl, "html": _write_html}
 
 
-def _name_pictures(paths: Sequence[str], output: Path) -> list[Path]:
-    """The file for the drawn picture of one image, or those of several in a folder, made here."""
-    if len(paths) == 1:
+def _name_targets(paths: Sequence[str], output: Path | None, draws: bool) -> list[Path]:
+    """The files to write: one, or a drawn picture of each image in a folder, made here."""
+    if output is None:
+        return []
+    if not draws or len(paths) == 1:
         return [output]
     if output.exists() and not output.is_dir():
         raise ValueError(

@@ -15,7 +15,7 @@ from hf_anchornet.views.explanation_view import render_explanation
 from hf_anchornet.views.page import render_page
 from hf_anchornet.views.text_view import TITLE, render_html, render_terminal
 
-from .outputs import check_inputs, write_parts
+from .outputs import check_inputs, check_output, write_parts
 from .shared import choose_options, measure_width, show_progress, wants_color
 
 ANSWER_FIELD = "localization"
@@ -43,13 +43,15 @@ def localize_texts(arguments: argparse.Namespace) -> None:
         )
     _refuse_tables(arguments.file)
     check_inputs("--file", arguments.file)
+    if arguments.output is not None:
+        check_output(arguments.output, arguments.file)
     localize = load_pipeline(TEXT_TASK, **choose_options(arguments))
     sources, inputs = tee(_read_sources(arguments))
     # Given a generator, the pipeline streams; `tee` keeps only the texts that are in progress.
     answers = localize(source.text for source in inputs)
     pairs = show_progress(zip(sources, answers, strict=False), "texts", arguments.output)
     terminal = sys.stdout.isatty() and arguments.output is None
-    write_parts(write(pairs, terminal), arguments.output, arguments.file)
+    write_parts(write(pairs, terminal), arguments.output)
 
 
 def _refuse_tables(paths: Sequence[Path]) -> None:

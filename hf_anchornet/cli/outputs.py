@@ -36,19 +36,15 @@ def check_output(output: Path, inputs: Sequence[str | Path]) -> None:
         raise ValueError("`--output` must not be one of the input files; choose another name.")
 
 
-def write_parts(parts: Iterable[str], output: Path | None, inputs: Sequence[str | Path]) -> None:
+def write_parts(parts: Iterable[str], output: Path | None) -> None:
     """Write each part to standard output as soon as it is there, or all to `output`.
 
     An earlier file is replaced when all is written. If that fails, what was written is kept beside
-    it, under a name that ends with ".partial".
-
-    Raises:
-        ValueError: see `check_output`.
+    it, under a name that ends with ".partial". Call `check_output` before any work.
     """
     if output is None:
         _write(parts, sys.stdout)
         return
-    check_output(output, inputs)
     with _replacing(output) as stream:
         _write(parts, stream)
 
@@ -68,15 +64,15 @@ def _replacing(output: Path) -> Iterator[TextIO]:
         return
     target = output.resolve()  # a link stays one
     partial = target.with_name(f"{target.name}.partial")
-    try:
-        with partial.open("w", encoding="utf-8", newline="") as stream:
+    with partial.open("w", encoding="utf-8", newline="") as stream:
+        try:
             yield stream
-    except BaseException:
-        if partial.stat().st_size:
-            print(f"anchornet: what was done before is in {partial}", file=sys.stderr)
-        else:
-            partial.unlink()
-        raise
+        except BaseException:
+            if stream.tell():
+                print(f"anchornet: what was done before is in {partial}", file=sys.stderr)
+            else:
+                partial.unlink()
+            raise
     partial.replace(target)
 
 

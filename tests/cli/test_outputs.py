@@ -15,7 +15,7 @@ def fail_after(*parts):
 def test_an_earlier_file_is_replaced_when_all_is_written(tmp_path):
     page = tmp_path / "page.html"
     page.write_text("precious")
-    write_parts(["a", "b"], page, [])
+    write_parts(["a", "b"], page)
     assert page.read_text() == "ab"
     assert [*tmp_path.iterdir()] == [page]
 
@@ -24,13 +24,13 @@ def test_what_was_done_before_a_failure_is_kept_beside_an_earlier_file(tmp_path,
     page = tmp_path / "page.html"
     page.write_text("precious")
     with pytest.raises(ValueError, match="third"):
-        write_parts(fail_after("a", "b"), page, [])
+        write_parts(fail_after("a", "b"), page)
     assert page.read_text() == "precious"
     partial = tmp_path / "page.html.partial"
     assert partial.read_text() == "ab"
     assert f"what was done before is in {partial}" in capsys.readouterr().err
     with pytest.raises(ValueError, match="third"):
-        write_parts(fail_after(), page, [])
+        write_parts(fail_after(), page)
     assert [*tmp_path.iterdir()] == [page]  # nothing was done
 
 
@@ -38,12 +38,12 @@ def test_a_link_and_a_device_stay_what_they_are(tmp_path):
     page, link = tmp_path / "page.html", tmp_path / "link.html"
     page.write_text("old")
     link.symlink_to(page)
-    write_parts(["new"], link, [])
+    write_parts(["new"], link)
     assert link.is_symlink()
     assert page.read_text() == "new"
-    write_parts(["nothing"], (tmp_path / "null"), [])
+    write_parts(["nothing"], tmp_path / "null")
     (tmp_path / "sink").symlink_to("/dev/null")
-    write_parts(["nothing"], tmp_path / "sink", [])
+    write_parts(["nothing"], tmp_path / "sink")
     assert (tmp_path / "sink").is_symlink()
 
 
@@ -64,6 +64,7 @@ def test_a_place_that_cannot_be_written_is_named_before_any_work(
     assert main(argv) == 2
     assert message in capsys.readouterr().err
     assert text.read_text() == "good"
+    assert fake.task is None  # no model was loaded
 
 
 @pytest.mark.parametrize("form", ["png", "html", "text"])
