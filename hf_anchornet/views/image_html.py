@@ -79,16 +79,14 @@ def _split_labels(result: Record) -> list[Record]:
     """The answer as one for each label that is shown, that of the answered label first."""
     maps, patches = result.get("maps", {}), result["patches"]
     labels = {**maps, **dict.fromkeys(patch["label"] for patch in patches)} or [result["label"]]
-    return [
-        {
-            **{name: value for name, value in result.items() if label == result["label"]},
-            "label": label,
-            "patches": [patch for patch in patches if patch["label"] == label],
-            "maps": {label: maps[label]} if label in maps else {},
-            **{name: result[name] for name in ("grid",) if name in result},
-        }
-        for label in sorted(labels, key=lambda label: label != result["label"])
-    ]
+    parts = list[Record]()
+    for label in sorted(labels, key=lambda label: label != result["label"]):
+        own = [patch for patch in patches if patch["label"] == label]
+        drawn = {label: maps[label]} if label in maps else {}
+        part = {"label": label, "patches": own, "maps": drawn}
+        about = ("grid", "explanation") if label == result["label"] else ("grid",)
+        parts.append(part | {name: result[name] for name in about if name in result})
+    return parts
 
 
 def _draw_label(image: Any, result: Record) -> Iterator[tuple[Image.Image, tuple[str, str]]]:
