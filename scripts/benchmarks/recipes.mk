@@ -137,7 +137,7 @@ bench-evidence:  ## judge explanations: agreement, faithfulness, cost (DATA=, RU
 		--parts-localizer $(TEXT_LOCALIZER) \
 		--output results/evidence_imdb_rationales_minilm.json
 	$(EVALUATE) --dataset $(DATA)/text/movie_rationales --model $(RUNS)/minilm_full \
-		--max-explained 24 --smoothing 3 --resamples 1000 --parts-localizer $(TEXT_LOCALIZER) \
+		--max-explained 40 --smoothing 3 --resamples 1000 --parts-localizer $(TEXT_LOCALIZER) \
 		--explainers integrated_gradients lime attention_rollout $(PARTS) random \
 		--output results/evidence_movie_rationales_minilm.json
 	mkdir -p $(RUNS)/cascade_shipped
