@@ -29,7 +29,7 @@ EXAMPLES = {
     "photo": (
         "Photo",
         "A photo of an airfield",
-        "//img[starts-with(@alt, 'The photo with boxes')]",
+        "//img[starts-with(@alt, 'The picture with boxes for ')]",
     ),
 }
 BUTTON = "//button[normalize-space()='Show what decided']"
@@ -146,7 +146,7 @@ def test_a_photo_shows_its_boxes(page):
     show_photo_tab(page, SAMPLE_IMAGE)
     page.find("//img[contains(@src, '/file=')]")
     page.find(BUTTON).click()
-    boxes = page.find("//img[starts-with(@alt, 'The photo with boxes: +')]")
+    boxes = page.find("//img[starts-with(@alt, 'The picture with boxes for ') and contains(@alt, ': +')]")
     assert boxes.size["width"] > 100
     assert errors(page.driver) == []
 
@@ -203,7 +203,7 @@ def test_a_phone_shows_all_without_scrolling_sideways(page):
     show_photo_tab(page, SAMPLE_IMAGE)
     page.find("//img[contains(@src, '/file=')]")
     page.find(BUTTON).click()
-    page.find("//img[starts-with(@alt, 'The photo with boxes')]")
+    page.find("//img[starts-with(@alt, 'The picture with boxes for ')]")
     assert overflow(page.driver) <= 0
 
 
