@@ -146,7 +146,8 @@ def test_a_photo_shows_its_boxes(page):
     show_photo_tab(page, SAMPLE_IMAGE)
     page.find("//img[contains(@src, '/file=')]")
     page.find(BUTTON).click()
-    boxes = page.find("//img[starts-with(@alt, 'The picture with boxes for ') and contains(@alt, ': +')]")
+    alt = "starts-with(@alt, 'The picture with boxes for ') and contains(@alt, ': +')"
+    boxes = page.find(f"//img[{alt}]")
     assert boxes.size["width"] > 100
     assert errors(page.driver) == []
 
