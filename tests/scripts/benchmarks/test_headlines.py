@@ -17,8 +17,18 @@ def test_each_line_holds_its_numbers():
         "random": {"plausibility": {"pointing": 0.125}},
         "lime": {"times_slower": 40.4},
     }
+    explained = {
+        name: {
+            "milliseconds": milliseconds,
+            "faithfulness": {"cut": {"comprehensiveness": drop}},
+        }
+        for name, milliseconds, drop in (("span_shapley", 500.0, 0.5), ("lime", 40_000.0, 0.3))
+    }
     found = {
         "evidence_imdb_rationales": {"explanations": {"explainers": explainers}},
+        "evidence_movie_rationales_minilm": {
+            "explanations": {"num_explained": 40, "explainers": explained}
+        },
         "speed_imdb": {
             "methods": {
                 "full": measure(0.9, 1),
@@ -50,6 +60,8 @@ def test_each_line_holds_its_numbers():
     evidence, saving, photos, sheets = make_headlines(found).splitlines()
     assert "0.500" in evidence
     assert "(0.125 by chance), 40 times" in evidence
+    assert "on 40 long reviews" in evidence
+    assert "80 times faster than LIME (comprehensiveness 0.500 / 0.300)." in evidence
     assert "accuracy 0.800" in saving
     assert "has 0.900, 2.0 / 64.0 times faster" in saving
     assert saving.endswith("0.700 (NB-LR).")
