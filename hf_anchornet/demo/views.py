@@ -41,7 +41,6 @@ CSS = """
 .anchornet .crops img { width: 6rem; height: 6rem; border-radius: .5rem; margin-right: .5rem; }
 .anchornet small { font-size: .875rem; }
 .anchornet table { border-collapse: collapse; font-size: .875rem; margin-top: .75rem; }
-.anchornet .scroll { overflow-x: auto; }
 .anchornet th, .anchornet td { text-align: left; padding: .2rem .8rem .2rem 0; white-space: nowrap;
   border-bottom: 1px solid var(--border-color-primary); }
 .anchornet td { font-variant-numeric: tabular-nums; }

@@ -29,7 +29,7 @@ OF_TRAINING = (
 """Options that are no fields of the config."""
 
 SET_ANEW = ("reading_scales", "hidden_dropout_prob", "auxiliary_loss_weight", "evidence_penalty")
-"""Options that a localizer to start from does not decide."""
+"""Options that may differ from those of a localizer to start from."""
 
 
 @dataclass

@@ -16,7 +16,7 @@ SET_ANEW = (
     "evidence_penalty",
     "ngram_penalty",
 )
-"""Options that a localizer to start from does not decide."""
+"""Options that may differ from those of a localizer to start from."""
 
 
 @dataclass

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from PIL import Image, ImageDraw, ImageFont
 
 from .base import Record, clean_line, wrap
-from .page import escape
+from .page import escape, render_table
 
 _FOR_RGB, _AGAINST_RGB = (213, 94, 0), (0, 114, 178)
 _TEXT_PX = 15
@@ -53,13 +53,9 @@ def render_explanation_html(result: Record) -> str:
         f'<td dir="auto" lang="" style="text-align:start">{escape(name_part(part))}</td></tr>'
         for part in _rank_parts(explanation)
     )
-    head = "".join(
-        f'<th scope="col" style="text-align:start">{name}</th>' for name in ("value", "part")
-    )
-    table = f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody>" if rows else ""
     return (
         f'<div class="explanation"><p>{escape(summarize_explanation(explanation))}</p>'
-        f'<table style="border-spacing:1em 0">{table}</table></div>'
+        f"{render_table(('value', 'part'), rows)}</div>"
     )
 
 

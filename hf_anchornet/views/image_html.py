@@ -17,7 +17,7 @@ from .image_view import (
     list_keys,
     rank_patches,
 )
-from .page import encode_picture, escape
+from .page import encode_picture, escape, render_table
 
 TITLE = "Localized patches"
 """Title of a page."""
@@ -117,8 +117,6 @@ def _draw_label(image: Any, result: Record) -> Iterator[tuple[Image.Image, tuple
 
 def render_patch_table(patches: Sequence[Record]) -> str:
     """The patches as a table, by share."""
-    names = ("share", "evidence", "window", "box (x0, y0, x1, y1)", "label")
-    head = "".join(f'<th scope="col" style="text-align:start">{name}</th>' for name in names)
     rows = "".join(
         f"<tr><td>{patch['share']:+.1%}</td><td>{patch['evidence']:+.3f}</td>"
         f"<td>{patch['scale']} px</td><td>{', '.join(map(str, patch['box'].values()))}</td>"
@@ -127,8 +125,5 @@ def render_patch_table(patches: Sequence[Record]) -> str:
     )
     if not rows:
         return "<p>No patch is shown.</p>"
-    table = f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody>"
-    return (
-        '<div class="scroll" style="overflow-x:auto">'
-        f'<table style="border-spacing:1em 0">{table}</table></div>'
-    )
+    table = render_table(("share", "evidence", "window", "box (x0, y0, x1, y1)", "label"), rows)
+    return f'<div style="overflow-x:auto">{table}</div>'

@@ -100,10 +100,9 @@ def draw_panels(
     stretch = (drawn_px if longest_px is None else min(drawn_px, longest_px)) / longest
     large = picture.resize([max(1, round(side * stretch)) for side in picture.size])
     panels = {"boxes": draw_boxes(large, result["patches"], stretch)}
-    maps = result.get("maps", {})
-    heat = maps.get(result["label"], next(iter(maps.values()), None))
-    if heat is not None:
-        panels["heat"] = draw_heat(large, heat, result.get("grid"))
+    mapped = _find_mapped(result)
+    if mapped is not None:
+        panels["heat"] = draw_heat(large, result["maps"][mapped], result.get("grid"))
     if (explanation := result.get("explanation")) is not None:
         panels["explanation"] = draw_explanation(large, explanation["parts"], stretch)
     return panels
@@ -257,14 +256,19 @@ def list_keys(result: Record) -> list[tuple[str, _Color]]:
         (f"window {', '.join(map(str, found))} px{read}: its share of the evidence", color)
         for color, found in scales.items()
     ]
-    maps = result.get("maps", {})
-    if not maps:
+    label = _find_mapped(result)
+    if label is None:
         return keys
-    label = result["label"] if result["label"] in maps else next(iter(maps))
     divided = ", divided by the windows over each pixel" if "grid" in result else ""
     name = clean_line(label, 40)
     heat = [(f"evidence for {name}{divided}", FOR_RGB), (f"evidence against {name}", AGAINST_RGB)]
     return keys + heat
+
+
+def _find_mapped(result: Record) -> str | None:
+    """The label whose heat map is drawn: the answered one or else the first; `None` without."""
+    maps = result.get("maps", {})
+    return result["label"] if result["label"] in maps else next(iter(maps), None)
 
 
 def _wrap(

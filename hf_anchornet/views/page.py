@@ -5,7 +5,7 @@ All text of users and models is untrusted.
 
 import html
 from base64 import b64encode
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from io import BytesIO
 
 from PIL import Image
@@ -38,6 +38,18 @@ def render_page(fragments: Iterable[str], title: str) -> Iterator[str]:
 def escape(text: str) -> str:
     """`text` as HTML, without control characters."""
     return html.escape(clean(text, REPLACEMENTS))
+
+
+def render_table(names: Sequence[str], rows: str) -> str:
+    """A table with these columns; without rows it is empty.
+
+    Args:
+        names: The heads of the columns.
+        rows: HTML of the rows.
+    """
+    head = "".join(f'<th scope="col" style="text-align:start">{name}</th>' for name in names)
+    parts = f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody>" if rows else ""
+    return f'<table style="border-spacing:1em 0">{parts}</table>'
 
 
 def encode_picture(image: Image.Image) -> str:

@@ -25,7 +25,7 @@ from .base import (
     wrap,
 )
 from .explanation_view import render_explanation, render_explanation_html
-from .page import escape, render_page
+from .page import escape, render_page, render_table
 
 TITLE = "Localized spans"
 """Title of a page that has no other."""
@@ -204,16 +204,13 @@ def _legend_html(key: _Key) -> str:
 
 def _table_html(spans: Iterable[Record]) -> str:
     """The spans as a table, for readers without colour vision or a mouse."""
-    names = ("share", "evidence", "tokens", "label", "span")
-    head = "".join(f'<th scope="col" style="text-align:start">{name}</th>' for name in names)
     rows = "".join(
         f"<tr><td>{span['share']:+.1%}</td><td>{span['evidence']:+.3f}</td>"
         f"<td>{span['scale']}</td><td>{escape(span['label'])}</td>"
         f'<td dir="auto" lang="" style="text-align:start">{escape(span["text"])}</td></tr>'
         for span in sorted(spans, key=lambda span: -abs(span["share"]))
     )
-    table = f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody>"
-    table = f'<table style="border-spacing:1em 0">{table}</table>'
+    table = render_table(("share", "evidence", "tokens", "label", "span"), rows)
     return f"<details><summary>The spans as a table</summary>{table}</details>" if rows else ""
 
 
