@@ -13,7 +13,7 @@ from pathlib import Path
 import datasets
 from safetensors.torch import save_file
 
-from hf_anchornet.cli.train import run
+from hf_anchornet.cli.train import make_parser, run
 from hf_anchornet.training import loop as training_loop
 
 kill_at, folder, options = int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
@@ -40,4 +40,4 @@ def save_weights(self):
 
 
 training_loop._train_batch, training_loop.Checkpoints.remove = note_batch, save_weights
-run(options)
+run(make_parser().parse(options))

@@ -1,12 +1,14 @@
 """`anchornet adapt`: train a classifier on the parts that a localizer selects."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from typing import Any
 
 from hf_anchornet.training.image_adaptation import adapt_image_classifier
 from hf_anchornet.training.image_readings import ImageClassifierOptions
 from hf_anchornet.training.text_adaptation import TextClassifierOptions, adapt_text_classifier
 
-from .modalities import Work, run_command
+from .modalities import Work, group_options, run_command
+from .options import OptionParser
 
 WORKS = {
     "text": Work([TextClassifierOptions], adapt_text_classifier),
@@ -18,6 +20,11 @@ EXAMPLES = """\
   anchornet adapt --dataset my_data --localizer runs/localizer --output-dir runs/classifier"""
 
 
-def run(argv: Sequence[str]) -> None:
-    """Run the command."""
-    run_command("adapt", WORKS, argv, DESCRIPTION, EXAMPLES)
+def make_parser() -> OptionParser:
+    """The parser of the command."""
+    return OptionParser("adapt", group_options(WORKS), DESCRIPTION, EXAMPLES)
+
+
+def run(given: Mapping[str, Any]) -> None:
+    """Run the command with options by field name."""
+    run_command("adapt", WORKS, given, make_parser())

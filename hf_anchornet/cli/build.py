@@ -1,7 +1,7 @@
 """`anchornet build`: from labelled data, or a classifier, to a measured folder in one command."""
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from datasets import disable_progress_bars
@@ -27,11 +27,8 @@ STREAM_OPTIONS = {"streaming", "shuffle_buffer", "vocabulary_rows"}
 """Options of data sources that a build does not take."""
 
 
-def run(argv: Sequence[str]) -> None:
-    """Run the command."""
-    show_log()
-    hide_progress_bars()
-    disable_progress_bars()
+def make_parser() -> OptionParser:
+    """The parser of the command."""
     groups: dict[str, dict[str, dict[str, Option]]] = {}
     for title, kind in {"data": DataOptions, "build": BuildOptions}.items():
         groups[title] = {
@@ -39,7 +36,15 @@ def run(argv: Sequence[str]) -> None:
             for name, option in list_options(kind).items()
             if name not in STREAM_OPTIONS
         }
-    build_folder(OptionParser("build", groups, DESCRIPTION, EXAMPLES).parse(argv), _print)
+    return OptionParser("build", groups, DESCRIPTION, EXAMPLES)
+
+
+def run(given: Mapping[str, Any]) -> None:
+    """Run the command with options by field name."""
+    show_log(make_parser())
+    hide_progress_bars()
+    disable_progress_bars()
+    build_folder(given, _print)
 
 
 def build_folder(

@@ -1,7 +1,7 @@
 """`anchornet calibrate`: make a cascade of a localizer and a classifier."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,10 +62,15 @@ class CascadeOptions:
 GROUPS = {"data": DataOptions, "models": CascadeOptions, "calibration": CalibrationOptions}
 
 
-def run(argv: Sequence[str]) -> None:
-    """Run the command."""
-    show_log()
-    build_cascade(OptionParser("calibrate", GROUPS, DESCRIPTION, EXAMPLES).parse(argv), print)
+def make_parser() -> OptionParser:
+    """The parser of the command."""
+    return OptionParser("calibrate", GROUPS, DESCRIPTION, EXAMPLES)
+
+
+def run(given: Mapping[str, Any]) -> None:
+    """Run the command with options by field name."""
+    show_log(make_parser())
+    build_cascade(given, print)
 
 
 def build_cascade(given: Mapping[str, Any], show: Callable[[str], Any] = logger.info) -> Cascade:

@@ -1,9 +1,10 @@
 """`anchornet demo`: the shipped models on a review and a photo, in the terminal or a browser."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from hf_anchornet.demo.models import BUDGETS, NEVER, Comparison, DemoModels, DemoOptions
 from hf_anchornet.model.cascade_rule import NGRAMS
@@ -55,9 +56,13 @@ class DemoCommandOptions:
             raise ValueError(f"`port` must come with `web`, got {self.port} alone; add `--web`.")
 
 
-def run(argv: Sequence[str]) -> None:
-    """Run the command."""
-    given = OptionParser("demo", {"options": DemoCommandOptions}, DESCRIPTION, EXAMPLES).parse(argv)
+def make_parser() -> OptionParser:
+    """The parser of the command."""
+    return OptionParser("demo", {"options": DemoCommandOptions}, DESCRIPTION, EXAMPLES)
+
+
+def run(given: Mapping[str, Any]) -> None:
+    """Run the command with options by field name."""
     (options,) = build_options([DemoCommandOptions], given)
     hide_progress_bars()
     if options.web:

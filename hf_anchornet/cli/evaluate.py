@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,9 +63,13 @@ GROUPS = {
 }
 
 
-def run(argv: Sequence[str]) -> None:
-    """Run the command."""
-    given = OptionParser("evaluate", GROUPS, DESCRIPTION, EXAMPLES).parse(argv)
+def make_parser() -> OptionParser:
+    """The parser of the command."""
+    return OptionParser("evaluate", GROUPS, DESCRIPTION, EXAMPLES)
+
+
+def run(given: Mapping[str, Any]) -> None:
+    """Run the command with options by field name."""
     hide_progress_bars()
     report = report_scores(given)
     if "output" not in given:

@@ -1,8 +1,9 @@
 """`anchornet export`: write a classifier as an ONNX graph."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from hf_anchornet.data.splits import DataOptions
 from hf_anchornet.model.export_onnx import export_onnx
@@ -41,9 +42,13 @@ class ExportOptions:
     max_rows: int = 1000
 
 
-def run(argv: Sequence[str]) -> None:
-    """Run the command."""
-    given = OptionParser("export", {"options": ExportOptions}, DESCRIPTION, EXAMPLES).parse(argv)
+def make_parser() -> OptionParser:
+    """The parser of the command."""
+    return OptionParser("export", {"options": ExportOptions}, DESCRIPTION, EXAMPLES)
+
+
+def run(given: Mapping[str, Any]) -> None:
+    """Run the command with options by field name."""
     (options,) = build_options([ExportOptions], given)
     model_class, _ = find_classes(options.model)
     model, _ = load_whole(model_class.from_pretrained, options.model)

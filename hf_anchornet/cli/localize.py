@@ -1,7 +1,6 @@
 """`anchornet localize`: find the spans or patches behind a label."""
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +21,18 @@ EXAMPLES = """\
   anchornet localize --input 'reviews/*.parquet' --output answers --columns id"""
 
 
-def run(argv: Sequence[str]) -> None:
+def make_parser() -> CommandParser:
+    """The parser of the command."""
+    parser = CommandParser("localize", DESCRIPTION, EXAMPLES, usage="[options] [TEXT]")
+    _add_input_arguments(parser)
+    _add_pipeline_arguments(parser)
+    _add_output_arguments(parser)
+    add_corpus_arguments(parser)
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
-    arguments = _build_parser().parse_args(argv)
     hide_progress_bars()
     if arguments.input is not None:
         localize_corpora(arguments)
@@ -35,15 +43,6 @@ def run(argv: Sequence[str]) -> None:
         localize_images(arguments)
     else:
         localize_texts(arguments)
-
-
-def _build_parser() -> CommandParser:
-    parser = CommandParser("localize", DESCRIPTION, EXAMPLES, usage="[options] [TEXT]")
-    _add_input_arguments(parser)
-    _add_pipeline_arguments(parser)
-    _add_output_arguments(parser)
-    add_corpus_arguments(parser)
-    return parser
 
 
 def _add_input_arguments(parser: argparse.ArgumentParser) -> None:

@@ -71,7 +71,7 @@ def localize_corpora(arguments: argparse.Namespace) -> None:
     from hf_anchornet.corpora.job import CorpusJob
 
     task = TEXT_TASK if arguments.image_column is None else IMAGE_TASK
-    options = choose_options(arguments)
+    options = choose_options(arguments, task)
     model, classifier = find_shipped(
         task, options.pop("localizer", SHIPPED), options.pop("classifier", None)
     )

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from hf_anchornet.model.image_files import is_url
+from hf_anchornet.model.pipeline_inputs import name_place
 from hf_anchornet.registration import IMAGE_TASK, load_pipeline
 from hf_anchornet.views.base import Record, clean_line
 from hf_anchornet.views.image_html import TITLE, render_patches_html
@@ -30,7 +31,7 @@ def localize_images(arguments: argparse.Namespace) -> None:
         raise ValueError(
             "`--format png` needs `--output`, a file, or a folder for several images; add it."
         )
-    options = choose_options(arguments)
+    options = choose_options(arguments, IMAGE_TASK)
     # What is zoomed has no map of the whole image.
     if arguments.format not in WITHOUT_MAP and not options.get("zoom"):
         options["return_maps"] = True
@@ -41,7 +42,7 @@ def localize_images(arguments: argparse.Namespace) -> None:
     for target in targets:
         check_output(target, files)
     localize = load_pipeline(IMAGE_TASK, **options)
-    answers = localize(path for path in paths)
+    answers = _naming_files(localize(path for path in paths), paths)
     pairs = show_progress(zip(paths, answers, strict=True), "images", arguments.output)
     if draws:
         for target, (path, result) in zip(targets, pairs, strict=True):
@@ -50,6 +51,20 @@ def localize_images(arguments: argparse.Namespace) -> None:
     else:
         write = _WRITERS[arguments.format]
         write_parts(write(pairs), arguments.output)
+
+
+def _naming_files(answers: Iterable[Record], paths: Sequence[str]) -> Iterator[Record]:
+    """The answers; errors about an image name its file instead of its place."""
+    try:
+        yield from answers
+    except ValueError as error:
+        said = str(error)
+        for index, path in enumerate(paths):
+            place = name_place(index)
+            if said.startswith((f"{place}:", f"{place} ")):
+                named = f"`--image` {clean_line(path)}"
+                raise ValueError(named + said.removeprefix(place)) from error
+        raise
 
 
 def _write_text(pairs: Iterable[tuple[str, Record]]) -> Iterator[str]:

@@ -45,7 +45,7 @@ def localize_texts(arguments: argparse.Namespace) -> None:
     check_inputs("--file", arguments.file)
     if arguments.output is not None:
         check_output(arguments.output, arguments.file)
-    localize = load_pipeline(TEXT_TASK, **choose_options(arguments))
+    localize = load_pipeline(TEXT_TASK, **choose_options(arguments, TEXT_TASK))
     sources, inputs = tee(_read_sources(arguments))
     # Given a generator, the pipeline streams; `tee` keeps only the texts that are in progress.
     answers = localize(source.text for source in inputs)

@@ -11,26 +11,27 @@ import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
+from typing import NoReturn
 
 from hf_anchornet.version import __version__
 from hf_anchornet.views.base import clean_line
 
 from .checks import hint_missing
-from .options import EXIT_CODES, suggest
+from .options import EXIT_CODES, CommandParser, suggest
 
 COMMANDS = {
-    "demo": "hf_anchornet.cli.demo:run",
-    "localize": "hf_anchornet.cli.localize:run",
-    "build": "hf_anchornet.cli.build:run",
-    "train": "hf_anchornet.cli.train:run",
-    "adapt": "hf_anchornet.cli.adapt:run",
-    "calibrate": "hf_anchornet.cli.calibrate:run",
-    "evaluate": "hf_anchornet.cli.evaluate:run",
-    "export": "hf_anchornet.cli.export:run",
-    "publish": "hf_anchornet.cli.publish:run",
-    "serve": "hf_anchornet.cli.serve:run",
+    "demo": "hf_anchornet.cli.demo",
+    "localize": "hf_anchornet.cli.localize",
+    "build": "hf_anchornet.cli.build",
+    "train": "hf_anchornet.cli.train",
+    "adapt": "hf_anchornet.cli.adapt",
+    "calibrate": "hf_anchornet.cli.calibrate",
+    "evaluate": "hf_anchornet.cli.evaluate",
+    "export": "hf_anchornet.cli.export",
+    "publish": "hf_anchornet.cli.publish",
+    "serve": "hf_anchornet.cli.serve",
 }
-"""The function of each command, as "module:function"."""
+"""The module of each command: `make_parser` makes its parser, `run` takes what that has parsed."""
 
 RESUMED = {
     "build": "run the same command again to continue",
@@ -76,9 +77,14 @@ commands:
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code of the command line `argv`, by default that of the process."""
     argv = sys.argv[1:] if argv is None else list(argv)
+    parser = None
     _prepare_streams()
     try:
-        _run(argv)
+        if not argv or argv[0] not in COMMANDS:
+            _exit_without_command(argv)
+        command = import_module(COMMANDS[argv[0]])
+        parser = command.make_parser()
+        command.run(parser.parse(argv[1:]))
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader has closed the pipe; Python must not fail again when it flushes at exit.
@@ -90,16 +96,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BaseException as error:  # pyo3, which wraps tokenizers, panics with a `BaseException`
         if isinstance(error, GeneratorExit | SystemExit):
             raise
-        return _report(error, argv)
+        return _report(error, argv, parser)
     return 0
 
 
-def _report(error: BaseException, argv: Sequence[str]) -> int:
+def _report(error: BaseException, argv: Sequence[str], parser: CommandParser | None) -> int:
     """Print an error on standard error; 2 if it is in the input or the machine, 1 if it is a bug.
 
     Args:
         error: What the command raised.
         argv: The command line.
+        parser: Knows how the options that a message names are typed; `None`: there is none yet.
     """
     if type(error).__name__.startswith("StrictDataclass"):  # how transformers reports a config
         error = error.__cause__ or error
@@ -112,6 +119,7 @@ def _report(error: BaseException, argv: Sequence[str]) -> int:
             said = f"a library written in Rust, such as tokenizers, failed: {said}; check the files"
         elif isinstance(error, OSError) and error.errno is None and kind is not FileNotFoundError:
             said += hint_missing(argv)
+        said = said if parser is None else parser.use_flags(said)
         print(f"anchornet: error: {clean_line(said)}", file=sys.stderr)
         return 2
     traceback.print_exception(error)
@@ -123,12 +131,8 @@ def _report(error: BaseException, argv: Sequence[str]) -> int:
     return 1
 
 
-def _run(argv: Sequence[str]) -> None:
-    """Run the command that `argv` names; exit if there is none."""
-    if argv and argv[0] in COMMANDS:
-        module, _, function = COMMANDS[argv[0]].partition(":")
-        getattr(import_module(module), function)(argv[1:])
-        return
+def _exit_without_command(argv: Sequence[str]) -> NoReturn:
+    """Print the help, the version or what is wrong with `argv`, and exit."""
     parser = argparse.ArgumentParser(
         prog="anchornet",
         usage="%(prog)s COMMAND [options]",

@@ -12,7 +12,7 @@ from hf_anchornet.data.splits import DataOptions, detect_modality
 from hf_anchornet.training.epoch_lines import summarize_training
 from hf_anchornet.training.options import TrainingOptions
 
-from .options import Option, OptionParser, build_options, check_names, list_options
+from .options import CommandParser, Option, build_options, check_names, list_options
 from .shared import show_log
 
 NOUNS = {"text": "texts", "image": "images"}
@@ -109,11 +109,10 @@ def run_for_data(works: Works, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def run_command(
-    command: str, works: Works, argv: Sequence[str], description: str, examples: str
+    command: str, works: Works, given: Mapping[str, Any], parser: CommandParser
 ) -> None:
-    """Parse the command line and do the work for the modality of the dataset."""
-    show_log()
-    given = OptionParser(command, group_options(works), description, examples).parse(argv)
+    """Do the work for the modality of the dataset; `parser` knows how its options are typed."""
+    show_log(parser)
     report = run_for_data(works, given)
     if PartialState().is_main_process:
         print(summarize_training(report))

@@ -20,8 +20,13 @@ METAVARS = {int: "N", float: "X", str: "VALUE"}
 SPELLINGS = {"from_localizer": "--from"}
 """Options whose names are keywords of Python, by field name; either spelling is accepted."""
 
+OFF = "--no-"
+"""How flags begin that switch something off."""
+
 # A whole word of a command line, or the part of it before "=".
 _OPTION_NAME = re.compile(r"--\w[\w-]*(?=\Z|=)")
+# A field that a message quotes, with or without a simple value.
+_QUOTED_OPTION = re.compile(r"`(?P<name>[a-z]\w*)(?:=(?P<value>[\w.-]+))?`")
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -64,6 +69,29 @@ class CommandParser(argparse.ArgumentParser):
             self.error(self._describe_unknown(unknown[0]))
         check_options(vars(parsed))
         return parsed
+
+    def parse(self, argv: Sequence[str]) -> Any:
+        """What the command line says, for the function that runs the command."""
+        return self.parse_args(argv)
+
+    def use_flags(self, message: str) -> str:
+        """A message with the options of this command as they are typed.
+
+        Of a field and its value, as in "`mirror=False`", too: "`--no-mirror`".
+        """
+        return _QUOTED_OPTION.sub(self._type_option, message)
+
+    def _type_option(self, quoted: re.Match[str]) -> str:
+        name, value = quoted["name"], quoted["value"]
+        actions = (action for action in self._actions if action.dest == name)
+        flags = [flag for action in actions for flag in action.option_strings]
+        off = [flag for flag in flags if flag.startswith(OFF)]
+        if value == "False" and off:
+            return f"`{off[0]}`"
+        for flag in flags:
+            if flag not in off:
+                return f"`{flag}`" if value in (None, "True") else f"`{flag} {value}`"
+        return quoted[0]
 
     def _describe_unknown(self, word: str) -> str:
         if not word.startswith("-"):
@@ -154,11 +182,12 @@ class OptionParser(CommandParser):
         super().__init__(command, description, examples, allow_abbrev=False)
         self._required: list[str] = []
         listed = {title: _give_variants(options) for title, options in groups.items()}
-        self._names = {name for options in listed.values() for name in options}
         for title, options in listed.items():
             group = self if title == "options" else self.add_argument_group(title)
             for name, variants in options.items():
                 self._add_option(group, name, variants)
+        for action in self._actions:
+            action.help = self.use_flags(action.help or "")
 
     def _add_option(self, group: Any, name: str, variants: Variants) -> None:
         option, *_ = variants.values()
@@ -167,10 +196,10 @@ class OptionParser(CommandParser):
         if all(variant.default is MISSING for variant in variants.values()):
             self._required.append(name)
         settings: dict[str, Any] = {"dest": name, "default": argparse.SUPPRESS}
-        text = re.sub(r"`(\w+)`", self._rename, _describe_variants(variants))
+        text = _describe_variants(variants)
         if option.kind is bool:
             if option.default is True:
-                off = f"--no-{flag.removeprefix('--')}"
+                off = f"{OFF}{flag.removeprefix('--')}"
                 group.add_argument(off, action="store_false", help=argparse.SUPPRESS, **settings)
                 text += f" `{off}` switches it off."
             settings |= {"type": _read_bool, "nargs": "?", "const": True, "metavar": "BOOL"}
@@ -181,10 +210,6 @@ class OptionParser(CommandParser):
         if option.is_list:
             settings["nargs"] = "+"
         group.add_argument(*flags, help=text.replace("%", "%%"), **settings)
-
-    def _rename(self, name: re.Match[str]) -> str:
-        """An option in the text of a docstring, as it is typed on the command line."""
-        return f"`{_name_flag(name[1])}`" if name[1] in self._names else name[0]
 
     def parse(self, argv: Sequence[str]) -> dict[str, Any]:
         """The options that the command line gives, by field name."""

@@ -2,7 +2,7 @@
 
 import logging
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -59,10 +59,13 @@ class PublishOptions:
     license: str = ""
 
 
-def run(argv: Sequence[str]) -> None:
-    """Run the command."""
-    parser = OptionParser("publish", {"options": PublishOptions}, DESCRIPTION, EXAMPLES)
-    given = parser.parse(argv)
+def make_parser() -> OptionParser:
+    """The parser of the command."""
+    return OptionParser("publish", {"options": PublishOptions}, DESCRIPTION, EXAMPLES)
+
+
+def run(given: Mapping[str, Any]) -> None:
+    """Run the command with options by field name."""
     address = publish_model(given, show=print)
     print(address or f"dry run: nothing was uploaded to {given['repo_id']}")
 

@@ -1,7 +1,8 @@
 """`anchornet serve`: serve the pipelines over HTTP."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
@@ -62,9 +63,13 @@ class ServerOptions:
 GROUPS = {"server": ServerOptions, "limits": ServingOptions}
 
 
-def run(argv: Sequence[str]) -> None:
-    """Load the models and serve them until SIGTERM or Ctrl-C."""
-    given = OptionParser("serve", GROUPS, DESCRIPTION, EXAMPLES).parse(argv)
+def make_parser() -> OptionParser:
+    """The parser of the command."""
+    return OptionParser("serve", GROUPS, DESCRIPTION, EXAMPLES)
+
+
+def run(given: Mapping[str, Any]) -> None:
+    """Load the models, by options by field name, and serve them until SIGTERM or Ctrl-C."""
     server, limits = build_options([*GROUPS.values()], given)
     models = {
         TEXT_TASK: (server.text_localizer, server.text_classifier),

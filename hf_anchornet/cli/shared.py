@@ -10,7 +10,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
+from hf_anchornet.registration import IMAGE_TASK, TEXT_TASK
 from hf_anchornet.views.base import Record, clean_line
+
+from .options import CommandParser
 
 Item = TypeVar("Item")
 
@@ -37,10 +40,33 @@ PIPELINE_OPTIONS = (
 )
 
 
-def choose_options(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The arguments of `load_pipeline` that the command line gives."""
+OF_ONE_TASK = {
+    TEXT_TASK: ("max_tokens", "unit"),
+    IMAGE_TASK: ("max_patches", "full_resolution", "zoom"),
+}
+"""Those that only one of the pipelines has."""
+
+
+def choose_options(arguments: argparse.Namespace, task: str) -> dict[str, Any]:
+    """The arguments of `load_pipeline` that the command line gives.
+
+    Args:
+        arguments: The command line.
+        task: The task of the pipeline.
+
+    Raises:
+        ValueError: if one is for the other task.
+    """
     given = {name: getattr(arguments, name) for name in PIPELINE_OPTIONS}
-    return {name: value for name, value in given.items() if value is not None}
+    given = {name: value for name, value in given.items() if value is not None}
+    for other, names in OF_ONE_TASK.items():
+        for name in names:
+            if name in given and other != task:
+                raise ValueError(
+                    f"`{name}` must not be given for {task}, it is an option for {other}; leave it "
+                    "out."
+                )
+    return given
 
 
 def split_names(value: str) -> list[str]:
@@ -55,9 +81,27 @@ def split_names(value: str) -> list[str]:
     return [name.strip() for name in value.split(",")]
 
 
-def show_log() -> None:
-    """Send log messages, those of the package above all, to standard error."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+class FlagFormatter(logging.Formatter):
+    """Messages alone, with the options of a command as they are typed."""
+
+    def __init__(self, parser: CommandParser) -> None:
+        super().__init__()
+        self._parser = parser
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The message; see `CommandParser.use_flags`."""
+        return self._parser.use_flags(super().format(record))
+
+
+def show_log(parser: CommandParser) -> None:
+    """Send log messages, those of the package above all, to standard error.
+
+    Args:
+        parser: Parser of the command, whose options they may name.
+    """
+    handler = logging.StreamHandler()
+    handler.setFormatter(FlagFormatter(parser))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger("accelerate").setLevel(logging.WARNING)  # it names every file it writes
 
 

@@ -59,7 +59,9 @@ def check_pixels(
             "crop it, lower `size` or raise `max_pixels`."
         )
     if max(rows, columns) > SIDE_LIMIT:
+        # One that is enlarged has a shorter side that may be too small to be read as it is.
+        other = "lower `size`" if rows > height else "read it with `full_resolution=True`"
         raise ValueError(
             f"image {index} must have a longer side of at most {SIDE_LIMIT:,} pixels for the model,"
-            f" got {became}; crop it, lower `size` or read it with `full_resolution=True`."
+            f" got {became}; crop it or {other}."
         )

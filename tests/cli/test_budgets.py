@@ -78,7 +78,7 @@ def test_adapt_refuses_one_of_its_budgets(models, capsys, tmp_path):
     options = ["--localizer", localizer, "--classifier", classifier, "--dataset", data]
     options += ["--output-dir", str(tmp_path / "run"), "--reading", "mix", "--budgets", "16", "300"]
     assert main(["adapt", *options]) == 2
-    assert "`budgets` must be at most 128 for this classifier, got 300" in capsys.readouterr().err
+    assert "`--budgets` must be at most 128 for this classifier, got 300" in capsys.readouterr().err
 
 
 def test_a_saved_cascade_of_it_is_refused(models, tmp_path):

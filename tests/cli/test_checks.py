@@ -35,7 +35,7 @@ def test_a_device_that_torch_cannot_use_is_refused(name):
 def test_cuda_without_cuda_is_one_line_and_exit_code_2(command, capsys):
     assert main([*command.split(), "--device", "cuda"]) == 2
     shown = capsys.readouterr().err
-    assert shown.startswith("anchornet: error: `device` must be one that torch can use here, cpu")
+    assert shown.startswith("anchornet: error: `--device` must be one that torch can use here, cpu")
     assert shown.count("\n") == 1
 
 

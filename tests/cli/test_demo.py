@@ -56,8 +56,8 @@ def test_the_demo_tells_what_the_shipped_cascade_saves(
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        ("--web --space folder", "`web` and `space` must not both be given"),
-        ("--port 7860", "`port` must come with `web`, got 7860 alone"),
+        ("--web --space folder", "`--web` and `--space` must not both be given"),
+        ("--port 7860", "`--port` must come with `--web`, got 7860 alone"),
     ],
 )
 def test_options_of_the_demo_that_do_not_go_together_are_refused(argv, message, capsys):

@@ -76,8 +76,8 @@ def test_every_option_reaches_the_job(asked):
         ),
         ("good --num-workers 2", "`--num-workers` must come with `--input`; leave it out"),
         ("good --engine ray", "`--engine` must come with `--input`; leave it out"),
-        ("--input none/*.parquet --output o", "`input` must match parquet files, got none/*.parq"),
-        ("--input x --output o --batch-size 0", "`batch_size` must be at least 1, got 0;"),
+        ("--input none/*.parquet --output o", "`--input` must match parquet files, got none/*.p"),
+        ("--input x --output o --batch-size 0", "`--batch-size` must be at least 1, got 0;"),
     ],
 )
 def test_bad_usage_is_one_line_and_exit_code_2(capsys, argv, message):
@@ -100,7 +100,7 @@ def test_a_corpus_is_localized_by_the_shipped_model(tmp_path, capsys):
     assert main(argv) == 0
     assert "localized 0 rows of 0 shards" in capsys.readouterr().err
     assert main([*argv, "--scales", "1"]) == 2
-    assert "other settings, `scales`: null instead of [1]" in capsys.readouterr().err
+    assert "other settings, `--scales`: null instead of [1]" in capsys.readouterr().err
 
 
 def test_a_bad_row_is_told_in_one_line(tmp_path, capsys):

@@ -62,8 +62,27 @@ def test_an_image_is_read_larger_on_demand(fake, photo, tmp_path):
         (["--lines"], "`--lines` must not be given with `--image`"),
         (["--jsonl"], "`--jsonl` must not be given with `--image`"),
         (["--format", "png"], "`--format png` needs `--output`"),
+        (["--max-tokens", "8"], "`--max-tokens` must not be given for patch-localization"),
+        (["--unit", "word"], "an option for span-localization; leave it out"),
     ],
 )
 def test_options_that_do_not_go_with_images_are_refused(fake, capsys, photo, options, message):
     assert main(["localize", "--image", photo, *options]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_an_error_names_the_file_of_the_image(fake, monkeypatch, capsys, photo, tmp_path):
+    def refuse(path):
+        raise ValueError("item 1 of `inputs`: an image must be a picture, got another; save it.")
+
+    localize = fake.localize_image
+    other = tmp_path / "10.png"
+    other.write_bytes(b"")
+    answers = {photo: localize, str(other): refuse}
+    monkeypatch.setattr(fake, "localize_image", lambda path: answers[path](path))
+    assert main(["localize", "--image", photo, "--image", str(other)]) == 2
+    shown = capsys.readouterr()
+    assert shown.err == (
+        f"anchornet: error: `--image` {other}: an image must be a picture, got another; save it.\n"
+    )
+    assert shown.out.startswith(f"{photo}: nut")

@@ -88,7 +88,7 @@ def test_a_threshold_and_a_backend_reach_the_shipped_models(capsys):
 def test_a_threshold_needs_a_classifier(capsys):
     code, _, error = run(capsys, "good", "--exit-threshold", "0.9")
     assert code == 2
-    assert "`exit_threshold` must come with a `classifier`" in error
+    assert "`--exit-threshold` must come with a `--classifier`" in error
 
 
 def test_an_explained_answer_is_printed_with_what_each_part_adds(localizer_folder, capsys):

@@ -86,7 +86,7 @@ def test_a_bad_value_is_one_line_and_exit_code_2(reviews, capsys):
     argv = ["--dataset", reviews, "--output-dir", "out", "--num-epochs", "0"]
     assert main(["train", *argv]) == 2
     *_, error = capsys.readouterr().err.splitlines()
-    assert error.startswith("anchornet: error: `num_epochs` must be at least 1, got 0")
+    assert error.startswith("anchornet: error: `--num-epochs` must be at least 1, got 0")
 
 
 @pytest.mark.parametrize("command", ["train", "adapt"])

@@ -54,6 +54,23 @@ def test_help_holds_descriptions_defaults_and_the_examples(parser):
     assert "examples:\n  anchornet spread\n\nexit codes: 0 success" in shown
 
 
+@pytest.mark.parametrize(
+    ("quoted", "typed"),
+    [
+        ("butter_grams", "--butter-grams"),
+        ("cut=False", "--no-cut"),
+        ("cut=True", "--cut"),
+        ("warm=False", "--warm False"),
+        ("side=both", "--side both"),
+        ("slices=[1, 2]", "slices=[1, 2]"),
+        ("olives", "olives"),
+        ("butter grams", "butter grams"),
+    ],
+)
+def test_a_message_names_options_as_they_are_typed(parser, quoted, typed):
+    assert parser.use_flags(f"raise `{quoted}`, got 3") == f"raise `{typed}`, got 3"
+
+
 def test_help_spells_the_options_with_dashes_also_inside_descriptions(parser):
     shown = " ".join(parser.format_help().split())
     assert "What goes on top, `--butter-grams` or `olives`." in shown

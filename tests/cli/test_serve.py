@@ -35,7 +35,7 @@ def test_models_limits_and_address_are_those_of_the_command_line(localizer_folde
     ("argv", "message"),
     [
         (["--text-localizer", "none", "--image-localizer", "none"], 'must not both be "none"'),
-        (["--max-held", "0"], "`max_held` must be at least 1, got 0"),
+        (["--max-held", "0"], "`--max-held` must be at least 1, got 0"),
         (["--text-localizer", "no/such/folder"], "no/such/folder"),
     ],
 )

@@ -395,8 +395,11 @@ def test_a_long_image_is_refused_as_what_it_would_cost(image_processor):
     """One of 77 bytes can be enlarged to a strip that takes gigabytes to rank windows on."""
     strip = Image.new("RGB", (1000, 1))
     message = r"image 0 must have a longer side of at most 16,384 pixels .* got 1000 x 1 px"
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=rf"{message}.*; crop it or lower `size`\.$"):
         image_processor(strip)
+    message = r"got 100 x 20000 px.*; crop it or read it with `full_resolution=True`\.$"
+    with pytest.raises(ValueError, match=message):
+        image_processor(Image.new("RGB", (100, 20_000)), size={"shortest_edge": 100})
 
 
 def test_the_limit_of_pixels_may_be_raised_and_lowered(image_processor):

@@ -64,10 +64,10 @@ def test_help_names_the_options(name, monkeypatch, capsys):
 def test_the_training_script_is_the_command_of_the_package(monkeypatch):
     asked = []
     monkeypatch.setattr(train, "run", asked.append)
-    monkeypatch.setattr(sys, "argv", ["train.py", "--dataset", "x"])
+    monkeypatch.setattr(sys, "argv", ["train.py", "--dataset", "x", "--output-dir", "y"])
     with pytest.raises(SystemExit):
         runpy.run_path(str(ROOT / "scripts" / "train.py"), run_name="__main__")
-    assert asked == [["--dataset", "x"]]
+    assert asked == [{"dataset": "x", "output_dir": "y"}]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
