@@ -5,7 +5,7 @@ LAUNCH = $(VENV)/bin/accelerate launch --num_processes 1 --num_machines 1 --mixe
 	--dynamo_backend no -m
 TRAIN = $(LAUNCH) hf_anchornet train
 SHRINK = $(RUN) scripts.shrink
-RATES = --learning-rate 4e-3 --weight-decay 0.05 --num-workers 1
+RATES = --batch-size 32 --learning-rate 4e-3 --weight-decay 0.05 --num-workers 1
 
 DEFAULTS = hf_anchornet/default
 TEXT_LOCALIZER = $(DEFAULTS)/text_localizer
@@ -58,7 +58,7 @@ models-image: $(VENV)/.installed  ## train the shipped image models and their co
 	$(TRAIN) --dataset $(DATA)/image/tiny_imagenet_40 --output-dir $(RUNS)/tiny_imagenet_40 \
 		--image-size 160 --crop-size 144 --turn False --num-epochs 30 $(RATES)
 	for reading in patches full small centre random; do \
-		$(LAUNCH) hf_anchornet adapt --dataset $(DATA)/image/fod_a --num-epochs 12 \
+		$(LAUNCH) hf_anchornet adapt --dataset $(DATA)/image/fod_a --num-epochs 12 --batch-size 32 \
 			--localizer $(RUNS)/image_localizer --reading $$reading \
 			--output-dir $(RUNS)/image_$$reading || exit 1; \
 	done
@@ -85,10 +85,13 @@ models-speed: $(VENV)/.installed  ## adapt MiniLM and EfficientNet-Lite0 for ben
 			--output-dir $(RUNS)/minilm_$${set%% *} || exit 1; \
 	done
 	$(RUN) scripts.reference.convert_efficientnet_lite --target $(RUNS)/lite0
-	$(TRAIN) --dataset $(DATA)/image/fod_a --gated --count-exponent 0.5 --num-epochs 24 $(RATES) \
-		--output-dir $(RUNS)/localizer_fod_a
-	for reading in "full --num-epochs 3" patches small centre random; do \
-		$(LITE0) --num-epochs 2 --reading $$reading --output-dir $(RUNS)/lite0_$${reading%% *} || exit 1; \
+	$(LITE0) --num-epochs 3 --localizer $(IMAGE_LOCALIZER) --reading full \
+		--output-dir $(RUNS)/lite0_full
+	$(TRAIN) --dataset $(DATA)/image/fod_a --backbone $(RUNS)/lite0 --teacher $(RUNS)/lite0_full \
+		--image-size 160 --crop-size 144 --gated --count-exponent 0.5 --num-epochs 16 $(RATES) \
+		--mixed-precision bf16 --output-dir $(RUNS)/localizer_fod_a
+	for reading in patches small centre random; do \
+		$(LITE0) --reading $$reading --output-dir $(RUNS)/lite0_$$reading || exit 1; \
 	done
 	for side in 64 128; do \
 		$(LITE0) --reading small --patch-size $$side --output-dir $(RUNS)/lite0_small_$$side || exit 1; \

@@ -19,6 +19,7 @@ from hf_anchornet.data.splits import (
     find_labels,
     load_split,
 )
+from hf_anchornet.training.backbone import can_start_from
 from hf_anchornet.training.command import write_command
 from hf_anchornet.training.output_folder import holding_folder
 from hf_anchornet.training.pretrained import is_trained_classifier
@@ -174,13 +175,14 @@ def _describe_work(data: DataOptions, options: BuildOptions) -> Work:
     config = None if classifier is None else AutoConfig.from_pretrained(classifier)
     if modality == "text":
         size, readable = _measure_length(rows[inputs], classifier, config)
+    is_backbone = modality == "image" and classifier is not None and can_start_from(classifier)
     if config is not None:
         labels = find_labels(rows, data.label_column)
         trained = is_trained_classifier(config) and sorted(config.id2label.values()) == sorted(
             labels
         )
     counted = (len(rows), counts[0], counts[1])
-    return Work(modality, counted, size, classifier, trained, readable)
+    return Work(modality, counted, size, classifier, trained, readable, is_backbone)
 
 
 def _measure_length(texts: Any, classifier: str | None, config: Any) -> tuple[float, int]:

@@ -15,7 +15,6 @@ from .plan import (
     EXPLAINED,
     FEW_ROWS,
     FULL,
-    IMAGE_EPOCHS,
     Plan,
     Work,
     choose_learning,
@@ -84,11 +83,10 @@ class ExpectedTime:
 
     def _train_localizer(self, plan: Plan, once: float) -> float:
         """Seconds of its training, of which an input takes `once`."""
-        train = self.work.num_rows[0]
+        train, learning = self.work.num_rows[0], choose_learning(self.work, plan.teach)
         if self.work.modality == "image":
-            seconds = IMAGE_EPOCHS * train * once
+            seconds = learning.num_epochs * train * once
         else:
-            learning = choose_learning(self.work, plan.teach)
             steps = count_learned(self.work, plan.teach) / learning.batch_size
             epoch = train * once * (2 if plan.teach else 1)
             epoch += steps * self._step() * TYPICAL_SPEED / self.speed
@@ -96,7 +94,8 @@ class ExpectedTime:
             if plan.use_classifier and train < FEW_ROWS:
                 seconds += VOCABULARY * self._classify(5)
         if plan.teach:
-            seconds += train * 1.2 * self._classify(self.work.size)
+            views = learning.num_epochs if self.work.modality == "image" else 1.2
+            seconds += train * views * self._classify(self.work.size)
         return seconds + SETUP
 
     def _step(self) -> float:

@@ -14,8 +14,6 @@ FULL, PARTS = 512, (32, 64, 128)
 MOST_TEST_ROWS = 2_000
 EXPLAINED = 200
 """Rows on which the faithfulness of the evidence is measured."""
-IMAGE_EPOCHS, IMAGE_BATCH = 20, 16
-"""Epochs and batches of an image localizer."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +27,7 @@ class Work:
         classifier: Folder or Hub id; `None` without one.
         is_trained: Whether the classifier knows the labels already.
         readable: The most tokens that the classifier reads of a text.
+        is_backbone: Whether the trunk of an image localizer can start from the classifier.
     """
 
     modality: str
@@ -37,6 +36,7 @@ class Work:
     classifier: str | None
     is_trained: bool
     readable: int = FULL
+    is_backbone: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class Plan:
     """Settings of a build, chosen by the size of the data and the budget.
 
     Attributes:
+        start: Whether the localizer starts from the first blocks of the classifier.
         teach: Whether the classifier teaches the localizer.
         adapt_rows: Rows that the classifier is adapted on; 0: it is used as it is.
         adapt_epochs: Passes over them.
@@ -56,6 +57,7 @@ class Plan:
         shortened: Sentences that say what a budget took away.
     """
 
+    start: bool = False
     teach: bool = False
     adapt_rows: int = 0
     adapt_epochs: int = 0
@@ -83,7 +85,8 @@ class Plan:
 
     def _say(self, name: str, modality: str) -> str:
         if name == "localizer":
-            return "trained on the labels" + (", taught by the classifier" if self.teach else "")
+            start = ", starting from the classifier's first blocks" if self.start else ""
+            return f"trained on the labels{start}{', taught by it' if self.teach else ''}"
         if name == "classifier":
             sizes = ", ".join(str(size) for size in self.budgets)
             parts = f"parts of {sizes} tokens" if modality == "text" else "the best patches"
@@ -107,10 +110,11 @@ class Plan:
 
 
 def count_learned(work: Work, teach: bool) -> float:
-    """Rows that a text localizer learns from: the texts and, with a teacher, pieces of them."""
-    return work.num_rows[0] * (1 + (work.size / PIECE_TOKENS if teach else 0))
+    """Rows that a localizer learns from: the inputs and, of texts with a teacher, their pieces."""
+    has_pieces = teach and work.modality == "text"
+    return work.num_rows[0] * (1 + (work.size / PIECE_TOKENS if has_pieces else 0))
 
 
 def choose_learning(work: Work, teach: bool) -> Defaults:
-    """Epochs and batches of a text localizer, by all that it learns from."""
-    return choose_defaults(round(count_learned(work, teach)))
+    """Epochs and batches of a localizer, by all that it learns from."""
+    return choose_defaults(round(count_learned(work, teach)), work.modality)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from transformers import AutoConfig
 
-from hf_anchornet.training.defaults import PRETRAINED
+from hf_anchornet.training.defaults import PRETRAINED, choose_pretrained_epochs
 from hf_anchornet.training.memory import plan_batches
 
 from .expected_time import ExpectedTime
@@ -79,9 +79,12 @@ def _start(work: Work) -> Plan:
         AutoConfig.from_pretrained(work.classifier), FULL, PRETRAINED.batch_size
     )
     return Plan(
-        teach=work.is_trained and work.modality == "text",
+        start=work.is_backbone,
+        teach=work.is_trained and (work.modality == "text" or work.is_backbone),
         adapt_rows=work.num_rows[0],
-        adapt_epochs=2 if work.is_trained else PRETRAINED.num_epochs,
+        adapt_epochs=2
+        if work.is_trained
+        else choose_pretrained_epochs(work.num_rows[0], work.modality),
         budgets=(*(size for size in PARTS if size < work.readable), FULL),
         batch_size=batch_size,
         accumulation=accumulation,

@@ -50,8 +50,6 @@ from .picture import draw_scores
 from .plan import (
     EXPLAINED,
     FEW_ROWS,
-    IMAGE_BATCH,
-    IMAGE_EPOCHS,
     Plan,
     Work,
     choose_learning,
@@ -63,6 +61,9 @@ logger = logging.getLogger(__name__)
 
 WIDE_ENOUGH = 128
 """Width from which an encoder has embeddings to start from."""
+STARTED_SIDE, STARTED_CROP = 160, 144
+"""Pixels of whole pictures and of crops for a localizer that starts from a classifier's blocks,
+which have four times the channels of a new one."""
 CHECKPOINT_STEPS = 200
 """Most steps between two checkpoints; there is one at least once an epoch."""
 NOUNS = {"text": "texts", "image": "images"}
@@ -95,22 +96,33 @@ class BuildSteps:
 
     def train_localizer(self) -> dict[str, Any]:
         """Train the localizer; `best`, the scores of its best epoch."""
+        learning = choose_learning(self.work, self.plan.teach)
+        rows = round(count_learned(self.work, self.plan.teach))
+        names = ("num_epochs", "batch_size", "patience")
+        chosen = {name: getattr(learning, name) for name in names}
+        options = self._make_options(self.localizer, rows, **chosen)
         if self.work.modality == "text":
             teacher = self.options.classifier if self.plan.teach else None
-            learning = choose_learning(self.work, self.plan.teach)
-            rows = round(count_learned(self.work, self.plan.teach))
-            names = ("num_epochs", "batch_size", "patience")
-            chosen = {name: getattr(learning, name) for name in names}
-            options = self._make_options(self.localizer, rows, **chosen)
-            localizer = TextLocalizerOptions(teacher=teacher, encoder=self._find_encoder())
-            report = train_text_localizer(self.data, localizer, options)
+            text = TextLocalizerOptions(teacher=teacher, encoder=self._find_encoder())
+            report = train_text_localizer(self.data, text, options)
         else:
-            chosen = {"num_epochs": IMAGE_EPOCHS, "batch_size": IMAGE_BATCH}
-            options = self._make_options(self.localizer, self.work.num_rows[0], **chosen)
-            report = train_image_localizer(
-                self.data, ImageLocalizerOptions(), AugmentationOptions(), options
-            )
+            localizer, augmentation = self._choose_image_localizer()
+            report = train_image_localizer(self.data, localizer, augmentation, options)
         return {"folder": str(self.localizer), "best": report["best"]}
+
+    def _choose_image_localizer(self) -> tuple[ImageLocalizerOptions, AugmentationOptions]:
+        """A new network or, of smaller pictures, one that starts from the classifier's blocks."""
+        if not self.plan.start:
+            return ImageLocalizerOptions(), AugmentationOptions()
+        classifier = self.options.classifier
+        localizer = ImageLocalizerOptions(
+            backbone=classifier,
+            teacher=classifier if self.plan.teach else None,
+            image_size=STARTED_SIDE,
+            gated=True,
+            count_exponent=0.5,
+        )
+        return localizer, AugmentationOptions(crop_size=STARTED_CROP)
 
     def _make_options(
         self, folder: Path, num_rows: int, batch_size: int, **chosen: Any

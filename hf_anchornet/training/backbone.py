@@ -19,6 +19,19 @@ LARGEST_WINDOW = 95
 NUM_BRANCHES = 3
 
 
+def can_start_from(source: str) -> bool:
+    """Whether the network of a folder or Hub id can be a backbone.
+
+    Raises:
+        OSError: if it cannot be found or is damaged.
+    """
+    try:
+        Backbone.open(source)
+    except ValueError:
+        return False
+    return True
+
+
 @dataclass(frozen=True)
 class Unit:
     """A convolution without bias and its batch normalisation."""
@@ -100,17 +113,17 @@ class Backbone:
         model, info = load_whole(
             AutoModel.from_pretrained, source, dtype=torch.float32, refuse_incomplete=False
         )
-        fault = find_fault(model, {"missing_keys": info.get("missing_keys")})
-        if fault is not None:
-            raise OSError(
-                f"`backbone` must hold all weights of its network, got {source}: {fault}."
-            )
         blocks, hidden_act = list(_read_blocks(model)), getattr(model.config, "hidden_act", None)
         if len(blocks) < 2 or not isinstance(hidden_act, str):
             raise ValueError(
                 "`backbone` must begin with a convolution and inverted residual blocks, as "
                 f'MobileNetV2 and EfficientNet do, got {source} of type "{model.config.model_type}"'
                 "; choose another network or leave it out."
+            )
+        fault = find_fault(model, {"missing_keys": info.get("missing_keys")})
+        if fault is not None:
+            raise OSError(
+                f"`backbone` must hold all weights of its network, got {source}: {fault}."
             )
         processor = load_processor(AutoImageProcessor.from_pretrained, source)
         return cls(source, blocks, hidden_act, processor.image_mean, processor.image_std)

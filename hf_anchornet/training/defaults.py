@@ -53,6 +53,10 @@ PRETRAINED = Defaults(
 ADAPTERS = replace(PRETRAINED, learning_rate=5e-4)
 """Defaults of low-rank adapters, which start from zero."""
 
+NORMALISED = replace(PRETRAINED, learning_rate=1e-3)
+"""Defaults of a pretrained network with batch normalisation, such as EfficientNet or ResNet: at the
+rate of a transformer it learns next to nothing in a few epochs."""
+
 FEW = Defaults(20, batch_size=8, patience=4, ngram_min_count=2, crop_tokens=1000)
 
 TEXTS_BELOW = {
@@ -64,17 +68,38 @@ TEXTS_BELOW = {
 }
 """Defaults of text localizers by the number of rows below which they hold, rising."""
 
+IMAGES_BELOW = {10_000: Defaults(20, batch_size=16), 50_000: Defaults(8)}
+"""The same of image localizers and other new networks for images."""
 
-def choose_defaults(num_rows: int | None) -> Defaults:
-    """The defaults of a text localizer.
+PRETRAINED_EPOCHS_BELOW = {3_000: 10, 10_000: 5}
+"""Epochs of a pretrained image classifier, in the same way; `PRETRAINED` has those of more rows."""
+
+
+def choose_defaults(num_rows: int | None, modality: str = "text") -> Defaults:
+    """The defaults of a localizer.
 
     Args:
         num_rows: Number of training rows; `None` if unknown, as of a stream: those of large sets.
+        modality: "text" or "image".
     """
-    for limit, defaults in TEXTS_BELOW.items():
+    table = TEXTS_BELOW if modality == "text" else IMAGES_BELOW
+    for limit, defaults in table.items():
         if num_rows is not None and num_rows < limit:
             return defaults
     return LARGE
+
+
+def choose_pretrained_epochs(num_rows: int, modality: str) -> int:
+    """Epochs of a classifier that starts from a checkpoint.
+
+    Args:
+        num_rows: Number of training rows.
+        modality: "text" or "image"; texts are longer, and say more each.
+    """
+    for limit, epochs in PRETRAINED_EPOCHS_BELOW.items():
+        if modality == "image" and num_rows < limit:
+            return epochs
+    return PRETRAINED.num_epochs
 
 
 def complete_options(options: TrainingOptions, defaults: Defaults = LARGE) -> CompleteOptions:

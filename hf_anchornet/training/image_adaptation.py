@@ -36,9 +36,9 @@ from .image_readings import (
     find_side,
     make_readings,
 )
-from .options import CompleteOptions, TrainingOptions
+from .options import TrainingOptions
 from .output_folder import holding_folder
-from .pretrained import choose_training_defaults
+from .pretrained import choose_image_defaults
 
 
 def make_image_classifier(
@@ -93,14 +93,13 @@ def adapt_image_classifier(
     """
     accelerator = make_accelerator(options)
     with holding_folder(options.output_dir, accelerator):
-        defaults = choose_training_defaults(classifier.classifier)
-        return _adapt(data, classifier, complete_options(options, defaults), accelerator)
+        return _adapt(data, classifier, options, accelerator)
 
 
 def _adapt(
     data: DataOptions,
     classifier: ImageClassifierOptions,
-    options: CompleteOptions,
+    given: TrainingOptions,
     accelerator: Accelerator,
 ) -> dict[str, Any]:
     """See `adapt_image_classifier`."""
@@ -110,6 +109,8 @@ def _adapt(
             check_localizer_labels(classifier.localizer, labels)
         model, processor = make_image_classifier(classifier, labels)
         labels = label_names(model)
+        defaults = choose_image_defaults(classifier.classifier, model, len(train_rows))
+        options = complete_options(given, defaults)
         augmentation = classifier.make_augmentation(find_side(processor))
         view, device = partial(cut_loosely, augmentation=augmentation), accelerator.device
         sides = device, classifier.choose_full_side(augmentation.crop_size)

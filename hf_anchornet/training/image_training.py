@@ -34,11 +34,11 @@ from hf_anchornet.publishing.training_card import document_training
 from .backbone import Backbone
 from .batches import make_image_loader
 from .command import write_command
-from .defaults import complete_options
+from .defaults import choose_defaults, complete_options
 from .fit import fit_model, make_accelerator, preparing_data
 from .image_distillation import ImageTeacher, SoftTargets
 from .image_options import ARCHITECTURE, OF_TRAINING, SET_ANEW, ImageLocalizerOptions
-from .options import CompleteOptions, TrainingOptions
+from .options import TrainingOptions
 from .output_folder import holding_folder
 from .start import Start
 from .stream_sources import (
@@ -68,23 +68,25 @@ def train_image_localizer(
     """
     accelerator = make_accelerator(options)
     with holding_folder(options.output_dir, accelerator):
-        return _train(data, localizer, augmentation, complete_options(options), accelerator)
+        return _train(data, localizer, augmentation, options, accelerator)
 
 
 def _train(
     data: DataOptions,
     localizer: ImageLocalizerOptions,
     augmentation: AugmentationOptions,
-    options: CompleteOptions,
+    given: TrainingOptions,
     accelerator: Accelerator,
 ) -> dict[str, Any]:
     """See `train_image_localizer`."""
     localizer, start = _open_start(localizer)
     processor = _make_processor(localizer, start)
-    collate, workers = partial(collate_images, processor), options.num_workers
+    collate, workers = partial(collate_images, processor), given.num_workers
     loader: DataLoader[Any] | StreamLoader
     with preparing_data(accelerator):
-        rows, validation_rows, labels = _open_rows(data, options)
+        rows, validation_rows, labels = _open_rows(data, given)
+        num_rows = len(rows) if isinstance(rows, Dataset) else None
+        options = complete_options(given, choose_defaults(num_rows, "image"))
         if isinstance(start, Start):
             labels = start.order_labels(labels)
         if isinstance(rows, Dataset):

@@ -18,7 +18,8 @@ class TrainingOptions:
         output_dir: Folder for the best model, its card and the report `training.json`.
         num_epochs: Number of passes over the training split; the model is scored after each and
             the best one is kept. On a stream: number of equal parts of `max_steps`. By default 3,
-            or more for a text localizer with fewer than 20,000 rows.
+            or more for a text localizer with fewer than 20,000 rows, an image localizer or a new
+            image classifier with fewer than 50,000, a pretrained one with fewer than 10,000.
         max_steps: Number of optimizer steps on a stream; 0: as many as `num_epochs` passes take,
             if the dataset states how many rows it has.
         patience: Number of epochs in a row with neither a better `metric_for_best_model` nor a
@@ -28,11 +29,11 @@ class TrainingOptions:
             epoch has as many rows as without it.
         batch_size: Inputs per forward pass and process. Larger takes more memory; a step sees
             `batch_size` x `gradient_accumulation_steps` x processes of them. By default 32, or less
-            for a text localizer with fewer than 20,000 rows; 16 for a classifier that starts from a
-            checkpoint.
+            for a text localizer with fewer than 20,000 rows, or images that are fewer than 10,000;
+            16 for a classifier that starts from a checkpoint.
         learning_rate: Peak learning rate of all weights except embeddings and n-grams; it falls
             linearly to 0. Larger learns faster but may diverge. By default 0.002, or 0.00005 for a
-            classifier that starts from a checkpoint.
+            classifier that starts from a checkpoint, 0.001 if that has batch normalisation.
         embedding_learning_rate: Peak learning rate of the embedding table. By default 0.0005, or
             0.00005 for a classifier that starts from a checkpoint.
         ngram_learning_rate: Peak learning rate of the n-gram tables. It is large because their

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from torch import nn
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
@@ -16,7 +17,15 @@ from transformers import (
 from hf_anchornet.data.splits import label_fields
 from hf_anchornet.model.loading import load_processor, load_whole
 
-from .defaults import ADAPTERS, LARGE, PRETRAINED, Defaults
+from .defaults import (
+    ADAPTERS,
+    LARGE,
+    NORMALISED,
+    PRETRAINED,
+    Defaults,
+    choose_defaults,
+    choose_pretrained_epochs,
+)
 from .memory import plan_batches
 from .options import TrainingOptions
 
@@ -84,8 +93,8 @@ def load_text_classifier(
     return model, load_processor(AutoTokenizer.from_pretrained, source)
 
 
-def choose_training_defaults(classifier: str | None, lora_rank: int = 0) -> Defaults:
-    """Defaults of a training: other ones, which a log line names, for a checkpoint than for none.
+def choose_text_defaults(classifier: str | None, lora_rank: int = 0) -> Defaults:
+    """Defaults of the training of a text classifier; a log line names those for a checkpoint.
 
     Args:
         classifier: Folder or Hub id of the checkpoint; `None` for a new model.
@@ -93,11 +102,32 @@ def choose_training_defaults(classifier: str | None, lora_rank: int = 0) -> Defa
     """
     if classifier is None:
         return LARGE
-    defaults = ADAPTERS if lora_rank else PRETRAINED
+    return _tell(classifier, ADAPTERS if lora_rank else PRETRAINED)
+
+
+def choose_image_defaults(classifier: str | None, model: nn.Module, num_rows: int) -> Defaults:
+    """Defaults of the training of an image classifier; a log line names those for a checkpoint.
+
+    Args:
+        classifier: Folder or Hub id of the checkpoint; `None` for a new model.
+        model: The classifier.
+        num_rows: Number of training rows.
+    """
+    if classifier is None:
+        return choose_defaults(num_rows, "image")
+    is_normalised = any(isinstance(module, nn.BatchNorm2d) for module in model.modules())
+    defaults = NORMALISED if is_normalised else PRETRAINED
+    epochs = choose_pretrained_epochs(num_rows, "image")
+    return _tell(classifier, replace(defaults, num_epochs=epochs))
+
+
+def _tell(classifier: str, defaults: Defaults) -> Defaults:
+    """The defaults, after a log line that names them."""
     logger.info(
-        "%s is pretrained: learning rate %g after a warm-up over %.0f %% of the steps, %d inputs "
-        "a step, unless you say otherwise",
+        "%s is pretrained: %d epochs, learning rate %g after a warm-up over %.0f %% of the steps, "
+        "%d inputs a step, unless you say otherwise",
         classifier,
+        defaults.num_epochs,
         defaults.learning_rate,
         100 * defaults.warmup_ratio,
         defaults.batch_size,

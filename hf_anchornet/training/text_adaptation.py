@@ -31,7 +31,7 @@ from .defaults import complete_options
 from .fit import check_localizer_labels, fit_text_model, make_accelerator, preparing_data
 from .options import CompleteOptions, TrainingOptions
 from .output_folder import holding_folder
-from .pretrained import bound_memory, choose_training_defaults, load_text_classifier
+from .pretrained import bound_memory, choose_text_defaults, load_text_classifier
 from .text_vocabulary import embed_vocabulary, train_tokenizer
 
 FULL_TOKENS = 512
@@ -262,7 +262,7 @@ def adapt_text_classifier(
     options = bound_memory(classifier.classifier, longest, options)
     accelerator = make_accelerator(options)  # it counts the batches of a step
     with holding_folder(options.output_dir, accelerator):
-        defaults = choose_training_defaults(classifier.classifier, classifier.lora_rank)
+        defaults = choose_text_defaults(classifier.classifier, classifier.lora_rank)
         complete = complete_options(options, defaults)
         return _adapt(data, classifier, complete, accelerator)
 

@@ -11,7 +11,14 @@ from datasets import Dataset, load_dataset
 from huggingface_hub import ModelCard
 from PIL import Image
 from planted_texts import plant
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import (
+    AutoModelForImageClassification,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    EfficientNetConfig,
+    EfficientNetForImageClassification,
+    EfficientNetImageProcessorPil,
+)
 
 import hf_anchornet
 from hf_anchornet.building import build as building
@@ -286,7 +293,7 @@ def test_two_builds_cannot_share_a_folder(source, tmp_path, monkeypatch):
 @pytest.fixture
 def photos(tmp_path, monkeypatch):
     """A folder of 24 pictures of two colours, and builds of one epoch."""
-    monkeypatch.setattr(build_steps, "IMAGE_EPOCHS", 1)
+    monkeypatch.setattr(defaults, "IMAGES_BELOW", {10**9: Defaults(1, batch_size=16)})
     monkeypatch.setattr(build_steps, "EXPLAINED", 2)
     colours = [(220, 40, 30), (30, 60, 220)]
     for row in range(24):
@@ -301,6 +308,24 @@ def test_a_classifier_of_pictures_is_adapted_to_patches(photos, image_classifier
     content = build(photos, BuildOptions(str(tmp_path / "out"), image_classifier_folder))
     assert content["steps"]["calibration"]["result"]["classifier"] == "adapted"
     assert {"localizer", "classifier"} <= set(content["measured"]["compared"])
+
+
+@pytest.mark.slow
+def test_a_network_of_mobile_blocks_is_started_from_and_teaches(photos, tmp_path):
+    colours = {"id2label": {0: "blue", 1: "red"}, "label2id": {"blue": 0, "red": 1}}
+    config = EfficientNetConfig(
+        width_coefficient=0.2, depth_coefficient=0.3, hidden_dim=256, hidden_act="relu6", **colours
+    )
+    folder = str(tmp_path / "mobile")
+    EfficientNetForImageClassification(config).save_pretrained(folder)
+    EfficientNetImageProcessorPil(size={"height": 64, "width": 64}).save_pretrained(folder)
+    content = build(photos, BuildOptions(str(tmp_path / "out"), folder))
+    assert content["plan"]["start"]
+    assert content["plan"]["teach"]
+    learned = json.loads((tmp_path / "out/steps/localizer/training.json").read_text("utf-8"))
+    assert learned["options"]["backbone"] == learned["options"]["teacher"] == folder
+    localizer = AutoModelForImageClassification.from_pretrained(tmp_path / "out")
+    assert localizer.config.hidden_act == "relu6"
 
 
 def test_pictures_are_built_with_the_same_code(photos, tmp_path):

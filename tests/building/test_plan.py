@@ -40,6 +40,20 @@ def test_an_encoder_is_adapted_and_a_trained_classifier_teaches_too(classifier_f
     assert taught.seconds["localizer"] > plan.seconds["localizer"]
 
 
+def test_a_classifier_of_images_teaches_if_the_localizer_can_start_from_it(image_classifier_folder):
+    work = Work("image", (800, 100, 100), 192.0, image_classifier_folder, is_trained=True)
+    other, plan = (
+        make_plan(replace(work, is_backbone=able), None, SPEED) for able in (False, True)
+    )
+    assert (other.start, other.teach) == (False, False)
+    assert (plan.start, plan.teach) == (True, True)
+    assert plan.seconds["localizer"] > other.seconds["localizer"]
+    told = " ".join(plan.describe("image"))
+    assert "starting from the classifier's first blocks, taught by it" in told
+    untrained = make_plan(replace(work, is_backbone=True, is_trained=False), None, SPEED)
+    assert (untrained.start, untrained.teach) == (True, False)
+
+
 def test_a_classifier_is_adapted_to_parts_that_it_can_read(classifier_folder):
     work = replace(make_work(classifier_folder), readable=100)
     assert make_plan(work, None, SPEED).budgets == (32, 64, 512)

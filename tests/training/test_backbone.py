@@ -19,7 +19,7 @@ from transformers import (
 from hf_anchornet.cli import train
 from hf_anchornet.cli.modalities import run_for_data
 from hf_anchornet.model.modeling_anchornet_image import AnchorNetForImageClassification
-from hf_anchornet.training.backbone import Backbone
+from hf_anchornet.training.backbone import Backbone, can_start_from
 from hf_anchornet.training.image_options import ImageLocalizerOptions
 from hf_anchornet.training.image_training import make_image_localizer
 
@@ -96,6 +96,7 @@ def measure_gap(ours, theirs):
 @pytest.mark.parametrize("depth", [1, 2, 3, 5])
 @torch.no_grad()
 def test_features_are_those_of_the_network_away_from_its_padding(network, folder, depth):
+    assert can_start_from(folder)
     backbone = Backbone.open(folder)
     options = backbone.choose_architecture(ImageLocalizerOptions(branch_depths=[depth + 1]))
     model = make_image_localizer(options, ["a", "b"], False, **backbone.list_fields(depth + 1))
@@ -178,5 +179,6 @@ def test_other_networks_are_refused(tmp_path):
     ResNetModel(ResNetConfig(**sizes)).save_pretrained(tmp_path / "resnet")
     with pytest.raises(ValueError, match=r'`backbone` must begin .* got .* of type "resnet"'):
         Backbone.open(str(tmp_path / "resnet"))
+    assert not can_start_from(str(tmp_path / "resnet"))
     with pytest.raises(ValueError, match="`backbone` must be None with `from_localizer`"):
         ImageLocalizerOptions(from_localizer="a", backbone="b")

@@ -1,4 +1,4 @@
-"""Options that were left out: by the number of rows for text localizers, otherwise always alike."""
+"""Options that were left out: by the number of rows, and by what a training starts from."""
 
 import json
 import logging
@@ -6,6 +6,7 @@ import logging
 import pytest
 from datasets import Dataset
 from planted_texts import SMALL, plant
+from torch import nn
 
 from hf_anchornet.data.splits import DataOptions
 from hf_anchornet.training.defaults import (
@@ -14,9 +15,11 @@ from hf_anchornet.training.defaults import (
     Defaults,
     choose_defaults,
     choose_options,
+    choose_pretrained_epochs,
     complete_options,
 )
 from hf_anchornet.training.options import CompleteOptions, TrainingOptions
+from hf_anchornet.training.pretrained import choose_image_defaults
 from hf_anchornet.training.text_options import TextLocalizerOptions
 from hf_anchornet.training.text_training import train_text_localizer
 
@@ -50,6 +53,25 @@ def test_limits_rise_and_a_limit_belongs_to_the_rows_above_it():
     assert list(TEXTS_BELOW) == sorted(TEXTS_BELOW)
     for limit, defaults in TEXTS_BELOW.items():
         assert choose_defaults(limit - 1) == defaults != choose_defaults(limit)
+
+
+def test_fewer_images_are_seen_more_often():
+    epochs = [choose_defaults(rows, "image").num_epochs for rows in (1_000, 20_000, 50_000)]
+    assert epochs == [20, 8, 3]
+    assert choose_defaults(None, "image") == choose_defaults(50_000, "image") == LARGE
+    rows = (2_999, 3_000, 10_000)
+    assert [choose_pretrained_epochs(each, "image") for each in rows] == [10, 5, 3]
+    assert choose_pretrained_epochs(100, "text") == 3
+
+
+def test_a_pretrained_network_with_batch_normalisation_learns_faster(caplog):
+    caplog.set_level(logging.INFO)
+    plain, normalised = nn.Linear(2, 2), nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
+    assert choose_image_defaults("vit", plain, 1_000).learning_rate == 5e-5
+    chosen = choose_image_defaults("mobile", normalised, 1_000)
+    assert (chosen.learning_rate, chosen.num_epochs) == (1e-3, 10)
+    assert "mobile is pretrained: 10 epochs, learning rate 0.001 after a warm-up" in caplog.text
+    assert choose_image_defaults(None, normalised, 1_000) == choose_defaults(1_000, "image")
 
 
 def test_only_what_was_left_out_is_chosen():

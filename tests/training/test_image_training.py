@@ -371,5 +371,5 @@ def test_an_option_of_the_other_modality_is_refused(planted_run, tmp_path, capsy
     source, _, _ = planted_run
     arguments = ["--dataset", source, "--output_dir", str(tmp_path / "run"), "--ngram_sizes", "1"]
     assert main(["train", *arguments]) == 2
-    assert "`ngram_sizes` must not be given for images" in capsys.readouterr().err
+    assert "`--ngram-sizes` must not be given for images" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
