@@ -1,5 +1,5 @@
 # Ablations on validation splits; included by the Makefile.
-.PHONY: ablation ablation-evidence ablation-linear ablation-ngrams
+.PHONY: ablation ablation-evidence ablation-linear ablation-ngrams ablation-image-starts
 
 ablation: $(VENV)/.installed  ## compare ways to make a shorter text of a long one (DATA=, RUNS=)
 	$(KEEP_MEMORY) $(LAUNCH) scripts.ablations.readings --dataset $(DATA)/text/imdb --max-rows 3000 \
@@ -32,3 +32,8 @@ ablation-ngrams: $(VENV)/.installed  ## compare ways to count n-grams, half an h
 	for set in imdb newsgroups20 cuad_windows; do \
 		$(RUN) scripts.ablations.ngram_tables --dataset $(DATA)/text/$$set || exit 1; \
 	done
+
+ablation-image-starts: $(VENV)/.installed  ## compare starts of an image localizer, half an hour (DATA=, RUNS=)
+	$(KEEP_MEMORY) $(RUN) scripts.ablations.image_starts --dataset $(DATA)/image/fod_a \
+		--backbone $(RUNS)/lite0 --teacher $(RUNS)/lite0_full --num-epochs 3 $(RATES) \
+		--output-dir $(RUNS)/image_starts

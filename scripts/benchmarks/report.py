@@ -22,6 +22,7 @@ from scripts.benchmarks.result_tables import (
     make_image_table,
     make_int8_table,
     make_speed_table,
+    make_starts_table,
     make_text_table,
     make_ways_table,
 )
@@ -57,6 +58,16 @@ WAYS = """
 Ways to count the n-grams of 1 to 3 tokens for the linear model alone (seen five times, unless said
 otherwise; weights of 16 bits and codes), each fitted in the same way: accuracy on validation
 splits.
+
+"""
+STARTS = """
+## Ablation: what an image localizer starts from
+
+Photos (FOD-A), validation split, {epochs} epochs each with a gate and the square root of the
+number of windows: the layers of `anchornet train` with new weights, or the first blocks of
+EfficientNet-Lite0, which know ImageNet, without padding (`--backbone`; windows of 35, 67 and 83
+px); taught: the same network, trained on whole photos, rates each crop (`--teacher`). Minutes are
+those of a busy machine (`make ablation-image-starts`).
 
 """
 FEW_LABELS = """
@@ -124,6 +135,10 @@ def describe_ablations(found: Mapping[str, Any]) -> str:
         page += TAUGHT + make_weight_table(found["ablation_taught_ngrams"], "largest share")
     if "ablation_ngram_tables" in found:
         page += WAYS + make_ways_table(found["ablation_ngram_tables"])
+    if "ablation_image_starts" in found:
+        starts = found["ablation_image_starts"]
+        epochs = starts["settings"]["training"]["num_epochs"]
+        page += STARTS.format(epochs=epochs) + make_starts_table(starts)
     return page
 
 

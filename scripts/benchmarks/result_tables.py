@@ -111,6 +111,21 @@ def make_ways_table(reports: Mapping[str, Report]) -> str:
     return format_table(("n-grams", *reports, *sizes), rows)
 
 
+def make_starts_table(report: Report) -> str:
+    """One row a start of an image localizer: what it is worth after the same epochs."""
+    rows = [
+        (
+            name,
+            f"{found['accuracy']:.4f}",
+            f"{found['pointing']:.4f}",
+            f"{found['multiply_adds'] / 1e6:.0f}",
+            f"{found['seconds'] / 60:.1f}",
+        )
+        for name, found in report["starts"].items()
+    ]
+    return format_table(("start", "accuracy", "pointing", "M multiply-adds", "minutes"), rows)
+
+
 def make_few_labels_table(report: Report) -> str:
     """One row a method: mean accuracy and range over the draws, for each number of labels."""
     counts = report["counts"]

@@ -8,6 +8,7 @@ from scripts.benchmarks.result_tables import (
     make_few_labels_table,
     make_int8_table,
     make_speed_table,
+    make_starts_table,
     make_ways_table,
 )
 
@@ -118,3 +119,10 @@ def test_pointing_is_told_beside_that_of_random_patches():
     told = describe_pointing({"boxes": {"num_located": 1800, "pointing": shares}})
     assert "in 0.625 of 1,800 images (of the best one of each size alone: 0.700 with 23" in told
     assert "0.500 with 47 px); that of a random patch in 0.001." in told
+
+
+def test_each_start_has_a_row():
+    found = {"accuracy": 0.7, "pointing": 0.65, "multiply_adds": 51.4e6, "seconds": 90}
+    assert make_starts_table({"starts": {"new weights": found}}).splitlines()[2:] == [
+        "| new weights | 0.7000 | 0.6500 | 51 | 1.5 |"
+    ]
