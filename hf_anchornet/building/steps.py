@@ -61,9 +61,9 @@ logger = logging.getLogger(__name__)
 
 WIDE_ENOUGH = 128
 """Width from which an encoder has embeddings to start from."""
-STARTED_SIDE, STARTED_CROP = 160, 144
+STARTED_SIDE, STARTED_CROP = 176, 144
 """Pixels of whole pictures and of crops for a localizer that starts from a classifier's blocks,
-which have four times the channels of a new one."""
+which have three times the channels of a new one; crops show objects larger than the whole does."""
 CHECKPOINT_STEPS = 200
 """Most steps between two checkpoints; there is one at least once an epoch."""
 NOUNS = {"text": "texts", "image": "images"}

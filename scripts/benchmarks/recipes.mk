@@ -38,7 +38,9 @@ IMDB = $(REVIEWS) --dataset $(DATA)/text/imdb --max-rows 5000 \
 		shipped_cascade=$(RUNS)/cascade_shipped
 PHOTOS = --dataset $(DATA)/image/fod_a --localizer $(RUNS)/localizer_fod_a \
 	--cascades cascade=$(RUNS)/cascade_fod_a quick_cascade=$(RUNS)/cascade_fod_a_quick \
-	--classifiers $(foreach reading,full patches small small_64 small_128 centre random,$(reading)=$(RUNS)/lite0_$(reading))
+	--classifiers small=$(RUNS)/lite0_small_96 \
+		$(foreach reading,full small_64 small_128,$(reading)=$(RUNS)/lite0_$(reading)) \
+		$(foreach reading,patches centre random oracle,$(reading)=$(RUNS)/lite0_all)
 # `full` is the largest size that the rival was trained at.
 MEGAPIXEL = --dataset $(SHEETS)_1500 --localizer $(RUNS)/localizer_megapixel_mnist \
 	--classifiers full=$(RUNS)/sheets_full small=$(RUNS)/sheets_small \

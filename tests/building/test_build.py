@@ -9,15 +9,13 @@ import torch
 from conftest import relabel
 from datasets import Dataset, load_dataset
 from huggingface_hub import ModelCard
+from mobile_network import save_mobile_network
 from PIL import Image
 from planted_texts import plant
 from transformers import (
     AutoModelForImageClassification,
     AutoModelForSequenceClassification,
     AutoTokenizer,
-    EfficientNetConfig,
-    EfficientNetForImageClassification,
-    EfficientNetImageProcessorPil,
 )
 
 import hf_anchornet
@@ -312,13 +310,7 @@ def test_a_classifier_of_pictures_is_adapted_to_patches(photos, image_classifier
 
 @pytest.mark.slow
 def test_a_network_of_mobile_blocks_is_started_from_and_teaches(photos, tmp_path):
-    colours = {"id2label": {0: "blue", 1: "red"}, "label2id": {"blue": 0, "red": 1}}
-    config = EfficientNetConfig(
-        width_coefficient=0.2, depth_coefficient=0.3, hidden_dim=256, hidden_act="relu6", **colours
-    )
-    folder = str(tmp_path / "mobile")
-    EfficientNetForImageClassification(config).save_pretrained(folder)
-    EfficientNetImageProcessorPil(size={"height": 64, "width": 64}).save_pretrained(folder)
+    folder = save_mobile_network(tmp_path / "mobile", ["blue", "red"], side=64)
     content = build(photos, BuildOptions(str(tmp_path / "out"), folder))
     assert content["plan"]["start"]
     assert content["plan"]["teach"]

@@ -1,14 +1,9 @@
 """Starts of an image localizer, compared on few planted pictures."""
 
 import pytest
-import torch
 from datasets import Dataset
+from mobile_network import save_mobile_network
 from PIL import Image
-from transformers import (
-    EfficientNetConfig,
-    EfficientNetForImageClassification,
-    EfficientNetImageProcessorPil,
-)
 
 from hf_anchornet.data.splits import DataOptions
 from hf_anchornet.training.options import TrainingOptions
@@ -20,16 +15,7 @@ pytestmark = pytest.mark.usefixtures("cache_nothing_at_home", "fresh_accelerator
 
 @pytest.fixture
 def network(tmp_path):
-    """A folder with a small network of two colours."""
-    torch.manual_seed(0)
-    labels = {"id2label": {0: "blue", 1: "red"}, "label2id": {"blue": 0, "red": 1}}
-    config = EfficientNetConfig(
-        width_coefficient=0.2, depth_coefficient=0.3, hidden_dim=256, hidden_act="relu6", **labels
-    )
-    folder = str(tmp_path / "network")
-    EfficientNetForImageClassification(config).save_pretrained(folder)
-    EfficientNetImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(folder)
-    return folder
+    return save_mobile_network(tmp_path / "network", ["blue", "red"], side=32)
 
 
 @pytest.fixture
