@@ -82,6 +82,7 @@ def calibrate(
             "num_rows": len(rows),
         },
         "options": asdict(options),
+        "reading": localizer.describe_reading(),
         "calibration_error": compare_calibration(seen.traces, targets, rule),
         **described,
         "reaches_goal": rank is not None,

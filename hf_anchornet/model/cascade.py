@@ -21,6 +21,7 @@ from .cascade_models import (
     load_glance,
     order_glance,
     save_readers,
+    warn_of_changes,
 )
 from .cascade_rule import (
     DEFAULT_THRESHOLD,
@@ -187,6 +188,7 @@ class Cascade(PushToHubMixin):
             saved, find_reader(localizer), source, device, backend, **hub
         )
         rule = ExitRule.make(saved["stages"], saved["thresholds"], saved["temperatures"])
+        warn_of_changes(saved["calibration"], localizer)
         return cls(localizer, reader, rule, saved["calibration"], glance)
 
     def save_pretrained(

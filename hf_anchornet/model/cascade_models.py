@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from transformers import PreTrainedModel
+from transformers.utils.logging import get_logger
 
 from .cascade_file import CLASSIFIER_FOLDER, GLANCE_FOLDER
 from .cascade_rule import GLANCE, NGRAMS, Stage
@@ -15,11 +16,32 @@ from .localizer import MODALITIES, Localizer
 from .reader import Reader
 from .selection import check_count
 
+logger = get_logger(__name__)
+
 OPTIONAL_OPENINGS = (
     (NGRAMS, "localizer without n-grams", "train a text localizer with n-grams"),
     (GLANCE, "cascade without a glance", "name an image classifier as `glance`"),
 )
 """Opening stages that need more than a localizer; who lacks what they need, and the remedy."""
+
+
+def warn_of_changes(record: Mapping[str, Any], localizer: Localizer) -> None:
+    """Warn if a localizer reads in another way than when its cascade was calibrated.
+
+    Args:
+        record: The report of the calibration; older ones do not describe how it read.
+        localizer: The localizer.
+    """
+    now = localizer.describe_reading()
+    for name, before in record.get("reading", now).items():
+        if now.get(name) != before:
+            logger.warning(
+                "the cascade was calibrated with `%s` %s of its localizer, and that is %s now: its "
+                "thresholds and its accuracy may not hold; calibrate it again",
+                name,
+                before,
+                now.get(name),
+            )
 
 
 def load_glance(

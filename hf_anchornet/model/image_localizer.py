@@ -184,6 +184,11 @@ class ImageLocalizer(Localizer):
             )
         return open_named_image(item, name)
 
+    def describe_reading(self) -> dict[str, Any]:
+        """As in the base class, with the size to which images are resized."""
+        size = {name: side for name, side in dict(self.processor.size).items() if side is not None}
+        return super().describe_reading() | {"size": size}
+
     def measure(self, image: Image.Image) -> float:
         """The aspect ratio of an image: those of a batch should be alike."""
         return image.width / image.height

@@ -85,6 +85,10 @@ class Localizer(ABC):
     def read(self, sources: Sequence[Any]) -> Any:
         """The localized batch of these inputs, at least one: a `Batch`."""
 
+    def describe_reading(self) -> dict[str, Any]:
+        """What decides, besides the weights, which parts it points at; ready for JSON."""
+        return {"reading_scales": list(self.model.config.reading_scales)}
+
     @property
     def has_ngrams(self) -> bool:
         """Whether the model has n-gram branches, which may answer alone."""

@@ -271,6 +271,26 @@ def test_a_saved_cascade_gives_the_same_answers(case, tmp_path):
     assert loaded.record == cascade.record
 
 
+@pytest.mark.parametrize("modality", ["text", "image"])
+def test_a_localizer_that_reads_otherwise_than_when_calibrated_is_told(
+    modality, text_cascade, image_cascade, tmp_path, caplog
+):
+    cascade = text_cascade if modality == "text" else image_cascade
+    reading = cascade.localizer.describe_reading()
+    record = {"reading": reading | {"reading_scales": [99]}}
+    Cascade(cascade.localizer, cascade.reader, cascade.rule, {"reading": reading}).save_pretrained(
+        tmp_path / "same"
+    )
+    Cascade(cascade.localizer, cascade.reader, cascade.rule, record).save_pretrained(
+        tmp_path / "other"
+    )
+    assert Cascade.from_pretrained(tmp_path / "same").record == {"reading": reading}
+    assert "calibrated with" not in caplog.text
+    Cascade.from_pretrained(tmp_path / "other")
+    assert "calibrated with `reading_scales` [99] of its localizer, and that is" in caplog.text
+    assert ("size" in reading) == (modality == "image")
+
+
 def test_a_classifier_may_be_kept_as_a_reference(case, tmp_path):
     cascade, _, unsure = case
     folder = tmp_path / "of_the_classifier"

@@ -121,6 +121,6 @@ def test_an_error_is_reported_in_one_line(localizer_folder, hub, monkeypatch, ca
     Path(localizer_folder, "optimizer.pt").write_bytes(b"")
     assert publish("--folder", localizer_folder, "--repo_id", "user/reviews") == 2
     error = capsys.readouterr().err
-    assert error.startswith("anchornet: error: `folder` must hold no pickled file")
+    assert error.startswith("anchornet: error: `--folder` must hold no pickled file")
     assert error.count("\n") == 1
     assert hub.repos == {}
