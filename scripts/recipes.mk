@@ -110,10 +110,9 @@ models-speed: $(VENV)/.installed  ## adapt MiniLM and EfficientNet-Lite0 for ben
 			--classifier $(RUNS)/minilm_$$set --full-size 512 --stages 32 64 128 --max-cost 4e8 \
 			--output-dir $(RUNS)/cascade_$$set || exit 1; \
 	done
-	$(PHOTO_CASCADE) --glance $(RUNS)/lite0_small --glance-size 96 --stages glance localizer 1 2 3 \
-		--max-cost 9e7 --output-dir $(RUNS)/cascade_fod_a
-	$(PHOTO_CASCADE) --stages localizer 1 2 3 --min-accuracy 0.9555 \
-		--output-dir $(RUNS)/cascade_fod_a_quick
+	for cascade in "fod_a --max-loss 0.005" "fod_a_quick --max-loss 0.01"; do \
+		$(PHOTO_CASCADE) --stages localizer 1 2 full --output-dir $(RUNS)/cascade_$$cascade || exit 1; \
+	done
 
 # Megapixel MNIST: sheets of 1,500 px with five digits of 28 px, three of them equal. The localizer, of
 # windows of 31 px, learns on sheets of 400 and 750 px. Back on small ones a penalty on evidence silences

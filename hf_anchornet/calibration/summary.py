@@ -112,7 +112,8 @@ def list_unseen(stages: Sequence[Stage], training: Mapping[str, Any] | None) -> 
     if reading == FULL:
         return [stage for stage in wanted if stage != FULL]
     if "budgets" not in options:  # patches are read one by one, however many
-        seen = {"mix": wanted, "patches": [stage for stage in wanted if stage != FULL]}
+        parts = [stage for stage in wanted if stage != FULL]
+        seen = {"mix": wanted, "all": wanted, "patches": parts}
         return [stage for stage in wanted if stage not in seen.get(reading, [])]
     budgets = options["budgets"] if reading == "mix" else [options.get("max_tokens", 0)]
     budgets = budgets if reading in ("mix", "spans") else []

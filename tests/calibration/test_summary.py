@@ -55,6 +55,8 @@ def test_a_classifier_that_is_never_asked_or_worse_is_warned_of():
         ({"reading": "full", "budgets": [8]}, [16, 64]),
         ({"reading": "head", "max_tokens": 32, "budgets": [8]}, [16, 64, "full"]),
         ({"reading": "patches"}, ["full"]),
+        ({"reading": "mix"}, []),
+        ({"reading": "all"}, []),
         (None, [16, 64]),
     ],
 )
