@@ -51,7 +51,7 @@ class ConvNorm(nn.Module):
         return output
 
     def fuse(self) -> None:
-        """Fold the normalisation into the convolution, and activate in place; for inference only."""
+        """Fold the normalisation into the convolution, activate in place; for inference only."""
         self.conv = fuse_conv_bn_eval(cast(Any, self.conv), cast(Any, self.norm))
         self.norm = nn.Identity()
         if hasattr(self.activation, "inplace"):
