@@ -20,10 +20,8 @@ CALIBRATE = $(ANCHORNET) calibrate
 ADAPT = $(KEEP_MEMORY) $(LAUNCH) hf_anchornet adapt
 MINILM = --mixed-precision bf16 --embedding-learning-rate 5e-5 --batch-size 16 --learning-rate
 
-# EfficientNet-Lite0, fine-tuned on photos of 224 px, then on what the others read.
+# EfficientNet-Lite0, fine-tuned on whole photos.
 LITE0 = $(ADAPT) --dataset $(DATA)/image/fod_a --mixed-precision bf16 --full-size 224
-READ_PHOTOS = $(LITE0) --localizer $(RUNS)/localizer_fod_a --classifier $(RUNS)/lite0_full \
-	--learning-rate 5e-4 --batch-size 16
 PHOTO_CASCADE = $(CALIBRATE) --dataset $(DATA)/image/fod_a --localizer $(RUNS)/localizer_fod_a \
 	--classifier $(RUNS)/lite0_all --full-size 224
 
@@ -93,10 +91,12 @@ models-speed: $(VENV)/.installed  ## adapt MiniLM and EfficientNet-Lite0 for ben
 	sed -i 's/"shortest_edge": 160/"shortest_edge": 176/' \
 		$(RUNS)/localizer_fod_a/preprocessor_config.json
 	grep -q '"shortest_edge": 176' $(RUNS)/localizer_fod_a/preprocessor_config.json
-	$(READ_PHOTOS) --reading all --num-patches 1 --patch-size 128 --num-epochs 2 \
+	$(LITE0) --localizer $(RUNS)/localizer_fod_a --classifier $(RUNS)/lite0_full --reading all \
+		--num-patches 1 --patch-size 128 --learning-rate 5e-4 --batch-size 16 --num-epochs 2 \
 		--output-dir $(RUNS)/lite0_all
 	for side in 64 96 128; do \
-		$(READ_PHOTOS) --reading small --patch-size $$side --num-epochs 3 \
+		$(LITE0) --localizer $(IMAGE_LOCALIZER) --classifier $(RUNS)/lite0 --reading small \
+			--patch-size $$side --learning-rate 1e-3 --batch-size 16 --num-epochs 5 \
 			--output-dir $(RUNS)/lite0_small_$$side || exit 1; \
 	done
 	$(CALIBRATE) --dataset $(DATA)/text/imdb --localizer $(TEXT_LOCALIZER) --max-cost 2.2e8 \

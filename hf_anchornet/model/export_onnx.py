@@ -192,20 +192,24 @@ def search_by_halves(known: Tensor, values: Tensor) -> Tensor:
 def _make_example(model: PreTrainedModel) -> dict[str, Tensor]:
     """Inputs of a valid size, by name; their axes have different lengths.
 
+    Each branch has several positions along each: a single one would be taken for a constant.
+
     Raises:
         ValueError: if the model reads neither texts nor images.
     """
     name, config = model.main_input_name, model.config
-    largest = max((window.size for window in getattr(model, "windows", ())), default=0)
+    windows = getattr(model, "windows", ())
+    largest = max((window.size for window in windows), default=0)
+    step = max((window.stride for window in windows), default=0)
     if name == "input_ids":
-        ids = torch.zeros(2, largest + 7, dtype=torch.long)
+        ids = torch.zeros(2, largest + step + 6, dtype=torch.long)
         return {name: ids, "attention_mask": torch.ones_like(ids)}
     if name != "pixel_values":
         raise ValueError(
             f"`model` must read `input_ids` or `pixel_values`, got a {type(model).__name__}, which "
             f"reads `{name}`; choose a classifier of texts or images."
         )
-    side = largest + 9 if largest else getattr(config, "image_size", DEFAULT_SIDE)
+    side = largest + step + 8 if largest else getattr(config, "image_size", DEFAULT_SIDE)
     height, width = (side, side) if isinstance(side, int) else side
     pixels = torch.zeros(2, getattr(config, "num_channels", 3), height, width)
     if not largest:

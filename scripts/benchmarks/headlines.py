@@ -59,10 +59,10 @@ def _describe_saving(methods: Mapping[str, Any]) -> str:
 def _describe_photos(methods: Mapping[str, Any]) -> str:
     cascade, full, small = (methods[name] for name in ("cascade", "full", "small"))
     return (
-        f"A cascade that glances at the photo and reads a patch where that is in doubt: accuracy "
-        f"{cascade['accuracy']:.3f}, {join_ratios(cascade)} times faster than the same network at "
-        f"224 px ({full['accuracy']:.3f}); resized to 96 px alone it has {small['accuracy']:.3f}, "
-        f"{join_ratios(small)} times faster."
+        "A localizer, and where it is in doubt EfficientNet-Lite0 on the patches that it points "
+        f"at: accuracy {cascade['accuracy']:.3f}, {join_ratios(cascade)} times faster than that "
+        f"network on the whole photo at 224 px ({full['accuracy']:.3f}); resized to 96 px it has "
+        f"{small['accuracy']:.3f}, {join_ratios(small)} times faster."
     )
 
 

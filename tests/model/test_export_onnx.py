@@ -13,6 +13,7 @@ from transformers import (
 )
 
 from hf_anchornet.model.backend import OnnxNetwork
+from hf_anchornet.model.configuration_anchornet import AnchorNetImageConfig
 from hf_anchornet.model.export_onnx import (
     WINDOWS,
     export_onnx,
@@ -21,6 +22,7 @@ from hf_anchornet.model.export_onnx import (
     trace_graph,
 )
 from hf_anchornet.model.graph_seal import is_sealed
+from hf_anchornet.model.modeling_anchornet_image import AnchorNetForImageClassification
 
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}
 LENGTHS = [[20, 13], [33], [9, 8, 1], [2, 1], [1], [12, 0], [0]]
@@ -88,6 +90,22 @@ def test_a_graph_of_an_image_localizer_gives_its_logits_and_evidence(run, image_
 def test_a_graph_divides_by_the_same_power_of_the_number_of_windows(run, image_model):
     image_model.config.count_exponent = 0.5
     assert_same_answers(run(image_model), image_model, *make_images([(40, 33), (25, 30)]))
+
+
+def test_a_graph_of_coarse_windows_has_as_many_positions_as_there_are(trace_once):
+    """A stride above 9 px gave graphs that knew a single position."""
+    config = AnchorNetImageConfig(
+        hidden_size=4,
+        channels=[4, 4],
+        expand_ratios=[1, 1],
+        kernel_sizes=[3, 3],
+        strides=[4, 4],
+        branch_depths=[1, 2],
+    )
+    model = AnchorNetForImageClassification(config).eval()
+    run = OnnxNetwork(trace_once(model).SerializeToString())
+    for sizes in ([(60, 44)], [(11, 11)], [(40, 31), (15, 31)]):
+        assert_same_answers(run, model, *make_images(sizes))
 
 
 def test_without_a_mask_all_pixels_are_real(run, image_model):

@@ -66,7 +66,7 @@ def test_each_line_holds_its_numbers():
     assert "has 0.900, 2.0 / 64.0 times faster" in saving
     assert saving.endswith("0.700 (NB-LR).")
     assert "accuracy 0.960, 3.0 / 96.0 times faster" in photos
-    assert "(0.970); resized to 96 px alone it has 0.930, 4.0 / 128.0 times faster." in photos
+    assert "(0.970); resized to 96 px it has 0.930, 4.0 / 128.0 times faster." in photos
     assert "1.4 G multiply-adds has accuracy 0.950" in sheets
     assert "resized to 224 px has 0.125" in sheets
     assert "points at (0.6 G): 0.610; EfficientNet-Lite0 on the board resized" in sheets
