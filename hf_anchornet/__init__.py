@@ -14,7 +14,7 @@ Pipelines: SpanLocalizationPipeline, PatchLocalizationPipeline; views: SpanView,
 Classifiers on selected parts: SpanReader, PatchReader, Cascade
 Models: AnchorNetTextForSequenceClassification, AnchorNetForImageClassification,
     AnchorNetTextModel, AnchorNetImageModel, their Config classes, AnchorNetImageProcessor
-Shipped: DEFAULT_{TEXT,IMAGE}_{LOCALIZER,CLASSIFIER}, SAMPLE_REVIEW, SAMPLE_IMAGE
+Shipped: DEFAULT_{TEXT,IMAGE}_{LOCALIZER,CLASSIFIER,CASCADE}, SAMPLE_{REVIEW,IMAGE}
 Importing the package registers its models and pipelines with transformers.
 """
 
@@ -53,6 +53,7 @@ from .api import (
     verify,
 )
 from .registration import (
+    DEFAULT_IMAGE_CASCADE,
     DEFAULT_IMAGE_CLASSIFIER,
     DEFAULT_IMAGE_LOCALIZER,
     DEFAULT_TEXT_CASCADE,
@@ -65,6 +66,7 @@ from .registration import (
 from .version import __version__
 
 __all__ = [
+    "DEFAULT_IMAGE_CASCADE",
     "DEFAULT_IMAGE_CLASSIFIER",
     "DEFAULT_IMAGE_LOCALIZER",
     "DEFAULT_TEXT_CASCADE",

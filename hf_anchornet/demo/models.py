@@ -32,9 +32,6 @@ LEAST_SAVING = 1.2
 
 BUDGETS = {"span-localization": 64, "patch-localization": 1}
 
-FULL_SIZES = {"span-localization": None, "patch-localization": 224}
-"""Size at which the shipped classifier reads a full input: for photos that of the localizer."""
-
 
 @dataclass(frozen=True)
 class DemoModels:
@@ -44,13 +41,11 @@ class DemoModels:
         localize: The pipeline of the localizer alone, which explains.
         cascade: The localizer with the classifier; `None` if it answers alone.
         calibrated: Whether the cascade has its own stages and thresholds.
-        shipped: Whether both models are the shipped ones.
     """
 
     localize: LocalizationPipeline
     cascade: Cascade | None = None
     calibrated: bool = False
-    shipped: bool = False
 
     @classmethod
     def load(cls, task: str, localizer: str = "", classifier: str = "") -> "DemoModels":
@@ -68,8 +63,7 @@ class DemoModels:
             ValueError: if a model is of the wrong kind or the labels differ.
         """
         source, shipped_classifier = find_shipped(task, localizer or SHIPPED, SHIPPED)
-        shipped = not localizer and not classifier
-        if shipped:
+        if not localizer and not classifier:
             classifier = str(find_shipped_cascade(task) or shipped_classifier)
         elif not classifier and find_cascade(source) is not None:
             classifier = source
@@ -78,13 +72,10 @@ class DemoModels:
             return cls(localize)
         cascade = attach_cascade(classifier, localize.localizer, localize.device, EAGER)
         if cascade is not None:
-            return cls(localize, cascade, calibrated=True, shipped=shipped)
-        full_size = FULL_SIZES[task] if shipped else None
-        reader = MODALITIES[localize.model_type].reader.load(
-            classifier, localize.device, full_size=full_size
-        )
+            return cls(localize, cascade, calibrated=True)
+        reader = MODALITIES[localize.model_type].reader.load(classifier, localize.device)
         rule = ExitRule.make(reader.list_stages(BUDGETS[task]), NEVER)
-        return cls(localize, Cascade(localize.localizer, reader, rule), shipped=shipped)
+        return cls(localize, Cascade(localize.localizer, reader, rule))
 
     @property
     def sizes(self) -> list[int]:

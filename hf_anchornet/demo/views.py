@@ -81,13 +81,12 @@ def _tell_saving(comparison: Comparison) -> str:
     )
 
 
-def render_cards(answer: Answer, full_name: str, remark: str = "") -> str:
+def render_cards(answer: Answer, full_name: str) -> str:
     """The answers side by side, each with its cost.
 
     Args:
         answer: The answer of the models.
         full_name: Name of the full input.
-        remark: A further note below the cards.
     """
     comparison = answer.comparison
     if comparison is None:
@@ -101,7 +100,7 @@ def render_cards(answer: Answer, full_name: str, remark: str = "") -> str:
         _card("Classifier", full_name, full, most, "nothing to read"),
     ]
     notes = "" if comparison.parts else f"<p>{_explain_exit(comparison)}</p>"
-    notes += f"<p><small>{_MEASURED} {remark}</small></p>"
+    notes += f"<p><small>{_MEASURED}</small></p>"
     return _wrap(f'<h2>Answers and cost</h2><div class="cards">{"".join(cards)}</div>{notes}')
 
 

@@ -31,10 +31,12 @@ def is_adapted(source: Any, subfolder: str = "") -> bool:
 
 
 def is_at_hand(source: str | PathLike[str], subfolder: str = "") -> bool:
-    """Whether a folder of adapters can be loaded here and now, without a download.
+    """Whether the classifier in a folder can be loaded here and now, without a download.
 
-    That takes peft, and a package with the checkpoint that they change.
+    Adapters take peft, and a package with the checkpoint that they change.
     """
+    if not is_adapted(source, subfolder):
+        return True
     if find_spec("peft") is None:
         return False
     named = json.loads(Path(source, subfolder, ADAPTER_CONFIG).read_text("utf-8"))

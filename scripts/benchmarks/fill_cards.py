@@ -18,53 +18,66 @@ from hf_anchornet.publishing.card_results import (
     name_gaps,
 )
 from hf_anchornet.publishing.modality import find_classes
-from hf_anchornet.registration import DEFAULT_TEXT_CASCADE, DEFAULTS
+from hf_anchornet.registration import CASCADES, DEFAULTS
 from scripts.benchmarks.result_tables import join_ratios
 
 ROOT = Path(__file__).parents[2]
 SETS = {"text": ("span-localization", "imdb", "en"), "image": ("patch-localization", "fod_a", None)}
-READINGS = {"text": "spans", "image": "patches"}
+KINDS = {"text": {"localizer": "", "classifier": "spans"}, "image": {"localizer": ""}}
+"""Shipped models with a card of their own, and what each reads of the results."""
 MARKED = {"text": ("imdb_rationales", "movie_rationales"), "image": ("fod_a",)}
 """Sets with human annotations, on which `make bench-evidence` evaluates explanations."""
 
 
 IN_CASCADE_CARD = {
-    "full": "MiniLM-L6, 512 tokens",
-    "shipped_cascade": "this cascade",
-    "ngrams": "its n-grams alone",
-    "localizer": "the localizer alone",
-    "nb_lr": "NB-LR, a linear model of n-grams",
+    "text": {
+        "full": "MiniLM-L6, 512 tokens",
+        "shipped_cascade": "this cascade",
+        "ngrams": "its n-grams alone",
+        "localizer": "the localizer alone",
+        "nb_lr": "NB-LR, a linear model of n-grams",
+    },
+    "image": {
+        "full": "EfficientNet-Lite0, 224 px",
+        "small": "the same at 96 px",
+        "cascade": "this cascade",
+        "localizer": "the localizer alone",
+        "patches_and_localizer": "the best patch of every photo",
+        "centre": "a patch from the centre",
+        "random": "a random patch",
+        "oracle": "a patch round the box of people (oracle)",
+    },
 }
-"""Rows of the cascade's card by method of the speed benchmark."""
+"""Rows of the card of each cascade by method of the speed benchmark."""
 
 
 def main() -> None:
-    """Read the JSON files of each modality and write its two cards, then that of the cascade."""
-    write_localizers_and_classifiers()
-    write_cascade()
+    """Read the JSON files of each modality and write the cards of its shipped models."""
+    for modality, (task, dataset, language) in SETS.items():
+        speed = read_results(f"speed_{dataset}")
+        for kind, reading in KINDS[modality].items():
+            write_model(modality, kind, reading, speed)
+        write_cascade(modality, speed, CASCADES[task], language)
 
 
-def write_cascade() -> None:
-    """The card of the shipped cascade, from the speed benchmark and its calibration."""
-    settings = json.loads((Path(DEFAULT_TEXT_CASCADE) / CASCADE_FILE).read_text("utf-8"))
-    speed = read_results("speed_imdb")
+def write_cascade(modality: str, speed: dict[str, Any], folder: Path, language: str | None) -> None:
+    """The card of a shipped cascade, from the speed benchmark and its calibration."""
+    settings = json.loads((folder / CASCADE_FILE).read_text("utf-8"))
+    methods, shown = speed["methods"], IN_CASCADE_CARD[modality]
+    (own,) = (method for method, name in shown.items() if name == "this cascade")
     compared = {
-        name: speed["methods"][method] | {"faster": join_ratios(speed["methods"][method])}
-        for method, name in IN_CASCADE_CARD.items()
+        name: methods[method] | {"faster": join_ratios(methods[method])}
+        for method, name in shown.items()
     }
-    accuracy = speed["methods"]["shipped_cascade"]["accuracy"]
-    rows = speed["num_rows"]
+    accuracy, rows, dataset = methods[own]["accuracy"], speed["num_rows"], SETS[modality][1]
+    only = speed | {"methods": {own: methods[own]}}
     results = [
-        make_result("text", "imdb", "test", "accuracy", accuracy, num_rows=rows),
-        *(
-            row
-            for row in list_speed_ups("text", speed)
-            if "shipped cascade" in str(row.metric_name)
-        ),
+        make_result(modality, dataset, "test", "accuracy", accuracy, num_rows=rows),
+        *list_speed_ups(modality, only),
     ]
     card = ModelCard.from_template(
-        make_data("text", "anchornet-text-cascade", results, "apache-2.0", "en"),
-        template_path=str(ROOT / "model_cards/text_cascade_template.md"),
+        make_data(modality, f"anchornet-{modality}-cascade", results, "apache-2.0", language),
+        template_path=str(ROOT / f"model_cards/{modality}_cascade_template.md"),
         cascade=settings,
         calibration=settings["calibration"],
         compared=compared,
@@ -72,38 +85,38 @@ def write_cascade() -> None:
         gaps=name_gaps(results),
         citation=CITATION,
     )
-    card.save(ROOT / "model_cards/text_cascade.md")
+    card.save(ROOT / f"model_cards/{modality}_cascade.md")
 
 
-def write_localizers_and_classifiers() -> None:
-    """The two cards of each modality."""
-    for modality, (task, dataset, language) in SETS.items():
-        report, speed = read_results(modality), read_results(f"speed_{dataset}")
-        folder = DEFAULTS[task][0]
-        windows = find_classes(str(folder))[0].from_pretrained(folder).windows
-        for kind, reading in (("localizer", ""), ("classifier", READINGS[modality])):
-            results = list_results(modality, report, reading, dataset)
-            is_measured = speed.get("settings", {}).get("localizer") == name_folder(folder)
-            speed_ups = list_speed_ups(modality, speed) if is_measured and not reading else []
-            found = {} if reading else read_evaluations(MARKED[modality])
-            explained = [
-                row for each in found.values() for row in list_explanations(modality, each)
-            ]
-            name = f"anchornet-{modality}-{kind}"
-            card = ModelCard.from_template(
-                make_data(modality, name, results + explained + speed_ups, "apache-2.0", language),
-                template_path=str(ROOT / f"model_cards/{modality}_{kind}_template.md"),
-                windows=", ".join(map(str, sorted({window.size for window in windows}))),
-                speed_ups=speed_ups,
-                explained={
-                    name: make_explainer_table(found[name]["explanations"]) for name in found
-                },
-                gaps=name_gaps(results + explained + speed_ups),
-                reading=READING,
-                citation=CITATION,
-                **report,
-            )
-            card.save(ROOT / f"model_cards/{modality}_{kind}.md")
+def write_model(modality: str, kind: str, reading: str, speed: dict[str, Any]) -> None:
+    """The card of a shipped localizer or of the classifier behind it."""
+    task, dataset, language = SETS[modality]
+    report = read_results(modality)
+    folder = DEFAULTS[task][0]
+    windows = find_classes(str(folder))[0].from_pretrained(folder).windows
+    results = list_results(modality, report, reading, dataset)
+    is_measured = speed.get("settings", {}).get("localizer") == name_folder(folder)
+    speed_ups = list_speed_ups(modality, speed) if is_measured and not reading else []
+    found = {} if reading else read_evaluations(MARKED[modality])
+    explained = [row for each in found.values() for row in list_explanations(modality, each)]
+    card = ModelCard.from_template(
+        make_data(
+            modality,
+            f"anchornet-{modality}-{kind}",
+            results + explained + speed_ups,
+            "apache-2.0",
+            language,
+        ),
+        template_path=str(ROOT / f"model_cards/{modality}_{kind}_template.md"),
+        windows=", ".join(map(str, sorted({window.size for window in windows}))),
+        speed_ups=speed_ups,
+        explained={name: make_explainer_table(found[name]["explanations"]) for name in found},
+        gaps=name_gaps(results + explained + speed_ups),
+        reading=READING,
+        citation=CITATION,
+        **report,
+    )
+    card.save(ROOT / f"model_cards/{modality}_{kind}.md")
 
 
 def name_folder(folder: Path) -> str:

@@ -1,16 +1,12 @@
-"""The numbers of README and cards for image localizers and the classifiers behind them."""
+"""The numbers of README and cards for image localizers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
-from datasets import Dataset
 from PIL import Image
-from torch.utils.data import DataLoader
 from transformers import (
     AutoImageProcessor,
     AutoModelForImageClassification,
@@ -18,18 +14,11 @@ from transformers import (
 )
 
 from hf_anchornet.data.splits import DataOptions, load_split
-from hf_anchornet.evaluation.accuracy import evaluate_accuracy
 from hf_anchornet.evaluation.image_localization import evaluate_image_localizer
 from hf_anchornet.files import write_json
-from hf_anchornet.model.classifier import label_names
 from hf_anchornet.model.costs import count_multiply_adds
 from hf_anchornet.model.image_processing_anchornet import open_image
 from hf_anchornet.model.modeling_anchornet import sum_evidence
-from hf_anchornet.training.image_readings import (
-    ImageClassifierOptions,
-    collate_readings,
-    make_readings,
-)
 from scripts.benchmarks.text_measurement import relative_error
 from scripts.options import parse_options
 
@@ -44,30 +33,27 @@ class ImageMeasurement:
         localizer: Folder or Hub id of the localizer.
         dataset: Source with the labels of its training and with human boxes; see `DataOptions`.
         split: Split to report on.
-        other_sets: Further sets with localizers of their own, as name=localizer=source.
-        classifiers: Classifiers and what they read of `dataset`, as reading=folder.
-        image_column: Column of images in every set.
+        image_column: Column of images.
         label_column: Column of labels.
         boxes_column: Column of human boxes, `[x0, y0, x1, y1]`; may be empty in some rows.
-        max_rows: Draw at most this many rows of each set (0: all), always the same ones.
+        max_rows: Draw at most this many rows (0: all), always the same ones.
         output: JSON file to write.
     """
 
     localizer: str
     dataset: str
     split: str = "test"
-    other_sets: list[str] = field(default_factory=list)
-    classifiers: list[str] = field(default_factory=list)
     image_column: str = "image"
     label_column: str = "label"
     boxes_column: str = "boxes"
     max_rows: int = 0
     output: str = "results/image.json"
 
-    def locate(self, source: str) -> DataOptions:
-        """The columns of images, labels and boxes of a source."""
+    @property
+    def data(self) -> DataOptions:
+        """The data set and its columns of images, labels and boxes."""
         return DataOptions(
-            source,
+            self.dataset,
             image_column=self.image_column,
             label_column=self.label_column,
             boxes_column=self.boxes_column,
@@ -76,64 +62,27 @@ class ImageMeasurement:
 
 
 def measure_images(options: ImageMeasurement) -> dict[str, Any]:
-    """All numbers of a localizer and its classifiers, ready for JSON."""
+    """All numbers of a localizer, ready for JSON."""
     model = AutoModelForImageClassification.from_pretrained(options.localizer).eval()
     processor = AutoImageProcessor.from_pretrained(options.localizer)
-    rows = load_split(options.locate(options.dataset), options.split, options.image_column)
+    rows = load_split(options.data, options.split, options.image_column)
     pictures = rows.select(range(min(100, len(rows))))[options.image_column]
-    report: dict[str, Any] = {
+    side = processor.size["shortest_edge"]
+    blank = make_blank(model, side)
+    return {
         "split": options.split,
         "localizer": {
             "parameters": sum(p.numel() for p in model.parameters()),
-            "multiply_adds": count_multiply_adds(model, make_blank(model, 224)),
-            "trunk_multiply_adds": count_multiply_adds(model.anchornet, make_blank(model, 224)),
+            "side": side,
+            "multiply_adds": count_multiply_adds(model, blank),
+            "trunk_multiply_adds": count_multiply_adds(model.anchornet, blank),
             **check_image_contract(model, processor, pictures),
         },
-        "sets": {},
-        "classifiers": {},
-    }
-    main = f"{Path(options.dataset).stem}={options.localizer}={options.dataset}"
-    for item in [main, *options.other_sets]:
-        name, localizer, source = item.split("=", 2)
-        report["sets"][name] = measure_set(options, localizer, source)
-    for item in options.classifiers:
-        reading, folder = item.split("=", 1)
-        report["classifiers"][reading] = measure_patch_classifier(
-            ImageClassifierOptions(options.localizer, reading=reading),
-            folder,
-            rows,
-            options.locate(options.dataset),
-        )
-    return report
-
-
-def measure_set(options: ImageMeasurement, localizer: str, source: str) -> dict[str, Any]:
-    """The report of `evaluate_image_localizer` on a localizer and its set."""
-    data = options.locate(source)
-    return evaluate_image_localizer(
-        AutoModelForImageClassification.from_pretrained(localizer),
-        AutoImageProcessor.from_pretrained(localizer),
-        load_split(data, options.split, options.image_column),
-        data,
-        BATCH_SIZE,
-    )
-
-
-def measure_patch_classifier(
-    options: ImageClassifierOptions, folder: str, rows: Dataset, data: DataOptions
-) -> dict[str, Any]:
-    """Accuracy, parameters, pixels read and multiply-adds of one classifier on its reading."""
-    model = AutoModelForImageClassification.from_pretrained(folder)
-    processor = AutoImageProcessor.from_pretrained(folder)
-    readings = make_readings(options, rows, data, label_names(model))
-    collate = partial(collate_readings, processor)
-    loader = DataLoader(readings, batch_size=BATCH_SIZE, collate_fn=collate)
-    pixel_values = collate([readings[0]])["pixel_values"]
-    return {
-        "accuracy": evaluate_accuracy(model, loader, Accelerator(cpu=True))["accuracy"],
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "pixels_read": pixel_values[0, 0].numel(),
-        "multiply_adds": count_multiply_adds(model.eval(), pixel_values),
+        "sets": {
+            Path(options.dataset).stem: evaluate_image_localizer(
+                model, processor, rows, options.data, BATCH_SIZE
+            )
+        },
     }
 
 

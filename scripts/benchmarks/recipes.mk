@@ -19,12 +19,9 @@ bench-text:  ## measure the shipped text models only (DATA=, RUNS=)
 		--classifiers spans=$(DEFAULTS)/text_classifier
 	$(WRITE_TABLES)
 
-bench-image:  ## measure the shipped image models only (DATA=, RUNS=)
+bench-image:  ## measure the shipped image localizer only (DATA=)
 	$(RUN) scripts.benchmarks.image_measurement \
-		--localizer $(IMAGE_LOCALIZER) --dataset $(DATA)/image/fod_a \
-		--other-sets tiny_imagenet_40=$(RUNS)/tiny_imagenet_40=$(DATA)/image/tiny_imagenet_40 \
-		--classifiers patches=$(DEFAULTS)/image_classifier full=$(RUNS)/image_full \
-			small=$(RUNS)/image_small centre=$(RUNS)/image_centre random=$(RUNS)/image_random
+		--localizer $(IMAGE_LOCALIZER) --dataset $(DATA)/image/fod_a
 	$(WRITE_TABLES)
 
 SPEED = $(KEEP_MEMORY) $(RUN) scripts.benchmarks.speed
@@ -36,11 +33,11 @@ REVIEWS = --fit-on $(DATA)/text/imdb --encoder $(ENCODER) --localizer $(TEXT_LOC
 IMDB = $(REVIEWS) --dataset $(DATA)/text/imdb --max-rows 5000 \
 	--cascades cascade=$(RUNS)/cascade_imdb quick_cascade=$(RUNS)/cascade_imdb_quick \
 		shipped_cascade=$(RUNS)/cascade_shipped
-PHOTOS = --dataset $(DATA)/image/fod_a --localizer $(RUNS)/localizer_fod_a \
+PHOTOS = --dataset $(DATA)/image/fod_a --localizer $(IMAGE_LOCALIZER) \
 	--cascades cascade=$(RUNS)/cascade_fod_a quick_cascade=$(RUNS)/cascade_fod_a_quick \
 	--classifiers small=$(RUNS)/lite0_small_96 \
 		$(foreach reading,full small_64 small_128,$(reading)=$(RUNS)/lite0_$(reading)) \
-		$(foreach reading,patches centre random oracle,$(reading)=$(RUNS)/lite0_all)
+		$(foreach reading,patches centre random oracle,$(reading)=$(IMAGE_CLASSIFIER))
 # `full` is the largest size that the rival was trained at.
 MEGAPIXEL = --dataset $(SHEETS)_1500 --localizer $(RUNS)/localizer_megapixel_mnist \
 	--classifiers full=$(RUNS)/sheets_full small=$(RUNS)/sheets_small \
@@ -72,9 +69,9 @@ bench-speed:  ## compare what MiniLM and EfficientNet-Lite0 may read (DATA=, RUN
 	$(SPEED) $(PHOTOS) $(ON_ONNX) --output results/speed_fod_a_onnx.json
 	$(SPEED) $(MEGAPIXEL) $(QUICK) --threads 1 --output results/speed_megapixel_mnist.json
 	$(SPEED) $(PANEL_MODELS) $(QUICK) --threads 1 --output results/speed_pcb_panels.json
-	for set in fod_a pcb_panels; do \
-		$(EVALUATE) --dataset $(DATA)/image/$$set --model $(RUNS)/localizer_$$set \
-			--faithfulness False --output results/boxes_$$set.json || exit 1; \
+	for set in fod_a=$(IMAGE_LOCALIZER) pcb_panels=$(RUNS)/localizer_pcb_panels; do \
+		$(EVALUATE) --dataset $(DATA)/image/$${set%=*} --model $${set#*=} \
+			--faithfulness False --output results/boxes_$${set%=*}.json || exit 1; \
 	done
 	$(WRITE_TABLES)
 
@@ -84,7 +81,7 @@ bench-quick:  ## the same on few rows with the shipped models, minutes (DATA=)
 		--classifiers full=$(DEFAULTS)/text_classifier
 	$(SPEED) --dataset $(DATA)/image/fod_a --max-rows 100 $(QUICK) \
 		--localizer $(IMAGE_LOCALIZER) --output $(RUNS)/quick_fod_a.json \
-		--classifiers full=$(DEFAULTS)/image_classifier
+		--classifiers full=$(IMAGE_CLASSIFIER)
 
 bench-backends:  ## compare eager, compiled and ONNX localizers, minutes
 	$(KEEP_MEMORY) $(RUN) scripts.benchmarks.backends --rounds $(or $(ROUNDS),20) --note "$(NOTE)"
@@ -152,10 +149,7 @@ bench-evidence:  ## judge explanations: agreement, faithfulness, cost (DATA=, RU
 	$(EVALUATE) --dataset $(DATA)/text/movie_rationales --model $(RUNS)/cascade_shipped \
 		--max-explained 100 --smoothing 3 --explainers evidence answer lime random --resamples 1000 \
 		--output results/evidence_movie_rationales_cascade.json
-	$(CALIBRATE) --dataset $(DATA)/image/fod_a --localizer $(IMAGE_LOCALIZER) \
-		--classifier $(DEFAULTS)/image_classifier --stages localizer 1 2 3 --max-cost 9e7 \
-		--output-dir $(RUNS)/cascade_shipped_photos
-	$(EVALUATE) --dataset $(DATA)/image/fod_a --model $(RUNS)/cascade_shipped_photos --max-explained 40 \
+	$(EVALUATE) --dataset $(DATA)/image/fod_a --model $(RUNS)/cascade_fod_a --max-explained 40 \
 		--explainers evidence answer lime random --resamples 1000 \
 		--output results/evidence_fod_a_cascade.json
 	$(EVALUATE) --dataset $(DATA)/text/tweet_sentiment_extraction $(TWEETS) \

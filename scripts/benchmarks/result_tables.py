@@ -198,7 +198,7 @@ def describe_pointing(report: Report) -> str:
 
 
 def make_image_table(report: Report) -> str:
-    """The table of image models and a sentence on costs; the card has more rows."""
+    """The table of the image localizer and a sentence on costs; the card has more rows."""
     local, rows = report["localizer"], []
     for name, scores in report["sets"].items():
         energy = f"{scores['energy']:.3f} ({scores['box_area']:.3f})"
@@ -208,17 +208,12 @@ def make_image_table(report: Report) -> str:
             accuracy, inside = own.get(source, ("", ""))
             what = f"{name} ({scores['num_images']:,} images), {source.replace('_', ' ')}"
             rows.append((what, accuracy, *(f"{share:.3f}" for share in shares), inside))
-    reads = report["classifiers"]
-    accuracy = join(f"{row['accuracy']:.3f}" for row in reads.values())
-    cost = join(f"{row['multiply_adds'] / 1e6:.1f}" for row in reads.values())
     head = ("images", "accuracy", "pointing", "top-3 IoU >= 1/2", "MaxBoxAccV2", "energy (area)")
     additive, padded = (f"{local[x]:.1e}" for x in ("additive_error", "padded_error"))
     whole, trunk = (f"{local[x] / 1e6:.1f}" for x in ("multiply_adds", "trunk_multiply_adds"))
     return f"""{format_table(head, rows)}
-ResNet on {join(reads)}: accuracy {accuracy}
-at {cost} M multiply-adds.
-Image localizer at 224 px: {whole} M multiply-adds, {trunk} M of them in the trunk; largest relative
-error of the additive identity {additive}, of padded batches {padded}.
+Image localizer at {local["side"]} px: {whole} M multiply-adds, {trunk} M of them in the trunk;
+largest relative error of the additive identity {additive}, of padded batches {padded}.
 """
 
 

@@ -2,22 +2,17 @@
 
 import json
 
-import datasets
 import numpy as np
 import pytest
 from datasets import Dataset, Features, Image, List, Value
 from PIL import Image as Pillow
-from transformers import ResNetConfig, ResNetForImageClassification, ViTImageProcessorPil
 
-from hf_anchornet.data.splits import DataOptions
 from hf_anchornet.model.costs import count_multiply_adds
-from hf_anchornet.training.image_readings import ImageClassifierOptions
 from scripts.benchmarks.image_measurement import (
     ImageMeasurement,
     check_image_contract,
     make_blank,
     measure_images,
-    measure_patch_classifier,
 )
 
 RED, BLUE, GREY = (255, 0, 0), (0, 0, 255), (128, 128, 128)
@@ -36,20 +31,6 @@ pytestmark = pytest.mark.usefixtures("cache_nothing_at_home")
 @pytest.fixture
 def localizer(image_localizer_folder):
     return image_localizer_folder
-
-
-def save_classifier(folder, *labels):
-    """A random ResNet that reads 24 px, saved with its processor."""
-    config = ResNetConfig(
-        embedding_size=8,
-        hidden_sizes=[8],
-        depths=[1],
-        id2label=dict(enumerate(labels)),
-        label2id={label: index for index, label in enumerate(labels)},
-    )
-    ResNetForImageClassification(config).save_pretrained(folder)
-    ViTImageProcessorPil(size={"height": 24, "width": 24}).save_pretrained(folder)
-    return str(folder)
 
 
 @pytest.fixture
@@ -99,44 +80,17 @@ def test_a_broken_contract_shows_in_the_errors(image_model, image_processor, mon
     assert errors["additive_error"] >= 0.5
 
 
-def test_all_numbers_of_a_localizer_and_its_classifiers(localizer, source, tmp_path):
-    report = measure_images(
-        ImageMeasurement(localizer, source, other_sets=[f"again={localizer}={source}"])
-    )
+def test_all_numbers_of_a_localizer(localizer, source):
+    report = measure_images(ImageMeasurement(localizer, source))
     assert report["split"] == "test"
     assert report["localizer"]["parameters"] > 0
+    assert report["localizer"]["side"] == 32
+    assert report["localizer"]["multiply_adds"] > report["localizer"]["trunk_multiply_adds"] > 0
     assert report["localizer"]["additive_error"] < 1e-5
-    assert list(report["sets"]) == ["squares", "again"]
-    assert report["sets"]["squares"] == report["sets"]["again"]
-    scores = report["sets"]["squares"]
+    (scores,) = report["sets"].values()
     assert (scores["num_images"], scores["num_located"]) == (4, 3)
     assert scores["accuracy"] == scores["pointing"]["localizer"] == 1.0
-    assert report["classifiers"] == {}
     json.dumps(report)
-
-
-def test_a_classifier_is_judged_by_the_names_of_its_labels(localizer, source, tmp_path):
-    folder = save_classifier(tmp_path / "classifier", "hot", "chilly")
-    rows = datasets.load_dataset(source, split="test").remove_columns("label")
-
-    def measure(name):
-        named = rows.add_column("label", [name] * len(rows))
-        options = ImageClassifierOptions(localizer)
-        return measure_patch_classifier(options, folder, named, DataOptions(""))
-
-    hot, chilly = measure("hot"), measure("chilly")
-    assert hot["accuracy"] + chilly["accuracy"] == 1.0
-    assert hot["pixels_read"] == 24 * 24
-    assert hot["multiply_adds"] > 0
-    assert hot["parameters"] > 0
-
-
-def test_each_classifier_is_measured_on_its_reading(localizer, source, tmp_path):
-    folder = save_classifier(tmp_path / "classifier", "warm", "cold")
-    classifiers = [f"{reading}={folder}" for reading in ("patches", "random", "small")]
-    report = measure_images(ImageMeasurement(localizer, source, classifiers=classifiers))
-    assert list(report["classifiers"]) == ["patches", "random", "small"]
-    assert all(0 <= row["accuracy"] <= 1 for row in report["classifiers"].values())
 
 
 def test_few_rows_can_be_drawn(localizer, source):
