@@ -15,6 +15,8 @@ from transformers.pipelines import PIPELINE_REGISTRY
 from hf_anchornet import (
     DEFAULT_IMAGE_LOCALIZER,
     DEFAULT_TEXT_LOCALIZER,
+    SAMPLE_IMAGE,
+    SAMPLE_REVIEW,
     AnchorNetForImageClassification,
     AnchorNetImageModel,
     AnchorNetTextForSequenceClassification,
@@ -22,7 +24,14 @@ from hf_anchornet import (
     PatchLocalizationPipeline,
     SpanLocalizationPipeline,
 )
-from hf_anchornet.registration import load_pipeline, register
+from hf_anchornet.registration import (
+    CASCADES,
+    IMAGE_TASK,
+    TEXT_TASK,
+    find_shipped_cascade,
+    load_pipeline,
+    register,
+)
 from scripts.shrink import save_half
 
 
@@ -44,6 +53,17 @@ def test_registering_twice_changes_nothing(task):
 def test_a_localizer_of_the_other_modality_is_named(task, source, message):
     with pytest.raises(ValueError, match=message):
         load_pipeline(task, str(source))
+
+
+@pytest.mark.parametrize("task", list(CASCADES))
+def test_the_shipped_cascade_of_a_task_answers_behind_its_shipped_localizer(task):
+    found = find_shipped_cascade(task)
+    assert found == CASCADES[task]
+    localize = load_pipeline(task, classifier=str(found))
+    inputs = {TEXT_TASK: SAMPLE_REVIEW.read_text("utf-8"), IMAGE_TASK: str(SAMPLE_IMAGE)}
+    answer = localize(inputs[task], exit_threshold=1.0)
+    assert answer["label"] == {TEXT_TASK: "positive", IMAGE_TASK: "Pliers"}[task]
+    assert answer["cost"]["classifier_multiply_adds"] > 0
 
 
 def test_the_auto_classes_make_the_models_of_both_modalities(config, image_config):

@@ -20,7 +20,7 @@ from hf_anchornet.data.splits import (
     load_split,
 )
 from hf_anchornet.training.backbone import can_start_from
-from hf_anchornet.training.command import write_command
+from hf_anchornet.training.command import is_shipped, write_command
 from hf_anchornet.training.output_folder import holding_folder
 from hf_anchornet.training.pretrained import is_trained_classifier
 
@@ -158,8 +158,11 @@ def _write_command(data: DataOptions, options: BuildOptions) -> str:
     """The command of this build; of local paths only the last part is kept."""
     given = asdict(data) | asdict(options)
     for name in ("dataset", "classifier", "output_dir"):
-        if given[name] is not None and "://" not in given[name] and is_local(given[name]):
-            given[name] = Path(given[name]).name
+        source = given[name]
+        if source is None or "://" in source or is_shipped(source):
+            continue
+        if is_local(source):
+            given[name] = Path(source).name
     return write_command("build", [DataOptions, BuildOptions], given)
 
 

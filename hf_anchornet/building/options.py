@@ -17,8 +17,8 @@ class BuildOptions:
         classifier: Folder or Hub id of a transformers classifier, trained on the same labels or a
             pretrained encoder. A trained one also teaches the localizer, and gives the labels of
             a dataset that has none. Of images, the localizer starts from the first blocks of a
-            MobileNetV2 or EfficientNet, and learns from these only if they are trained. Without a
-            classifier a localizer alone is built.
+            MobileNetV2 or EfficientNet, and learns from these only if they are trained; otherwise
+            it starts from the shipped localizer. Without a classifier a localizer alone is built.
         test_split: Split that all models are compared on.
         budget: Longest time the build may take, such as 20min or 2h: the plan is shortened until
             it fits, and what is left of it again after each step that took longer than expected.

@@ -44,7 +44,8 @@ class Plan:
     """Settings of a build, chosen by the size of the data and the budget.
 
     Attributes:
-        start: Whether the localizer starts from the first blocks of the classifier.
+        start: Whether the localizer starts from the first blocks of the classifier; otherwise one
+            of images starts from the shipped localizer.
         teach: Whether the classifier teaches the localizer.
         adapt_rows: Rows that the classifier is adapted on; 0: it is used as it is.
         adapt_epochs: Passes over them.
@@ -85,8 +86,9 @@ class Plan:
 
     def _say(self, name: str, modality: str) -> str:
         if name == "localizer":
-            start = ", starting from the classifier's first blocks" if self.start else ""
-            return f"trained on the labels{start}{', taught by it' if self.teach else ''}"
+            start = "the classifier's first blocks" if self.start else "the shipped localizer"
+            starts = f", starting from {start}" if modality == "image" else ""
+            return f"trained on the labels{starts}{', taught by it' if self.teach else ''}"
         if name == "classifier":
             sizes = ", ".join(str(size) for size in self.budgets)
             parts = f"parts of {sizes} tokens" if modality == "text" else "the best patches"

@@ -31,7 +31,12 @@ from hf_anchornet.publishing.card import (
     write_card,
 )
 from hf_anchornet.publishing.model_files import list_model_files
-from hf_anchornet.registration import IMAGE_TASK, TEXT_TASK, load_pipeline
+from hf_anchornet.registration import (
+    DEFAULT_IMAGE_LOCALIZER,
+    IMAGE_TASK,
+    TEXT_TASK,
+    load_pipeline,
+)
 from hf_anchornet.training.image_adaptation import adapt_image_classifier
 from hf_anchornet.training.image_options import ImageLocalizerOptions
 from hf_anchornet.training.image_readings import ImageClassifierOptions
@@ -62,8 +67,8 @@ logger = logging.getLogger(__name__)
 WIDE_ENOUGH = 128
 """Width from which an encoder has embeddings to start from."""
 STARTED_SIDE, STARTED_CROP = 176, 144
-"""Pixels of whole pictures and of crops for a localizer that starts from a classifier's blocks,
-which have three times the channels of a new one; crops show objects larger than the whole does."""
+"""Pixels of whole pictures and of crops for a localizer that starts from pretrained blocks, which
+have three times the channels of new ones; crops show objects larger than the whole picture does."""
 CHECKPOINT_STEPS = 200
 """Most steps between two checkpoints; there is one at least once an epoch."""
 NOUNS = {"text": "texts", "image": "images"}
@@ -111,17 +116,14 @@ class BuildSteps:
         return {"folder": str(self.localizer), "best": report["best"]}
 
     def _choose_image_localizer(self) -> tuple[ImageLocalizerOptions, AugmentationOptions]:
-        """A new network or, of smaller pictures, one that starts from the classifier's blocks."""
-        if not self.plan.start:
-            return ImageLocalizerOptions(), AugmentationOptions()
-        classifier = self.options.classifier
-        localizer = ImageLocalizerOptions(
-            backbone=classifier,
-            teacher=classifier if self.plan.teach else None,
-            image_size=STARTED_SIDE,
-            gated=True,
-            count_exponent=0.5,
-        )
+        """One that starts from the classifier's blocks, or else from the shipped localizer."""
+        started: dict[str, Any] = {"from_localizer": str(DEFAULT_IMAGE_LOCALIZER)}
+        if self.plan.start:
+            classifier = self.options.classifier
+            teacher = classifier if self.plan.teach else None
+            started = {"backbone": classifier, "teacher": teacher}
+            started |= {"gated": True, "count_exponent": 0.5}
+        localizer = ImageLocalizerOptions(image_size=STARTED_SIDE, **started)
         return localizer, AugmentationOptions(crop_size=STARTED_CROP)
 
     def _make_options(

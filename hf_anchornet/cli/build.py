@@ -12,6 +12,7 @@ from hf_anchornet.data.splits import DataOptions
 
 from .options import Option, OptionParser, build_options, list_options
 from .shared import hide_progress_bars, show_log
+from .shipped import name_shipped
 
 DESCRIPTION = """\
 Train a localizer, adapt and calibrate a classifier if one is given, compare everything with
@@ -51,7 +52,7 @@ def build_folder(
     given: Mapping[str, Any], show: Callable[[str], Any] = logger.info
 ) -> dict[str, Any]:
     """The report of a build, from options by field name; `show` is called with each line."""
-    data, options = build_options([DataOptions, BuildOptions], given)
+    data, options = build_options([DataOptions, BuildOptions], name_shipped(given))
     return build(data, options, show)
 
 

@@ -15,6 +15,7 @@ from hf_anchornet.publishing.card import read_training
 
 from .options import OptionParser, build_options
 from .shared import show_log
+from .shipped import name_shipped
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +83,7 @@ def build_cascade(given: Mapping[str, Any], show: Callable[[str], Any] = logger.
         given: Options by field name.
         show: Called with each line of a summary.
     """
-    data, models, options = build_options([*GROUPS.values()], given)
+    data, models, options = build_options([*GROUPS.values()], name_shipped(given))
     column = data.input_column(detect_modality(data))
     rows = load_split(data, data.validation_split, column)
     cascade = Cascade.load(

@@ -21,6 +21,7 @@ from hf_anchornet.publishing.card import (
 
 from .options import OptionParser, build_options
 from .shared import hide_progress_bars
+from .shipped import name_shipped
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +82,7 @@ def report_scores(given: Mapping[str, Any]) -> dict[str, Any]:
 
     In the folder of a model that was trained here it is kept as evaluation.json, for its card.
     """
-    data, models, explanations, output = build_options([*GROUPS.values()], given)
+    data, models, explanations, output = build_options([*GROUPS.values()], name_shipped(given))
     report = evaluate_models(data, models, explanations)
     _keep(report, Path(models.model))
     if output.output is not None:

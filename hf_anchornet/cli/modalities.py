@@ -14,6 +14,7 @@ from hf_anchornet.training.options import TrainingOptions
 
 from .options import CommandParser, Option, build_options, check_names, list_options
 from .shared import show_log
+from .shipped import name_shipped
 
 NOUNS = {"text": "texts", "image": "images"}
 
@@ -104,7 +105,8 @@ def run_for_data(works: Works, given: Mapping[str, Any]) -> dict[str, Any]:
                 f"{NOUNS[other]}; leave it out."
             )
     work = works[modality]
-    others = {name: value for name, value in given.items() if name not in of_data}
+    named = name_shipped(given)
+    others = {name: value for name, value in named.items() if name not in of_data}
     return work.run(data, *build_options(work.option_types[1:], others))
 
 

@@ -18,6 +18,9 @@ ARCHITECTURE = (
 )
 """Options that a localizer to start from decides."""
 
+UNNAMED = ("num_channels", "dilations", "hidden_act", "squeeze_excite", "batch_norm_eps")
+"""Fields of the config that shape the trunk without an option; a start decides them, too."""
+
 OF_TRAINING = (
     "from_localizer",
     "backbone",
@@ -38,7 +41,8 @@ class ImageLocalizerOptions:
 
     Attributes:
         from_localizer: Trained localizer to start from: its trunk, and with the same labels also
-            the rest. For other labels, heads start anew.
+            the rest. For other labels, heads start anew. "default" on the command line is the
+            shipped one, which knows photos.
         backbone: Pretrained MobileNetV2, EfficientNet or network of the same kind, whose first
             blocks without padding are the trunk to start from; it decides the layers.
         image_size: Shorter side, in pixels, to which whole images are resized for validation and

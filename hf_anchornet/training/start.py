@@ -16,7 +16,17 @@ Model = TypeVar("Model", bound=PreTrainedModel)
 LABEL_WEIGHTS = ("ngrams.", "aggregation.heads.", "aggregation.bias")
 """Weights, by the start of their names, that mean something for a localizer's own labels only."""
 
-UNNAMED = ("embedding_size", "strides", "branch_depths", "hidden_act", "squeeze_excite")
+SHAPING = (
+    "embedding_size",
+    "num_channels",
+    "strides",
+    "dilations",
+    "branch_depths",
+    "hidden_act",
+    "squeeze_excite",
+    "layer_norm_eps",
+    "batch_norm_eps",
+)
 """Fields of a config that shape the trunk, whether or not there is an option for them."""
 
 
@@ -71,6 +81,10 @@ class Start:
             found[name] = has
         return found
 
+    def list_fields(self, names: Iterable[str]) -> dict[str, Any]:
+        """The localizer's values of fields of the config that no option sets."""
+        return {name: getattr(self.config, name) for name in names}
+
     def order_labels(self, labels: Sequence[str]) -> list[str]:
         """Labels in the localizer's order if it has the same ones, otherwise as they are."""
         known = [self.config.id2label[number] for number in range(self.config.num_labels)]
@@ -96,7 +110,7 @@ class Start:
         Raises:
             ValueError: if the trunks differ.
         """
-        for name in UNNAMED:
+        for name in SHAPING:
             has, wanted = (getattr(each, name, None) for each in (self.config, model.config))
             if has != wanted:
                 raise ValueError(

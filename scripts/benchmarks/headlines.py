@@ -59,10 +59,10 @@ def _describe_saving(methods: Mapping[str, Any]) -> str:
 def _describe_photos(methods: Mapping[str, Any]) -> str:
     cascade, full, small = (methods[name] for name in ("cascade", "full", "small"))
     return (
-        "A localizer, and where it is in doubt EfficientNet-Lite0 on the patches that it points "
-        f"at: accuracy {cascade['accuracy']:.3f}, {join_ratios(cascade)} times faster than that "
-        f"network on the whole photo at 224 px ({full['accuracy']:.3f}); resized to 96 px it has "
-        f"{small['accuracy']:.3f}, {join_ratios(small)} times faster."
+        "The shipped localizer, and where it is in doubt EfficientNet-Lite0 on the patches that it "
+        f"points at: accuracy {cascade['accuracy']:.3f}, {join_ratios(cascade)} times faster than "
+        f"that network on the whole photo at 224 px ({full['accuracy']:.3f}); resized to 96 px it "
+        f"has {small['accuracy']:.3f}, {join_ratios(small)} times faster."
     )
 
 

@@ -30,6 +30,7 @@ from hf_anchornet.building.steps import BuildSteps
 from hf_anchornet.cli.main import main
 from hf_anchornet.data.splits import DataOptions
 from hf_anchornet.publishing.folder import build_folder
+from hf_anchornet.registration import DEFAULT_IMAGE_LOCALIZER
 from hf_anchornet.training import defaults
 from hf_anchornet.training.defaults import Defaults
 
@@ -322,6 +323,9 @@ def test_a_network_of_mobile_blocks_is_started_from_and_teaches(photos, tmp_path
 
 def test_pictures_are_built_with_the_same_code(photos, tmp_path):
     content = build(photos, BuildOptions(str(tmp_path / "out")))
+    learned = json.loads((tmp_path / "out/steps/localizer/training.json").read_text("utf-8"))
+    assert learned["options"]["from_localizer"] == str(DEFAULT_IMAGE_LOCALIZER)
+    assert " --from-localizer default " in learned["command"]
     assert content["measured"]["compared"]["linear model"]["accuracy"] == 1.0
     assert "<img" in (tmp_path / "out" / "report.html").read_text("utf-8")
 

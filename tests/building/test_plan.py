@@ -29,6 +29,7 @@ def test_without_a_classifier_there_are_a_localizer_and_its_evaluation():
     assert list(plan.seconds) == ["localizer", "evaluation"]
     assert not plan.use_classifier
     assert any("localizer" in line for line in plan.describe("text"))
+    assert not any("starting from" in line for line in plan.describe("text"))
 
 
 def test_an_encoder_is_adapted_and_a_trained_classifier_teaches_too(classifier_folder):
@@ -47,6 +48,7 @@ def test_a_classifier_of_images_teaches_if_the_localizer_can_start_from_it(image
     )
     assert (other.start, other.teach) == (False, False)
     assert (plan.start, plan.teach) == (True, True)
+    assert "starting from the shipped localizer" in " ".join(other.describe("image"))
     assert plan.seconds["localizer"] > other.seconds["localizer"]
     told = " ".join(plan.describe("image"))
     assert "starting from the classifier's first blocks, taught by it" in told

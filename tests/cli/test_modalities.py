@@ -1,15 +1,24 @@
 """`train` and `adapt`: options by modality, and their help in groups."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import pytest
 from datasets import Dataset
+from datasets import Image as ImageFeature
+from PIL import Image
 
 from hf_anchornet.cli import adapt, modalities, train
 from hf_anchornet.cli.main import main
 from hf_anchornet.cli.modalities import Work, run_for_data
 from hf_anchornet.data.splits import DataOptions
+from hf_anchornet.registration import (
+    DEFAULT_IMAGE_CLASSIFIER,
+    DEFAULT_IMAGE_LOCALIZER,
+    DEFAULT_TEXT_CLASSIFIER,
+    DEFAULT_TEXT_LOCALIZER,
+)
+from hf_anchornet.training.command import write_command
 from hf_anchornet.training.options import TrainingOptions
 
 pytestmark = pytest.mark.usefixtures("cache_nothing_at_home")
@@ -54,6 +63,34 @@ def read_groups(shown):
 def test_the_work_gets_the_options_of_the_modality(works, reviews):
     report = run_for_data(works, {"dataset": reviews, "output_dir": "out", "length": 5})
     assert report["options"] == (DataOptions(reviews), Words(5), TrainingOptions("out"))
+
+
+@dataclass
+class Models:
+    """Options that name models."""
+
+    from_localizer: str | None = None
+    classifier: str | None = None
+
+
+def test_default_names_the_shipped_models_of_the_modality(reviews, tmp_path):
+    work = Work([Models], lambda *options: {"options": options})
+    works = {"text": work, "image": work}
+    Image.new("RGB", (8, 8)).save(tmp_path / "0.png")
+    rows = Dataset.from_dict({"image": [str(tmp_path / "0.png")], "label": ["black"]})
+    rows.cast_column("image", ImageFeature()).to_parquet(tmp_path / "photos.parquet")
+    named = {"output_dir": "out", "from_localizer": "default", "classifier": "default"}
+    for source, localizer, classifier in [
+        (reviews, DEFAULT_TEXT_LOCALIZER, DEFAULT_TEXT_CLASSIFIER),
+        (str(tmp_path / "photos.parquet"), DEFAULT_IMAGE_LOCALIZER, DEFAULT_IMAGE_CLASSIFIER),
+    ]:
+        _, models, _ = run_for_data(works, {"dataset": source, **named})["options"]
+        assert models == Models(str(localizer), str(classifier))
+        command = write_command("train", [Models], asdict(models))
+        assert command == "anchornet train --from-localizer default --classifier default"
+    others = {"output_dir": "out", "from_localizer": "you/default"}
+    _, models, _ = run_for_data(works, {"dataset": reviews, **others})["options"]
+    assert models == Models("you/default")
 
 
 def test_the_modality_is_found_once(works, reviews, monkeypatch):

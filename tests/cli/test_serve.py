@@ -47,8 +47,7 @@ def test_what_cannot_be_served_is_told_at_once(argv, message, served, capsys):
 
 def test_a_missing_server_is_named_with_its_extra(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "uvicorn", None)
-    for name in list(sys.modules):
-        if name.startswith("hf_anchornet.serve") or name == "hf_anchornet.cli.serve":
-            monkeypatch.delitem(sys.modules, name)
+    for name in ("cli.serve", "serve.app", "serve.libraries"):
+        monkeypatch.delitem(sys.modules, f"hf_anchornet.{name}", raising=False)
     assert main(["serve"]) == 2
     assert "pip install 'hf-anchornet[serve]'" in capsys.readouterr().err

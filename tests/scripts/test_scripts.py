@@ -20,9 +20,7 @@ OPTIONS = {
     "benchmarks.cold_start": ["--rounds", "--output"],
     "benchmarks.corpus": ["--dataset", "--num-rows", "--lengths", "--workers", "--output"],
     "benchmarks.hostile": ["--seconds", "--attackers", "--slow-bodies", "--output"],
-    "benchmarks.image_measurement": [
-        *("--localizer", "--other-sets", "--classifiers", "--boxes-column", "--output"),
-    ],
+    "benchmarks.image_measurement": ["--localizer", "--dataset", "--boxes-column", "--output"],
     "benchmarks.linear_evidence": ["--dataset", "--rivals", "--fit-on", "--mass", "--output"],
     "benchmarks.long_input": ["--text-tokens", "--image-sides", "--rounds", "--output"],
     "benchmarks.retrieval": ["--dataset", "--model", "--label", "--passage-tokens", "--output"],

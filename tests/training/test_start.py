@@ -10,11 +10,19 @@ from datasets import Dataset
 from PIL import Image
 from planted_texts import FAST, SMALL, plant
 from safetensors.torch import load_file
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, BertConfig, BertModel
+from transformers import (
+    AutoModelForImageClassification,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    BertConfig,
+    BertModel,
+)
 
 from hf_anchornet.cli import train
 from hf_anchornet.cli.modalities import run_for_data
 from hf_anchornet.cli.options import OptionParser
+from hf_anchornet.model.image_processing_anchornet import AnchorNetImageProcessor
+from hf_anchornet.model.modeling_anchornet_image import AnchorNetForImageClassification
 from hf_anchornet.training.start import Start
 from hf_anchornet.training.text_options import TextLocalizerOptions
 from hf_anchornet.training.text_vocabulary import train_tokenizer
@@ -167,6 +175,24 @@ def test_a_localizer_of_images_cannot_learn_texts(source, image_localizer_folder
 def image_localizer_folder(tmp_path, image_model):
     image_model.save_pretrained(tmp_path / "image")
     return str(tmp_path / "image")
+
+
+def test_a_trunk_of_any_shape_learns_other_labels(image_config, tmp_path):
+    shape = {"hidden_act": "relu6", "batch_norm_eps": 1e-3, "dilations": [1, 2, 1]}
+    for name, value in shape.items():  # as a localizer has that began as a pretrained network
+        setattr(image_config, name, value)
+    first = AnchorNetForImageClassification(image_config)
+    first.save_pretrained(tmp_path / "first")
+    AnchorNetImageProcessor(size={"shortest_edge": 32}).save_pretrained(tmp_path / "first")
+    rows = {"image": [Image.new("RGB", (40, 36))] * 3, "label": ["wet", "dry", "icy"]}
+    Dataset.from_dict(rows).to_parquet(tmp_path / "rows.parquet")
+    given = {"dataset": str(tmp_path / "rows.parquet"), "validation_split": "train"}
+    start = {"from_localizer": str(tmp_path / "first"), "image_size": 32, "crop_size": 24}
+    run_for_data(train.WORKS, given | start | STILL | {"output_dir": str(tmp_path / "next")})
+    model = AutoModelForImageClassification.from_pretrained(tmp_path / "next")
+    assert {name: getattr(model.config, name) for name in shape} == shape
+    for name, weights in first.anchornet.named_parameters():
+        assert model.anchornet.get_parameter(name).equal(weights), name
 
 
 def test_images_start_from_a_localizer_too(tmp_path):
