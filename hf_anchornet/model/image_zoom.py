@@ -17,6 +17,9 @@ from .selection import round_scores, select_top_patches
 
 FINER = 1.05
 """Least factor by which a step must be finer than the one before."""
+APART = 0.1
+"""Most overlap, as IoU, of the places of a step: two large windows on their grid may not fit beside
+each other without any."""
 
 
 @dataclass
@@ -107,7 +110,7 @@ class ZoomedImage:
 
     def _choose_places(self, step: ZoomStep, count: int) -> list[Box]:
         """The best windows of the largest scale of all places of a step, apart from each other."""
-        ranked = step.batch.select(count, 0.0, [self.largest])
+        ranked = step.batch.select(count, APART, [self.largest])
         found: list[tuple[float, Box]] = []
         for row in range(len(step.places)):
             evidence = ranked.evidence[row, ranked.filled[row]].tolist()

@@ -48,6 +48,15 @@ def test_steps_lead_from_the_whole_picture_to_its_own_pixels(localizer, size):
     assert all(1 <= len(step.places) <= 3 for step in read.steps)
 
 
+def test_places_may_touch_where_the_grid_leaves_no_room_between_them(image_model):
+    # Windows of 11 px every 2 px: beside the first one in 22 px the next free place is at 12 px.
+    processor = AnchorNetImageProcessor(size={"shortest_edge": 22})
+    localizer = ImageLocalizer(image_model, processor)
+    pictures = [make_noise(220, height) for height in range(220, 230)]
+    read = [ZoomedImage(picture, localizer, 4).steps[1].places for picture in pictures]
+    assert max(map(len, read)) > 1
+
+
 def test_each_place_is_read_as_a_picture_of_its_own(localizer):
     image = make_noise(200, 260)
     read = ZoomedImage(image, localizer, 2)
