@@ -14,11 +14,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from transformers import (
-    MobileNetV2Config,
-    MobileNetV2ForImageClassification,
-    MobileNetV2ImageProcessorPil,
-)
 
 from hf_anchornet.cli.main import main
 
@@ -60,13 +55,6 @@ def write_photos(folder):
             path = folder / split / name / f"{row // 2}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels).save(path)
-
-
-def stand_in_for_the_hub(folder):
-    """The network of the page, random and narrow, where a Hub id is also a folder."""
-    config = MobileNetV2Config(depth_multiplier=0.35, tf_padding=False)
-    MobileNetV2ForImageClassification(config).save_pretrained(folder)
-    MobileNetV2ImageProcessorPil().save_pretrained(folder)
 
 
 @pytest.fixture
@@ -151,7 +139,6 @@ def test_the_part_on_texts(tmp_path, monkeypatch, run_line, capsys):
 
 def test_the_part_on_images(tmp_path, monkeypatch, run_line):
     write_photos(tmp_path / "photos")
-    stand_in_for_the_hub(tmp_path / "google" / "mobilenet_v2_1.0_224")
     monkeypatch.chdir(tmp_path)
     printed = follow("Images", run_line)
     with Image.open(tmp_path / "patches.png") as drawn:

@@ -8,14 +8,8 @@ from typing import Any
 
 from hf_anchornet.demo.models import BUDGETS, NEVER, Comparison, DemoModels, DemoOptions
 from hf_anchornet.model.cascade_rule import NGRAMS
-from hf_anchornet.registration import (
-    IMAGE_TASK,
-    SAMPLE_IMAGE,
-    SAMPLE_REVIEW,
-    SHIPPED,
-    TEXT_TASK,
-    load_pipeline,
-)
+from hf_anchornet.model.image_processing_anchornet import open_image
+from hf_anchornet.registration import IMAGE_TASK, SAMPLE_IMAGE, SAMPLE_REVIEW, TEXT_TASK
 from hf_anchornet.views.base import Record, clean_line, wrap
 from hf_anchornet.views.image_view import render_patches, render_table
 from hf_anchornet.views.text_view import render_terminal
@@ -24,6 +18,11 @@ from .options import OptionParser, build_options
 from .shared import describe_answer, hide_progress_bars, measure_width, wants_color
 
 PICTURE = Path("anchornet_demo.png")
+FULL_INPUTS = {
+    TEXT_TASK: ("MiniLM-L6", "the whole review"),
+    IMAGE_TASK: ("EfficientNet-Lite0", "the whole photo"),
+}
+"""Networks of the shipped cascades, and their full inputs."""
 
 DESCRIPTION = """\
 Show which words of a review and which patches of a photo decide their labels, with the
@@ -98,24 +97,30 @@ def _show_text() -> None:
         wrap(f"The {who} {describe_answer(result)}.", width),
         _tabulate_spans(result, width),
         # Without calibration the small classifier, which saves nothing, was asked.
-        *([wrap(_tell_saving(comparison), width)] if models.calibrated else ()),
+        *([_tell_saving(comparison, TEXT_TASK, width)] if models.calibrated else ()),
         *_tell_reading(text, asked, width),
     )
     print("\n\n".join(paragraphs))
 
 
 def _show_image() -> None:
-    (result,) = load_pipeline(IMAGE_TASK, classifier=SHIPPED, return_maps=True)([str(SAMPLE_IMAGE)])
+    models, source, width = DemoModels.load(IMAGE_TASK), open_image(SAMPLE_IMAGE), measure_width()
+    options = DemoOptions(5, models.usual_sizes, BUDGETS[IMAGE_TASK])
+    answer = models.ask(source, options)
+    result, comparison = answer.result, answer.comparison
+    assert comparison is not None  # a classifier is shipped
     render_patches(SAMPLE_IMAGE, result).save(PICTURE, "PNG")
-    answer = describe_answer(result["classifier"])
+    asked = models.ask(source, replace(options, exit_threshold=NEVER)).result
     paragraphs = (
         "\nA photo, and the patches that decided its label:",
         render_table({name: result[name] for name in result if name != "classifier"}),
+        _tell_saving(comparison, IMAGE_TASK, width),
         wrap(
-            "The classifier then read only the best patch, cut from the photo. "
-            f"It {_compare(result)}: {answer}. Boxes and evidence: {PICTURE}",
-            measure_width(),
+            "If it is asked, the classifier reads the best patches, cut from the photo. "
+            f"It {_compare(asked)}: {describe_answer(asked['classifier'])}.",
+            width,
         ),
+        f"Boxes and evidence: {PICTURE}",
     )
     print("\n\n".join(paragraphs))
 
@@ -135,16 +140,18 @@ def _tell_reading(text: str, result: Record, width: int) -> tuple[str, ...]:
     )
 
 
-def _tell_saving(comparison: Comparison) -> str:
-    """What answering took, and what the classifier takes on the whole text."""
+def _tell_saving(comparison: Comparison, task: str, width: int) -> str:
+    """What answering took, and what the classifier takes on the full input."""
+    network, full_input = FULL_INPUTS[task]
     spent, whole, times = comparison.together, comparison.full, comparison.times_faster
     asked = "All of it" if comparison.parts else "Sure enough: the classifier is not asked. This"
     if whole is None:
-        return f"{asked} took {spent.milliseconds:.1f} ms."
+        return wrap(f"{asked} took {spent.milliseconds:.1f} ms.", width)
     saved = f", {times:.1f} times as long" if times else ""
-    return (
-        f"{asked} took {spent.milliseconds:.1f} ms. The classifier, MiniLM-L6, on the whole review "
-        f"takes {whole.milliseconds:.1f} ms{saved}."
+    return wrap(
+        f"{asked} took {spent.milliseconds:.1f} ms. The classifier, {network}, on {full_input} "
+        f"takes {whole.milliseconds:.1f} ms{saved}.",
+        width,
     )
 
 
