@@ -105,7 +105,7 @@ def run_for_data(works: Works, given: Mapping[str, Any]) -> dict[str, Any]:
                 f"{NOUNS[other]}; leave it out."
             )
     work = works[modality]
-    named = name_shipped(given)
+    named = name_shipped(given, modality)
     others = {name: value for name, value in named.items() if name not in of_data}
     return work.run(data, *build_options(work.option_types[1:], others))
 

@@ -35,7 +35,7 @@ def write_command(name: str, option_types: Sequence[Any], options: Mapping[str, 
 
 def is_shipped(source: str) -> bool:
     """Whether a folder is that of a shipped model, "default" on the command line."""
-    return Path(source).is_relative_to(SHIPPED_FOLDER)
+    return Path(source).absolute().is_relative_to(SHIPPED_FOLDER)
 
 
 def _write_option(flag: str, value: Any) -> list[str]:

@@ -200,4 +200,5 @@ bench-few-labels:  ## compare with SetFit and others on few labels, two hours (D
 
 bench-builds:  ## build from small draws of four sets, beside a linear model, an hour (DATA=)
 	$(RUN) scripts.benchmarks.builds --sets $(DATA)/text/newsgroups20=1400 \
-		$(DATA)/text/toxic_spans_civil=5500 $(DATA)/text/imdb=1200 $(DATA)/image/fod_a=1100
+		$(DATA)/text/toxic_spans_civil=5500 $(DATA)/text/imdb=1200 \
+		$(DATA)/image/tiny_imagenet_40=2000
