@@ -27,8 +27,8 @@ def test_a_text_has_as_many_tokens_as_asked(tmp_path):
 
 
 def test_a_picture_has_the_size_asked_and_is_not_of_one_colour(tmp_path):
-    write_picture(tmp_path / "input.ppm", 300)
-    with Image.open(tmp_path / "input.ppm") as picture:
+    write_picture(tmp_path / "input.png", 300)
+    with Image.open(tmp_path / "input.png") as picture:
         assert picture.size == (300, 300)
         assert np.asarray(picture).std() > 10
 
@@ -52,8 +52,8 @@ def test_growth_is_that_of_a_sum_by_hand():
 
 
 def test_a_fresh_process_tells_what_it_needed(tmp_path):
-    write_picture(tmp_path / "input.ppm", 150)
-    found = measure_input("image", tmp_path / "input.ppm", LongInputBenchmark.image_localizer)
+    write_picture(tmp_path / "input.png", 150)
+    found = measure_input("image", tmp_path / "input.png", LongInputBenchmark.image_localizer)
     assert found["units"] == 150 * 150
     assert found["seconds"] > 0
     assert found["baseline_bytes"] > 2**26
