@@ -13,7 +13,7 @@ Report = Mapping[str, Any]
 CONTROLS = ("head", "head_and_tail", "crop", "random", "textrank", "tfidf", "centre")
 CASCADES = {
     "cascade": "",
-    "quick_cascade": ", exits sooner",
+    "quick_cascade": ", quick",
     "shipped_cascade": ", the shipped cascade",
 }
 """The cascades of a set by name, and a remark on each."""

@@ -48,7 +48,7 @@ def test_each_cascade_has_a_row_with_what_it_gives_and_takes():
     assert make_speed_table(reports, fast).splitlines()[2:] == [
         f"| reviews | 0.900 | 0.910 | 0.850 | {best} | {linear} | 8.0 of 40.0 | 7.0 / 9.0 "
         "| not measured |",
-        f"| reviews, exits sooner | 0.900 | 0.890 | 0.850 | {best} | {linear} | 5.0 of 40.0 "
+        f"| reviews, quick | 0.900 | 0.890 | 0.850 | {best} | {linear} | 5.0 of 40.0 "
         "| 11.0 / 12.0 | not measured |",
         f"| letters | 0.950 | 0.910 | 0.850 | {best} | not measured | 8.0 of 80.0 | 7.0 / 9.0 "
         "| 2.0 / 3.0 |",
