@@ -1,5 +1,6 @@
 """Registration with transformers, the shipped models, and pipelines of them."""
 
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from hf_anchornet.model.pipeline_anchornet import LocalizationPipeline
 from hf_anchornet.model.pipeline_anchornet_image import PatchLocalizationPipeline
 from hf_anchornet.model.pipeline_anchornet_text import SpanLocalizationPipeline
 
-_DEFAULT = Path(__file__).parent / "default"
+_DEFAULT = Path(__file__).resolve().parent / "default"
 DEFAULT_IMAGE_LOCALIZER = _DEFAULT / "image_localizer"
 DEFAULT_IMAGE_CASCADE = _DEFAULT / "image_cascade"
 """Calibrated stages of the shipped image localizer and EfficientNet-Lite0: a `classifier` for its
@@ -45,6 +46,8 @@ DEFAULT_TEXT_CASCADE = _DEFAULT / "text_cascade"
 SAMPLE_REVIEW = _DEFAULT / "sample_review.txt"
 
 TEXT_TASK, IMAGE_TASK = SpanLocalizationPipeline.task_name, PatchLocalizationPipeline.task_name
+TASKS = {"text": TEXT_TASK, "image": IMAGE_TASK}
+"""The task of each modality."""
 DEFAULTS = {
     TEXT_TASK: (DEFAULT_TEXT_LOCALIZER, DEFAULT_TEXT_CLASSIFIER),
     IMAGE_TASK: (DEFAULT_IMAGE_LOCALIZER, DEFAULT_IMAGE_CLASSIFIER),
@@ -128,6 +131,11 @@ def find_shipped(task: str, *models: Any) -> list[Any]:
         str(shipped) if isinstance(model, str) and model == SHIPPED else model
         for model, shipped in zip(models, DEFAULTS[task], strict=False)
     ]
+
+
+def is_shipped(source: str | PathLike[str]) -> bool:
+    """Whether a folder is that of a shipped model, "default" on the command line."""
+    return Path(source).resolve().is_relative_to(_DEFAULT)
 
 
 def find_shipped_cascade(task: str) -> Path | None:

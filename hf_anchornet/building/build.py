@@ -19,8 +19,9 @@ from hf_anchornet.data.splits import (
     find_labels,
     load_split,
 )
+from hf_anchornet.registration import is_shipped
 from hf_anchornet.training.backbone import can_start_from
-from hf_anchornet.training.command import is_shipped, write_command
+from hf_anchornet.training.command import write_command
 from hf_anchornet.training.output_folder import holding_folder
 from hf_anchornet.training.pretrained import is_trained_classifier
 
@@ -159,9 +160,8 @@ def _write_command(data: DataOptions, options: BuildOptions) -> str:
     given = asdict(data) | asdict(options)
     for name in ("dataset", "classifier", "output_dir"):
         source = given[name]
-        if source is None or "://" in source or is_shipped(source):
-            continue
-        if is_local(source):
+        is_path = source is not None and "://" not in source and is_local(source)
+        if is_path and not is_shipped(source):
             given[name] = Path(source).name
     return write_command("build", [DataOptions, BuildOptions], given)
 

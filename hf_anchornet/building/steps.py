@@ -31,12 +31,7 @@ from hf_anchornet.publishing.card import (
     write_card,
 )
 from hf_anchornet.publishing.model_files import list_model_files
-from hf_anchornet.registration import (
-    DEFAULT_IMAGE_LOCALIZER,
-    IMAGE_TASK,
-    TEXT_TASK,
-    load_pipeline,
-)
+from hf_anchornet.registration import DEFAULT_IMAGE_LOCALIZER, TASKS, load_pipeline
 from hf_anchornet.training.image_adaptation import adapt_image_classifier
 from hf_anchornet.training.image_options import ImageLocalizerOptions
 from hf_anchornet.training.image_readings import ImageClassifierOptions
@@ -72,7 +67,6 @@ have three times the channels of new ones; crops show objects larger than the wh
 CHECKPOINT_STEPS = 200
 """Most steps between two checkpoints; there is one at least once an epoch."""
 NOUNS = {"text": "texts", "image": "images"}
-TASKS = {"text": TEXT_TASK, "image": IMAGE_TASK}
 EXAMPLES = 3
 """Inputs that the report shows."""
 

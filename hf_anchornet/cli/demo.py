@@ -81,12 +81,7 @@ def _show_text() -> None:
     text = SAMPLE_REVIEW.read_text(encoding="utf-8").strip()
     models = DemoModels.load(TEXT_TASK)
     options = DemoOptions(5, models.sizes, BUDGETS[TEXT_TASK])
-    answer = models.ask(text, options)
-    result, comparison = answer.result, answer.comparison
-    assert comparison is not None  # a classifier is shipped
-    asked = result
-    if not comparison.parts:
-        asked = models.ask(text, replace(options, exit_threshold=NEVER)).result
+    result, comparison, asked = _ask(models, text, options)
     who = "localizer, in one pass, says"
     if comparison.first == NGRAMS:
         who = "n-grams, added up, say"
@@ -106,11 +101,8 @@ def _show_text() -> None:
 def _show_image() -> None:
     models, source, width = DemoModels.load(IMAGE_TASK), open_image(SAMPLE_IMAGE), measure_width()
     options = DemoOptions(5, models.usual_sizes, BUDGETS[IMAGE_TASK])
-    answer = models.ask(source, options)
-    result, comparison = answer.result, answer.comparison
-    assert comparison is not None  # a classifier is shipped
+    result, comparison, asked = _ask(models, source, options)
     render_patches(SAMPLE_IMAGE, result).save(PICTURE, "PNG")
-    asked = models.ask(source, replace(options, exit_threshold=NEVER)).result
     paragraphs = (
         "\nA photo, and the patches that decided its label:",
         render_table({name: result[name] for name in result if name != "classifier"}),
@@ -123,6 +115,18 @@ def _show_image() -> None:
         f"Boxes and evidence: {PICTURE}",
     )
     print("\n\n".join(paragraphs))
+
+
+def _ask(
+    models: DemoModels, source: Any, options: DemoOptions
+) -> tuple[Record, Comparison, Record]:
+    """The answer, its cost, and the answer if the classifier is asked in any case."""
+    answer = models.ask(source, options)
+    assert answer.comparison is not None  # a classifier is shipped
+    asked = answer.result
+    if not answer.comparison.parts:
+        asked = models.ask(source, replace(options, exit_threshold=NEVER)).result
+    return answer.result, answer.comparison, asked
 
 
 def _tell_reading(text: str, result: Record, width: int) -> tuple[str, ...]:

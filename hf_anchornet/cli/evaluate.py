@@ -18,6 +18,7 @@ from hf_anchornet.publishing.card import (
     read_training,
     write_card,
 )
+from hf_anchornet.registration import is_shipped
 
 from .options import OptionParser, build_options
 from .shared import hide_progress_bars
@@ -27,9 +28,6 @@ logger = logging.getLogger(__name__)
 
 LEARNED = {"dataset": "dataset", "split": "train_split"}
 """Names of what a report is about, and of the same in the record of a training."""
-
-PACKAGE = Path(__file__).resolve().parents[1]
-"""Folder of the package, which holds the shipped models."""
 
 DESCRIPTION = """\
 Report as JSON how good a localizer, and a classifier or cascade behind it, is on a
@@ -98,7 +96,7 @@ def _keep(report: Mapping[str, Any], folder: Path) -> None:
 
     The card of a build keeps what the build measured, and no card shows scores on training rows.
     """
-    if not (folder / TRAINING_FILE).is_file() or folder.resolve().is_relative_to(PACKAGE):
+    if not (folder / TRAINING_FILE).is_file() or is_shipped(folder):
         return
     path, learned = folder / EVALUATION_FILE, read_training(folder).get("data", {})
     if path.is_file() and "compared" in read_json(path):

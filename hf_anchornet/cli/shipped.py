@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from hf_anchornet.data.splits import DataOptions, detect_modality
-from hf_anchornet.registration import DEFAULTS, IMAGE_TASK, SHIPPED, TEXT_TASK
+from hf_anchornet.registration import SHIPPED, TASKS, find_shipped
 
 from .options import build_options, list_options
 
-TASKS = {"text": TEXT_TASK, "image": IMAGE_TASK}
 LOCALIZERS, CLASSIFIERS = ("localizer", "from_localizer", "model"), ("classifier",)
 """Options that may be "default", by field name."""
 
@@ -26,6 +25,6 @@ def name_shipped(given: Mapping[str, Any], modality: str | None = None) -> dict[
     if modality is None:
         of_data = {name: given[name] for name in given if name in list_options(DataOptions)}
         modality = detect_modality(*build_options([DataOptions], of_data))
-    localizer, classifier = DEFAULTS[TASKS[modality]]
+    localizer, classifier = find_shipped(TASKS[modality], SHIPPED, SHIPPED)
     folders = dict.fromkeys(LOCALIZERS, localizer) | dict.fromkeys(CLASSIFIERS, classifier)
-    return {name: str(folders[name]) if name in asked else given[name] for name in given}
+    return dict(given) | {name: folders[name] for name in asked}

@@ -133,14 +133,14 @@ class Backbone:
         """Dilation of each layer."""
         return [block.spatial.dilation[0] for block in self.blocks]
 
-    def list_fields(self, num_layers: int) -> dict[str, Any]:
-        """Fields of the config that no option sets, of a localizer with so many layers."""
+    def list_fields(self, options: ImageLocalizerOptions) -> dict[str, Any]:
+        """Fields of the config that no option sets, of a localizer with these options."""
         first = self.blocks[0].units[""]
         return {
             "hidden_act": self.hidden_act,
             "batch_norm_eps": first.norm.eps,
             "num_channels": first.conv.in_channels,
-            "dilations": self.dilations[:num_layers],
+            "dilations": self.dilations[: len(options.channels)],
         }
 
     def choose_architecture(self, options: ImageLocalizerOptions) -> ImageLocalizerOptions:

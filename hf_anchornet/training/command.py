@@ -3,10 +3,9 @@
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
-from pathlib import Path
 from typing import Any
 
-SHIPPED_FOLDER = Path(__file__).parents[1] / "default"
+from hf_anchornet.registration import SHIPPED, is_shipped
 
 LEFT_OUT = {"resume"}
 """Options that say how far an earlier attempt came."""
@@ -33,14 +32,9 @@ def write_command(name: str, option_types: Sequence[Any], options: Mapping[str, 
     return shlex.join(words)
 
 
-def is_shipped(source: str) -> bool:
-    """Whether a folder is that of a shipped model, "default" on the command line."""
-    return Path(source).absolute().is_relative_to(SHIPPED_FOLDER)
-
-
 def _write_option(flag: str, value: Any) -> list[str]:
     values = [str(item) for item in value] if isinstance(value, list) else [str(value)]
-    values = ["default" if is_shipped(item) else item for item in values]
+    values = [SHIPPED if is_shipped(item) else item for item in values]
     if len(values) == 1 and values[0].startswith("-"):  # would be taken for another option
         return [f"{flag}={values[0]}"]
     return [flag, *values]

@@ -18,9 +18,6 @@ ARCHITECTURE = (
 )
 """Options that a localizer to start from decides."""
 
-UNNAMED = ("num_channels", "dilations", "hidden_act", "squeeze_excite", "batch_norm_eps")
-"""Fields of the config that shape the trunk without an option; a start decides them, too."""
-
 OF_TRAINING = (
     "from_localizer",
     "backbone",

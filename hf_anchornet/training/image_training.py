@@ -37,7 +37,7 @@ from .command import write_command
 from .defaults import choose_defaults, complete_options
 from .fit import fit_model, make_accelerator, preparing_data
 from .image_distillation import ImageTeacher, SoftTargets
-from .image_options import ARCHITECTURE, OF_TRAINING, SET_ANEW, UNNAMED, ImageLocalizerOptions
+from .image_options import ARCHITECTURE, OF_TRAINING, SET_ANEW, ImageLocalizerOptions
 from .options import TrainingOptions
 from .output_folder import holding_folder
 from .start import Start
@@ -190,15 +190,10 @@ def _make_model(
     if isinstance(start, Start) and start.knows(labels, multi_label):
         fields = {name: getattr(localizer, name) for name in SET_ANEW}
         return _put_channels_last(start.load(AnchorNetForImageClassification, **fields))
-    if start is None:
-        return make_image_localizer(localizer, labels, multi_label)
-    fixed = (
-        start.list_fields(UNNAMED)
-        if isinstance(start, Start)
-        else start.list_fields(len(localizer.channels))
-    )
+    fixed = {} if start is None else start.list_fields(localizer)
     model = make_image_localizer(localizer, labels, multi_label, **fixed)
-    start.give_trunk(model)
+    if start is not None:
+        start.give_trunk(model)
     return model
 
 

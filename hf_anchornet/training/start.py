@@ -81,9 +81,13 @@ class Start:
             found[name] = has
         return found
 
-    def list_fields(self, names: Iterable[str]) -> dict[str, Any]:
-        """The localizer's values of fields of the config that no option sets."""
-        return {name: getattr(self.config, name) for name in names}
+    def list_fields(self, options: Any) -> dict[str, Any]:
+        """The localizer's values of the fields that shape the trunk and that no option sets."""
+        return {
+            name: getattr(self.config, name)
+            for name in SHAPING
+            if hasattr(self.config, name) and not hasattr(options, name)
+        }
 
     def order_labels(self, labels: Sequence[str]) -> list[str]:
         """Labels in the localizer's order if it has the same ones, otherwise as they are."""

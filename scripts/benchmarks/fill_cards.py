@@ -18,11 +18,12 @@ from hf_anchornet.publishing.card_results import (
     name_gaps,
 )
 from hf_anchornet.publishing.modality import find_classes
-from hf_anchornet.registration import CASCADES, DEFAULTS
+from hf_anchornet.registration import CASCADES, DEFAULTS, TASKS
 from scripts.benchmarks.result_tables import join_ratios
 
 ROOT = Path(__file__).parents[2]
-SETS = {"text": ("span-localization", "imdb", "en"), "image": ("patch-localization", "fod_a", None)}
+SETS = {"text": ("imdb", "en"), "image": ("fod_a", None)}
+"""Data set and language of the shipped models of each modality."""
 KINDS = {"text": {"localizer": "", "classifier": "spans"}, "image": {"localizer": ""}}
 """Shipped models with a card of their own, and what each reads of the results."""
 MARKED = {"text": ("imdb_rationales", "movie_rationales"), "image": ("fod_a",)}
@@ -53,23 +54,24 @@ IN_CASCADE_CARD = {
 
 def main() -> None:
     """Read the JSON files of each modality and write the cards of its shipped models."""
-    for modality, (task, dataset, language) in SETS.items():
+    for modality, (dataset, _) in SETS.items():
         speed = read_results(f"speed_{dataset}")
         for kind, reading in KINDS[modality].items():
             write_model(modality, kind, reading, speed)
-        write_cascade(modality, speed, CASCADES[task], language)
+        write_cascade(modality, speed)
 
 
-def write_cascade(modality: str, speed: dict[str, Any], folder: Path, language: str | None) -> None:
+def write_cascade(modality: str, speed: dict[str, Any]) -> None:
     """The card of a shipped cascade, from the speed benchmark and its calibration."""
-    settings = json.loads((folder / CASCADE_FILE).read_text("utf-8"))
+    dataset, language = SETS[modality]
+    settings = json.loads((CASCADES[TASKS[modality]] / CASCADE_FILE).read_text("utf-8"))
     methods, shown = speed["methods"], IN_CASCADE_CARD[modality]
     (own,) = (method for method, name in shown.items() if name == "this cascade")
     compared = {
         name: methods[method] | {"faster": join_ratios(methods[method])}
         for method, name in shown.items()
     }
-    accuracy, rows, dataset = methods[own]["accuracy"], speed["num_rows"], SETS[modality][1]
+    accuracy, rows = methods[own]["accuracy"], speed["num_rows"]
     only = speed | {"methods": {own: methods[own]}}
     results = [
         make_result(modality, dataset, "test", "accuracy", accuracy, num_rows=rows),
@@ -90,9 +92,9 @@ def write_cascade(modality: str, speed: dict[str, Any], folder: Path, language: 
 
 def write_model(modality: str, kind: str, reading: str, speed: dict[str, Any]) -> None:
     """The card of a shipped localizer or of the classifier behind it."""
-    task, dataset, language = SETS[modality]
+    dataset, language = SETS[modality]
     report = read_results(modality)
-    folder = DEFAULTS[task][0]
+    folder = DEFAULTS[TASKS[modality]][0]
     windows = find_classes(str(folder))[0].from_pretrained(folder).windows
     results = list_results(modality, report, reading, dataset)
     is_measured = speed.get("settings", {}).get("localizer") == name_folder(folder)

@@ -113,7 +113,7 @@ def write_picture(path: Path, side: int, seed: int = 0) -> None:
     ]
     pixels = np.concatenate(bands)[:side, :side]
     # Uncompressed, the largest pictures would be above the limit of a file.
-    Image.fromarray(np.ascontiguousarray(pixels)).save(path, "PNG", compress_level=1)
+    Image.fromarray(pixels).save(path, "PNG", compress_level=1)
 
 
 def measure_input(kind: str, source: Path, model: str) -> dict[str, Any]:

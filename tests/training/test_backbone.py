@@ -99,7 +99,7 @@ def test_features_are_those_of_the_network_away_from_its_padding(network, folder
     assert can_start_from(folder)
     backbone = Backbone.open(folder)
     options = backbone.choose_architecture(ImageLocalizerOptions(branch_depths=[depth + 1]))
-    model = make_image_localizer(options, ["a", "b"], False, **backbone.list_fields(depth + 1))
+    model = make_image_localizer(options, ["a", "b"], False, **backbone.list_fields(options))
     backbone.give_trunk(model)
     pixels = torch.rand(1, 3, 224, 224)
     theirs = find_block_output(network, depth, pixels)
@@ -116,9 +116,7 @@ def test_features_are_those_of_the_network_away_from_its_padding(network, folder
 def test_branches_are_the_largest_windows_up_to_the_usual_one(folder):
     backbone = Backbone.open(folder)
     options = backbone.choose_architecture(ImageLocalizerOptions(backbone=folder))
-    model = make_image_localizer(
-        options, ["a", "b"], False, **backbone.list_fields(len(options.channels))
-    )
+    model = make_image_localizer(options, ["a", "b"], False, **backbone.list_fields(options))
     sizes = [window.size for window in model.windows]
     assert len(sizes) == 3
     assert sizes == sorted(sizes)
