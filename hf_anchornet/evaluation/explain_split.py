@@ -73,7 +73,7 @@ class ExplanationOptions:
     max_explained: int = 0
     smoothing: float = 0.0
     mass: float = 0.5
-    resamples: int = 0
+    resamples: int = 1000
     calibration_split: str = ""
     faithfulness: bool = True
     records: str | None = None
@@ -97,7 +97,7 @@ class ExplanationOptions:
             )
         if self.resamples < 0:
             raise ValueError(
-                f"`resamples` must be at least 0, got {self.resamples}; 0 is none, 1000 is usual."
+                f"`resamples` must be at least 0, got {self.resamples}; 0 is none."
             )
         if not self.smoothing >= 0:
             raise ValueError(f"`smoothing` must be at least 0, got {self.smoothing}; 0 is none.")

@@ -18,6 +18,7 @@ from hf_anchornet.explain.text_subject import TextSubject
 from hf_anchornet.model.localizer import load_localizer
 
 from .explain_split import ExplanationOptions, explain_rows
+from .intervals import import_bootstrap
 from .records import read_records, write_records
 from .summary import ExplanationSummary
 
@@ -48,8 +49,11 @@ def evaluate_explanations(
 
     Raises:
         ValueError: see `explain_rows` and `read_records`.
+        ImportError: see `import_bootstrap`.
     """
     is_text = data.text_column in rows.column_names
+    if options.resamples:
+        import_bootstrap()  # before the hours that the explainers may take
 
     @cache
     def load() -> TextSubject | ImageSubject:

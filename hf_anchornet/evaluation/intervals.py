@@ -23,6 +23,22 @@ Interval = list[float]
 """The lower and the upper end."""
 
 
+def import_bootstrap() -> Callable[..., Any]:
+    """SciPy's bootstrap.
+
+    Raises:
+        ImportError: SciPy is not installed.
+    """
+    try:
+        from scipy.stats import bootstrap
+    except ImportError as error:
+        raise ImportError(
+            "`resamples` needs SciPy; run `pip install 'hf-anchornet[eval]'`, or give 0 for scores "
+            "without intervals."
+        ) from error
+    return bootstrap  # type: ignore[no-any-return]
+
+
 def estimate_interval(
     values: NDArray[np.float64], resamples: int, statistic: Callable[..., Any] = np.mean
 ) -> Interval | None:
@@ -41,13 +57,7 @@ def estimate_interval(
     """
     if values.shape[1] < 2:
         return None
-    try:
-        from scipy.stats import bootstrap
-    except ImportError as error:
-        raise ImportError(
-            "`resamples` needs SciPy; run `pip install 'hf-anchornet[eval]'`."
-        ) from error
-    found = bootstrap(
+    found = import_bootstrap()(
         tuple(values),
         statistic,
         paired=len(values) > 1,

@@ -133,23 +133,23 @@ bench-evidence:  ## judge explanations: agreement, faithfulness, cost (DATA=, RU
 	$(EVALUATE) --dataset $(DATA)/text/imdb_rationales --model $(TEXT_LOCALIZER) \
 		$(EXPLAINERS) --output results/evidence_imdb_rationales.json
 	$(EVALUATE) --dataset $(DATA)/text/imdb_rationales --model $(RUNS)/minilm_full --max-explained 40 \
-		--explainers $(OTHERS) shapley attention_rollout $(PARTS) random --resamples 1000 \
+		--explainers $(OTHERS) shapley attention_rollout $(PARTS) random \
 		--parts-localizer $(TEXT_LOCALIZER) \
 		--output results/evidence_imdb_rationales_minilm.json
 	$(EVALUATE) --dataset $(DATA)/text/movie_rationales --model $(RUNS)/minilm_full \
-		--max-explained 40 --smoothing 3 --resamples 1000 --parts-localizer $(TEXT_LOCALIZER) \
+		--max-explained 40 --smoothing 3 --parts-localizer $(TEXT_LOCALIZER) \
 		--explainers integrated_gradients lime attention_rollout $(PARTS) random \
 		--output results/evidence_movie_rationales_minilm.json
 	mkdir -p $(RUNS)/cascade_shipped
 	cp -r $(TEXT_LOCALIZER)/. $(DEFAULTS)/text_cascade/. $(RUNS)/cascade_shipped
 	$(EVALUATE) --dataset $(DATA)/text/imdb_rationales --model $(RUNS)/cascade_shipped \
-		--max-explained 200 --explainers evidence answer occlusion lime random --resamples 1000 \
+		--max-explained 200 --explainers evidence answer occlusion lime random \
 		--output results/evidence_imdb_rationales_cascade.json
 	$(EVALUATE) --dataset $(DATA)/text/movie_rationales --model $(RUNS)/cascade_shipped \
-		--max-explained 100 --smoothing 3 --explainers evidence answer lime random --resamples 1000 \
+		--max-explained 100 --smoothing 3 --explainers evidence answer lime random \
 		--output results/evidence_movie_rationales_cascade.json
 	$(EVALUATE) --dataset $(DATA)/image/fod_a --model $(RUNS)/cascade_fod_a --max-explained 40 \
-		--explainers evidence answer lime random --resamples 1000 \
+		--explainers evidence answer lime random \
 		--output results/evidence_fod_a_cascade.json
 	$(EVALUATE) --dataset $(DATA)/text/tweet_sentiment_extraction $(TWEETS) \
 		--model $(RUNS)/localizer_tweet_sentiment_extraction $(EXPLAINERS) \
@@ -168,7 +168,7 @@ bench-evidence:  ## judge explanations: agreement, faithfulness, cost (DATA=, RU
 	$(EVALUATE) --dataset $(DATA)/image/fod_a --model $(IMAGE_LOCALIZER) --max-explained 40 \
 		--explainers evidence $(OTHERS) shapley grad_cam random --output results/evidence_fod_a.json
 	$(EVALUATE) --dataset $(DATA)/image/fod_a --model $(RUNS)/lite0_full --max-explained 40 \
-		--explainers $(OTHERS) grad_cam patch_shapley random --resamples 1000 \
+		--explainers $(OTHERS) grad_cam patch_shapley random \
 		--parts-localizer $(IMAGE_LOCALIZER) --output results/evidence_fod_a_lite0.json
 	$(RUN) scripts.benchmarks.retrieval --dataset $(DATA)/text/cuad_insurance \
 		--model $(RUNS)/localizer_cuad_insurance --label present \

@@ -1,9 +1,16 @@
 """Bootstrap intervals: around the score, narrower with more documents, the same at each call."""
 
+import sys
+
 import numpy as np
 import pytest
+import torch
+from datasets import Dataset
 from explanation_records import make_image, make_text, summarize
 
+from hf_anchornet.data.splits import DataOptions
+from hf_anchornet.evaluation.explain_split import ExplanationOptions
+from hf_anchornet.evaluation.explanations import evaluate_explanations
 from hf_anchornet.evaluation.intervals import _combine_means, estimate_interval
 from hf_anchornet.evaluation.tables import format_score, make_explainer_table
 
@@ -33,6 +40,15 @@ def test_the_same_documents_have_the_same_interval():
 
 def test_one_document_has_no_interval():
     assert estimate_interval(np.ones((1, 1)), 100) is None
+
+
+def test_without_scipy_the_error_says_so_before_anything_is_explained(monkeypatch):
+    monkeypatch.setitem(sys.modules, "scipy.stats", None)
+    rows, options = Dataset.from_dict({"text": ["a"]}), ExplanationOptions()
+    with pytest.raises(ImportError, match=r"pip install 'hf-anchornet\[eval\]'`, or give 0"):
+        evaluate_explanations(
+            "no/model", "test", rows, DataOptions("no/data"), options, torch.device("cpu")
+        )
 
 
 def test_documents_that_are_alike_have_an_interval_of_no_width():
