@@ -182,10 +182,14 @@ class PatchReader(Reader):
     def _process(self, images: Sequence[Image.Image], side: int | None = None) -> dict[str, Tensor]:
         """The classifier's input for images, all resized alike, on its device."""
         size = {} if side is None else {"size": {"height": side, "width": side}}
-        inputs = self.processor(images=list(images), return_tensors="pt", **size)
-        return {
-            name: value.to(self.model.device, self.model.dtype) for name, value in inputs.items()
-        }
+        made = self.processor(images=list(images), return_tensors="pt", **size)
+        model = self.model
+        inputs = {name: value.to(model.device, model.dtype) for name, value in made.items()}
+        pixels = inputs[self.kind.input_name]
+        if pixels.device.type == "cpu" and pixels.ndim == 4:
+            # Convolutions are up to twice as fast there with the channels last in memory.
+            inputs[self.kind.input_name] = pixels.to(memory_format=torch.channels_last)
+        return inputs
 
 
 def cut_square(image: Image.Image, box: Box) -> Image.Image:

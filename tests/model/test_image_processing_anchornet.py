@@ -619,9 +619,29 @@ def test_boxes_of_an_image_that_was_not_resized_are_unchanged():
     assert restore_boxes(boxes[:0], (9, 11), (11, 9)) == []
 
 
-@pytest.mark.parametrize("shape", [(3, 60, 45), (3, 20, 90), (3, 33, 33)])
-def test_pictures_are_resized_to_the_pixels_of_the_base_class(image_processor, shape):
+def resize_twice(image_processor, shape, resample):
+    """Noise as our processor and as its base class resize it, as integers."""
     pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    size, resample = SizeDict(shortest_edge=24), image_processor.resample
-    expected = super(AnchorNetImageProcessor, image_processor).resize(pixels, size, resample)
-    np.testing.assert_array_equal(image_processor.resize(pixels, size, resample), expected)
+    pixels.flags.writeable = False  # as those of Pillow's pictures are
+    size = SizeDict(shortest_edge=24)
+    base = super(AnchorNetImageProcessor, image_processor)
+    resized = [each.resize(pixels, size, resample) for each in (image_processor, base)]
+    assert resized[0].dtype == np.uint8
+    return [each.astype(int) for each in resized]
+
+
+@pytest.mark.parametrize("shape", [(3, 60, 45), (3, 20, 90), (3, 33, 33), (1, 200, 90)])
+@pytest.mark.parametrize("resample", [Image.Resampling.BILINEAR, Image.Resampling.BICUBIC])
+def test_pictures_are_resized_to_the_pixels_of_the_base_class_up_to_one(
+    image_processor, shape, resample
+):
+    found, expected = resize_twice(image_processor, shape, resample)
+    assert found.shape == expected.shape
+    assert np.abs(found - expected).max() <= 1
+    assert (found != expected).mean() < 0.05
+
+
+@pytest.mark.parametrize("resample", [Image.Resampling.LANCZOS, Image.Resampling.BOX])
+def test_resampling_that_torch_lacks_is_that_of_the_base_class(image_processor, resample):
+    found, expected = resize_twice(image_processor, (3, 60, 45), resample)
+    np.testing.assert_array_equal(found, expected)
