@@ -26,13 +26,14 @@ LITE0 = $(ADAPT) --dataset $(DATA)/image/fod_a --mixed-precision bf16 --full-siz
 TRAIN_PHOTOS = $(TRAIN) --dataset $(DATA)/image/fod_a --backbone $(RUNS)/lite0 \
 	--teacher $(RUNS)/lite0_full --gated --count-exponent 0.5 --num-epochs 16 $(RATES) \
 	--mixed-precision bf16
+SIDE_160 = --image-size 160 --crop-size 144
 PHOTO_CASCADE = $(CALIBRATE) --dataset $(DATA)/image/fod_a --classifier $(IMAGE_CLASSIFIER) \
 	--full-size 224 --stages localizer 1 2 full --max-loss 0.005
 
 # Let a trained model read images of another size: from, to, folder.
 define READ_AT
-sed -i -E 's/"(shortest_edge|height|width)": $(1)\b/"\1": $(2)/' $(3)/preprocessor_config.json
-grep -q ': $(2)\b' $(3)/preprocessor_config.json
+sed -i -E 's/"(shortest_edge|height|width)": $(1)\b/"\1": $(2)/' $(3)/preprocessor_config.json && \
+	grep -q ': $(2)\b' $(3)/preprocessor_config.json
 endef
 
 .PHONY: models models-text models-image models-speed models-sheets models-panels models-evidence
@@ -68,7 +69,7 @@ models-image: $(VENV)/.installed  ## train the shipped image models only
 	$(RUN) scripts.reference.convert_efficientnet_lite --target $(RUNS)/lite0
 	$(LITE0) --localizer $(IMAGE_LOCALIZER) --classifier $(RUNS)/lite0 --reading full \
 		--learning-rate 1e-3 --num-epochs 3 --output-dir $(RUNS)/lite0_full
-	$(TRAIN_PHOTOS) --image-size 160 --crop-size 144 --output-dir $(RUNS)/localizer_fod_a
+	$(TRAIN_PHOTOS) $(SIDE_160) --output-dir $(RUNS)/localizer_fod_a
 	$(call READ_AT,160,176,$(RUNS)/localizer_fod_a)
 	$(LITE0) --localizer $(RUNS)/localizer_fod_a --classifier $(RUNS)/lite0_full --reading all \
 		--num-patches 1 --patch-size 128 --learning-rate 5e-4 --batch-size 16 --num-epochs 2 \
@@ -201,9 +202,17 @@ TRAIN_TOXIC = $(TRAIN) --dataset $(DATA)/text/toxic_spans_civil $(AS_BEFORE) --e
 	--ngram-sizes 1 --kernel-sizes 3 --evidence-penalty 0.001 --ngram-penalty 0.02 --num-epochs 2 \
 	--embedding-learning-rate 5e-5 --ngram-learning-rate 0.2 --hidden-dropout-prob 0.1 \
 	--token-dropout-prob 0.3 --ngram-dropout-prob 0.7 --auxiliary-loss-weight 1 --balance True
-models-evidence: $(VENV)/.installed  ## train the localizers of tweets, toxic posts and contracts
+models-evidence: $(VENV)/.installed  ## train the models of tweets, toxic posts and contracts
 	$(TRAIN_TWEETS) --output-dir $(RUNS)/localizer_tweet_sentiment_extraction
 	$(TRAIN_TOXIC) --output-dir $(RUNS)/localizer_toxic_spans_civil
+	for set in tweet_sentiment_extraction toxic_spans_civil; do \
+		$(ADAPT) --dataset $(DATA)/text/$$set --localizer $(RUNS)/localizer_$$set \
+			--classifier $(ENCODER) --reading mix --budgets 16 512 $(MINILM) 5e-5 \
+			--max-rows 8000 --num-epochs 2 --output-dir $(RUNS)/minilm_$$set && \
+		$(CALIBRATE) --dataset $(DATA)/text/$$set --localizer $(RUNS)/localizer_$$set \
+			--classifier $(RUNS)/minilm_$$set --stages localizer 16 full \
+			--output-dir $(RUNS)/cascade_$$set || exit 1; \
+	done
 	$(TRAIN) --dataset $(DATA)/text/cuad_insurance $(AS_BEFORE) --embeddings $(ENCODER) \
 		--gated False --crop-tokens 100000 --num-epochs 6 --batch-size 4 --ngram-min-count 8 \
 		--evidence-penalty 0.001 --ngram-penalty 0.005 --output-dir $(RUNS)/localizer_cuad_insurance

@@ -126,6 +126,7 @@ EXPLAINERS = --calibration-split validation \
 LINEAR = $(RUN) scripts.benchmarks.linear_evidence --calibration-split validation \
 	--explainers evidence random
 TWEETS = --spans-column spans_repaired --only-labels positive negative --true-labels True --mass 0.3
+SHORT_EXPLAINERS = $(OTHERS) shapley attention_rollout span_shapley random
 TOXIC = --only-labels toxic --true-labels True --mass 0.1 --max-explained 1000
 bench-evidence:  ## judge explanations: agreement, faithfulness, cost (DATA=, RUNS=)
 	$(EVALUATE) --dataset $(DATA)/text/movie_rationales --model $(TEXT_LOCALIZER) --smoothing 3 \
@@ -157,6 +158,15 @@ bench-evidence:  ## judge explanations: agreement, faithfulness, cost (DATA=, RU
 	$(EVALUATE) --dataset $(DATA)/text/toxic_spans_civil $(TOXIC) \
 		--model $(RUNS)/localizer_toxic_spans_civil $(EXPLAINERS) \
 		--output results/evidence_toxic_spans_civil.json
+	set -e; for set in "tweet_sentiment_extraction $(TWEETS)" "toxic_spans_civil $(TOXIC)"; do \
+		name=$${set%% *}; \
+		$(EVALUATE) --dataset $(DATA)/text/$$set --max-explained 200 \
+			--model $(RUNS)/cascade_$$name --explainers evidence answer occlusion lime random \
+			--output results/evidence_$${name}_cascade.json; \
+		$(EVALUATE) --dataset $(DATA)/text/$$set --max-explained 100 \
+			--model $(RUNS)/minilm_$$name --parts-localizer $(RUNS)/localizer_$$name \
+			--explainers $(SHORT_EXPLAINERS) --output results/evidence_$${name}_minilm.json; \
+	done
 	$(LINEAR) --dataset $(DATA)/text/movie_rationales --fit-on $(DATA)/text/imdb --smoothing 3 \
 		--output results/evidence_movie_rationales_linear.json
 	$(LINEAR) --dataset $(DATA)/text/imdb_rationales --fit-on $(DATA)/text/imdb \
@@ -175,7 +185,7 @@ bench-evidence:  ## judge explanations: agreement, faithfulness, cost (DATA=, RU
 		--output results/retrieval_cuad_insurance.json
 	$(WRITE_TABLES)
 
-bench-seeds:  ## train and judge localizers of three seeds, half an hour (DATA=, RUNS=)
+bench-seeds:  ## train and judge localizers of three seeds, three hours (DATA=, RUNS=)
 	for seed in 0 1 2; do \
 		$(TRAIN_TWEETS) --seed $$seed --output-dir $(RUNS)/tweets_$$seed && \
 		$(EVALUATE) --dataset $(DATA)/text/tweet_sentiment_extraction $(TWEETS) \
@@ -184,12 +194,18 @@ bench-seeds:  ## train and judge localizers of three seeds, half an hour (DATA=,
 		$(TRAIN_TOXIC) --seed $$seed --output-dir $(RUNS)/toxic_$$seed && \
 		$(EVALUATE) --dataset $(DATA)/text/toxic_spans_civil $(TOXIC) \
 			--model $(RUNS)/toxic_$$seed --explainers evidence refined_evidence \
-			--output $(RUNS)/toxic_$$seed.json || exit 1; \
+			--output $(RUNS)/toxic_$$seed.json && \
+		$(TRAIN_PHOTOS) $(SIDE_160) --seed $$seed --output-dir $(RUNS)/photos_$$seed && \
+		$(call READ_AT,160,176,$(RUNS)/photos_$$seed) && \
+		$(EVALUATE) --dataset $(DATA)/image/fod_a --model $(RUNS)/photos_$$seed \
+			--max-explained 200 --output $(RUNS)/photos_$$seed.json || exit 1; \
 	done
 	$(RUN) scripts.benchmarks.seeds --reports $(RUNS)/tweets_*.json \
 		--output results/seeds_tweet_sentiment_extraction.json
 	$(RUN) scripts.benchmarks.seeds --reports $(RUNS)/toxic_*.json \
 		--output results/seeds_toxic_spans_civil.json
+	$(RUN) scripts.benchmarks.seeds --reports $(RUNS)/photos_*.json \
+		--output results/seeds_fod_a.json
 	$(WRITE_TABLES)
 
 bench-few-labels:  ## compare with SetFit and others on few labels, two hours (DATA=)

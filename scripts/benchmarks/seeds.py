@@ -9,7 +9,13 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from hf_anchornet.evaluation.tables import PLAUSIBILITY, SIDES, format_score, format_table
+from hf_anchornet.evaluation.tables import (
+    FILLS,
+    PLAUSIBILITY,
+    SIDES,
+    format_score,
+    format_table,
+)
 from hf_anchornet.files import read_json, write_json
 from scripts.options import parse_options
 
@@ -25,7 +31,11 @@ SAME = (
     "smoothing",
 )
 """Settings of the explanations that all reports share."""
-SCORES = ("token_auprc", "pointing", "token_f1", "span_iou_f1")
+SCORES = ("token_auprc", "pointing", "token_f1", "span_iou_f1", "energy", "max_box_acc_v2")
+"""Agreement with people: the first four of texts, others of pictures."""
+
+PATCHES = "best patch in a box"
+"""The share of pictures whose best patch has its middle in a box."""
 
 
 @dataclass
@@ -56,9 +66,10 @@ def gather_scores(reports: Mapping[str, Report]) -> dict[str, Any]:
         reports: Reports of `anchornet evaluate` with explainers, by name.
 
     Returns:
-        `reports`, their names; `num_rows`, `accuracy` and `macro_f1` of the localizers; in
-        `explainers` by name `SCORES`, `comprehensiveness` and `sufficiency` (chosen words cut),
-        each as `mean`, `low` and `high`.
+        `reports`, their names; `num_rows`, `accuracy` and `macro_f1` of the localizers, of
+        pictures also `patch_pointing`; in `explainers` by name those of `SCORES` that they have,
+        `comprehensiveness` and `sufficiency` (the first fill of `FILLS`), each as `mean`, `low` and
+        `high`.
 
     Raises:
         ValueError: if the reports are of other rows or settings.
@@ -71,18 +82,28 @@ def gather_scores(reports: Mapping[str, Report]) -> dict[str, Any]:
     return {
         "reports": list(reports),
         "num_rows": first["num_rows"],
-        **_gather([report["localizer"] for report in reports.values()]),
+        **_gather([_list_answers(report) for report in reports.values()]),
         "explainers": {name: _gather([found[name] for found in explainers]) for name in shared},
     }
 
 
+def _list_answers(report: Report) -> dict[str, float]:
+    """The scores of a report's localizer."""
+    scores = dict(report["localizer"])
+    if "boxes" in report:
+        scores["patch_pointing"] = report["boxes"]["pointing"]["localizer"]
+    return scores
+
+
 def _list_explainers(report: Report) -> dict[str, dict[str, float]]:
     """The scores of each explainer of a report."""
-    return {
-        name: {score: row["plausibility"][score] for score in SCORES}
-        | {side: row["faithfulness"]["rationale"][side] for side in SIDES}
-        for name, row in report["explanations"]["explainers"].items()
-    }
+    found = {}
+    for name, row in report["explanations"]["explainers"].items():
+        plausibility, faithfulness = row["plausibility"], row["faithfulness"]
+        fill = next(fill for fill in FILLS if fill in faithfulness)
+        found[name] = {score: plausibility[score] for score in SCORES if score in plausibility}
+        found[name] |= {side: faithfulness[fill][side] for side in SIDES}
+    return found
 
 
 def _gather(found: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float]]:
@@ -109,16 +130,22 @@ def make_seeds_table(gathered: Mapping[str, Report]) -> str:
 
     Args:
         gathered: From `gather_scores`, by the name of the set.
+
+    Returns:
+        A table for the sets of texts, and one for those of pictures, if there are any.
     """
-    rows = []
+    tables: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
     for name, report in gathered.items():
         evidence = report["explainers"]["evidence"]
-        scores = [report["accuracy"], report["macro_f1"]]
-        scores += [evidence[score] for score in (*SCORES, *SIDES)]
-        told = [format_score(each["mean"], (each["low"], each["high"])) for each in scores]
+        scores = {"accuracy": report["accuracy"], "macro F1": report["macro_f1"]}
+        if "patch_pointing" in report:
+            scores[PATCHES] = report["patch_pointing"]
+        scores |= {PLAUSIBILITY[score]: evidence[score] for score in SCORES if score in evidence}
+        scores |= {side: evidence[side] for side in SIDES}
+        told = [format_score(each["mean"], (each["low"], each["high"])) for each in scores.values()]
+        rows = tables.setdefault(("set", "trainings", *scores), [])
         rows.append((name, str(len(report["reports"])), *told))
-    titles = [PLAUSIBILITY[score] for score in SCORES]
-    return format_table(("set", "trainings", "accuracy", "macro F1", *titles, *SIDES), rows)
+    return "\n".join(format_table(head, rows) for head, rows in tables.items())
 
 
 def main() -> None:
