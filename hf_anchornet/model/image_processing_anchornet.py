@@ -99,6 +99,14 @@ class AnchorNetImageProcessor(PilBackend):
         for index, image in enumerate(images):
             check_pixels(image.shape[1:], kwargs["size"], kwargs["do_resize"], max_pixels, index)
         do_pad, kwargs["do_pad"] = kwargs["do_pad"], False  # padded here, with a mask
+        if kwargs["do_rescale"] and kwargs["do_normalize"]:
+            # Both at once, as transformers' torchvision backend does.
+            mean, std, factor = (
+                kwargs[name] for name in ("image_mean", "image_std", "rescale_factor")
+            )
+            kwargs["do_rescale"] = False
+            kwargs["image_mean"] = np.divide(mean, factor).tolist()
+            kwargs["image_std"] = np.divide(std, factor).tolist()
         pixels = super()._preprocess(images, return_tensors=None, **kwargs)["pixel_values"]
         if do_pad is not False:
             return self.collate(pixels, return_tensors)
