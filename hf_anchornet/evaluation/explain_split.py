@@ -96,9 +96,7 @@ class ExplanationOptions:
                 f"`max_explained` must be at least 0, got {self.max_explained}; 0 explains all."
             )
         if self.resamples < 0:
-            raise ValueError(
-                f"`resamples` must be at least 0, got {self.resamples}; 0 is none."
-            )
+            raise ValueError(f"`resamples` must be at least 0, got {self.resamples}; 0 is none.")
         if not self.smoothing >= 0:
             raise ValueError(f"`smoothing` must be at least 0, got {self.smoothing}; 0 is none.")
         if not 0 < self.mass <= 1:

@@ -147,10 +147,13 @@ def predict_probs(model: PreTrainedModel, logits: Tensor) -> Tensor:
 
 
 def name_predictions(model: PreTrainedModel, logits: Tensor) -> list[dict[str, Any]]:
-    """The best label and its probability for each row of logits, (batch, labels)."""
-    scores, labels = predict_probs(model, logits).max(dim=-1)
-    names = label_names(model)
+    """The best label and its probability for each row of logits, (batch, labels).
+
+    The best is that of the highest logit: several probabilities may be rounded to 1.
+    """
+    names, labels = label_names(model), logits.argmax(dim=-1).tolist()
+    probs = predict_probs(model, logits).tolist()
     return [
-        {"label": names[label], "score": score}
-        for label, score in zip(labels.tolist(), scores.tolist(), strict=True)
+        {"label": names[label], "score": row[label]}
+        for label, row in zip(labels, probs, strict=True)
     ]

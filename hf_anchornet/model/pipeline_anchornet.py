@@ -106,7 +106,7 @@ class LocalizationPipeline(Pipeline):
         return rule
 
     def _ask(
-        self, options: Any, batch: Any, sources: Sequence[Any], probs: Tensor, started: float
+        self, options: Any, batch: Any, sources: Sequence[Any], logits: Tensor, started: float
     ) -> list[Verdict]:
         """The answer of the classifier or cascade, if there is one, to each input.
 
@@ -114,7 +114,7 @@ class LocalizationPipeline(Pipeline):
             options: Those of this call.
             batch: The localized inputs, a `Batch`.
             sources: The texts or images.
-            probs: (batch, labels), of the localizer.
+            logits: (batch, labels), of the localizer.
             started: When the localizer began, by `perf_counter`.
         """
         rule = self._choose_rule(options)
@@ -122,7 +122,7 @@ class LocalizationPipeline(Pipeline):
             return [Verdict(None, {}) for _ in sources]
         if rule is None or self._exits is None:
             views, stage = self._open(batch, len(sources), options)
-            return self._read(views, stage, probs, options.explain_answer)
+            return self._read(views, stage, logits, options.explain_answer)
         traces = self._exits.start(batch, count_milliseconds(started), rule)
         self._exits.read(traces, rule=rule)
         answers = self._exits.describe(traces, sources)
@@ -167,21 +167,21 @@ class LocalizationPipeline(Pipeline):
         """
 
     def _read(
-        self, views: Sequence[Any], stage: Stage, probs: Tensor, explain: bool
+        self, views: Sequence[Any], stage: Stage, logits: Tensor, explain: bool
     ) -> list[Verdict]:
         """The answers of a plain classifier; the localizer's where there is nothing to read.
 
         Args:
             views: The inputs, opened for reading.
             stage: What is read of each.
-            probs: (batch, labels), of the localizer.
+            logits: (batch, labels), of the localizer.
             explain: Whether to explain the classifier's answers.
         """
         assert self.reader is not None
         verdicts = []
         readings = self.reader.read(views, stage)
-        for reading, view, row in zip(readings, views, probs, strict=True):
-            answer = self._name(row)
+        own = name_predictions(self.model, logits)
+        for reading, view, answer in zip(readings, views, own, strict=True):
             if reading.logits is not None:
                 (answer,) = name_predictions(self.reader.model, reading.logits[None])
             shown = self.reader.describe_pieces(reading.pieces)
@@ -194,11 +194,6 @@ class LocalizationPipeline(Pipeline):
                 cost |= describe_explaining(read.asked)
             verdicts.append(Verdict(classifier, cost, explanation))
         return verdicts
-
-    def _name(self, probs: Tensor) -> dict[str, Any]:
-        """The best label and its probability, from (labels,)."""
-        score, label = probs.max(dim=-1)
-        return {"label": self.labels[int(label)], "score": float(score)}
 
     @abstractmethod
     def check_input(self, item: Any, name: str) -> Any:
@@ -288,9 +283,9 @@ class LocalizationPipeline(Pipeline):
         results = model_outputs["results"]
         return results[0] if isinstance(results, list) else results
 
-    def _number_labels(self, labels: Sequence[str] | None, probs: Tensor) -> Tensor:
+    def _number_labels(self, labels: Sequence[str] | None, logits: Tensor) -> Tensor:
         """Labels to explain of each input, the predicted one by default: (batch, explained)."""
         if labels is None:
-            return probs.argmax(dim=-1, keepdim=True)
+            return logits.argmax(dim=-1, keepdim=True)
         indices = [self.labels.index(label) for label in labels]
-        return probs.new_tensor(indices).long().expand(len(probs), -1)
+        return logits.new_tensor(indices).long().expand(len(logits), -1)

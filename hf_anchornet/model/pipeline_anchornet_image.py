@@ -12,7 +12,7 @@ from torch import Tensor
 from .cascade import Cascade
 from .cascade_rule import GLANCE, ExitRule, Stage
 from .cascade_trace import Trace, count_milliseconds
-from .classifier import predict_probs
+from .classifier import name_predictions
 from .explanation import InputParts, choose_entries
 from .image_answers import ShownImage, charge, describe_patch, join_shown
 from .image_boxes import cover_share, pool_cells, sum_union
@@ -185,8 +185,7 @@ class PatchLocalizationPipeline(LocalizationPipeline):
         started = perf_counter()
         if not self.glances:
             batch = self.localizer.read_pixels(images, pixels)
-            probs = predict_probs(self.model, batch.logits)
-            verdicts = self._ask(chosen, batch, images, probs, started)
+            verdicts = self._ask(chosen, batch, images, batch.logits, started)
             return {"results": self._show_all(batch, verdicts, chosen)}
         cascade = cast(Cascade, self.cascade)
         glanced: Any = cascade.open(images, None if pixels[0] is None else pixels)
@@ -197,14 +196,13 @@ class PatchLocalizationPipeline(LocalizationPipeline):
         self, batch: LocalizedImages, verdicts: Sequence[Verdict], options: PatchOptions
     ) -> list[dict[str, Any]]:
         """The answers for images that the localizer read."""
-        probs = predict_probs(self.model, batch.logits)
-        labels = self._number_labels(options.labels, probs)
-        shown = [ShownImage([], {}, {})] * len(probs)
+        labels = self._number_labels(options.labels, batch.logits)
+        shown = [ShownImage([], {}, {})] * len(labels)
         if options.shows:
             by_label = [self._show(batch, column, options) for column in labels.unbind(dim=1)]
             shown = [join_shown(parts) for parts in zip(*by_label, strict=True)]
         sizes = batch.evidence.sizes.tolist()
-        fields = zip(batch.images, sizes, probs, shown, verdicts, strict=True)
+        fields = zip(batch.images, sizes, batch.logits, shown, verdicts, strict=True)
         answers = [self._answer(*each) for each in fields]
         if options.explain_answer:
             alone = explain_images(batch, options.top_k, options.scales)
@@ -228,11 +226,11 @@ class PatchLocalizationPipeline(LocalizationPipeline):
         for rows, part in batch.deepened:
             found = self._show_all(part, [verdicts[row] for row in rows], options)
             answers.update(zip(rows, found, strict=True))
-        probs = batch.logits.float().softmax(dim=-1)
         for row in batch.list_rest():
             shown = ShownImage([], {}, {})
-            answers[row] = self._answer(batch.images[row], (0, 0), probs[row], shown, verdicts[row])
-            explanation = verdicts[row].explanation
+            logits, verdict = batch.logits[row], verdicts[row]
+            answers[row] = self._answer(batch.images[row], (0, 0), logits, shown, verdict)
+            explanation = verdict.explanation
             if explanation is not None:
                 entries = choose_entries(explanation, options.return_coalitions)
                 answers[row]["explanation"] = entries
@@ -245,17 +243,18 @@ class PatchLocalizationPipeline(LocalizationPipeline):
             read = LargeImage(image, self.localizer)
         else:
             read = ZoomedImage(image, self.localizer, options.zoom)
-        probs = predict_probs(self.model, read.logits)
-        (labels,) = self._number_labels(options.labels, probs).tolist()
-        best = int(probs[0].argmax())
+        (labels,) = self._number_labels(options.labels, read.logits).tolist()
+        best = int(read.logits[0].argmax())
         read.keep([*labels, best])
         shown = join_shown([self._show_label(read, label, options) for label in labels])
         verdict = Verdict(None, {})
         if self.reader is not None:
             limits = options.max_patches, options.reading_limit, options.scales
             view = ReadableImage(image, [found.box for found in read.select(best, *limits)])
-            (verdict,) = self._read([view], options.max_patches, probs, options.explain_answer)
-        answer = self._answer(image, read.size, probs[0], shown, verdict) | read.describe()
+            (verdict,) = self._read(
+                [view], options.max_patches, read.logits, options.explain_answer
+            )
+        answer = self._answer(image, read.size, read.logits[0], shown, verdict) | read.describe()
         if options.explain_answer:
             boxes = read.select(best, options.top_k, 0.0, options.scales)
             places = [found.box for found in boxes], [found.evidence for found in boxes]
@@ -338,13 +337,13 @@ class PatchLocalizationPipeline(LocalizationPipeline):
         self,
         image: Image.Image,
         size: Sequence[int],
-        probs: Tensor,
+        logits: Tensor,
         shown: ShownImage,
         verdict: Verdict,
     ) -> dict[str, Any]:
         """The answer for one image; `size` is the height and width of the localizer's input."""
         answer = {
-            **self._name(probs),
+            **name_predictions(self.model, logits[None])[0],
             "patches": shown.patches,
             "shares": shown.shares,
             "coverage": cover_share(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .cascade_rule import LOCALIZER, NGRAMS, ExitRule, Stage
-from .classifier import predict_probs
+from .classifier import name_predictions
 from .explanation import Explanation, InputParts, choose_entries, explain_localizer
 from .localization_options import LocalizationOptions
 from .pipeline_anchornet import LocalizationPipeline, Verdict
@@ -185,19 +185,17 @@ class SpanLocalizationPipeline(LocalizationPipeline):
         rule = self._choose_rule(options)
         stages = () if rule is None else rule.stages
         batch = self.localizer.start_tokens(texts, ids, offsets, stages)
-        probs = predict_probs(self.model, batch.logits)
-        verdicts = self._ask(options, batch, texts, probs, started)
+        verdicts = self._ask(options, batch, texts, batch.logits, started)
         answers: dict[int, dict[str, Any]] = {}
         for rows, part in batch.split():
             if self._lacks(part, options):
                 part = part.deepen(range(len(rows)))
-            probs = predict_probs(self.model, part.logits)
-            shown = self._choose_spans(part, probs, options)
-            for row, prob, spans in zip(rows, probs, shown, strict=True):
-                answers[row] = self._answer(prob, spans, verdicts[row])
+            shown = self._choose_spans(part, options)
+            for row, logits, spans in zip(rows, part.logits, shown, strict=True):
+                answers[row] = self._answer(logits, spans, verdicts[row])
             if options.explain_answer:
                 alone = replace(options, labels=None, iou_threshold=0.0)
-                explained = self._choose_spans(part, probs, alone)
+                explained = self._choose_spans(part, alone)
                 for row, logits, spans in zip(rows, part.logits, explained, strict=True):
                     name = NGRAMS if part.by_ngrams else LOCALIZER
                     own = verdicts[row].explanation or self._explain(name, logits, spans)
@@ -212,13 +210,12 @@ class SpanLocalizationPipeline(LocalizationPipeline):
     def _localize_long(self, text: str, options: SpanOptions) -> dict[str, Any]:
         """The answer for a text of any length, at constant memory; see `LongText`."""
         read = LongText(text, self.localizer)
-        probs = predict_probs(self.model, read.logits)
-        (labels,) = self._number_labels(options.labels, probs).tolist()
+        (labels,) = self._number_labels(options.labels, read.logits).tolist()
         scales = options.scales or [window.size for window in self.windows]
         shown = read.show(labels, scales, options.top_k, options.iou_threshold)
-        answer = self._answer(probs[0], shown, Verdict(None, {}))
+        answer = self._answer(read.logits[0], shown, Verdict(None, {}))
         if options.explain_answer:
-            alone = read.show([int(probs[0].argmax())], scales, options.top_k, 0.0)
+            alone = read.show([int(read.logits[0].argmax())], scales, options.top_k, 0.0)
             own = self._explain(LOCALIZER, read.logits[0], alone)
             answer["explanation"] = choose_entries(own, options.return_coalitions)
         return answer
@@ -245,13 +242,11 @@ class SpanLocalizationPipeline(LocalizationPipeline):
         (stage,) = self.reader.list_stages(options.max_tokens)
         return self.reader.open(batch, range(count), [stage]), stage
 
-    def _choose_spans(
-        self, batch: LocalizedTexts, probs: Tensor, options: SpanOptions
-    ) -> list[ShownText]:
+    def _choose_spans(self, batch: LocalizedTexts, options: SpanOptions) -> list[ShownText]:
         """The spans to show of each text."""
         located = batch.locate()
         scales = options.scales or [window.size for window in batch.windows]
-        labels = self._number_labels(options.labels, probs)
+        labels = self._number_labels(options.labels, batch.logits)
         unit = None if options.unit == WORD else options.unit
         rows = zip(located, labels.tolist(), strict=True)
         if options.max_tokens is not None and self.reader is None:
@@ -266,7 +261,7 @@ class SpanLocalizationPipeline(LocalizationPipeline):
             spans = show_top_spans(located, *candidates, labels, *limits, passages)
         return [ShownText.of(*each) for each in zip(located, spans, strict=True)]
 
-    def _answer(self, probs: Tensor, shown: ShownText, verdict: Verdict) -> dict[str, Any]:
+    def _answer(self, logits: Tensor, shown: ShownText, verdict: Verdict) -> dict[str, Any]:
         """The answer for one text."""
         spans = [
             _describe_span(
@@ -277,21 +272,20 @@ class SpanLocalizationPipeline(LocalizationPipeline):
         covered = merge_spans([(span["start"], span["end"]) for span in spans])
         num_covered = sum(end - start for start, end in covered)
         answer = {
-            **self._name(probs),
+            **name_predictions(self.model, logits[None])[0],
             "spans": spans,
             "coverage": num_covered / max(1, len(shown.located.words.text)),
-            "evidence_share": self._share(probs, shown),
+            "evidence_share": self._share(int(logits.argmax()), shown),
             "cost": {"localizer_tokens": shown.num_tokens, **verdict.cost},
         }
         return answer if verdict.classifier is None else answer | {"classifier": verdict.classifier}
 
-    def _share(self, probs: Tensor, shown: ShownText) -> float:
+    def _share(self, label: int, shown: ShownText) -> float:
         """The share of the evidence that the spans of the answer's label carry together.
 
         Where other labels are explained, it is that of the first of them.
         """
         explained = [span.label for span in shown.spans]
-        label = int(probs.argmax())
         label = label if label in explained or not explained else explained[0]
         return share_evidence(shown, label)
 

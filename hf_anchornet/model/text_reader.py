@@ -22,7 +22,7 @@ from .backend import EAGER
 from .cascade_rule import FULL, Stage
 from .classifier import ClassifierKind, count_readable_tokens
 from .costs import ShapeCosts
-from .localizer import register_modality
+from .localizer import MODALITIES, register_modality
 from .reader import Reader, Reading
 from .text_budget import select_best_spans
 from .text_growth import check_growth
@@ -200,8 +200,15 @@ class SpanReader(Reader):
         return [piece] if piece.size > self.num_special_tokens else []
 
     def make_nothing(self) -> list[TextPiece]:
-        """An empty text with its special tokens; an empty list if there are none."""
+        """An empty text with its special tokens; an empty list if the classifier cannot read it.
+
+        Without special tokens there is nothing to read. Of all classifiers AnchorNets answer that,
+        with their bias: they are given one token that is masked.
+        """
         piece = self.make_piece("")
+        if piece.size == 0 and self.model.config.model_type in MODALITIES:
+            padding = self.tokenizer.pad_token_id or 0
+            piece = TextPiece("", BatchEncoding({"input_ids": [padding], "attention_mask": [0]}))
         return [piece] if piece.size else []
 
     def list_stages(self, max_tokens: int | None) -> list[Stage]:

@@ -257,6 +257,20 @@ def test_a_multi_label_localizer_is_explained_by_its_own_logit(model, tokenizer)
     assert score == pytest.approx(answer["score"], abs=1e-6)
 
 
+def test_of_probabilities_rounded_to_one_the_answer_and_its_explanation_name_the_same_label(
+    model, tokenizer
+):
+    model.config.problem_type = "multi_label_classification"
+    with torch.no_grad():
+        model.aggregation.bias.copy_(torch.tensor([40.0, 60.0]))
+    localize = SpanLocalizationPipeline(model, tokenizer=tokenizer, explain_answer=True)
+    answer = localize("good , not a film .")
+    assert answer["score"] == 1.0
+    assert answer["label"] == answer["explanation"]["label"] == localize.labels[1]
+    assert {span["label"] for span in answer["spans"]} == {answer["label"]}
+    assert answer["explanation"]["total"] > 50
+
+
 @pytest.mark.parametrize("name", ["explain_answer", "return_coalitions"])
 def test_options_that_are_not_true_or_false_are_refused(localize, name):
     with pytest.raises(ValueError, match=f"`{name}` must be True or False, got 'no'"):
