@@ -10,6 +10,7 @@ from hf_anchornet.model.cascade import Cascade
 from hf_anchornet.model.cascade_file import CASCADE_FILE, CLASSIFIER_FOLDER
 
 from .card import CALIBRATION_FILE, TRAINING_FILE, write_card
+from .leftovers import drop_results
 
 
 def save_calibrated(
@@ -32,6 +33,7 @@ def save_calibrated(
         Whether the folder is a cascade.
     """
     folder = Path(folder)
+    drop_results(folder, are_weights_new=False)
     is_cascade = keep_classifier or needs_cascade(calibrated.record)
     if is_cascade:
         calibrated.save_pretrained(folder, copy_classifier=copy_classifier)

@@ -11,6 +11,7 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
 from hf_anchornet.files import naming_full_disk, start_folder
+from hf_anchornet.publishing.leftovers import drop_results
 
 try:
     import fcntl
@@ -89,11 +90,13 @@ def _lock(path: Path) -> tuple[int | None, str]:
 def save_in_one_go(save: Callable[[str], None], folder: Path) -> None:
     """Let `save` write to a new folder, then move its files to `folder`, one step a file.
 
-    If `save` fails or is interrupted, the files in `folder` stay as they were.
+    If `save` fails or is interrupted, the files in `folder` stay as they were. Afterwards, what was
+    measured on the model before, or made of its weights, is gone.
     """
     partial = start_folder(folder / "best")
     try:
         save(str(partial))
+        drop_results(folder)
         for path in filter(Path.is_file, sorted(partial.rglob("*"))):
             target = folder / path.relative_to(partial)
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ from huggingface_hub import ModelCard
 import hf_anchornet
 from hf_anchornet.model.cascade import Cascade
 from hf_anchornet.publishing.calibrated_folder import save_calibrated
+from hf_anchornet.publishing.card import write_card
 
 
 @pytest.fixture
@@ -60,8 +61,11 @@ def test_the_card_carries_calibration_evaluation_command_and_example(
     Path(localizer_folder, "training.json").write_text(json.dumps(training))
     scores = {"dataset": "reviews", "split": "test", "num_rows": 30}
     scores["localizer"] = {"accuracy": 0.625, "macro_f1": 0.5}
-    (tmp_path / "evaluation.json").write_text(json.dumps(scores))
+    (tmp_path / "evaluation.json").write_text(json.dumps(scores | {"num_rows": 10}))
     save_calibrated(calibrate(0.5), tmp_path, localizer_folder)
+    assert not (tmp_path / "evaluation.json").exists()  # it was of an earlier cascade
+    (tmp_path / "evaluation.json").write_text(json.dumps(scores))
+    write_card(tmp_path)
     card = ModelCard.load(tmp_path / "README.md")
     for part in (
         "| Accuracy | reviews, dev, 40 rows | 0.7500 |",

@@ -150,3 +150,10 @@ def test_a_new_training_leaves_no_report_of_an_earlier_one(train, tmp_path, monk
         train(seed=1)
     report = json.loads((tmp_path / "run" / "training.json").read_text())
     assert (report["finished"], report["options"]["seed"]) == (False, 1)
+
+
+def test_a_new_training_leaves_no_scores_of_an_earlier_model(train, tmp_path):
+    train()
+    (tmp_path / "run" / "evaluation.json").write_text("{}")
+    train(seed=1)
+    assert not (tmp_path / "run" / "evaluation.json").exists()

@@ -8,7 +8,6 @@ import pytest
 from scripts.benchmarks import seeds
 from scripts.benchmarks.seeds import SeedsOptions, gather_scores, make_seeds_table
 
-
 TEXT_SCORES, IMAGE_SCORES = seeds.SCORES[:4], ("pointing", *seeds.SCORES[4:])
 SIDES = {"comprehensiveness": 0.4, "sufficiency": -0.1}
 
