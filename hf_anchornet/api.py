@@ -135,8 +135,8 @@ def explain_classifier(
         classifier: Any transformers classifier of texts or images: Hub id, folder, pipeline or
             model; or a function from a list of inputs to probabilities, (inputs, labels).
         inputs: A text or an image, or a list of them.
-        localizer: The AnchorNet that proposes the parts; default: the shipped one, of images for
-            `units="patches"`, else of texts.
+        localizer: The AnchorNet that proposes the parts; default: the shipped one, of texts for
+            strings, else of images, as for `units="patches"`, which paths of images need.
         options: See `hf_anchornet.explain.classifier_explanation.explain_classifier`: `units`,
             `game`, `max_parts`, `label`, for a function `labels` and `multi_label`, and others.
 
@@ -146,7 +146,9 @@ def explain_classifier(
     from hf_anchornet.explain.classifier_explanation import explain_classifier as explain
 
     if localizer is None:
-        localizer = DEFAULTS[IMAGE_TASK if options.get("units") == "patches" else TEXT_TASK][0]
+        first = inputs[0] if isinstance(inputs, list | tuple) and inputs else inputs
+        is_text = isinstance(first, str) and options.get("units") != "patches"
+        localizer = DEFAULTS[TEXT_TASK if is_text else IMAGE_TASK][0]
     explained: dict[str, Any] | list[dict[str, Any]] = explain(
         classifier, inputs, localizer, **options
     )
@@ -230,7 +232,17 @@ def _find_task(source: str) -> str:
 
 
 def _collect(options: dict[str, Any], **named: Any) -> dict[str, Any]:
-    """All options, with paths as strings."""
+    """All options, with paths as strings.
+
+    Raises:
+        TypeError: if `dataset` is a dataset that was loaded already.
+    """
+    dataset = named.get("dataset", "")
+    if not isinstance(dataset, str | PathLike):
+        raise TypeError(
+            f"`dataset` must be a Hub id, a folder or a file, got {type(dataset).__name__}; write "
+            'what is loaded with `to_parquet("my_data/train.parquet")` and give the folder.'
+        )
     return {
         name: str(value) if isinstance(value, PathLike) else value
         for name, value in {**named, **options}.items()

@@ -111,6 +111,11 @@ def load_pipeline(
         OSError: if a model cannot be found.
         ValueError: if a model is of the wrong kind.
     """
+    if task not in DEFAULTS:
+        raise ValueError(
+            f"`task` must be one of {', '.join(DEFAULTS)}, got {task!r}; leave it out for that of "
+            "the model."
+        )
     localizer, classifier = find_shipped(task, localizer, classifier)
     kind = read_config(localizer).model_type  # a damaged one is named before `pipeline` fails on it
     if kind in INPUTS and kind != MODEL_TYPES[task]:

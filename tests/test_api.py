@@ -5,6 +5,7 @@ import pydoc
 from pathlib import Path
 
 import pytest
+from datasets import Dataset
 from planted_texts import FAST, SMALL, plant
 
 import hf_anchornet
@@ -119,3 +120,16 @@ def test_a_model_that_is_no_localizer_is_refused(classifier_folder):
 def test_a_cascade_without_its_localizer_names_the_remedy(load):
     with pytest.raises(OSError, match="give this folder as `classifier` to the pipeline"):
         load(hf_anchornet.DEFAULT_TEXT_CASCADE)
+
+
+@pytest.mark.parametrize("verb", ["train", "build"])
+def test_a_dataset_that_was_loaded_is_refused_with_what_to_do(verb, tmp_path):
+    rows = Dataset.from_dict({"text": ["a"], "label": [0]})
+    for given, name in ((rows, "Dataset"), (None, "NoneType")):
+        with pytest.raises(TypeError, match=f"`dataset` must be .*, got {name}; write"):
+            getattr(hf_anchornet, verb)(given, str(tmp_path / "run"))
+
+
+def test_an_unknown_task_is_refused():
+    with pytest.raises(ValueError, match="`task` must be one of span-localization, patch-"):
+        hf_anchornet.load(task="text-classification")

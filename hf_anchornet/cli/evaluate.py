@@ -21,6 +21,7 @@ from hf_anchornet.publishing.card import (
 from hf_anchornet.registration import is_shipped
 
 from .options import OptionParser, build_options
+from .outputs import check_output
 from .shared import hide_progress_bars
 from .shipped import name_shipped
 
@@ -81,6 +82,8 @@ def report_scores(given: Mapping[str, Any]) -> dict[str, Any]:
     In the folder of a model that was trained here it is kept as evaluation.json, for its card.
     """
     data, models, explanations, output = build_options([*GROUPS.values()], name_shipped(given))
+    if output.output is not None:
+        check_output(Path(output.output), [])
     report = evaluate_models(data, models, explanations)
     _keep(report, Path(models.model))
     if output.output is not None:

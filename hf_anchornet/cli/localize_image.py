@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from hf_anchornet.model.image_files import is_url
+from hf_anchornet.model.pipeline_anchornet import LocalizationPipeline
 from hf_anchornet.model.pipeline_inputs import name_place
 from hf_anchornet.registration import IMAGE_TASK, load_pipeline
 from hf_anchornet.views.base import Record, clean_line
@@ -42,7 +43,7 @@ def localize_images(arguments: argparse.Namespace) -> None:
     for target in targets:
         check_output(target, files)
     localize = load_pipeline(IMAGE_TASK, **options)
-    answers = _naming_files(localize(path for path in paths), paths)
+    answers = _localize_files(localize, paths)
     pairs = show_progress(zip(paths, answers, strict=True), "images", arguments.output)
     if draws:
         for target, (path, result) in zip(targets, pairs, strict=True):
@@ -53,10 +54,11 @@ def localize_images(arguments: argparse.Namespace) -> None:
         write_parts(write(pairs), arguments.output)
 
 
-def _naming_files(answers: Iterable[Record], paths: Sequence[str]) -> Iterator[Record]:
+def _localize_files(localize: LocalizationPipeline, paths: Sequence[str]) -> Iterator[Record]:
     """The answers; errors about an image name its file instead of its place."""
     try:
-        yield from answers
+        # The call itself reads the first image.
+        yield from localize(path for path in paths)
     except ValueError as error:
         said = str(error)
         for index, path in enumerate(paths):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from difflib import get_close_matches
 from inspect import getdoc
+from numbers import Integral, Real
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -16,6 +17,13 @@ EXIT_CODES = (
 )
 
 METAVARS = {int: "N", float: "X", str: "VALUE"}
+KINDS: dict[Any, tuple[Any, str]] = {
+    bool: (bool, "True or False"),
+    int: (Integral, "a whole number"),
+    float: (Real, "a number"),
+    str: (str, "a string"),
+}
+"""By the type of an option: the types of its values, and their name in errors."""
 
 SPELLINGS = {"from_localizer": "--from"}
 """Options whose names are keywords of Python, by field name; either spelling is accepted."""
@@ -124,12 +132,14 @@ class Option:
     Attributes:
         kind: Its type; `list[T]` and `T | None` are reduced to `T`.
         is_list: Whether it takes several values.
+        may_be_none: Whether `None` is a value, too.
         default: Its default, `MISSING` if it is required.
         text: Its description in the docstring of the dataclass.
     """
 
     kind: Any
     is_list: bool
+    may_be_none: bool
     default: Any
     text: str
 
@@ -140,13 +150,15 @@ def list_options(option_type: Any) -> dict[str, Option]:
     options = {}
     for field in fields(option_type):
         kind = kinds[field.name]
-        if get_origin(kind) in (Union, UnionType):
+        may_be_none = get_origin(kind) in (Union, UnionType)
+        if may_be_none:
             (kind,) = (part for part in get_args(kind) if part is not type(None))
         is_list = get_origin(kind) is list
         kind = get_args(kind)[0] if is_list else kind
         made = field.default_factory
         default = field.default if made is MISSING else made()
-        options[field.name] = Option(kind, is_list, default, texts.get(field.name, ""))
+        text = texts.get(field.name, "")
+        options[field.name] = Option(kind, is_list, may_be_none, default, text)
     return options
 
 
@@ -234,7 +246,7 @@ def build_options(option_types: Sequence[Any], given: Mapping[str, Any]) -> list
     """One object of each dataclass, from the options given by field name.
 
     Raises:
-        TypeError: if an option is unknown or a required one is missing.
+        TypeError: if an option is unknown or of another type, or a required one is missing.
     """
     known = {option_type: list_options(option_type) for option_type in option_types}
     check_names(given, (name for options in known.values() for name in options))
@@ -243,8 +255,30 @@ def build_options(option_types: Sequence[Any], given: Mapping[str, Any]) -> list
         for name, option in options.items():
             if option.default is MISSING and name not in given:
                 raise TypeError(f"`{name}` must be given, it has no default; add it.")
+            if name in given:
+                check_kind(name, given[name], option)
         built.append(option_type(**{name: given[name] for name in options if name in given}))
     return built
+
+
+def check_kind(name: str, value: Any, option: Option) -> None:
+    """Raise a `TypeError` that names an option if its value is of another type."""
+    if value is None and option.may_be_none:
+        return
+    kind: Any = str
+    if get_origin(option.kind) is Literal:
+        wanted = f"one of {', '.join(get_args(option.kind))}"
+    else:
+        kind, wanted = KINDS[option.kind]
+    values, fits = [value], not option.is_list
+    if option.is_list and isinstance(value, list | tuple):
+        values, fits = [*value], True
+    # To Python, True is a whole number.
+    if not fits or not all(
+        isinstance(each, kind) and (kind is bool or not isinstance(each, bool)) for each in values
+    ):
+        wanted = f"a list, each {wanted}" if option.is_list else wanted
+        raise TypeError(f"`{name}` must be {wanted}, got {value!r}; change it or leave it out.")
 
 
 def _give_variants(options: type | Mapping[str, Variants]) -> Mapping[str, Variants]:

@@ -7,7 +7,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from hf_anchornet.publishing.card import CardSources
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+
+from hf_anchornet.publishing.card import CardSources, read_training
 from hf_anchornet.publishing.folder import build_folder
 from hf_anchornet.publishing.model_files import list_left_out
 from hf_anchornet.publishing.upload import upload_folder
@@ -42,6 +45,7 @@ class PublishOptions:
         card: Card to use instead of the folder's own or a generated one.
         picture: A .png or .jpg for the card.
         license: Licence of the weights, as the Hub abbreviates it.
+        example: Whether the card and training.json may show a text of the validation split.
     """
 
     folder: str
@@ -57,6 +61,7 @@ class PublishOptions:
     card: str = ""
     picture: str = ""
     license: str = ""
+    example: bool = True
 
 
 def make_parser() -> OptionParser:
@@ -78,6 +83,13 @@ def publish_model(given: Mapping[str, Any], show: Callable[[str], Any] = logger.
         show: Called with a line for each file, and one for the files left out, before the upload.
     """
     (options,) = build_options([PublishOptions], given)
+    try:
+        validate_repo_id(options.repo_id)
+    except HFValidationError as error:
+        raise ValueError(
+            f'`repo_id` must be such as "name/model", got {options.repo_id!r}; choose another. '
+            f"{error}"
+        ) from error
     with tempfile.TemporaryDirectory() as temporary:
         target = Path(options.build_dir or Path(temporary, "model"))
         built = build_folder(options.folder, str(target), _read_sources(options))
@@ -86,6 +98,8 @@ def publish_model(given: Mapping[str, Any], show: Callable[[str], Any] = logger.
         left_out = list_left_out(options.folder, built)
         if left_out:
             show(f"left out: {', '.join(map(clean_line, left_out))}")
+        if read_training(target).get("data", {}).get("example"):
+            show("the card shows a text of the validation split; `--no-example` leaves it out")
         if options.dry_run:
             return None
         return upload_folder(str(target), options.repo_id, options.private, options.revision)

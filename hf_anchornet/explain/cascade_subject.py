@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hf_anchornet.model.cascade import Cascade
+from hf_anchornet.model.cascade_file import find_cascade
 from hf_anchornet.model.cascade_rule import GLANCE
 from hf_anchornet.model.cascade_trace import Trace
 from hf_anchornet.model.explanation import InputParts, explain_trace
@@ -176,5 +177,10 @@ def load_cascade_subject(
     Raises:
         OSError: if there is no cascade.
     """
+    if find_cascade(source) is None:
+        raise OSError(
+            f'`model` must be the folder or Hub id of a cascade to explain its own "answer", got '
+            f"{source} without a cascade.json; leave this explainer out or choose a cascade."
+        )
     cascade = Cascade.from_pretrained(source, device)
     return TextCascadeSubject(cascade) if is_text else ImageCascadeSubject(cascade)

@@ -1,7 +1,7 @@
 """Explanations of any classifier: a localizer proposes the parts, Shapley values share it out."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from os import PathLike
 from typing import Any
 
@@ -87,6 +87,23 @@ class ExplainOptions:
             )
 
 
+def make_options(given: Mapping[str, Any], is_text: bool) -> ExplainOptions:
+    """The options by name, with the units that suit the input where none are given.
+
+    Raises:
+        TypeError: if an option is unknown.
+        ValueError: if a value is out of range.
+    """
+    known = [field.name for field in fields(ExplainOptions)]
+    for name in given:
+        if name not in known:
+            raise TypeError(
+                f"`{name}` is not an option of `explain_classifier`; it knows "
+                f"{', '.join(f'`{one}`' for one in known)}, `labels`, `multi_label` and `device`."
+            )
+    return ExplainOptions(**{"units": SPANS if is_text else PATCHES} | dict(given))
+
+
 class Explained:
     """A classifier with the localizer that proposes parts for it.
 
@@ -150,11 +167,12 @@ class Explained:
 
         The full input is not read, unless the parts are shown in context.
         """
-        self._check_units(options)
+        self.check_units(options)
         reader = self._find_reader(item)
         return explain_classifier_logit(reader, self._list_parts(reader, item, options), label)
 
-    def _check_units(self, options: ExplainOptions) -> None:
+    def check_units(self, options: ExplainOptions) -> None:
+        """Raise a `ValueError` if the units are those of the other modality."""
         if (options.units == PATCHES) == self.is_text:
             wanted = f"one of {', '.join(UNITS[:-1])}" if self.is_text else '"patches"'
             raise ValueError(
@@ -225,8 +243,8 @@ def explain_classifier(
         labels: Names of a function's labels, in its order; default: their numbers.
         multi_label: Whether a function's labels are independent of each other.
         device: Device of models that are loaded here.
-        options: See `ExplainOptions`: `units`, `game`, `max_parts`, `max_tokens`,
-            `passage_tokens`, `label`, `return_coalitions`.
+        options: See `ExplainOptions`: `units` (by default spans of texts, patches of images),
+            `game`, `max_parts`, `max_tokens`, `passage_tokens`, `label`, `return_coalitions`.
 
     Returns:
         A dict, or a list of them: `label` and `score` of the full input, `units`, `game`,
@@ -238,8 +256,10 @@ def explain_classifier(
         ValueError: if an option is out of range, or a function does not return probabilities.
         OSError: if a model cannot be found.
     """
-    chosen = ExplainOptions(**options)
+    make_options(options, is_text=True)  # what is wrong with them is told before models are loaded
     explained = Explained(classifier, localizer, labels, multi_label, device)
+    chosen = make_options(options, explained.is_text)
+    explained.check_units(chosen)
     single = not isinstance(inputs, list | tuple)
     items = [
         explained.localizer.check_input(item, "`inputs`" if single else f"item {row} of `inputs`")

@@ -16,7 +16,7 @@ from hf_anchornet.model.image_processing_anchornet import open_image
 from hf_anchornet.registration import IMAGE_TASK, SHIPPED, TEXT_TASK, find_shipped, load_pipeline
 from hf_anchornet.version import __version__
 
-from .classifier_explanation import Explained, ExplainOptions
+from .classifier_explanation import Explained, make_options
 from .fingerprints import hash_input, hash_model
 from .probability_reader import Probabilities
 from .proposals import PATCHES
@@ -30,7 +30,7 @@ FORMAT = 1
 ANSWER, CLASSIFIER = "answer", "classifier"
 """Kinds of reports: on the answer of a pipeline, and on `explain_classifier`."""
 
-CHECKED = ("input", "models", "rule", "options", "answer")
+CHECKED = ("input", "models", "rule", "options", "answer", "checks")
 """Entries of a report that its recomputation must give again."""
 
 EFFICIENCY = 1e-5
@@ -63,6 +63,7 @@ def report_answer(
     Raises:
         TypeError: if a model is given as an object: a report names what can be loaded again.
     """
+    _check_item(item)
     _check_source("localizer", localizer)
     if classifier is not None:
         _check_source("classifier", classifier)
@@ -102,14 +103,14 @@ def report_classifier(
     Raises:
         TypeError: if a model is given as an object.
     """
+    _check_item(item)
     _check_source("localizer", localizer)
     if not callable(classifier):
         _check_source("classifier", classifier)
     given = {name: options[name] for name in ("labels", "multi_label") if name in options}
-    chosen = ExplainOptions(
-        **{name: value for name, value in options.items() if name not in given},
-        return_coalitions=True,
-    )
+    others = {name: value for name, value in options.items() if name not in given}
+    is_text = isinstance(item, str) and options.get("units") != PATCHES
+    chosen = make_options(others | {"return_coalitions": True}, is_text)
     task = IMAGE_TASK if chosen.units == PATCHES else TEXT_TASK
     source, asked = find_shipped(task, str(localizer), classifier)
     explained = Explained(asked, source, **given)
@@ -140,6 +141,10 @@ def verify(
         OSError: if a model or an image cannot be found.
     """
     _check_report(report)
+    if not isinstance(tolerance, int | float) or not tolerance >= 0:
+        raise ValueError(
+            f"`tolerance` must be a number of at least 0, got {tolerance!r}; try 1e-6."
+        )
     again = _repeat(report, item, classifier)
     found = _load(report)
     differences = [
@@ -260,7 +265,13 @@ def _shorten(value: Any) -> str:
 
 def _load(report: Mapping[str, Any]) -> Report:
     """The report as it comes back from JSON: tuples are lists."""
-    loaded: Report = json.loads(json.dumps(report, allow_nan=False))
+    try:
+        loaded: Report = json.loads(json.dumps(report, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"`report` must hold what JSON can, and finite numbers only: {error}; pass it as it "
+            "was made."
+        ) from error
     return loaded
 
 
@@ -272,8 +283,15 @@ def _check_source(name: str, source: Any) -> None:
         )
 
 
+def _check_item(item: Any) -> None:
+    if isinstance(item, list | tuple):
+        raise TypeError(
+            f"`item` must be one text or image, got a {type(item).__name__}; report each by itself."
+        )
+
+
 def _check_report(report: Any) -> None:
-    wanted = {"format", "kind", "checks", *CHECKED}
+    wanted = {"format", "kind", *CHECKED}
     missing = sorted(wanted - set(report)) if isinstance(report, Mapping) else sorted(wanted)
     if missing:
         raise ValueError(

@@ -184,7 +184,8 @@ def _name_failures(name: str) -> Iterator[None]:
         ) from error
     except _DAMAGE as error:
         raise ValueError(
-            f"an image must be a whole picture file that Pillow can read, got {name}: {error}"
+            f"an image must be a whole picture file that Pillow can read, got {name}: {error}; "
+            "save it again or leave it out."
         ) from error
 
 

@@ -56,11 +56,15 @@ def check_pixels(
     if rows * columns > max_pixels:
         raise ValueError(
             f"image {index} must have at most {max_pixels:,} pixels for the model, got {became}; "
-            "crop it, lower `size` or raise `max_pixels`."
+            "crop it, lower the image processor's `size` or raise its `max_pixels`."
         )
     if max(rows, columns) > SIDE_LIMIT:
         # One that is enlarged has a shorter side that may be too small to be read as it is.
-        other = "lower `size`" if rows > height else "read it with `full_resolution=True`"
+        other = (
+            "lower the image processor's `size`"
+            if rows > height
+            else "read it with `full_resolution=True`"
+        )
         raise ValueError(
             f"image {index} must have a longer side of at most {SIDE_LIMIT:,} pixels for the model,"
             f" got {became}; crop it or {other}."

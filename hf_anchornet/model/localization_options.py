@@ -1,8 +1,8 @@
 """Options of both localization pipelines, checked."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, fields
+from typing import Any
 
 from .selection import check_count, check_iou_threshold
 
@@ -19,9 +19,6 @@ class LocalizationOptions:
     explain_answer: bool = False
     return_coalitions: bool = False
 
-    least_shown: ClassVar[int] = 1
-    """Smallest `top_k`."""
-
     def validate(self, sizes: Sequence[int], labels: Sequence[str]) -> None:
         """Check the options against each other and against the model.
 
@@ -32,14 +29,15 @@ class LocalizationOptions:
         Raises:
             ValueError: naming the option, its value and the remedy.
         """
-        count = check_count("top_k", self.top_k, self.least_shown)
+        count = check_count("top_k", self.top_k, least=0)
         check_iou_threshold(self.iou_threshold, count)
         _check_choice("scales", self.scales, sizes, "window sizes")
         _check_choice("labels", self.labels, labels, "labels")
-        for name in ("explain_answer", "return_coalitions"):
-            if not isinstance(getattr(self, name), bool):
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.type is bool and not isinstance(value, bool):
                 raise ValueError(
-                    f"`{name}` must be True or False, got {getattr(self, name)!r}; choose one."
+                    f"`{field.name}` must be True or False, got {value!r}; choose one."
                 )
 
 

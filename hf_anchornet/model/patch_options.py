@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 from .image_boxes import DEFAULT_OVERLAP
 from .localization_options import LocalizationOptions
@@ -18,8 +17,6 @@ class PatchOptions(LocalizationOptions):
     return_maps: bool = False
     full_resolution: bool = False
     zoom: int = 0
-
-    least_shown: ClassVar[int] = 0
 
     def validate(self, sizes: Sequence[int], labels: Sequence[str]) -> None:
         """Check the options; see `LocalizationOptions.validate`."""

@@ -138,6 +138,11 @@ class PatchLocalizationPipeline(LocalizationPipeline):
 
     def _check_options(self, **options: Any) -> PatchOptions:
         chosen: PatchOptions = super()._check_options(**options)
+        if (self._forward_params | options).get("max_patches") and self.reader is None:
+            raise ValueError(
+                f"`max_patches` must come with a `classifier`, got {chosen.max_patches} without; "
+                "pass one when the pipeline is made, or `top_k` to show more or fewer patches."
+            )
         if chosen.full_resolution:
             check_local(self.model)
         for name in ("full_resolution", "zoom"):

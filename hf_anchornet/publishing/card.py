@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,7 @@ class CardSources:
         card: Path of a finished card; default: the folder's own, else a new one.
         picture: Name of a picture in the folder.
         license: Identifier of the licence of the weights.
+        example: Whether a text of the validation split, which training chose, may be shown.
     """
 
     repo_id: str = ""
@@ -93,6 +95,7 @@ class CardSources:
     card: str = ""
     picture: str = ""
     license: str = ""
+    example: bool = True
 
 
 def make_data(
@@ -147,6 +150,7 @@ def make_card(folder: str | Path, sources: CardSources | None = None) -> ModelCa
         results += list_speed_ups(modality, sources.speed)
     repo_id = sources.repo_id or folder.resolve().name
     name = repo_id.rpartition("/")[2]
+    example = data.get("example") if sources.example else None
     is_cascade = (folder / CASCADE_FILE).exists()
     stages = read_cascade_file(folder / CASCADE_FILE)["stages"] if is_cascade else []
     card: ModelCard = ModelCard.from_template(
@@ -154,7 +158,7 @@ def make_card(folder: str | Path, sources: CardSources | None = None) -> ModelCa
         template_path=str(TEMPLATE),
         mark=MARK,
         name=name,
-        snippet=_make_snippet(config, modality, repo_id, is_cascade, data.get("example")),
+        snippet=_make_snippet(config, modality, repo_id, is_cascade, example),
         what=_describe_model(config, modality, is_cascade, stages),
         picture=sources.picture,
         scores=PICTURE_FILE if (folder / PICTURE_FILE).is_file() else "",
@@ -217,7 +221,7 @@ OPENING_SENTENCES: dict[Stage, str] = {
 
 def _describe_model(config: Any, modality: str, is_cascade: bool, stages: Sequence[Stage]) -> str:
     names = [config.id2label[index] for index in range(len(config.id2label))]
-    labels = ", ".join(names[:MAX_LABELS])
+    labels = ", ".join(escape(" ".join(name.split())) for name in names[:MAX_LABELS])
     if len(names) > MAX_LABELS:
         labels += f", ... ({len(names)} labels)"
     parts, units = PARTS[modality]

@@ -86,7 +86,7 @@ def build_folder(
     for name in list_model_files(source, sources.card):
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source / name, target / name)
-    _remove_paths(target / TRAINING_FILE)
+    _clean_training(target / TRAINING_FILE, sources.example)
     _name_settings(target / EVALUATION_FILE)
     _add_remote_code(target)
     if sources.card:
@@ -98,8 +98,11 @@ def build_folder(
     return sorted(path.relative_to(target) for path in target.rglob("*") if path.is_file())
 
 
-def _remove_paths(report: Path) -> None:
-    """Remove local paths from a training report; of those of inputs the last part is kept."""
+def _clean_training(report: Path, keep_example: bool) -> None:
+    """Remove local paths from a training report; of those of inputs the last part is kept.
+
+    Its example, a text of the validation split, goes as well unless it is to be kept.
+    """
     if not report.exists():
         return
     content = json.loads(report.read_text("utf-8"))
@@ -111,6 +114,8 @@ def _remove_paths(report: Path) -> None:
             options[name] = Path(value).resolve().name
             command = command.replace(shlex.quote(value), shlex.quote(options[name]))
     options.pop("output_dir", None)
+    if not keep_example:
+        content.get("data", {}).pop("example", None)
     if command:
         content["command"] = command
     write_json(report, content)

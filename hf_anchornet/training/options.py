@@ -1,12 +1,18 @@
 """Options of the training loop, which are also options of the command line."""
 
+import math
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Literal
 
 TRACKERS = ("tensorboard", "trackio")
 POSITIVE = ("num_epochs", "batch_size", "gradient_accumulation_steps", "keep_checkpoints")
-NOT_NEGATIVE = ("max_steps", "patience", "num_workers", "checkpoint_steps")
+RATES = ("learning_rate", "embedding_learning_rate", "ngram_learning_rate")
+NOT_NEGATIVE = (
+    *("max_steps", "patience", "num_workers", "checkpoint_steps"),
+    *(*RATES, "weight_decay", "warmup_ratio", "max_grad_norm"),
+)
 _FREE = ("output_dir", "num_workers", "checkpoint_steps", "keep_checkpoints", "resume", "log_with")
 
 
@@ -92,8 +98,17 @@ class TrainingOptions:
         for least, names in ((1, POSITIVE), (0, NOT_NEGATIVE)):
             for name in names:
                 value = getattr(self, name)
-                if value is not None and value < least:
+                if value is not None and not least <= value < math.inf:
                     raise ValueError(f"`{name}` must be at least {least}, got {value}.")
+        if self.warmup_ratio is not None and self.warmup_ratio > 1:
+            raise ValueError(
+                f"`warmup_ratio` must be at most 1, got {self.warmup_ratio}; it is a share of all "
+                "steps."
+            )
+        if Path(self.output_dir).is_file():
+            raise ValueError(
+                f"`output_dir` must be a folder, got the file {self.output_dir}; choose another."
+            )
         if self.log_with is not None:
             _check_tracker(self.log_with)
 

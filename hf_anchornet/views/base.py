@@ -5,6 +5,7 @@ Texts and labels are untrusted: views must remove markup and control characters 
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 Record = Mapping[str, Any]
@@ -57,6 +58,37 @@ def wrap(text: str, width: int | None) -> str:
         return text
     line = rf"(\S{{{width + 1},}}|[^\n]{{1,{width}}}(?=[ \n]|\Z))( (?!\n))?"
     return re.sub(line, lambda match: f"{match[1]}\n" if match[2] else match[0], text)
+
+
+def check_answer(result: Any, parts: str, task: str) -> None:
+    """Refuse what is not one answer of a pipeline.
+
+    Args:
+        result: What is to be shown.
+        parts: "spans" or "patches", which such an answer has.
+        task: The task of the pipeline, for errors.
+
+    Raises:
+        TypeError: naming the remedy.
+    """
+    if not isinstance(result, Mapping) or parts not in result:
+        found = f"one with {', '.join(result)}" if isinstance(result, Mapping) else type(result)
+        raise TypeError(
+            f"`result` must be one answer of the {task} pipeline, got "
+            f"{getattr(found, '__name__', found)}; pass the answer to this input alone."
+        )
+
+
+def check_suffix(path: str | Path, *known: str) -> None:
+    """Refuse a file name whose end promises another format.
+
+    Raises:
+        ValueError: naming the endings that are known.
+    """
+    if Path(path).suffix.lower() not in known:
+        raise ValueError(
+            f"`path` must end with {' or '.join(known)}, got {str(path)!r}; choose another name."
+        )
 
 
 def summarize_answer(result: Record) -> str:

@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from hf_anchornet.model.image_processing_anchornet import open_image
 
-from .base import HUES, Record, clean_line, summarize_answer, wrap
+from .base import HUES, Record, check_answer, check_suffix, clean_line, summarize_answer, wrap
 from .explanation_view import draw_explanation, render_explanation, summarize_explanation
 from .image_heat import AGAINST_RGB, FOR_RGB, draw_heat
 from .image_tags import place_tags
@@ -47,6 +47,9 @@ class PatchView:
     image: Any
     result: Record
 
+    def __post_init__(self) -> None:
+        check_answer(self.result, "patches", "patch-localization")
+
     def _repr_png_(self) -> bytes:
         buffer = BytesIO()
         self.draw().save(buffer, "PNG")
@@ -60,7 +63,8 @@ class PatchView:
         return render_patches(self.image, self.result)
 
     def save(self, path: str | Path) -> None:
-        """Write the view to `path` as PNG."""
+        """Write the view to `path`, a .png file."""
+        check_suffix(path, ".png")
         self.draw().save(path, "PNG")
 
 

@@ -19,6 +19,8 @@ from .base import (
     TERMINAL_REPLACEMENTS,
     Hue,
     Record,
+    check_answer,
+    check_suffix,
     clean,
     clean_line,
     summarize_answer,
@@ -42,6 +44,9 @@ class SpanView:
     text: str
     result: Record
 
+    def __post_init__(self) -> None:
+        check_answer(self.result, "spans", "span-localization")
+
     def _repr_html_(self) -> str:
         return render_html(self.text, self.result)
 
@@ -50,7 +55,8 @@ class SpanView:
         return "\n\n".join(part for part in (shown, render_explanation(self.result)) if part)
 
     def save(self, path: str | Path) -> None:
-        """Write the view to `path` as a self-contained HTML page."""
+        """Write the view to `path`, an .html file, as a self-contained page."""
+        check_suffix(path, ".html", ".htm")
         Path(path).write_text(render_html(self.text, self.result, standalone=True), "utf-8")
 
 

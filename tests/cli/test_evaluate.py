@@ -70,3 +70,18 @@ def test_shipped_models_stay_as_they_are(tmp_path):
     before = sorted(path.name for path in DEFAULT_TEXT_LOCALIZER.iterdir())
     report_scores({"dataset": source, "model": str(DEFAULT_TEXT_LOCALIZER), "explainers": []})
     assert sorted(path.name for path in DEFAULT_TEXT_LOCALIZER.iterdir()) == before
+
+
+def test_an_output_that_cannot_be_written_is_told_before_any_work(given, folder, tmp_path):
+    asked = given | {"model": str(folder)}
+    with pytest.raises(ValueError, match="`--output` must be a file, got the folder"):
+        report_scores(asked | {"output": str(tmp_path)})
+    with pytest.raises(ValueError, match="`--output` must be in a folder that is there"):
+        report_scores(asked | {"output": str(tmp_path / "none" / "scores.json")})
+    assert not (folder / "evaluation.json").exists()
+
+
+def test_only_a_cascade_explains_its_own_answer(given, folder):
+    (folder / "cascade.json").unlink()
+    with pytest.raises(OSError, match=r'`model` must be .* a cascade to explain its own "answer"'):
+        report_scores(given | {"model": str(folder), "explainers": ["answer"]})

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
 import pytest
 
 from hf_anchornet.cli.options import OptionParser, build_options, describe_attributes, use_dashes
@@ -143,3 +144,28 @@ def test_options_by_name_become_objects():
 def test_names_that_are_unknown_or_missing_are_refused(given, message):
     with pytest.raises(TypeError, match=message.replace("?", r"\?")):
         build_options([Spread], given)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"butter_grams": 1.5}, "`butter_grams` must be a whole number, got 1.5; change it"),
+        ({"butter_grams": True}, "`butter_grams` must be a whole number, got True"),
+        ({"butter_grams": None}, "`butter_grams` must be a whole number, got None"),
+        ({"warm": "no"}, "`warm` must be True or False, got 'no'"),
+        ({"warm": 1}, "`warm` must be True or False, got 1"),
+        ({"slices": "3 3"}, "`slices` must be a list, each a number, got '3 3'"),
+        ({"slices": 3.0}, "`slices` must be a list, each a number, got 3.0"),
+        ({"slices": [1, "2"]}, "`slices` must be a list, each a number, got"),
+        ({"side": 3}, "`side` must be one of top, both, got 3"),
+        ({"glass": 3}, "`glass` must be a string, got 3"),
+    ],
+)
+def test_values_of_another_type_are_refused_by_the_name_of_their_option(given, message):
+    with pytest.raises(TypeError, match=message):
+        build_options([Spread], {"butter_grams": 5} | given)
+
+
+def test_whole_numbers_are_numbers_and_none_is_a_value_where_the_type_says_so():
+    given = {"butter_grams": np.int64(5), "slices": (1, 2.5), "glass": None}
+    assert build_options([Spread], given) == [Spread(5, slices=(1, 2.5))]

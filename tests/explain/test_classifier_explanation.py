@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from conftest import relabel
 from numpy.testing import assert_allclose
 from PIL import Image
@@ -9,6 +10,7 @@ from shapley_definition import average_over_orders
 from transformers import pipeline
 
 from hf_anchornet import explain_classifier
+from hf_anchornet.model.text_localizer import TextLocalizer
 
 TEXT = "a film was good. the film , the film . not a bad bad film ! the café was a film"
 
@@ -241,11 +243,30 @@ def test_options_out_of_range_are_refused(localizer_folder, options, message):
         explain_classifier(count_words, TEXT, localizer_folder, **options)
 
 
-def test_a_localizer_of_images_needs_patches(image_localizer_folder, image_classifier_folder):
+def test_a_localizer_of_images_proposes_patches(image_localizer_folder, image_classifier_folder):
+    models, image = (image_classifier_folder, image_localizer_folder), Image.new("RGB", (40, 40))
+    assert explain_classifier(models[0], image, models[1])["units"] == "patches"
     with pytest.raises(ValueError, match='`units` must be "patches" for a localizer of images'):
-        explain_classifier(
-            image_classifier_folder, Image.new("RGB", (9, 9)), image_localizer_folder
-        )
+        explain_classifier(models[0], image, models[1], units="spans")
+
+
+def test_pictures_are_explained_by_the_shipped_localizer_of_images():
+    answer = explain_classifier(
+        lambda images: [[0.25, 0.75]] * len(images), Image.new("RGB", (9, 9))
+    )
+    assert (answer["units"], answer["label"]) == ("patches", "1")
+
+
+def test_without_parts_an_anchornet_answers_with_its_bias(localizer_folder):
+    localizer = TextLocalizer.load(localizer_folder)
+    with torch.no_grad():
+        localizer.model.aggregation.bias.copy_(torch.tensor([0.5, -1.5]))
+    localizer.save_pretrained(localizer_folder)
+    answer = explain_classifier(localizer_folder, TEXT, localizer_folder, label="negative")
+    assert answer["explanation"]["base"] == 1.0
+    assert_efficient(answer)
+    empty = explain_classifier(localizer_folder, "", localizer_folder)
+    assert (empty["label"], empty["explanation"]["total"]) == ("negative", 1.0)
 
 
 def test_names_of_labels_are_refused_for_a_model(localizer_folder, classifier_folder):
@@ -254,7 +275,8 @@ def test_names_of_labels_are_refused_for_a_model(localizer_folder, classifier_fo
 
 
 def test_an_unknown_option_is_refused(localizer_folder):
-    with pytest.raises(TypeError, match="num_samples"):
+    message = "`num_samples` is not an option of `explain_classifier`; it knows `units`, "
+    with pytest.raises(TypeError, match=message):
         explain_classifier(count_words, TEXT, localizer_folder, num_samples=3)
 
 

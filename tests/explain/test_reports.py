@@ -161,3 +161,27 @@ def test_models_as_objects_are_refused(planted, localizer_folder):
         report_answer(TEXT, planted)
     with pytest.raises(TypeError, match="`classifier` must be a Hub id or a folder, got int"):
         report_classifier(3, TEXT, localizer_folder)
+
+
+def test_checks_that_were_changed_are_found(localizer_folder):
+    report = report_answer(TEXT, localizer_folder)
+    report["checks"] |= {"exact": not report["checks"]["exact"], "num_coalitions": 999}
+    names = [line.partition(":")[0] for line in verify(report, tolerance=0)]
+    assert names == ["checks.exact", "checks.num_coalitions"]
+
+
+def test_a_number_that_is_not_finite_and_a_bad_tolerance_are_refused(localizer_folder):
+    report = report_answer(TEXT, localizer_folder)
+    for tolerance in (-1, "0", float("nan")):
+        with pytest.raises(ValueError, match="`tolerance` must be a number of at least 0, got"):
+            verify(report, tolerance=tolerance)
+    report["answer"]["score"] = float("nan")
+    with pytest.raises(ValueError, match="`report` must hold what JSON can, and finite numbers"):
+        verify(report)
+
+
+def test_a_list_of_inputs_has_no_report(localizer_folder, classifier_folder):
+    with pytest.raises(TypeError, match="`item` must be one text or image, got a list"):
+        report_answer([TEXT], localizer_folder)
+    with pytest.raises(TypeError, match="`item` must be one text or image, got a tuple"):
+        report_classifier(classifier_folder, (TEXT, TEXT), localizer_folder)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hf_anchornet.cli.main import main
-from hf_anchornet.publishing.card import MARK, CardSources
+from hf_anchornet.publishing.card import MARK, CardSources, make_card
 from hf_anchornet.publishing.folder import build_folder
 
 pytestmark = pytest.mark.filterwarnings(
@@ -124,3 +124,33 @@ def test_an_error_is_reported_in_one_line(localizer_folder, hub, monkeypatch, ca
     assert error.startswith("anchornet: error: `--folder` must hold no pickled file")
     assert error.count("\n") == 1
     assert hub.repos == {}
+
+
+def test_a_text_of_the_validation_split_is_shown_unless_it_is_to_be_left_out(
+    localizer_folder, tmp_path, capsys
+):
+    data = {"dataset": "d", "train_split": "train", "validation_split": "dev", "num_rows": 9}
+    data |= {"num_validation_rows": 3, "reading": "texts", "license": None}
+    report = {"data": data | {"example": "a private film"}, "best": {"accuracy": 1.0}}
+    Path(localizer_folder, "training.json").write_text(json.dumps(report))
+    options = ["--folder", localizer_folder, "--repo-id", "user/reviews", "--dry-run"]
+    assert publish(*options, "--build-dir", str(tmp_path / "shown")) == 0
+    assert "the card shows a text of the validation split" in capsys.readouterr().out
+    assert publish(*options, "--build-dir", str(tmp_path / "hidden"), "--no-example") == 0
+    assert "validation split" not in capsys.readouterr().out
+    for name in ("README.md", "training.json"):
+        assert "a private film" in (tmp_path / "shown" / name).read_text("utf-8")
+        assert "a private film" not in (tmp_path / "hidden" / name).read_text("utf-8")
+
+
+def test_a_name_that_no_repository_can_have_is_refused(localizer_folder, capsys):
+    assert publish("--folder", localizer_folder, "--repo-id", "bad id!", "--dry-run") == 2
+    assert '`--repo-id` must be such as "name/model", got' in capsys.readouterr().err
+
+
+def test_labels_are_escaped_in_the_card(localizer_folder):
+    config = json.loads(Path(localizer_folder, "config.json").read_text("utf-8"))
+    config |= {"id2label": {"0": "<b>x</b>", "1": "y"}, "label2id": {"<b>x</b>": 0, "y": 1}}
+    Path(localizer_folder, "config.json").write_text(json.dumps(config))
+    text = make_card(localizer_folder).text
+    assert "(&lt;b&gt;x&lt;/b&gt;, y)" in text

@@ -145,6 +145,23 @@ def test_numbers_of_checkpoints_are_checked(name, least):
         TrainingOptions("unused", **{name: least - 1})
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("learning_rate", -1.0), ("weight_decay", float("nan")), ("max_grad_norm", float("inf"))],
+)
+def test_rates_are_numbers_of_at_least_0(name, value):
+    with pytest.raises(ValueError, match=f"`{name}` must be at least 0, got {value}"):
+        TrainingOptions("unused", **{name: value})
+
+
+def test_a_warm_up_is_a_share_and_an_output_a_folder(tmp_path):
+    with pytest.raises(ValueError, match=r"`warmup_ratio` must be at most 1, got 1\.5"):
+        TrainingOptions("unused", warmup_ratio=1.5)
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match="`output_dir` must be a folder, got the file"):
+        TrainingOptions(str(tmp_path / "file"))
+
+
 @pytest.mark.parametrize("kind", [DistributedType.FSDP, DistributedType.DEEPSPEED])
 def test_of_a_sharded_model_the_gathered_weights_are_saved(model, tmp_path, kind):
     gathered = {name: torch.full_like(weight, 3) for name, weight in model.state_dict().items()}
