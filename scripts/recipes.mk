@@ -148,10 +148,7 @@ models-sheets: $(VENV)/.installed  ## train the models of megapixel MNIST
 	$(READ_SHEETS) --reading patches --patch-size 96 --num-epochs 3 \
 		--output-dir $(RUNS)/sheets_patches
 	$(READ_SHEETS) --reading small --patch-size 96 --num-epochs 2 --output-dir $(RUNS)/sheets_small
-	for side in 224 448; do \
-		$(READ_SHEETS) --reading full --full-size $$side --num-epochs 2 \
-			--output-dir $(RUNS)/sheets_full_$$side || exit 1; \
-	done
+	$(READ_SHEETS) --reading full --full-size 224 --num-epochs 2 --output-dir $(RUNS)/sheets_full
 
 # Panels of 1,280 px, read at 640 px, with one defect of about 38 px. From their labels alone nothing is
 # learned: what looks for spots begins on crops with drawn ones, twice, learns what kinds there are on

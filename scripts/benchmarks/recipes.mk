@@ -41,8 +41,7 @@ PHOTOS = --dataset $(DATA)/image/fod_a --localizer $(IMAGE_LOCALIZER) --num-time
 		$(foreach reading,patches centre random oracle,$(reading)=$(IMAGE_CLASSIFIER))
 # `full` is the largest size that the rival was trained at.
 MEGAPIXEL = --dataset $(SHEETS)_1500 --localizer $(RUNS)/localizer_megapixel_mnist \
-	--classifiers full=$(RUNS)/sheets_full_448 small_224=$(RUNS)/sheets_full_224 \
-		small=$(RUNS)/sheets_small \
+	--classifiers full=$(RUNS)/sheets_full small=$(RUNS)/sheets_small \
 		$(foreach reading,patches centre random oracle,$(reading)=$(RUNS)/sheets_patches)
 PANEL_MODELS = $(PANELS) --localizer $(RUNS)/localizer_pcb_panels \
 	--cascades cascade=$(RUNS)/cascade_pcb_panels \
