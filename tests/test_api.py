@@ -133,3 +133,8 @@ def test_a_dataset_that_was_loaded_is_refused_with_what_to_do(verb, tmp_path):
 def test_an_unknown_task_is_refused():
     with pytest.raises(ValueError, match="`task` must be one of span-localization, patch-"):
         hf_anchornet.load(task="text-classification")
+
+
+def test_a_folder_that_is_not_there_is_named():
+    with pytest.raises(OSError, match="`source` must be the folder or Hub id of a model, got 'no/"):
+        hf_anchornet.load("no/folder")

@@ -157,3 +157,8 @@ def read_config(source: str | PathLike[str], **hub: Any) -> Any:
             f"`source` must hold a config.json that describes a model, got {str(source)!r}: "
             f"{error.__cause__ or error}"
         ) from error
+    except OSError as error:
+        raise OSError(
+            f"`source` must be the folder or Hub id of a model, got {str(source)!r}; check the "
+            f"path. {error}"
+        ) from error
