@@ -83,6 +83,7 @@ def report_scores(given: Mapping[str, Any]) -> dict[str, Any]:
     """
     data, models, explanations, output = build_options([*GROUPS.values()], name_shipped(given))
     if output.output is not None:
+        Path(output.output).parent.mkdir(parents=True, exist_ok=True)
         check_output(Path(output.output), [])
     report = evaluate_models(data, models, explanations)
     _keep(report, Path(models.model))

@@ -18,6 +18,7 @@ from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
 from hf_anchornet.data.texts import make_collator
 from hf_anchornet.evaluation.accuracy import evaluate_accuracy
 from hf_anchornet.files import naming_full_disk
+from hf_anchornet.publishing.leftovers import refuse_other_kind
 
 from .batches import make_text_loader
 from .loop import run_training
@@ -121,8 +122,10 @@ def fit_model(
         The report of `run_training`.
 
     Raises:
-        ValueError: if `options.metric_for_best_model` is not among the scores.
+        ValueError: if `options.metric_for_best_model` is not among the scores, or
+            `options.output_dir` holds a model of another type.
     """
+    refuse_other_kind(Path(options.output_dir), model.config.model_type)
     if options.metric_for_best_model != "accuracy" and score is None:
         raise ValueError(
             '`metric_for_best_model` must be "accuracy" for this model, got '

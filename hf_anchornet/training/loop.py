@@ -18,7 +18,6 @@ from transformers import PreTrainedModel, get_linear_schedule_with_warmup
 
 from hf_anchornet.files import write_json
 from hf_anchornet.publishing.card import TRAINING_FILE
-from hf_anchornet.publishing.leftovers import refuse_other_kind
 
 from .checkpoints import Checkpoints, Progress, describe_model
 from .defaults import complete_options
@@ -110,8 +109,7 @@ def run_training(
         FloatingPointError: if the loss is not finite.
         ValueError: if there are checkpoints of an earlier training without `options.resume`, or
             with it they were made with other options; if the order of `loader` cannot be resumed
-            or `options.max_steps` does not suit it; or if `options.output_dir` holds a model of
-            another type.
+            or `options.max_steps` does not suit it.
     """
     run = _prepare(model, loader, complete_options(options), accelerator, settings or {})
     progress, metric = run.progress, options.metric_for_best_model
@@ -158,7 +156,6 @@ def _prepare(
     if options.checkpoint_steps or options.resume:
         # An error names the first that differs: options come before what follows from them.
         decisive = {**decisive, **epochs.describe(), **describe_model(model), **decisive}
-    refuse_other_kind(Path(options.output_dir), model.config.model_type)
     use_running_statistics(model)
     optimizer = torch.optim.AdamW(group_parameters(model, options), betas=(0.9, 0.98))
     model, optimizer = epochs.prepare(accelerator, model, optimizer)

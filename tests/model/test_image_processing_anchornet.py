@@ -115,7 +115,9 @@ def test_a_long_image_is_refused_as_what_it_would_cost(image_processor):
     """One of 77 bytes can be enlarged to a strip that takes gigabytes to rank windows on."""
     strip = Image.new("RGB", (1000, 1))
     message = r"image 0 must have a longer side of at most 16,384 pixels .* got 1000 x 1 px"
-    with pytest.raises(ValueError, match=rf"{message}.*; crop it or lower `size`\.$"):
+    with pytest.raises(
+        ValueError, match=rf"{message}.*; crop it or lower the image processor's `size`\.$"
+    ):
         image_processor(strip)
     message = r"got 100 x 20000 px.*; crop it or read it with `full_resolution=True`\.$"
     with pytest.raises(ValueError, match=message):
@@ -125,7 +127,7 @@ def test_a_long_image_is_refused_as_what_it_would_cost(image_processor):
 def test_the_limit_of_pixels_may_be_raised_and_lowered(image_processor):
     image = Image.new("RGB", (40, 20_000))
     assert image_processor(image)["pixel_values"][0].shape == (3, 16_000, 32)
-    with pytest.raises(ValueError, match=r"at most 1,000 pixels .* raise `max_pixels`"):
+    with pytest.raises(ValueError, match=r"at most 1,000 pixels .* raise its `max_pixels`"):
         image_processor(image, max_pixels=1000)
 
 

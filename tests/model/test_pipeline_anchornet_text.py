@@ -283,7 +283,7 @@ def test_a_bad_row_of_a_dataset_is_named_by_its_place(localize):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"top_k": 0}, "`top_k` must be a whole number of at least 1, got 0; give"),
+        ({"top_k": -1}, "`top_k` must be a whole number of at least 0, got -1; give"),
         ({"max_tokens": 0}, "`max_tokens` must be a whole number of at least 1, got 0; give"),
         ({"max_tokens": -1}, "`max_tokens` must be a whole number of at least 1, got -1; give"),
         ({"max_tokens": 2.5}, "`max_tokens` must be a whole number of at least 1, got 2.5; give"),
@@ -391,3 +391,9 @@ def test_half_precision_weights_find_the_same_spans(localize, folder):
     half = AnchorNetTextForSequenceClassification.from_pretrained(folder, dtype=torch.float16)
     answers = SpanLocalizationPipeline(model=half, tokenizer=localize.tokenizer)(TEXTS)
     assert [places(answer) for answer in answers] == [places(a) for a in localize(TEXTS)]
+
+
+def test_no_span_is_shown_if_none_is_asked_for(localize):
+    answer = localize("a good film", top_k=0)
+    assert (answer["label"], answer["spans"], answer["coverage"]) == ("positive", [], 0.0)
+    assert answer["score"] == localize("a good film")["score"]

@@ -166,7 +166,7 @@ def test_a_cascade_with_a_glance_is_served(glance_cascade, query):
         ({"text": 3}, "`text`: Input should be a valid string"),
         ({"text": "x" * 1001}, r"`text` must have at most `max_characters` (1000) characters"),
         ({"text": "a\ud800"}, r"`text` must be valid Unicode, got a lone surrogate, '\ud800', at"),
-        ({"text": "x", "top_k": 0}, "`top_k` must be"),
+        ({"text": "x", "top_k": -1}, "`top_k` must be"),
         ({"text": "x", "top_k": 101}, "`top_k` must be at most `max_shown` (100), got 101; ask"),
         ({"text": "x", "labels": ["good"]}, "`labels` must be one or more of this model's"),
         ({"text": "x", "scales": []}, "`scales` must be"),

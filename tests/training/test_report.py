@@ -74,7 +74,7 @@ def test_all_options_of_an_image_training_are_in_its_report(tmp_path, pictures):
     given = [
         pictures,
         ImageLocalizerOptions(**SMALL_IMAGES),
-        AugmentationOptions(24, 0.75, False, 0.1),
+        AugmentationOptions(24, 0.75, mirror=False, color_strength=0.1),
         TrainingOptions(str(tmp_path / "run"), num_epochs=1, batch_size=8, seed=3),
     ]
     train_image_localizer(*given)
