@@ -18,10 +18,16 @@ def load_labelled_texts(options: DataOptions) -> tuple[Dataset, Dataset, list[st
 
     Raises:
         TypeError: if a training text is not a string, naming its row.
-        ValueError: see `load_labelled_rows`.
+        ValueError: if all are blank; see also `load_labelled_rows`.
     """
     loaded = load_labelled_rows(options, options.text_column)
-    check_texts(loaded[0], options.text_column)
+    rows, column = loaded[0], options.text_column
+    check_texts(rows, column)
+    if not any(text.strip() for text in rows[column]):
+        raise ValueError(
+            f"`text_column` must be a column of texts, got {column!r} with {len(rows):,} blank "
+            "ones; name another, or fill it."
+        )
     return loaded
 
 
