@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import logging
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from os import PathLike
 from pathlib import Path
@@ -90,7 +92,7 @@ def trace_graph(model: PreTrainedModel) -> Any:
     windows = [[window.size, window.stride] for window in getattr(model, "windows", ())]
     outputs = ["logits"] + ["bias"] * bool(windows)
     outputs += [f"{kind}_{i}" for kind in ("evidence", "mask") for i in range(len(windows))]
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _without_torchvision():
         # torch's exporter uses a class that torch itself has deprecated.
         warnings.filterwarnings("ignore", ".*LeafSpec.* is deprecated", FutureWarning)
         program = torch.export.export(
@@ -110,6 +112,18 @@ def trace_graph(model: PreTrainedModel) -> Any:
     graph = exported.model_proto
     graph.metadata_props.add(key=WINDOWS, value=json.dumps(windows))
     return graph
+
+
+@contextmanager
+def _without_torchvision() -> Iterator[None]:
+    """No warnings of torch's exporter that torchvision is missing, which no model needs."""
+    logger = logging.getLogger("torch.onnx._internal.exporter._registration")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 @torch.no_grad()
