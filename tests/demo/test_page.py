@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import socket
 import statistics
 import subprocess
@@ -51,7 +50,7 @@ def served():
                 time.sleep(0.2)
             yield f"http://127.0.0.1:{port}/", psutil.Process(server.pid)
         finally:
-            server.send_signal(signal.SIGINT)
+            server.terminate()
 
 
 def answers(port):
