@@ -14,7 +14,7 @@ from hf_anchornet.model.localizer import read_config
 from hf_anchornet.model.pipeline_anchornet import LocalizationPipeline
 from hf_anchornet.model.pipeline_anchornet_image import PatchLocalizationPipeline
 from hf_anchornet.model.pipeline_anchornet_text import SpanLocalizationPipeline
-from hf_anchornet.registration import DEFAULTS, IMAGE_TASK, SHIPPED, TEXT_TASK, load_pipeline
+from hf_anchornet.registration import DEFAULTS, SHIPPED, TEXT_TASK, load_pipeline
 
 Source = str | PathLike[str]
 
@@ -144,11 +144,10 @@ def explain_classifier(
         A dict for one input, a list for a list; see there and docs/explanations.md.
     """
     from hf_anchornet.explain.classifier_explanation import explain_classifier as explain
+    from hf_anchornet.explain.explain_options import choose_task
 
     if localizer is None:
-        first = inputs[0] if isinstance(inputs, list | tuple) and inputs else inputs
-        is_text = isinstance(first, str) and options.get("units") != "patches"
-        localizer = DEFAULTS[TEXT_TASK if is_text else IMAGE_TASK][0]
+        localizer = DEFAULTS[choose_task(inputs, options.get("units"))][0]
     explained: dict[str, Any] | list[dict[str, Any]] = explain(
         classifier, inputs, localizer, **options
     )
@@ -192,7 +191,7 @@ def verify(report: Mapping[str, Any], **options: Any) -> list[str]:
         report: From `report_answer` or `report_classifier`, or read from JSON.
         options: `item=`, an image that was not a path; `classifier=`, a function; `tolerance=`.
     """
-    from hf_anchornet.explain.reports import verify as verify_report
+    from hf_anchornet.explain.verification import verify as verify_report
 
     return verify_report(report, **options)
 

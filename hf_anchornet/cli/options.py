@@ -270,14 +270,16 @@ def check_kind(name: str, value: Any, option: Option) -> None:
         wanted = f"one of {', '.join(get_args(option.kind))}"
     else:
         kind, wanted = KINDS[option.kind]
-    values, fits = [value], not option.is_list
-    if option.is_list and isinstance(value, list | tuple):
-        values, fits = [*value], True
-    # To Python, True is a whole number.
-    if not fits or not all(
-        isinstance(each, kind) and (kind is bool or not isinstance(each, bool)) for each in values
-    ):
-        wanted = f"a list, each {wanted}" if option.is_list else wanted
+
+    def fits(one: Any) -> bool:
+        # To Python, True is a whole number.
+        return isinstance(one, kind) and (kind is bool or not isinstance(one, bool))
+
+    right = fits(value)
+    if option.is_list:
+        right = isinstance(value, list | tuple) and all(map(fits, value))
+        wanted = f"a list, each {wanted}"
+    if not right:
         raise TypeError(f"`{name}` must be {wanted}, got {value!r}; change it or leave it out.")
 
 

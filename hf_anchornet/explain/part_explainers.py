@@ -12,7 +12,7 @@ from hf_anchornet.model.classifier import label_names
 from hf_anchornet.model.image_explanation import mask_boxes
 from hf_anchornet.model.text_words import Words
 
-from .classifier_explanation import ALONE, IN_CONTEXT, ExplainOptions
+from .explain_options import ALONE, IN_CONTEXT, ExplainOptions
 from .image_subject import ImageSubject
 from .proposals import PASSAGES, PATCHES, SENTENCES, SPANS
 from .subject import Subject

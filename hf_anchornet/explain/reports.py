@@ -1,9 +1,8 @@
-"""Reports on explained answers, for audit: all that an answer depends on, and its recomputation."""
+"""Reports on explained answers, for audit: all that an answer depends on."""
 
 import json
 import platform
-from collections.abc import Iterator, Mapping
-from math import isclose
+from collections.abc import Mapping
 from os import PathLike
 from typing import Any
 
@@ -16,7 +15,8 @@ from hf_anchornet.model.image_processing_anchornet import open_image
 from hf_anchornet.registration import IMAGE_TASK, SHIPPED, TEXT_TASK, find_shipped, load_pipeline
 from hf_anchornet.version import __version__
 
-from .classifier_explanation import Explained, make_options
+from .classifier_explanation import Explained
+from .explain_options import choose_task, make_options
 from .fingerprints import hash_input, hash_model
 from .probability_reader import Probabilities
 from .proposals import PATCHES
@@ -29,12 +29,6 @@ FORMAT = 1
 
 ANSWER, CLASSIFIER = "answer", "classifier"
 """Kinds of reports: on the answer of a pipeline, and on `explain_classifier`."""
-
-CHECKED = ("input", "models", "rule", "options", "answer", "checks")
-"""Entries of a report that its recomputation must give again."""
-
-EFFICIENCY = 1e-5
-"""How far base and values may be from the total."""
 
 
 def report_answer(
@@ -109,7 +103,7 @@ def report_classifier(
         _check_source("classifier", classifier)
     given = {name: options[name] for name in ("labels", "multi_label") if name in options}
     others = {name: value for name, value in options.items() if name not in given}
-    is_text = isinstance(item, str) and options.get("units") != PATCHES
+    is_text = choose_task(item, options.get("units")) == TEXT_TASK
     chosen = make_options(others | {"return_coalitions": True}, is_text)
     task = IMAGE_TASK if chosen.units == PATCHES else TEXT_TASK
     source, asked = find_shipped(task, str(localizer), classifier)
@@ -118,63 +112,6 @@ def report_classifier(
     models = _describe_models(localizer, named, explained.localizer, explained.reader)
     answer = explained.explain(explained.localizer.check_input(item, "`item`"), chosen)
     return _compose(CLASSIFIER, item, models, options, answer, None)
-
-
-def verify(
-    report: Mapping[str, Any],
-    item: Any = None,
-    classifier: Probabilities | None = None,
-    tolerance: float = 1e-6,
-) -> list[str]:
-    """What a report and its recomputation differ in, in words; an empty list if it is true.
-
-    On the machine and backend that made the report, it is true at a tolerance of 0.
-
-    Args:
-        report: From `report_answer` or `report_classifier`, or read from JSON.
-        item: The input, for a report on an image that was not a path.
-        classifier: The function, for a report on one.
-        tolerance: Largest difference of a number.
-
-    Raises:
-        ValueError: if `report` is no report, or something is needed to compute it again.
-        OSError: if a model or an image cannot be found.
-    """
-    _check_report(report)
-    if not isinstance(tolerance, int | float) or not tolerance >= 0:
-        raise ValueError(
-            f"`tolerance` must be a number of at least 0, got {tolerance!r}; try 1e-6."
-        )
-    again = _repeat(report, item, classifier)
-    found = _load(report)
-    differences = [
-        line
-        for name in CHECKED
-        for line in _compare(found.get(name), again.get(name), name, tolerance)
-    ]
-    gap = _measure_gap(found["answer"]["explanation"])
-    if not gap <= EFFICIENCY:
-        differences.append(f"base and values miss the total by {gap:g}")
-    return differences
-
-
-def _repeat(report: Mapping[str, Any], item: Any, classifier: Probabilities | None) -> Report:
-    item = report["input"].get("source") if item is None else item
-    if item is None:
-        raise ValueError(
-            "`item` must be the image for a report on one that was not a path, got None; pass it."
-        )
-    options, models = dict(report["options"]), report["models"]
-    localizer = models["localizer"]["source"]
-    named = models["classifier"] and models["classifier"]["source"]
-    if report["kind"] == ANSWER:
-        return report_answer(item, localizer, named, **options)
-    asked = named or classifier
-    if asked is None:
-        raise ValueError(
-            "`classifier` must be the function for a report on one, got None; pass it."
-        )
-    return report_classifier(asked, item, localizer, **options)
 
 
 def _describe_models(
@@ -202,7 +139,7 @@ def _compose(
     content = item if is_text else open_image(item)
     explanation = answer["explanation"]
     count = len(explanation["parts"])
-    return _load(
+    return as_json(
         {
             "format": FORMAT,
             "kind": kind,
@@ -215,7 +152,7 @@ def _compose(
             "options": dict(options),
             "answer": _drop_times(answer),
             "checks": {
-                "efficiency": _measure_gap(explanation),
+                "efficiency": measure_gap(explanation),
                 "exact": not explanation["error"],
                 "all_coalitions": len(explanation["coalitions"]) == 2**count,
                 "num_coalitions": len(explanation["coalitions"]),
@@ -231,7 +168,7 @@ def _compose(
     )
 
 
-def _measure_gap(explanation: Mapping[str, Any]) -> float:
+def measure_gap(explanation: Mapping[str, Any]) -> float:
     """How far base and values are from the total."""
     values = sum(part["value"] for part in explanation["parts"])
     return float(abs(explanation["base"] + values - explanation["total"]))
@@ -243,27 +180,7 @@ def _drop_times(answer: Mapping[str, Any]) -> dict[str, Any]:
     return dict(answer) | {"cost": cost}
 
 
-def _compare(one: Any, other: Any, place: str, tolerance: float) -> Iterator[str]:
-    """The places at which two JSON values differ."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        for name in sorted({*one, *other}):
-            yield from _compare(one.get(name), other.get(name), f"{place}.{name}", tolerance)
-    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
-        for number, pair in enumerate(zip(one, other, strict=True)):
-            yield from _compare(*pair, f"{place}[{number}]", tolerance)
-    elif isinstance(one, float) and isinstance(other, float):
-        if not isclose(one, other, rel_tol=0, abs_tol=tolerance):
-            yield f"{place}: {one!r} in the report, {other!r} now"
-    elif one != other or type(one) is not type(other):
-        yield f"{place}: {_shorten(one)} in the report, {_shorten(other)} now"
-
-
-def _shorten(value: Any) -> str:
-    shown = json.dumps(value)
-    return shown if len(shown) <= 100 else f"{shown[:97]}..."
-
-
-def _load(report: Mapping[str, Any]) -> Report:
+def as_json(report: Mapping[str, Any]) -> Report:
     """The report as it comes back from JSON: tuples are lists."""
     try:
         loaded: Report = json.loads(json.dumps(report, allow_nan=False))
@@ -287,19 +204,4 @@ def _check_item(item: Any) -> None:
     if isinstance(item, list | tuple):
         raise TypeError(
             f"`item` must be one text or image, got a {type(item).__name__}; report each by itself."
-        )
-
-
-def _check_report(report: Any) -> None:
-    wanted = {"format", "kind", *CHECKED}
-    missing = sorted(wanted - set(report)) if isinstance(report, Mapping) else sorted(wanted)
-    if missing:
-        raise ValueError(
-            f"`report` must be made by `report_answer` or `report_classifier`, got one without "
-            f"{', '.join(missing)}; pass the whole report."
-        )
-    if report["format"] != FORMAT or report["kind"] not in (ANSWER, CLASSIFIER):
-        raise ValueError(
-            f"`report` must have the format {FORMAT} and a known kind, got {report['format']!r} "
-            f"and {report['kind']!r}; use the version of the package that made it."
         )

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, TypeVar
 
-from .options import CompleteOptions, TrainingOptions
+from .options import RATES, CompleteOptions, TrainingOptions
 
 logger = logging.getLogger(__name__)
 
@@ -147,7 +147,7 @@ def _describe(num_rows: int | None, options: Mapping[str, Any]) -> str:
     ending = f" (fewer if {patience} in a row bring nothing)" if patience else ""
     sizes, seen = ", ".join(map(str, options["ngram_sizes"])), options["ngram_min_count"]
     ngrams = f"n-grams of {sizes} tokens seen {seen} times, " if sizes else ""
-    rates = (options[f"{part}learning_rate"] for part in ("", "embedding_", "ngram_"))
+    rates = (options[name] for name in RATES)
     return (
         f"{rows}: {options['num_epochs']} epochs{ending}, batches of {options['batch_size']}, "
         f"{ngrams}crops of {options['crop_tokens']} tokens, learning rates "
