@@ -70,15 +70,28 @@ def export_onnx(model: PreTrainedModel, path: str | PathLike[str], int8: bool = 
 
     Raises:
         ImportError: if onnx, onnxscript or, for `int8`, onnxruntime is missing.
-        ValueError: if the model reads neither texts nor images.
+        ValueError: if the model reads neither texts nor images, or `path` ends in another suffix
+            and is no folder.
     """
+    file = _name_file(Path(path))
     graph = trace_graph(model)
     if int8:
         graph = _quantize(graph)
-    file = Path(path) if Path(path).suffix == ".onnx" else Path(path, GRAPH_FILE)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(seal_graph(graph.SerializeToString(), fingerprint(model)))
     return file
+
+
+def _name_file(path: Path) -> Path:
+    """The file to write for a path of a graph or of a model's folder."""
+    if path.suffix == ".onnx":
+        return path
+    if path.suffix and not path.is_dir():
+        raise ValueError(
+            f"`path` must be a file that ends in .onnx or a folder, got {str(path)!r}; change the "
+            "suffix, or make the folder first if it is one."
+        )
+    return Path(path, GRAPH_FILE)
 
 
 def trace_graph(model: PreTrainedModel) -> Any:

@@ -144,6 +144,11 @@ def test_a_folder_keeps_its_graph_where_the_backend_finds_it(classifier, tmp_pat
     assert export_onnx(classifier, tmp_path) == tmp_path / "onnx" / "model.onnx"
     assert OnnxNetwork(tmp_path / "onnx" / "model.onnx").output_names == ["logits"]
     assert export_onnx(classifier, tmp_path / "a" / "b.onnx") == tmp_path / "a" / "b.onnx"
+    (tmp_path / "v1.0").mkdir()
+    assert export_onnx(classifier, tmp_path / "v1.0").parent == tmp_path / "v1.0" / "onnx"
+    with pytest.raises(ValueError, match=r"`path` must be a file that ends in \.onnx .*b\.txt'"):
+        export_onnx(classifier, tmp_path / "b.txt")
+    assert not (tmp_path / "b.txt").exists()
 
 
 def test_8_bits_make_a_graph_smaller_and_the_answers_similar(run, model, tmp_path, trace_once):
