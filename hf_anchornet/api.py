@@ -14,7 +14,7 @@ from hf_anchornet.model.localizer import read_config
 from hf_anchornet.model.pipeline_anchornet import LocalizationPipeline
 from hf_anchornet.model.pipeline_anchornet_image import PatchLocalizationPipeline
 from hf_anchornet.model.pipeline_anchornet_text import SpanLocalizationPipeline
-from hf_anchornet.registration import DEFAULTS, SHIPPED, TEXT_TASK, load_pipeline
+from hf_anchornet.registration import SHIPPED, TEXT_TASK, find_shipped, load_pipeline
 
 Source = str | PathLike[str]
 
@@ -127,14 +127,15 @@ def publish(folder: Source, repo_id: str, **options: Any) -> str | None:
 
 
 def explain_classifier(
-    classifier: Any, inputs: Any, localizer: Any = None, **options: Any
+    classifier: Any, inputs: Any, localizer: Any = SHIPPED, **options: Any
 ) -> dict[str, Any] | list[dict[str, Any]]:
     """What spans, sentences, passages or patches add to the answer of a classifier that you have.
 
     Args:
         classifier: Any transformers classifier of texts or images: Hub id, folder, pipeline or
-            model; or a function from a list of inputs to probabilities, (inputs, labels).
-        inputs: A text or an image, or a list of them.
+            model; or a function from a list of inputs to probabilities, (inputs, labels); or
+            "default", the shipped one.
+        inputs: A text or an image, or a list or column of a dataset of them.
         localizer: The AnchorNet that proposes the parts; default: the shipped one, of texts for
             strings, else of images, as for `units="patches"`, which paths of images need.
         options: See `hf_anchornet.explain.classifier_explanation.explain_classifier`: `units`,
@@ -144,12 +145,13 @@ def explain_classifier(
         A dict for one input, a list for a list; see there and docs/explanations.md.
     """
     from hf_anchornet.explain.classifier_explanation import explain_classifier as explain
-    from hf_anchornet.explain.explain_options import choose_task
+    from hf_anchornet.explain.explain_options import choose_task, list_inputs
 
-    if localizer is None:
-        localizer = DEFAULTS[choose_task(inputs, options.get("units"))][0]
+    first = next(iter(list_inputs(inputs) or [inputs]))
+    task = choose_task(first, options.get("units"))
+    models = find_shipped(task, SHIPPED if localizer is None else localizer, classifier)
     explained: dict[str, Any] | list[dict[str, Any]] = explain(
-        classifier, inputs, localizer, **options
+        models[1], inputs, models[0], **options
     )
     return explained
 

@@ -251,7 +251,7 @@ def compare_answers(gains: NDArray[np.int64], random: np.random.Generator) -> di
 def _choose(observations: Sequence[Observations], options: CalibrationOptions) -> Choice:
     choice = search(observations, options)
     if choice is None and options.best_effort:
-        choice = search(observations, replace(options, max_cost=ANY_COST))
+        choice = search(observations, replace(options, max_cost=ANY_COST, min_accuracy=None))
     if choice is None:
         goal = options.describe_goal(find_best_accuracy(observations))
         widest = max(observations, key=lambda seen: len(seen.candidates))

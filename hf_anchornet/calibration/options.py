@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from hf_anchornet.model.cascade import Cascade
 from hf_anchornet.model.cascade_models import check_opening
 from hf_anchornet.model.cascade_rule import FULL, OPENINGS, Stage, check_stages
+from hf_anchornet.model.selection import check_count
 
 DEFAULT_STAGES: dict[str, list[Stage]] = {
     "anchornet_text": [16, 32, 64, 128, FULL],
@@ -46,7 +47,9 @@ class CalibrationOptions:
     batch_size: int = 32
 
     def __post_init__(self) -> None:
-        """Check the names of stages and the goal."""
+        """Check the names of stages, the goal and the counts."""
+        check_count("max_stages", self.max_stages)
+        check_count("batch_size", self.batch_size)
         for stage in self.stages:
             if stage not in (*OPENINGS, FULL) and not str(stage).isdecimal():
                 raise ValueError(
@@ -55,15 +58,26 @@ class CalibrationOptions:
                 )
         if self.unit not in ("multiply_adds", "milliseconds"):
             raise ValueError(
-                f'`unit` must be "multiply_adds" or "milliseconds", got {self.unit!r}.'
+                f'`unit` must be "multiply_adds" or "milliseconds", got {self.unit!r}; choose one.'
             )
         for name in ("max_loss", "min_accuracy"):
             share = getattr(self, name)
-            if share is not None and not 0 <= share <= 1:
+            if share is not None and not (isinstance(share, float | int) and 0 <= share <= 1):
                 raise ValueError(
-                    f"`{name}` must be in [0, 1], got {share}; it is a share of the inputs, 0.01 "
+                    f"`{name}` must be in [0, 1], got {share!r}; it is a share of the inputs, 0.01 "
                     "is one point of accuracy."
                 )
+        cost = self.max_cost
+        if cost is not None and not (isinstance(cost, float | int) and 0 <= cost < float("inf")):
+            raise ValueError(
+                f"`max_cost` must be a number of at least 0, got {cost!r}; it is the mean of "
+                f"{self.unit} an input."
+            )
+        if cost is not None and self.min_accuracy is not None:
+            raise ValueError(
+                f"`min_accuracy` must be left out with `max_cost`, got {self.min_accuracy} and "
+                f"{cost}; the best accuracy at that cost is chosen."
+            )
 
     def list_stages(self, cascade: Cascade, most: float) -> tuple[Stage, ...]:
         """The candidate stages for the models of a cascade, checked.

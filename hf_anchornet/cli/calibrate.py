@@ -39,8 +39,8 @@ class CascadeOptions:
         localizer: Folder or Hub id of the localizer.
         classifier: Folder or Hub id of the classifier, which must have the same labels.
         output_dir: Folder for the cascade and its record, calibration.json.
-        full_size: Tokens that a full text is cut to, or pixels that the shorter side of a whole
-            image is scaled to; by default what the classifier's own processor does.
+        full_size: Tokens that a full text is cut to, or side in pixels of the square that a whole
+            image is resized to; by default what the classifier's own processor does.
         glance: Folder or Hub id of an image classifier that may answer first, from the whole image
             made small. It may be `classifier` itself.
         glance_size: Side in pixels to which it resizes whole images; by default what its own

@@ -113,7 +113,8 @@ def share_rest(
     `base` is the probability that the localizer gives without the evidence of the parts. On the
     straight path to it from the localizer's bias alone, each unit gets the integral of the gradient
     times its evidence (integrated gradients, Sundararajan et al. 2017), so the scores sum to `base`
-    less the probability of the bias, up to the error of `PATH_STEPS` steps.
+    less the probability of the bias, up to the error of `PATH_STEPS` steps. Where the classifier
+    read the full text, `base` also holds what it says of the rest, which they leave out.
 
     Args:
         cascade: The cascade.

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from transformers import Pipeline, PreTrainedModel
 
+from hf_anchornet.model.cascade import Cascade
+from hf_anchornet.model.cascade_file import find_cascade
 from hf_anchornet.model.cascade_rule import FULL
 from hf_anchornet.model.classifier import Classifier, label_names, predict_probs
 from hf_anchornet.model.explanation import (
@@ -20,14 +22,15 @@ from hf_anchornet.model.explanation import (
     explain_classifier_logit,
 )
 from hf_anchornet.model.image_explanation import ImageParts
-from hf_anchornet.model.image_reader import PatchReader, ReadableImage
+from hf_anchornet.model.image_reader import PatchReader, ReadableImage, check_whole
 from hf_anchornet.model.localizer import Localizer, load_localizer
 from hf_anchornet.model.pipeline_anchornet import LocalizationPipeline
+from hf_anchornet.model.pipeline_inputs import name_place
 from hf_anchornet.model.text_explanation import TextParts
 from hf_anchornet.model.text_reader import SpanReader
 from hf_anchornet.model.text_words import Words
 
-from .explain_options import IN_CONTEXT, ExplainOptions, make_options
+from .explain_options import IN_CONTEXT, ExplainOptions, list_inputs, make_options
 from .probability_reader import Probabilities, ProbabilityReader
 from .proposals import PATCHES, UNITS, SpanLimits, propose_spans
 
@@ -47,7 +50,8 @@ class Explained:
 
     Raises:
         TypeError: if the classifier has no such form.
-        ValueError: if a model is of another modality; see also `SpanReader`.
+        ValueError: if a model is of another modality, a cascade, or one of images that reads only
+            their middle; see also `SpanReader`.
         OSError: if a model cannot be found.
     """
 
@@ -61,6 +65,11 @@ class Explained:
     ) -> None:
         self.localizer = _find_localizer(localizer, device)
         self.is_text = self.localizer.model.config.model_type == "anchornet_text"
+        if isinstance(classifier, Cascade) or find_cascade(classifier) is not None:
+            raise ValueError(
+                f"`classifier` must be a single model or a function, got the cascade {classifier}; "
+                "explain its answers with `hf_anchornet.load(..., explain_answer=True)`."
+            )
         self._given = labels, multi_label
         self._function: Probabilities | None = None
         self.reader: Any = None
@@ -71,6 +80,8 @@ class Explained:
                     f"{labels} and {multi_label}; its config says both."
                 )
             self.reader = (SpanReader if self.is_text else PatchReader).load(classifier, device)
+            if not self.is_text:
+                check_whole(self.reader.processor, "classifier")
         else:
             self._function = classifier
 
@@ -167,7 +178,7 @@ def explain_classifier(
     Args:
         classifier: A transformers classifier: Hub id, folder, pipeline or model; or a function from
             a list of texts or images to probabilities, (inputs, labels).
-        inputs: A text or an image, or a list of them.
+        inputs: A text or an image, or a list or column of a dataset of them.
         localizer: An AnchorNet for the same task, best one distilled from the classifier: Hub id,
             folder, pipeline or `Localizer`.
         labels: Names of a function's labels, in its order; default: their numbers.
@@ -187,16 +198,17 @@ def explain_classifier(
         OSError: if a model cannot be found.
     """
     make_options(options, is_text=True)  # what is wrong with them is told before models are loaded
+    listed = list_inputs(inputs)
+    if listed == []:
+        return []
     explained = Explained(classifier, localizer, labels, multi_label, device)
     chosen = make_options(options, explained.is_text)
     explained.check_units(chosen)
-    single = not isinstance(inputs, list | tuple)
-    items = [
-        explained.localizer.check_input(item, "`inputs`" if single else f"item {row} of `inputs`")
-        for row, item in enumerate([inputs] if single else inputs)
-    ]
-    answers = [explained.explain(item, chosen) for item in items]
-    return answers[0] if single else answers
+    check = explained.localizer.check_input
+    if listed is None:
+        return explained.explain(check(inputs, "`inputs`"), chosen)
+    items = [check(item, name_place(row)) for row, item in enumerate(listed)]
+    return [explained.explain(item, chosen) for item in items]
 
 
 def _find_localizer(localizer: AnyLocalizer, device: torch.device | None) -> Localizer:

@@ -1,8 +1,10 @@
 """Options of `explain_classifier`, checked, and the task that an input is for."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
+
+import numpy as np
 
 from hf_anchornet.model.selection import check_count
 from hf_anchornet.model.text_reader import DEFAULT_MAX_TOKENS
@@ -80,7 +82,23 @@ def make_options(given: Mapping[str, Any], is_text: bool) -> ExplainOptions:
     return ExplainOptions(**{"units": SPANS if is_text else PATCHES} | dict(given))
 
 
-def choose_task(inputs: Any, units: str | None) -> str:
-    """The task for an input, or the first of a list: strings are texts unless they have patches."""
-    first = inputs[0] if isinstance(inputs, list | tuple) and inputs else inputs
-    return TEXT_TASK if isinstance(first, str) and units != PATCHES else IMAGE_TASK
+def choose_task(item: Any, units: str | None) -> str:
+    """The task for an input: strings are texts unless they have patches."""
+    return TEXT_TASK if isinstance(item, str) and units != PATCHES else IMAGE_TASK
+
+
+def list_inputs(inputs: Any) -> list[Any] | None:
+    """The inputs of a list, a column of a dataset or an array of strings; `None` for one input.
+
+    Raises:
+        TypeError: if they can be read only once.
+    """
+    if isinstance(inputs, np.ndarray) and inputs.dtype.kind in "OSU":
+        inputs = inputs.tolist()
+    if isinstance(inputs, Iterator):
+        raise TypeError(
+            f"`inputs` must be a text, an image or a list of them, got a {type(inputs).__name__}; "
+            "make a list of it."
+        )
+    single = str | bytes | bytearray
+    return list(inputs) if isinstance(inputs, Sequence) and not isinstance(inputs, single) else None

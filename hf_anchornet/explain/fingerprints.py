@@ -6,6 +6,7 @@ from typing import Any
 
 from PIL import Image
 
+from hf_anchornet.model.classifier import count_readable_tokens
 from hf_anchornet.model.export_onnx import fingerprint
 
 
@@ -19,7 +20,9 @@ def hash_model(model: Any, processor: Any) -> str:
     if hasattr(processor, "to_json_string"):
         preprocessing = processor.to_json_string()
     else:
-        preprocessing = processor.backend_tokenizer.to_str()
+        # How much of a text is read, which the tokenizer itself does not say.
+        reads = [count_readable_tokens(model, processor), processor.truncation_side]
+        preprocessing = json.dumps([processor.backend_tokenizer.to_str(), reads])
     content = json.dumps([fingerprint(model), chosen, preprocessing], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
 

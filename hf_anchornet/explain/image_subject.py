@@ -11,7 +11,8 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from hf_anchornet.model.image_localizer import ImageLocalizer
-from hf_anchornet.model.image_reader import IMAGE_CLASSIFIER
+from hf_anchornet.model.image_reader import IMAGE_CLASSIFIER, check_whole
+from hf_anchornet.model.selection import check_count
 
 from .subject import Subject
 
@@ -32,11 +33,7 @@ class ImageSubject(Subject):
     localizer_class = ImageLocalizer
 
     def __init__(self, model: PreTrainedModel, processor: Any) -> None:
-        if getattr(processor, "do_center_crop", False):
-            raise ValueError(
-                "`processor` must read the whole image, got `do_center_crop=True`: scores would "
-                "miss its borders; set `processor.do_center_crop = False`."
-            )
+        check_whole(processor, "processor")
         super().__init__(model, processor)
 
     def pixel_values(self, image: Image.Image) -> Tensor:
@@ -51,6 +48,7 @@ class ImageSubject(Subject):
             images: Upright, RGB, of any sizes.
             batch_size: Images per forward pass.
         """
+        check_count("batch_size", batch_size)
         probs = np.zeros((len(images), len(self.labels)))
         for start in range(0, len(images), batch_size):
             inputs = self._process(images[start : start + batch_size])

@@ -43,7 +43,7 @@ class ProbabilityReader:
         self.predict, self.multi_label = predict, multi_label
         self.num_labels: int | None = None if labels is None else len(labels)
         self.num_labels = self.predict_logits([example]).shape[1]
-        names = map(str, range(self.num_labels)) if labels is None else labels
+        names = map(str, range(self.num_labels) if labels is None else labels)
         problem = "multi_label_classification" if multi_label else "single_label_classification"
         config = SimpleNamespace(
             id2label=dict(enumerate(names)), num_labels=self.num_labels, problem_type=problem

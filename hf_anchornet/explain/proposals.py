@@ -1,5 +1,6 @@
 """Parts of an input that a localizer proposes for the explanation of a classifier."""
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -111,7 +112,10 @@ def _cut_passages(located: LocatedText, size: int) -> list[Span]:
 
 
 def _take_fitting(located: LocatedText, ranked: Sequence[Span], limits: SpanLimits) -> list[Span]:
-    """The best parts, in order, that the classifier can read together."""
+    """The best parts, in order, that the classifier can read together.
+
+    If it can read none of them, as each is too long, the best one is cut at its end.
+    """
     costs = count_tokens(located.words, located.ends)
     taken: list[Span] = []
     for span in ranked:
@@ -121,4 +125,17 @@ def _take_fitting(located: LocatedText, ranked: Sequence[Span], limits: SpanLimi
             continue
         if limits.fits(join_spans(located.words, together)):
             taken = together
+    if not taken and ranked:
+        taken = _cut_fitting(located, ranked[0], limits)
     return taken
+
+
+def _cut_fitting(located: LocatedText, span: Span, limits: SpanLimits) -> list[Span]:
+    """As many of the first words of a part as the classifier can read; [] if it reads no word."""
+    first, last = span
+
+    def is_too_long(count: int) -> bool:
+        return not limits.fits(join_spans(located.words, [(first, first + count)]))
+
+    count = bisect_left(range(1, last - first + 1), True, key=is_too_long)
+    return [(first, first + count)] if count else []

@@ -33,7 +33,7 @@ def refine_evidence(localizer: TextLocalizer, text: str, label: int) -> NDArray[
         return np.zeros(len(Words.split(text)))
     num_trunk = len(localizer.windows) - len(localizer.model.config.ngram_sizes)
     trunk, ngrams = localizer.windows[:num_trunk], localizer.windows[num_trunk:]
-    largest = max(window.size for window in trunk)
+    largest = max((window.size for window in trunk), default=0)
     ids = torch.tensor([tokens_of_text], device=localizer.model.device)
     ids = ids.repeat(1 + largest, 1)  # (passes, tokens)
     for first in range(largest):

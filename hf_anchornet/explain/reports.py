@@ -63,17 +63,15 @@ def report_answer(
         _check_source("classifier", classifier)
     elif find_cascade(str(localizer)) is not None:
         classifier = localizer
+    check_json(options)
     chosen = options | {"explain_answer": True, "return_coalitions": True}
     named = None if classifier is None else str(classifier)
     localize = load_pipeline(task, str(localizer), named, **chosen)
     models = _describe_models(localizer, classifier, localize.localizer, localize.reader)
     glance = None if localize.cascade is None else localize.cascade.glance
     if glance is not None:
-        models["glance"] = {
-            "source": str(classifier),
-            "fingerprint": hash_model(glance.model, glance.processor),
-            "full_size": glance.full_size,
-        }
+        described = _describe_model(str(classifier), glance)
+        models["glance"] = described | {"full_size": glance.full_size}
     rule = None if localize.cascade is None else vars(localize.cascade.rule)
     made = {"task": task, **options}
     return _compose(ANSWER, item, models, made, localize(item), rule)
@@ -101,13 +99,18 @@ def report_classifier(
     _check_source("localizer", localizer)
     if not callable(classifier):
         _check_source("classifier", classifier)
+    device = options.pop("device", None)
+    if options.get("labels") is not None:
+        options["labels"] = [str(label) for label in options["labels"]]
+    check_json(options)
     given = {name: options[name] for name in ("labels", "multi_label") if name in options}
     others = {name: value for name, value in options.items() if name not in given}
     is_text = choose_task(item, options.get("units")) == TEXT_TASK
     chosen = make_options(others | {"return_coalitions": True}, is_text)
+    options["units"] = chosen.units  # a path of a picture is a text without them
     task = IMAGE_TASK if chosen.units == PATCHES else TEXT_TASK
     source, asked = find_shipped(task, str(localizer), classifier)
-    explained = Explained(asked, source, **given)
+    explained = Explained(asked, source, device=device, **given)
     named = None if callable(classifier) else classifier
     models = _describe_models(localizer, named, explained.localizer, explained.reader)
     answer = explained.explain(explained.localizer.check_input(item, "`item`"), chosen)
@@ -118,12 +121,18 @@ def _describe_models(
     localizer: Source, classifier: Source | None, first: Any, second: Any
 ) -> dict[str, Any]:
     """Sources and fingerprints of unused models; `None` for a classifier that there is not."""
-    named = {"localizer": (localizer, first), "classifier": (classifier, second)}
-    return {
-        role: source
-        and {"source": str(source), "fingerprint": hash_model(owner.model, owner.processor)}
-        for role, (source, owner) in named.items()
+    models: dict[str, Any] = {
+        "localizer": _describe_model(localizer, first),
+        "classifier": None,
     }
+    if classifier is not None:
+        size = {"full_size": second.full_size}
+        models["classifier"] = _describe_model(classifier, second) | size
+    return models
+
+
+def _describe_model(source: Source, owner: Any) -> dict[str, Any]:
+    return {"source": str(source), "fingerprint": hash_model(owner.model, owner.processor)}
 
 
 def _compose(
@@ -190,6 +199,24 @@ def as_json(report: Mapping[str, Any]) -> Report:
             "was made."
         ) from error
     return loaded
+
+
+def check_json(options: Mapping[str, Any]) -> None:
+    """Raise a `ValueError` that names the first option which JSON cannot hold."""
+    for name, value in options.items():
+        if not _is_json(value):
+            raise ValueError(
+                f"`{name}` must be what JSON can hold for a report, got {value!r}; give plain "
+                "strings, numbers and lists."
+            )
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _check_source(name: str, source: Any) -> None:

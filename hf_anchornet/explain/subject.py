@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
+from numbers import Integral
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -13,6 +14,7 @@ from transformers import PreTrainedModel
 from hf_anchornet.model.classifier import (
     Classifier,
     ClassifierKind,
+    check_labels,
     label_names,
     load_classifier,
     predict_probs,
@@ -31,6 +33,9 @@ class Subject:
     Args:
         model: A classifier.
         processor: Its tokenizer or image processor.
+
+    Raises:
+        ValueError: if the model has a single output.
     """
 
     kind: ClassVar[ClassifierKind]
@@ -40,6 +45,7 @@ class Subject:
     _proposer: Localizer | None = None
 
     def __init__(self, model: PreTrainedModel, processor: Any) -> None:
+        check_labels(model, "model")
         self.model = model.eval()
         self.processor = processor
         self.labels = label_names(model)
@@ -126,7 +132,8 @@ def check_request(
         raise ValueError(
             f"`method` must be one of {', '.join(explainers)}, got {method!r}; choose one."
         )
-    if not 0 <= label < len(subject.labels):
+    is_number = isinstance(label, Integral) and not isinstance(label, bool)
+    if not is_number or not 0 <= label < len(subject.labels):
         raise ValueError(
             f"`label` must be the number of a label, 0 to {len(subject.labels) - 1}, got "
             f"{label!r}; the labels are {subject.labels}."

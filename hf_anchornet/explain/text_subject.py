@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from hf_anchornet.model.classifier import count_readable_tokens
+from hf_anchornet.model.classifier import check_truncation, count_readable_tokens
+from hf_anchornet.model.selection import check_count
 from hf_anchornet.model.text_localizer import TextLocalizer
 from hf_anchornet.model.text_reader import TEXT_CLASSIFIER
 from hf_anchornet.model.text_words import LocatedText, Words, encodable
@@ -58,7 +59,8 @@ class TextSubject(Subject):
         tokenizer: Its fast tokenizer.
 
     Raises:
-        ValueError: if the tokenizer is not fast or has no padding token.
+        ValueError: if the tokenizer is not fast, has no padding token or keeps the end of texts
+            that are too long.
     """
 
     kind = TEXT_CLASSIFIER
@@ -76,6 +78,7 @@ class TextSubject(Subject):
                 "`tokenizer` must have a token for padding, got None; set `tokenizer.pad_token` "
                 "and the model's `config.pad_token_id`."
             )
+        check_truncation(tokenizer, "tokenizer")
         super().__init__(model, tokenizer)
         self.tokenizer = tokenizer
 
@@ -112,6 +115,7 @@ class TextSubject(Subject):
 
         Texts of similar length are read together, `batch_size` at a time; they may be empty.
         """
+        check_count("batch_size", batch_size)
         probs = np.zeros((len(texts), len(self.labels)))
         order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
         for start in range(0, len(order), batch_size):

@@ -41,7 +41,8 @@ def verify(
         tolerance: Largest difference of a number.
 
     Raises:
-        ValueError: if `report` is no report, or something is needed to compute it again.
+        ValueError: if `report` is no report, or something is needed to compute it again, or
+            given and not needed.
         OSError: if a model or an image cannot be found.
     """
     _check_report(report)
@@ -73,6 +74,11 @@ def _repeat(report: Mapping[str, Any], item: Any, classifier: Probabilities | No
     named = models["classifier"] and models["classifier"]["source"]
     if report["kind"] == ANSWER:
         return report_answer(item, localizer, named, **options)
+    if named and classifier is not None:
+        raise ValueError(
+            f"`classifier` must be left out for a report on {named}, got {classifier!r}; it is "
+            "loaded again."
+        )
     asked = named or classifier
     if asked is None:
         raise ValueError(
@@ -114,3 +120,21 @@ def _check_report(report: Any) -> None:
             f"`report` must have the format {FORMAT} and a known kind, got {report['format']!r} "
             f"and {report['kind']!r}; use the version of the package that made it."
         )
+    try:
+        _check_entries(report)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"`report` must be whole, as it was made, got one that is damaged ({error!r}); use a "
+            "copy of it."
+        ) from error
+
+
+def _check_entries(report: Mapping[str, Any]) -> None:
+    """Read what `verify` needs of a report."""
+    dict(report["options"])
+    report["input"].get("source")
+    for model in filter(None, report["models"].values()):
+        str(model["source"])
+    str(report["models"]["localizer"]["source"])
+    report["models"].get("classifier")
+    measure_gap(report["answer"]["explanation"])

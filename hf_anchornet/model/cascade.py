@@ -34,10 +34,11 @@ from .cascade_rule import (
     add_glance,
     name_stage,
 )
-from .cascade_trace import Trace, count_milliseconds, read_stages, start_traces
+from .cascade_trace import OpenViews, Trace, count_milliseconds, read_stages, start_traces
 from .classifier import Classifier, label_names, match_labels
 from .localizer import Batch, Localizer, load_localizer
 from .reader import Reader
+from .selection import check_count
 
 
 class Cascade(PushToHubMixin):
@@ -249,9 +250,10 @@ class Cascade(PushToHubMixin):
 
         Raises:
             TypeError: if an input is of the wrong type, naming its place.
-            ValueError: if a threshold is out of range or an input cannot be read.
+            ValueError: if an option is out of range or an input cannot be read.
         """
         rule = self.rule.override(exit_threshold)
+        check_count("batch_size", batch_size)
         single = not isinstance(inputs, list | tuple)
         sources = [
             self.localizer.check_input(item, "`inputs`" if single else f"item {index} of `inputs`")
@@ -292,9 +294,21 @@ class Cascade(PushToHubMixin):
             opened = self.localizer.start(sources, self.rule.opening)
         return opened
 
-    def start(self, batch: Batch, milliseconds: float, rule: ExitRule | None = None) -> list[Trace]:
-        """The opening stages of a batch; see `start_traces`. `rule` replaces the cascade's own."""
-        return start_traces(batch, self.reader, rule or self.rule, milliseconds)
+    def start(
+        self,
+        batch: Batch,
+        milliseconds: float,
+        rule: ExitRule | None = None,
+        open_views: OpenViews | None = None,
+    ) -> list[Trace]:
+        """The opening stages of a batch; see `start_traces`.
+
+        `rule` replaces the cascade's own, and `open_views` the way in which inputs are opened.
+        """
+        chosen = rule or self.rule
+        readings = chosen.readings
+        opening = open_views or (lambda batch, rows: self.reader.open(batch, rows, readings))
+        return start_traces(batch, opening, chosen, milliseconds)
 
     def read(
         self, traces: Sequence[Trace], batch_size: int = 32, rule: ExitRule | None = None

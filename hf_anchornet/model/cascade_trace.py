@@ -1,6 +1,6 @@
 """Inputs on their way through the stages of a cascade: what was read, answered and spent."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -115,7 +115,13 @@ class Trace:
         return torch.stack([self.pieces[piece].logits for piece in reading]).mean(dim=0)
 
 
-def start_traces(batch: Any, reader: Reader, rule: ExitRule, milliseconds: float) -> list[Trace]:
+OpenViews = Callable[[Any, Sequence[int]], Sequence[Any]]
+"""Opens some inputs of a batch for reading, by their rows; see `Reader.open`."""
+
+
+def start_traces(
+    batch: Any, open_views: OpenViews, rule: ExitRule, milliseconds: float
+) -> list[Trace]:
     """The opening stages of a batch: the answers of a glance and of the localizer.
 
     Inputs that stay after the first of two stages go through the whole localizer together, in one
@@ -124,7 +130,7 @@ def start_traces(batch: Any, reader: Reader, rule: ExitRule, milliseconds: float
 
     Args:
         batch: The batch at the first stage, a `Batch`, as `Cascade.open` returns it for this rule.
-        reader: The reader of later stages.
+        open_views: Opens inputs for the later stages.
         rule: The exit rule.
         milliseconds: Time that this batch took so far.
     """
@@ -140,7 +146,7 @@ def start_traces(batch: Any, reader: Reader, rule: ExitRule, milliseconds: float
         confidences = enumerate(probs.amax(dim=-1).tolist())
         staying = [place for place, sure in confidences if not rule.leaves(sure, stage)]
         if stage == last and not rule.locates_later:
-            views = reader.open(current, staying, rule.readings)
+            views = open_views(current, staying)
         spent = count_milliseconds(started) + (milliseconds if stage == 0 else 0)
         answers = zip(logits, current.multiply_adds(), strict=True)
         for row, answer, prob in zip(rows, answers, probs, strict=True):
@@ -150,19 +156,19 @@ def start_traces(batch: Any, reader: Reader, rule: ExitRule, milliseconds: float
         if not rows:
             return traces
     if rule.locates_later:
-        views = _locate(batch, rows, traces, reader, rule)
+        views = _locate(batch, rows, traces, open_views)
     for row, view in zip(rows, views, strict=True):
         traces[row].view = view
     return traces
 
 
 def _locate(
-    batch: Any, rows: Sequence[int], traces: Sequence[Trace], reader: Reader, rule: ExitRule
+    batch: Any, rows: Sequence[int], traces: Sequence[Trace], open_views: OpenViews
 ) -> Sequence[Any]:
     """Some inputs of a glance, opened for reading where the localizer says; it is charged."""
     started = perf_counter()
     located = batch.deepen(rows)
-    views = reader.open(located, range(len(rows)), rule.readings)
+    views = open_views(located, range(len(rows)))
     logits, costs = located.logits.cpu(), located.multiply_adds()
     share = count_milliseconds(started) / len(rows)
     for row, answer in zip(rows, zip(logits, costs, strict=True), strict=True):

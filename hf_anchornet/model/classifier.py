@@ -96,6 +96,43 @@ def load_classifier(
     return model.to(device or "cpu"), processor
 
 
+def check_labels(model: PreTrainedModel, name: str) -> None:
+    """Check that a model tells labels apart, at least two.
+
+    Args:
+        model: The model.
+        name: What errors call it.
+
+    Raises:
+        ValueError: if it has a single output or is a regression.
+    """
+    config = model.config
+    if len(label_names(model)) < 2 or config.problem_type == "regression":
+        raise ValueError(
+            f"`{name}` must tell at least two labels apart, got a {type(model).__name__} with "
+            f"{config.num_labels} output(s) and `problem_type` {config.problem_type!r}; explain a "
+            "score p in [0, 1] as a function that returns rows of 1 - p and p "
+            "(`explain_classifier`)."
+        )
+
+
+def check_truncation(tokenizer: PreTrainedTokenizerBase, name: str) -> None:
+    """Check that a tokenizer keeps the beginning of a text that is too long, not its end.
+
+    Args:
+        tokenizer: The tokenizer.
+        name: What errors call it.
+
+    Raises:
+        ValueError: if it keeps the end: what is read is told by the first words.
+    """
+    if tokenizer.truncation_side != "right":
+        raise ValueError(
+            f"`{name}` must have a tokenizer with `truncation_side` 'right', got "
+            f"{tokenizer.truncation_side!r}; set it, and pass a pipeline with this tokenizer."
+        )
+
+
 def is_multi_label(model: PreTrainedModel) -> bool:
     """Whether a model is multi-label: its classes are independent, its probabilities sigmoids."""
     return bool(model.config.problem_type == "multi_label_classification")

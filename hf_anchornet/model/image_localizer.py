@@ -195,8 +195,18 @@ class ImageLocalizer(Localizer):
 
     def read(self, images: Sequence[Image.Image]) -> LocalizedImages:
         """The localized batch of images of any size, at least one."""
-        pixels = [self.processor(image, return_tensors=None)["pixel_values"][0] for image in images]
-        return self.read_pixels(images, pixels)
+        return self.read_pixels(images, [self._process(image) for image in images])
+
+    def _process(self, image: Image.Image) -> NDArray[np.float32]:
+        """The model's input for an image, not padded: (channels, height, width)."""
+        try:
+            made = self.processor(image, return_tensors=None)
+        except ValueError as error:
+            # The processor sees one picture and calls it the first.
+            named = f"an image of {image.width} x {image.height} px"
+            raise ValueError(str(error).replace("image 0", named, 1)) from error
+        pixels: NDArray[np.float32] = made["pixel_values"][0]
+        return pixels
 
     @torch.no_grad()
     def read_pixels(

@@ -12,8 +12,11 @@ from transformers import (
     AutoImageProcessor,
     AutoModelForImageClassification,
     ImageClassificationPipeline,
+    PreTrainedModel,
 )
+from transformers.utils.logging import get_logger
 
+from .backend import EAGER
 from .cascade_rule import FULL, Stage
 from .classifier import ClassifierKind
 from .costs import ShapeCosts
@@ -23,6 +26,8 @@ from .image_localizer import ImageLocalizer, LocalizedImages
 from .image_processing_anchornet import Box
 from .localizer import register_modality
 from .reader import Reader, Reading
+
+logger = get_logger(__name__)
 
 IMAGE_CLASSIFIER = ClassifierKind(
     "image-classification",
@@ -52,10 +57,26 @@ class ReadableImage(NamedTuple):
 class PatchReader(Reader):
     """Any transformers image classifier, reading the best patches instead of the whole image.
 
-    See `Reader`; the logits of the patches are averaged.
+    See `Reader`; the logits of the patches are averaged. A warning tells of an image processor that
+    crops: the classifier then does not see the borders of patches.
     """
 
     kind: ClassVar[ClassifierKind] = IMAGE_CLASSIFIER
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        processor: Any,
+        full_size: int | None = None,
+        backend: str = EAGER,
+        subfolder: str = "",
+    ) -> None:
+        super().__init__(model, processor, full_size, backend, subfolder)
+        if crops(processor):
+            logger.warning(
+                "the image processor of the classifier crops: it does not see the borders of "
+                "patches; set `do_center_crop = False` and `crop_pct = 1.0` of the processor"
+            )
 
     def _make_costs(self) -> ShapeCosts:
         self._full_shapes: dict[tuple[int, int], tuple[int, ...]] = {}
@@ -66,7 +87,9 @@ class PatchReader(Reader):
         return [*range(1, max_patches + 1)]
 
     def check_stages(self, stages: Sequence[Stage]) -> None:
-        """Any number of patches can be read."""
+        """Check that whole images can be read at `full_size`; patches can, in any number."""
+        if FULL in stages and self.full_size is not None:
+            self._try_size("full_size", "classifier")
 
     def open(
         self,
@@ -139,20 +162,29 @@ class PatchReader(Reader):
         Raises:
             ValueError: if the image processor or the model cannot have this size.
         """
-        try:
-            shape = self._full_shape(TRIED)
-            self.costs.count(*shape)
-        except (RuntimeError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"`glance_size` must be a size that the glance's model reads, got {self.full_size} "
-                f"for a {type(self.model).__name__}: {error}; choose another size or model."
-            ) from error
+        shape = self._try_size("glance_size", "glance")
         if self.full_size is not None and shape[-2:] != (self.full_size, self.full_size):
             raise ValueError(
                 f"`glance_size` must be a size that the glance's image processor makes, got "
                 f"{self.full_size}, and it makes {shape[-1]} x {shape[-2]} px of a picture of "
                 f"{TRIED[0]} x {TRIED[1]}; switch off its other steps, such as `do_center_crop`."
             )
+
+    def _try_size(self, option: str, role: str) -> tuple[int, ...]:
+        """The shape of the input for a whole image, if the model reads it; errors name the option.
+
+        Raises:
+            ValueError: if it does not.
+        """
+        try:
+            shape = self._full_shape(TRIED)
+            self.costs.count(*shape)
+        except (RuntimeError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"`{option}` must be a size that the {role}'s model reads, got {self.full_size} "
+                f"for a {type(self.model).__name__}: {error}; choose another size or model."
+            ) from error
+        return shape
 
     def count_multiply_adds(self, size: tuple[int, ...]) -> int:
         """Multiply-adds of the classifier for an input of this shape."""
@@ -190,6 +222,44 @@ class PatchReader(Reader):
             # Convolutions are up to twice as fast there with the channels last in memory.
             inputs[self.kind.input_name] = pixels.to(memory_format=torch.channels_last)
         return inputs
+
+
+def check_whole(processor: Any, name: str) -> None:
+    """Check that an image processor reads images to their borders.
+
+    Args:
+        processor: The image processor.
+        name: What errors call it.
+
+    Raises:
+        ValueError: if it does not: scores would be shown for what the classifier never saw.
+    """
+    if getattr(processor, "do_center_crop", False) or crops(processor):
+        raise ValueError(
+            f"`{name}` must read the whole image, got a {type(processor).__name__} that crops: "
+            "scores would miss its borders; set `do_center_crop = False` and `crop_pct = 1.0` of "
+            "the processor."
+        )
+
+
+def crops(processor: Any) -> bool:
+    """Whether an image processor drops the borders of a square image.
+
+    Then the ends of a ramp of grey are missing along an axis. `False` if what it makes is not one
+    picture an image.
+    """
+    ramp = np.tile(np.arange(256, dtype=np.uint8), (256, 1))
+    greys = [np.zeros_like(ramp), np.full_like(ramp, 255), ramp, ramp.T]
+    pictures = [Image.fromarray(grey).convert("RGB") for grey in greys]
+    pixels = processor(images=pictures, return_tensors="pt")["pixel_values"]
+    if pixels.ndim != 4 or (pixels[0] == pixels[1]).any():
+        return False
+    across, down = ((ramped - pixels[0]) / (pixels[1] - pixels[0]) for ramped in pixels[2:])
+    for line in (across.mean(dim=(0, 1)), down.mean(dim=(0, 2))):
+        slack = 1 / len(line) + 2 / 255  # half a pixel, and rounding
+        if float(line[0]) > slack or float(line[-1]) < 1 - slack:
+            return True
+    return False
 
 
 def cut_square(image: Image.Image, box: Box) -> Image.Image:

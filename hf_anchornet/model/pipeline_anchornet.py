@@ -121,9 +121,15 @@ class LocalizationPipeline(Pipeline):
         if self.reader is None:
             return [Verdict(None, {}) for _ in sources]
         if rule is None or self._exits is None:
-            views, stage = self._open(batch, len(sources), options)
+            stage = self.reader.list_stages(getattr(options, self.budget_name))[-1]
+            views = self._open(batch, range(len(sources)), [stage], options)
             return self._read(views, stage, logits, options.explain_answer)
-        traces = self._exits.start(batch, count_milliseconds(started), rule)
+
+        def open_views(batch: Any, rows: Sequence[int]) -> Sequence[Any]:
+            return self._open(batch, rows, rule.readings, options)
+
+        opening = None if self.cascade is not None else open_views
+        traces = self._exits.start(batch, count_milliseconds(started), rule, opening)
         self._exits.read(traces, rule=rule)
         answers = self._exits.describe(traces, sources)
         verdicts = []
@@ -148,9 +154,13 @@ class LocalizationPipeline(Pipeline):
         stage = rule.stages[trace.stage]
         return self._list_parts(trace.view, trace.last_reading, stage, rule, batch.take([row]))
 
-    @abstractmethod
-    def _open(self, batch: Any, count: int, options: Any) -> tuple[Sequence[Any], Stage]:
-        """Views of all inputs of a batch, and the stage at which a plain classifier reads them."""
+    def _open(
+        self, batch: Any, rows: Sequence[int], stages: Sequence[Stage], options: Any
+    ) -> Sequence[Any]:
+        """Some inputs of a batch, opened for a classifier that is no calibrated cascade's."""
+        assert self.reader is not None
+        views: Sequence[Any] = self.reader.open(batch, rows, stages)
+        return views
 
     @abstractmethod
     def _list_parts(

@@ -73,6 +73,8 @@ class PatchLocalizationPipeline(LocalizationPipeline):
         scales: Window sizes to choose patches from, in pixels (default: the model's
             `reading_scales`, if it has any, otherwise all).
         iou_threshold: How much a patch may overlap better ones (default 0.3, as in 2206.03367).
+            Both hold for what a classifier reads, too, but not for a cascade, which reads as it was
+            calibrated.
         labels: Labels to explain (default: the predicted one).
         max_patches: Most patches that a classifier reads (default 1).
         exit_threshold: With a classifier: let it read only inputs in doubt, see `ExitRule`; with a
@@ -286,11 +288,14 @@ class PatchLocalizationPipeline(LocalizationPipeline):
         return ShownImage(patches, {name: share}, maps)
 
     def _open(
-        self, batch: LocalizedImages, count: int, options: PatchOptions
-    ) -> tuple[Sequence[Any], Stage]:
+        self,
+        batch: LocalizedImages,
+        rows: Sequence[int],
+        stages: Sequence[Stage],
+        options: PatchOptions,
+    ) -> Sequence[Any]:
         reader = cast(PatchReader, self.reader)
-        stage, limits = options.max_patches, (options.reading_limit, options.scales)
-        return reader.open(batch, range(count), [stage], *limits), stage
+        return reader.open(batch, rows, stages, options.reading_limit, options.scales)
 
     def _find_parts(
         self, trace: Trace, rule: ExitRule, batch: Any, row: int, options: PatchOptions

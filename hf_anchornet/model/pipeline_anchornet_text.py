@@ -235,13 +235,6 @@ class SpanLocalizationPipeline(LocalizationPipeline):
         ]
         return explain_localizer(self.model, name, logits, parts)
 
-    def _open(
-        self, batch: LocalizedTexts, count: int, options: SpanOptions
-    ) -> tuple[Sequence[Any], Stage]:
-        assert self.reader is not None
-        (stage,) = self.reader.list_stages(options.max_tokens)
-        return self.reader.open(batch, range(count), [stage]), stage
-
     def _choose_spans(self, batch: LocalizedTexts, options: SpanOptions) -> list[ShownText]:
         """The spans to show of each text."""
         located = batch.locate()

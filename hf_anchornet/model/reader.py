@@ -12,8 +12,9 @@ from transformers import PreTrainedModel
 
 from .backend import EAGER, make_network
 from .cascade_rule import NGRAMS, Stage
-from .classifier import Classifier, ClassifierKind, load_classifier
+from .classifier import Classifier, ClassifierKind, check_labels, load_classifier
 from .costs import ShapeCosts
+from .selection import check_count
 
 
 class Reading(NamedTuple):
@@ -49,7 +50,8 @@ class Reader(ABC):
 
     Raises:
         ImportError: if the extra `onnx` is needed and not installed.
-        ValueError: if `backend` is unknown or cannot run the model.
+        ValueError: if `backend` is unknown or cannot run the model, the model has a single output,
+            or `full_size` is no size.
     """
 
     kind: ClassVar[ClassifierKind]
@@ -62,6 +64,9 @@ class Reader(ABC):
         backend: str = EAGER,
         subfolder: str = "",
     ) -> None:
+        check_labels(model, "classifier")
+        if full_size is not None:
+            check_count("full_size", full_size)
         self.model = model.eval()
         self.network = make_network(model, backend, subfolder)
         self.processor = processor

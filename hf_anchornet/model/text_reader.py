@@ -20,7 +20,7 @@ from transformers import (
 
 from .backend import EAGER
 from .cascade_rule import FULL, Stage
-from .classifier import ClassifierKind, count_readable_tokens
+from .classifier import ClassifierKind, check_truncation, count_readable_tokens
 from .costs import ShapeCosts
 from .localizer import MODALITIES, register_modality
 from .reader import Reader, Reading
@@ -101,8 +101,9 @@ class SpanReader(Reader):
     See `Reader`; the processor is a fast tokenizer.
 
     Raises:
-        ValueError: if the tokenizer is not a fast one, or could make a text so long that memory
-            runs out; see `check_growth`.
+        ValueError: if the tokenizer is not a fast one, has no token for padding, keeps the end of
+            texts that are too long, or could make a text so long that memory runs out, see
+            `check_growth`; or if `full_size` leaves no room for text.
     """
 
     kind: ClassVar[ClassifierKind] = TEXT_CLASSIFIER
@@ -120,11 +121,19 @@ class SpanReader(Reader):
                 f"`classifier` must have a fast tokenizer, got {type(tokenizer).__name__}; convert "
                 "it or choose a checkpoint with a tokenizer.json."
             )
+        if tokenizer.pad_token_id is None:
+            raise ValueError(
+                "`classifier` must have a tokenizer with a token for padding, got None; set its "
+                "`pad_token`, and `config.pad_token_id` of the model."
+            )
+        check_truncation(tokenizer, "classifier")
         check_growth(tokenizer)
         self.tokenizer = tokenizer
         self.num_special_tokens = tokenizer.num_special_tokens_to_add()
         self.readable_tokens = count_readable_tokens(model, tokenizer)
         super().__init__(model, tokenizer, full_size, backend, subfolder)
+        if full_size is not None:
+            self.check_budget(min(full_size, self.readable_tokens), "full_size")
 
     def _make_costs(self) -> ShapeCosts:
         return ShapeCosts(self.model, torch.long, self.readable_tokens)

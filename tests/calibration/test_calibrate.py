@@ -175,6 +175,11 @@ def test_a_goal_out_of_reach_is_told(text_cascade, rows, given, message):
         ({"max_loss": 2.0}, r"`max_loss` must be in \[0, 1\], got 2"),
         ({"min_accuracy": 90.0}, r"`min_accuracy` must be in \[0, 1\], got 90"),
         ({"max_loss": -0.1}, r"`max_loss` must be in \[0, 1\], got -0.1"),
+        ({"max_loss": "0.1"}, r"`max_loss` must be in \[0, 1\], got '0.1'"),
+        ({"max_cost": float("nan")}, "`max_cost` must be a number of at least 0, got nan"),
+        ({"max_cost": 1.0, "min_accuracy": 0.9}, "`min_accuracy` must be left out with `max_cost`"),
+        ({"max_stages": -3}, "`max_stages` must be a whole number of at least 1, got -3"),
+        ({"batch_size": 0}, "`batch_size` must be a whole number of at least 1, got 0"),
     ],
 )
 def test_a_bad_option_is_refused(given, message):

@@ -4,12 +4,21 @@ import numpy as np
 import pytest
 import torch
 from conftest import relabel
+from datasets import Dataset
 from numpy.testing import assert_allclose
 from PIL import Image
 from shapley_definition import average_over_orders
-from transformers import pipeline
+from transformers import (
+    AutoTokenizer,
+    BertConfig,
+    BertForSequenceClassification,
+    ConvNextImageProcessorPil,
+    ViTForImageClassification,
+    pipeline,
+)
 
 from hf_anchornet import explain_classifier
+from hf_anchornet.explain.text_subject import TextSubject
 from hf_anchornet.model.text_localizer import TextLocalizer
 
 TEXT = "a film was good. the film , the film . not a bad bad film ! the café was a film"
@@ -292,6 +301,51 @@ def test_what_is_no_text_is_refused_with_its_place(localizer_folder):
         explain_classifier(count_words, [TEXT, 3], localizer_folder)
 
 
-def test_a_cascade_is_no_function_of_probabilities(localizer_folder, text_cascade):
-    with pytest.raises(ValueError, match="`classifier` must return"):
-        explain_classifier(text_cascade, TEXT, localizer_folder)
+def test_a_cascade_or_its_folder_is_no_single_model(localizer_folder, text_cascade, tmp_path):
+    text_cascade.save_pretrained(tmp_path)
+    for cascade in (text_cascade, tmp_path, str(tmp_path)):
+        with pytest.raises(ValueError, match="`classifier` must be a single model or a function"):
+            explain_classifier(cascade, TEXT, localizer_folder)
+
+
+def test_no_input_a_column_and_an_array_have_a_list_of_answers(localizer_folder):
+    assert explain_classifier(count_words, [], localizer_folder) == []
+    rows = Dataset.from_dict({"text": ["a good film", "a bad film"]})
+    expected = explain_classifier(count_words, rows["text"][:], localizer_folder)
+    for column in (rows["text"], np.array(rows["text"][:]), tuple(rows["text"][:])):
+        found = explain_classifier(count_words, column, localizer_folder)
+        assert [one["explanation"] for one in found] == [one["explanation"] for one in expected]
+
+
+def test_what_can_be_read_only_once_is_refused(localizer_folder):
+    for localizer in (localizer_folder, "default", None):
+        with pytest.raises(TypeError, match="`inputs` must be a text, an image or a list of them"):
+            explain_classifier(count_words, iter([TEXT]), localizer)
+
+
+def test_the_shipped_models_have_a_name():
+    answer = explain_classifier("default", "A superb film.", "default")
+    assert answer["explanation"]["parts"][0]["text"] == "A superb film."
+
+
+def test_a_model_with_one_output_is_refused(localizer_folder, classifier_folder):
+    tokenizer = AutoTokenizer.from_pretrained(classifier_folder)
+    for change in ({"num_labels": 1}, {"problem_type": "regression"}):
+        config = BertConfig.from_pretrained(classifier_folder, **change)
+        model = BertForSequenceClassification(config)
+        classify = pipeline("text-classification", model=model, tokenizer=tokenizer)
+        with pytest.raises(ValueError, match="`classifier` must tell at least two labels apart"):
+            explain_classifier(classify, TEXT, localizer_folder)
+        with pytest.raises(ValueError, match="`model` must tell at least two labels apart"):
+            TextSubject(model, tokenizer)
+
+
+def test_an_image_processor_that_crops_is_refused(image_localizer_folder, image_classifier_folder):
+    model = ViTForImageClassification.from_pretrained(image_classifier_folder)
+    processor = ConvNextImageProcessorPil(size={"shortest_edge": 16}, crop_pct=0.8)
+    classify = pipeline("image-classification", model=model, image_processor=processor)
+    image = Image.new("RGB", (64, 64), "red")
+    with pytest.raises(ValueError, match="`classifier` must read the whole image, got a ConvNext"):
+        explain_classifier(classify, image, image_localizer_folder)
+    processor.crop_pct = 1.0
+    assert explain_classifier(classify, image, image_localizer_folder)["explanation"]["parts"]

@@ -75,3 +75,8 @@ def test_a_processor_that_cuts_images_is_refused(image_model, image_processor):
 def test_only_an_anchornet_is_a_localizer(transformer):
     with pytest.raises(ValueError, match=r'must be an AnchorNet for "evidence".*"vit"'):
         transformer.localizer  # noqa: B018
+
+
+def test_a_batch_of_no_image_is_refused(anchornet):
+    with pytest.raises(ValueError, match="`batch_size` must be a whole number of at least 1"):
+        anchornet.predict(pictures(), batch_size=0)

@@ -84,3 +84,11 @@ def test_the_words_of_the_whole_long_text_are_there_on_request(localizer, monkey
     located, _ = propose_spans(localizer, text, limits)
     assert len(located.words) == 6 * 60 + 4
     assert np.isfinite(located.attribution).all()
+
+
+@pytest.mark.parametrize("units", ["sentences", "passages"])
+def test_a_part_that_is_too_long_alone_is_cut_at_its_end(localizer, units):
+    text = "the bad film was " * 9
+    fits = {"fits": lambda text: len(text) <= 20, "passage_tokens": 99}
+    assert propose(localizer, text, units, **fits) == ["the bad film was the"]
+    assert propose(localizer, text, units, passage_tokens=99, fits=lambda text: not text) == []

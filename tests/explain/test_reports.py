@@ -185,3 +185,60 @@ def test_a_list_of_inputs_has_no_report(localizer_folder, classifier_folder):
         report_answer([TEXT], localizer_folder)
     with pytest.raises(TypeError, match="`item` must be one text or image, got a tuple"):
         report_classifier(classifier_folder, (TEXT, TEXT), localizer_folder)
+
+
+def test_a_report_on_the_path_of_a_picture_is_true_with_models_and_functions(
+    image_localizer_folder, image_classifier_folder, photo
+):
+    def measure_red(pictures):
+        red = [np.asarray(picture)[..., 0].mean() / 255 for picture in pictures]
+        return [[share, 1 - share] for share in red]
+
+    named = report_classifier(image_classifier_folder, Path(photo), image_localizer_folder)
+    assert verify(named, tolerance=0) == []
+    by_function = report_classifier(measure_red, Path(photo), image_localizer_folder)
+    assert verify(by_function, classifier=measure_red, tolerance=0) == []
+
+
+def test_what_a_tokenizer_reads_and_the_size_of_a_full_text_are_part_of_a_report(cascade_folder):
+    report = report_answer(TEXT, cascade_folder, exit_threshold=1.0)
+    settings = Path(cascade_folder, "cascade.json")
+    saved = json.loads(settings.read_text("utf-8"))
+    settings.write_text(json.dumps(saved | {"full_size": 9}), "utf-8")
+    assert "models.classifier.full_size: null in the report, 9 now" in verify(report)
+    settings.write_text(json.dumps(saved), "utf-8")
+    assert verify(report, tolerance=0) == []
+    config = Path(cascade_folder, "classifier", "tokenizer_config.json")
+    told = json.loads(config.read_text("utf-8"))
+    config.write_text(json.dumps(told | {"model_max_length": 9}), "utf-8")
+    assert any(line.startswith("models.classifier.fingerprint") for line in verify(report))
+
+
+def test_names_of_labels_may_be_an_array_and_a_device_may_be_named(localizer_folder):
+    options = {"labels": np.array([0, 1]), "device": torch.device("cpu")}
+    report = report_classifier(count_words, TEXT, localizer_folder, **options)
+    assert report["answer"]["label"] in ("0", "1")
+    assert report["options"]["labels"] == ["0", "1"]
+    assert verify(report, classifier=count_words, tolerance=0) == []
+
+
+def test_an_option_that_json_cannot_hold_is_named_before_the_work(localizer_folder):
+    with pytest.raises(ValueError, match="`dtype` must be what JSON can hold for a report"):
+        report_answer(TEXT, localizer_folder, dtype=torch.float16)
+    with pytest.raises(ValueError, match="`label` must be what JSON can hold for a report"):
+        report_classifier(count_words, TEXT, localizer_folder, label=np.int64(1))
+
+
+@pytest.mark.parametrize(
+    "damage", [{"answer": None}, {"answer": {}}, {"input": None}, {"models": {}}, {"options": 3}]
+)
+def test_a_damaged_report_is_refused(localizer_folder, damage):
+    report = report_answer(TEXT, localizer_folder) | damage
+    with pytest.raises(ValueError, match="`report` must be whole, as it was made, got one that is"):
+        verify(report)
+
+
+def test_a_function_for_a_report_on_a_named_model_is_refused(localizer_folder, classifier_folder):
+    report = report_classifier(classifier_folder, TEXT, localizer_folder)
+    with pytest.raises(ValueError, match="`classifier` must be left out for a report on"):
+        verify(report, classifier=count_words)

@@ -6,6 +6,7 @@ import torch
 from numpy.testing import assert_allclose
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
+from hf_anchornet.explain.subject import check_request
 from hf_anchornet.explain.text_subject import TextSubject
 
 EMOJI = "good \N{THUMBS UP SIGN}\N{EMOJI MODIFIER FITZPATRICK TYPE-4} café, film!"
@@ -148,3 +149,21 @@ def test_a_tokenizer_without_padding_is_refused(model, tokenizer):
 def test_only_an_anchornet_is_a_localizer(encoder):
     with pytest.raises(ValueError, match=r'must be an AnchorNet for "evidence".*"bert"'):
         encoder.localizer  # noqa: B018
+
+
+def test_a_tokenizer_that_keeps_the_end_is_refused(model, tokenizer):
+    tokenizer.truncation_side = "left"
+    with pytest.raises(ValueError, match="`tokenizer` must have a tokenizer with `truncation_side"):
+        TextSubject(model, tokenizer)
+
+
+def test_a_batch_of_no_input_is_refused(subject):
+    for size in (0, -1, 1.5):
+        with pytest.raises(ValueError, match="`batch_size` must be a whole number of at least 1"):
+            subject.predict(["good"], batch_size=size)
+
+
+@pytest.mark.parametrize("label", [True, 1.0, "positive", 2])
+def test_a_label_that_is_no_number_of_one_is_refused(subject, label):
+    with pytest.raises(ValueError, match="`label` must be the number of a label, 0 to 1, got"):
+        check_request(subject, label, "lime", ["lime"], {})

@@ -405,3 +405,22 @@ def test_an_input_that_is_none_is_named(text_cascade, image_cascade):
         text_cascade(["good", 3])
     with pytest.raises(TypeError, match="`inputs`"):
         image_cascade(3)
+
+
+@pytest.mark.parametrize("size", [0, -1, 1.5])
+def test_a_batch_of_no_input_is_refused(text_cascade, size):
+    with pytest.raises(ValueError, match="`batch_size` must be a whole number of at least 1"):
+        text_cascade(["good"], batch_size=size)
+
+
+@pytest.mark.parametrize("size", [0, 8])
+def test_a_size_that_the_classifier_of_images_cannot_read_is_refused(image_classifier_folder, size):
+    with pytest.raises(ValueError, match="`full_size` must be a"):
+        PatchReader.load(image_classifier_folder, full_size=size).check_stages([1, "full"])
+    PatchReader.load(image_classifier_folder, full_size=16).check_stages([1, "full"])
+
+
+def test_a_picture_that_is_too_thin_is_named_by_its_size(image_cascade):
+    pictures = [paint(RED), paint(RED), Image.new("RGB", (60_000, 1))]
+    with pytest.raises(ValueError, match="an image of 60000 x 1 px must have at most"):
+        image_cascade(pictures)

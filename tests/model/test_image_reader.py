@@ -3,11 +3,19 @@
 import pytest
 import torch
 from PIL import Image
-from transformers import ViTConfig, ViTForImageClassification, pipeline
+from transformers import (
+    CLIPImageProcessorPil,
+    ConvNextImageProcessorPil,
+    ViTConfig,
+    ViTForImageClassification,
+    ViTImageProcessorPil,
+    pipeline,
+)
 from transformers.image_utils import SizeDict
 
+from hf_anchornet import AnchorNetImageProcessor
 from hf_anchornet.model.classifier import name_predictions
-from hf_anchornet.model.image_reader import PatchReader, ReadableImage
+from hf_anchornet.model.image_reader import PatchReader, ReadableImage, crops, logger
 
 
 @pytest.fixture
@@ -127,3 +135,29 @@ def test_a_model_without_a_folder_is_refused(image_classifier_folder):
     model.config._name_or_path = model.name_or_path = ""
     with pytest.raises(ValueError, match=r"got a ViTForImage.* image_processor=...\)` instead"):
         PatchReader.load(model)
+
+
+@pytest.mark.parametrize(
+    ("processor", "found"),
+    [
+        (ConvNextImageProcessorPil(size={"shortest_edge": 224}), True),
+        (ConvNextImageProcessorPil(size={"shortest_edge": 224}, crop_pct=0.95), True),
+        (ConvNextImageProcessorPil(size={"shortest_edge": 224}, crop_pct=1.0), False),
+        (ConvNextImageProcessorPil(size={"shortest_edge": 384}), False),
+        (CLIPImageProcessorPil(size={"shortest_edge": 256}), True),
+        (ViTImageProcessorPil(), False),
+        (ViTImageProcessorPil(size={"height": 16, "width": 16}, resample=0), False),
+        (AnchorNetImageProcessor(size={"shortest_edge": 40}), False),
+    ],
+)
+def test_a_processor_that_drops_the_borders_of_squares_is_known(processor, found):
+    assert crops(processor) is found
+
+
+def test_a_warning_tells_of_a_processor_that_crops(reader, monkeypatch):
+    told = []
+    monkeypatch.setattr(logger, "warning", told.append)
+    PatchReader(reader.model, ConvNextImageProcessorPil(size={"shortest_edge": 16}))
+    assert "does not see the borders of patches" in told[0]
+    PatchReader(reader.model, reader.processor)
+    assert len(told) == 1

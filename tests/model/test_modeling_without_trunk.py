@@ -7,6 +7,7 @@ from torch.testing import assert_close
 from transformers import AutoModel, AutoModelForSequenceClassification
 
 from hf_anchornet import AnchorNetTextConfig, AnchorNetTextForSequenceClassification
+from hf_anchornet.explain.refined_evidence import refine_evidence
 from hf_anchornet.explain.text_gradients import integrate_tokens
 from hf_anchornet.explain.text_subject import TextSubject
 from hf_anchornet.model.backend import OnnxNetwork
@@ -121,3 +122,10 @@ def test_integrated_gradients_of_a_sum_are_its_evidence(model, tokenizer):
     assert len(found) == read.ids.shape[1]
     evidence = model(read.ids, output_evidence=True).evidence
     assert_close(torch.tensor(found.sum()), sum(each[0, :, 1].sum() for each in evidence).double())
+
+
+def test_refined_evidence_of_ngrams_is_shared_evenly(model, tokenizer):
+    localizer = TextLocalizer(model, tokenizer)
+    (located,) = localizer.read(TEXTS[:1]).locate()
+    refined = refine_evidence(localizer, TEXTS[0], 1)
+    assert_close(refined, located.attribution[:, 1], rtol=1e-5, atol=1e-6)

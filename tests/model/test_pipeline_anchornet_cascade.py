@@ -3,6 +3,7 @@
 import pytest
 from conftest import relabel
 from PIL import Image
+from transformers import ViTForImageClassification
 
 from hf_anchornet import PatchLocalizationPipeline, SpanLocalizationPipeline
 from hf_anchornet.model.cascade_file import find_cascade
@@ -147,3 +148,26 @@ def test_a_cascade_of_the_other_modality_is_refused(text_cascade, image_cascade)
 @pytest.mark.parametrize("source", [None, 3, "no/such/place", "x" * 200])
 def test_what_is_no_folder_or_id_is_no_cascade(source):
     assert find_cascade(source) is None
+
+
+@pytest.mark.parametrize("limits", [{"iou_threshold": 0.0}, {"iou_threshold": 1.0}])
+def test_a_plain_classifier_reads_the_same_patches_whatever_the_confidence(
+    planted_image_model, image_processor, image_classifier_folder, limits
+):
+    classifier = ViTForImageClassification.from_pretrained(image_classifier_folder)
+    relabel(classifier, ["cold", "warm"])
+    localize = PatchLocalizationPipeline(
+        model=planted_image_model,
+        image_processor=image_processor,
+        classifier=classifier,
+        max_patches=3,
+        explain_answer=True,
+    )
+    image = Image.effect_noise((96, 64), 90).convert("RGB")
+    image.paste("red", (0, 0, 40, 64))
+    every, doubtful = localize(image, **limits), localize(image, exit_threshold=1.0, **limits)
+    boxes = [
+        [part["box"] for part in answer["explanation"]["parts"]] for answer in (every, doubtful)
+    ]
+    assert len(boxes[0]) == 3
+    assert boxes[0] == boxes[1]

@@ -165,3 +165,20 @@ def test_a_slow_tokenizer_is_refused(reader):
 
     with pytest.raises(ValueError, match="`classifier` must have a fast tokenizer, got Slow"):
         SpanReader(reader.model, Slow())
+
+
+def test_a_tokenizer_that_keeps_the_end_or_has_no_padding_is_refused(reader, tokenizer):
+    tokenizer.truncation_side = "left"
+    with pytest.raises(ValueError, match="`truncation_side` 'right', got 'left'; set it"):
+        SpanReader(reader.model, tokenizer)
+    tokenizer.truncation_side, tokenizer.pad_token = "right", None
+    with pytest.raises(ValueError, match="`classifier` must have a tokenizer with a token for pad"):
+        SpanReader(reader.model, tokenizer)
+
+
+@pytest.mark.parametrize("size", [0, -5, "64", 2])
+def test_a_full_text_must_leave_room_for_words(classifier_folder, size):
+    with pytest.raises(ValueError, match="`full_size` must be "):
+        SpanReader.load(classifier_folder, full_size=size)
+    assert SpanReader.load(classifier_folder, full_size=3).most_tokens == 3
+    assert SpanReader.load(classifier_folder, full_size=999).most_tokens == 128
