@@ -9,12 +9,8 @@ from os import PathLike
 from typing import Any
 
 from hf_anchornet.model.cascade import Cascade
-from hf_anchornet.model.cascade_file import find_cascade
-from hf_anchornet.model.localizer import read_config
 from hf_anchornet.model.pipeline_anchornet import LocalizationPipeline
-from hf_anchornet.model.pipeline_anchornet_image import PatchLocalizationPipeline
-from hf_anchornet.model.pipeline_anchornet_text import SpanLocalizationPipeline
-from hf_anchornet.registration import SHIPPED, TEXT_TASK, find_shipped, load_pipeline
+from hf_anchornet.registration import SHIPPED, TEXT_TASK, find_shipped, find_task, load_pipeline
 
 Source = str | PathLike[str]
 
@@ -80,7 +76,8 @@ def calibrate(
         localizer: Folder or Hub id of the localizer.
         classifier: Folder or Hub id of the classifier.
         output_dir: Folder for the cascade.
-        options: The options of `anchornet calibrate`, such as `max_loss=0.005`.
+        options: The options of `anchornet calibrate`, such as `max_loss=0.005` or
+            `stages=["localizer", 32, "full"]`.
 
     Returns:
         The calibrated cascade.
@@ -88,6 +85,8 @@ def calibrate(
     from hf_anchornet.cli.calibrate import build_cascade
 
     models = {"localizer": localizer, "classifier": classifier, "output_dir": output_dir}
+    if isinstance(options.get("stages"), list | tuple):  # the command line takes strings
+        options["stages"] = [str(stage) for stage in options["stages"]]
     return build_cascade(_collect(options, dataset=dataset, **models))
 
 
@@ -216,20 +215,7 @@ def load(
     if source is None:
         return load_pipeline(task or TEXT_TASK, SHIPPED, **options)
     name = str(source)
-    if "classifier" not in options and find_cascade(name) is not None:
-        options["classifier"] = name
-    return load_pipeline(task or _find_task(name), name, **options)
-
-
-def _find_task(source: str) -> str:
-    model_type = read_config(source).model_type
-    for pipeline_class in (SpanLocalizationPipeline, PatchLocalizationPipeline):
-        if pipeline_class.model_type == model_type:
-            return pipeline_class.task_name
-    raise ValueError(
-        f'`source` must be an AnchorNet, got {source!r} of type "{model_type}"; pass it as '
-        "`classifier` behind a localizer."
-    )
+    return load_pipeline(task or find_task(name, "source"), name, **options)
 
 
 def _collect(options: dict[str, Any], **named: Any) -> dict[str, Any]:

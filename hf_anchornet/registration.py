@@ -14,9 +14,10 @@ from transformers import (
 from transformers.pipelines import PIPELINE_REGISTRY, pipeline
 
 from hf_anchornet.model.adapters import is_at_hand
-from hf_anchornet.model.cascade_file import CLASSIFIER_FOLDER
+from hf_anchornet.model.cascade_file import CLASSIFIER_FOLDER, find_cascade
 from hf_anchornet.model.configuration_anchornet import AnchorNetImageConfig, AnchorNetTextConfig
 from hf_anchornet.model.image_processing_anchornet import AnchorNetImageProcessor
+from hf_anchornet.model.loading import check_weights
 from hf_anchornet.model.localizer import read_config
 from hf_anchornet.model.modeling_anchornet_image import (
     AnchorNetForImageClassification,
@@ -66,6 +67,9 @@ INPUTS = {AnchorNetTextConfig.model_type: "texts", AnchorNetImageConfig.model_ty
 SHIPPED = "default"
 """Stands for the shipped localizer or classifier of a task."""
 
+OWN = "own"
+"""Stands for the classifier of the cascade whose folder is given as a localizer, if it is one."""
+
 
 def register() -> None:
     """Register the models and pipelines with transformers; repeated calls change nothing."""
@@ -96,19 +100,19 @@ def register() -> None:
 
 
 def load_pipeline(
-    task: str, localizer: str = SHIPPED, classifier: Any = None, **options: Any
+    task: str, localizer: str = SHIPPED, classifier: Any = OWN, **options: Any
 ) -> LocalizationPipeline:
     """The pipeline of a task.
 
     Args:
         task: "span-localization" or "patch-localization".
-        localizer: Hub id or folder, or "default".
+        localizer: Hub id or folder of a localizer or cascade, or "default".
         classifier: Hub id or folder of a classifier or cascade, "default", or the model itself;
-            `None`: the localizer answers alone.
+            `None`: the localizer answers alone. By default the cascade `localizer`, if it is one.
         options: Further options of the pipeline.
 
     Raises:
-        OSError: if a model cannot be found.
+        OSError: if a model cannot be found, or has no weights.
         ValueError: if a model is of the wrong kind.
     """
     if task not in DEFAULTS:
@@ -116,18 +120,39 @@ def load_pipeline(
             f"`task` must be one of {', '.join(DEFAULTS)}, got {task!r}; leave it out for that of "
             "the model."
         )
-    localizer, classifier = find_shipped(task, localizer, classifier)
+    localizer, classifier = find_models(task, localizer, classifier)
     kind = read_config(localizer).model_type  # a damaged one is named before `pipeline` fails on it
     if kind in INPUTS and kind != MODEL_TYPES[task]:
         raise ValueError(
             f"`localizer` must be one of {INPUTS[MODEL_TYPES[task]]} for {task}, got {localizer}, "
             f"which is one of {INPUTS[kind]}; give it {INPUTS[kind]} or choose another model."
         )
+    check_weights(localizer)
     if classifier is not None:
         options["classifier"] = classifier
     # The stubs of transformers list its own tasks only.
     loaded: LocalizationPipeline = pipeline(task, model=localizer, **options)  # type: ignore[call-overload]
     return loaded
+
+
+def find_task(localizer: str, name: str = "localizer") -> str:
+    """The task of a localizer by its type.
+
+    Args:
+        localizer: Hub id or folder.
+        name: What errors call it.
+
+    Raises:
+        ValueError: if it is no AnchorNet.
+    """
+    kind = read_config(localizer).model_type
+    for task, model_type in MODEL_TYPES.items():
+        if model_type == kind:
+            return task
+    raise ValueError(
+        f'`{name}` must be an AnchorNet, got {localizer!r} of type "{kind}"; pass it as '
+        "`classifier` behind a localizer."
+    )
 
 
 def find_shipped(task: str, *models: Any) -> list[Any]:
@@ -136,6 +161,14 @@ def find_shipped(task: str, *models: Any) -> list[Any]:
         str(shipped) if isinstance(model, str) and model == SHIPPED else model
         for model, shipped in zip(models, DEFAULTS[task], strict=False)
     ]
+
+
+def find_models(task: str, localizer: str, classifier: Any = OWN) -> tuple[str, Any]:
+    """The localizer and its classifier, `None` if there is none, without "default" and "own"."""
+    localizer, classifier = find_shipped(task, localizer, classifier)
+    if isinstance(classifier, str) and classifier == OWN:
+        classifier = None if find_cascade(localizer) is None else localizer
+    return localizer, classifier
 
 
 def is_shipped(source: str | PathLike[str]) -> bool:

@@ -138,3 +138,10 @@ def test_an_unknown_task_is_refused():
 def test_a_folder_that_is_not_there_is_named():
     with pytest.raises(OSError, match="`source` must be the folder or Hub id of a model, got 'no/"):
         hf_anchornet.load("no/folder")
+
+
+def test_stages_may_be_numbers(monkeypatch):
+    seen = []
+    monkeypatch.setattr("hf_anchornet.cli.calibrate.build_cascade", seen.append)
+    hf_anchornet.calibrate("d", "l", "c", "o", stages=[32, "full"])
+    assert seen[0]["stages"] == ["32", "full"]

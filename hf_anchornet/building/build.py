@@ -7,12 +7,13 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from accelerate import Accelerator, PartialState
 from transformers import AutoConfig, AutoTokenizer
 
-from hf_anchornet.data.paths import is_local
+from hf_anchornet.data.paths import is_local, refuse_data_folder
 from hf_anchornet.data.splits import (
     DataOptions,
     detect_modality,
@@ -77,6 +78,7 @@ def build(
             f"`build` must run in one process, got {PartialState().num_processes}; train with "
             "`accelerate launch -m hf_anchornet train` instead."
         )
+    refuse_data_folder(options.output_dir, data.dataset)
     decisive = {
         name: value
         for name, value in (asdict(data) | asdict(options)).items()
@@ -128,6 +130,7 @@ def _build(
         _keep_budget(steps, journal, show)
     agreement = any(AGREEMENT in note for note in notes)
     measured = journal.run("evaluation", partial(steps.evaluate, agreement))
+    journal.forget_lost("folder")
     journal.run("folder", partial(steps.write_folder, measured))
     journal.content |= {"measured": measured, "verdict": measured["verdict"]}
     journal.finish()
@@ -137,7 +140,7 @@ def _build(
     for line in _summarize(measured, spent, options.output_dir):
         show(line)
     if Path(data.dataset).is_relative_to(options.output_dir):
-        show(f"the splits, for `anchornet evaluate`: --dataset {data.dataset}")
+        show(f"the splits, for `anchornet evaluate`: {_name_data(data)}")
     return journal.content
 
 
@@ -153,6 +156,15 @@ def _keep_budget(steps: BuildSteps, journal: Journal, show: Callable[[str], Any]
     if steps.plan.total > budget:
         over = say_seconds(steps.plan.total - budget)
         show(f"the budget is exceeded by about {over}: nothing that is left can be shortened")
+
+
+def _name_data(data: DataOptions) -> str:
+    """The options that name a data set and its columns, where they are not the default ones."""
+    named = {"dataset": data.dataset}
+    for name in ("text_column", "image_column", "label_column"):
+        if getattr(data, name) != getattr(DataOptions, name):
+            named[name] = getattr(data, name)
+    return " ".join(f"--{name.replace('_', '-')} {quote(v)}" for name, v in named.items())
 
 
 def _write_command(data: DataOptions, options: BuildOptions) -> str:

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from hf_anchornet.files import read_json, write_json
+from hf_anchornet.publishing.model_files import BUILD_FILE
 
 logger = logging.getLogger(__name__)
-
-BUILD_FILE = "build.json"
 
 
 class Journal:
@@ -74,6 +73,12 @@ class Journal:
             logger.info("%s: finished after %s", name, say_seconds(seconds))
         found: dict[str, Any] = steps[name]["result"]
         return found
+
+    def forget_lost(self, name: str) -> None:
+        """Forget a step if a file that it wrote is gone, so that it runs again."""
+        result = self.content["steps"].get(name, {}).get("result", {})
+        if any(not (self.path.parent / file).exists() for file in result.get("files", [])):
+            del self.content["steps"][name]
 
     @property
     def seconds(self) -> dict[str, float]:

@@ -81,7 +81,7 @@ def find_warnings(
     if not asks_classifier(record):
         warnings.append(
             f"the classifier is never asked: {name} alone reaches the goal ({best:.4f}). A smaller "
-            "`max_loss` or `min_accuracy` may ask it; otherwise use the localizer alone."
+            "`max_loss` may ask it; otherwise use the localizer alone."
         )
     if not record.get("reaches_goal", True):
         warnings.append(

@@ -3,15 +3,18 @@
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from hf_anchornet.calibration.calibrate import calibrate, list_candidates
 from hf_anchornet.calibration.options import CalibrationOptions
 from hf_anchornet.calibration.summary import describe_choice, find_warnings
+from hf_anchornet.data.paths import refuse_data_folder
 from hf_anchornet.data.splits import DataOptions, detect_modality, load_split
 from hf_anchornet.model.cascade import Cascade
 from hf_anchornet.publishing.calibrated_folder import save_calibrated
 from hf_anchornet.publishing.card import read_training
+from hf_anchornet.publishing.leftovers import refuse_other_kind
 
 from .options import OptionParser, build_options
 from .shared import show_log
@@ -84,6 +87,7 @@ def build_cascade(given: Mapping[str, Any], show: Callable[[str], Any] = logger.
         show: Called with each line of a summary.
     """
     data, models, options = build_options([*GROUPS.values()], name_shipped(given))
+    _check_output(data, models)
     column = data.input_column(detect_modality(data))
     rows = load_split(data, data.validation_split, column)
     cascade = Cascade.load(
@@ -94,6 +98,8 @@ def build_cascade(given: Mapping[str, Any], show: Callable[[str], Any] = logger.
         glance=models.glance,
         glance_size=models.glance_size,
     )
+    kind = cascade.localizer.model.config.model_type
+    refuse_other_kind(Path(models.output_dir), kind, may_be_cascade=True)
     calibrated = calibrate(cascade, rows, column, data.label_column, options)
     for line in describe_choice(calibrated.record, calibrated.rule):
         show(line)
@@ -113,3 +119,15 @@ def build_cascade(given: Mapping[str, Any], show: Callable[[str], Any] = logger.
     show(f"saved {what} in {models.output_dir}")
     show(f"next: anchornet evaluate --dataset {data.dataset} --model {models.output_dir}")
     return calibrated
+
+
+def _check_output(data: DataOptions, models: CascadeOptions) -> None:
+    """Refuse an output folder whose files are still needed."""
+    refuse_data_folder(models.output_dir, data.dataset)
+    for name in ("classifier", "glance"):
+        source = getattr(models, name)
+        if source is not None and Path(source).resolve() == Path(models.output_dir).resolve():
+            raise ValueError(
+                f"`output_dir` must not be the folder of the `{name}`, got {models.output_dir}: "
+                "its model would be replaced; choose another folder."
+            )

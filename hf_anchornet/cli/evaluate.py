@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hf_anchornet.data.paths import refuse_data_folder
 from hf_anchornet.data.splits import DataOptions
 from hf_anchornet.evaluation.evaluate import EvaluationOptions, evaluate_models
 from hf_anchornet.evaluation.explain_split import ExplanationOptions
@@ -82,6 +83,9 @@ def report_scores(given: Mapping[str, Any]) -> dict[str, Any]:
     In the folder of a model that was trained here it is kept as evaluation.json, for its card.
     """
     data, models, explanations, output = build_options([*GROUPS.values()], name_shipped(given))
+    for name, path in (("output", output.output), ("records", explanations.records)):
+        if path is not None:
+            refuse_data_folder(path, data.dataset, name)
     if output.output is not None:
         Path(output.output).parent.mkdir(parents=True, exist_ok=True)
         check_output(Path(output.output), [])

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from hf_anchornet.data.splits import DataOptions
+from hf_anchornet.data.splits import DataOptions, load_split
 from hf_anchornet.model.export_onnx import export_onnx
 from hf_anchornet.model.loading import load_whole
-from hf_anchornet.publishing.modality import find_classes
+from hf_anchornet.publishing.modality import find_classes, find_model_modality
 from hf_anchornet.publishing.onnx_parity import measure_parity
 
 from .options import OptionParser, build_options
@@ -19,6 +19,10 @@ path; with --dataset, print JSON that also compares its answers with the model's
 EXAMPLES = """\
   anchornet export --model runs/localizer --output runs/localizer
   anchornet export --model runs/localizer --output small.onnx --int8 --dataset my_data"""
+
+
+COLUMNS = ("text_column", "image_column", "label_column")
+"""Options that name columns of the data."""
 
 
 @dataclass
@@ -32,6 +36,9 @@ class ExportOptions:
         dataset: Labelled data to compare graph and model on: Hub id, folder or file.
         split: Split of the dataset.
         max_rows: Compare on at most this many rows (0: all).
+        text_column: Column of texts.
+        image_column: Column of images.
+        label_column: Column of labels.
     """
 
     model: str
@@ -40,6 +47,9 @@ class ExportOptions:
     dataset: str = ""
     split: str = "validation"
     max_rows: int = 1000
+    text_column: str = "text"
+    image_column: str = "image"
+    label_column: str = "label"
 
 
 def make_parser() -> OptionParser:
@@ -52,10 +62,15 @@ def run(given: Mapping[str, Any]) -> None:
     (options,) = build_options([ExportOptions], given)
     model_class, _ = find_classes(options.model)
     model, _ = load_whole(model_class.from_pretrained, options.model)
+    columns = {name: getattr(options, name) for name in COLUMNS}
+    data = DataOptions(options.dataset, max_rows=options.max_rows, **columns)
+    if options.dataset:  # what is wrong with it is told before a graph is replaced
+        load_split(
+            data, options.split, data.input_column(find_model_modality(model.config, options.model))
+        )
     file = export_onnx(model, options.output, options.int8)
     if not options.dataset:
         print(file)
         return
-    data = DataOptions(options.dataset, max_rows=options.max_rows)
     parity = measure_parity(options.model, file, data, options.split)
     print(json.dumps({**asdict(options), "file": str(file), **parity}, indent=2))

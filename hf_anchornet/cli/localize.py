@@ -76,9 +76,14 @@ def _add_pipeline_arguments(parser: argparse.ArgumentParser) -> None:
         "--model",
         dest="localizer",
         metavar="ID",
-        help="localizer: Hub id or folder (default: the shipped one)",
+        help="localizer or cascade: Hub id or folder (default: the shipped localizer)",
     )
-    add("--classifier", metavar="ID", help="classifier: Hub id, folder or `default` (shipped)")
+    add(
+        "--classifier",
+        metavar="ID",
+        help="classifier: Hub id, folder or `default` (shipped); `none`: the localizer of a "
+        "cascade alone",
+    )
     add("--top-k", type=int, metavar="N", help="maximum number of spans or patches to show")
     add("--scales", type=_split_integers, metavar="N,N", help="window sizes, in tokens or pixels")
     add("--max-tokens", type=int, metavar="N", help="maximum number of tokens in all spans")

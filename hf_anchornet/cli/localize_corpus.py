@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from hf_anchornet.registration import IMAGE_TASK, SHIPPED, TEXT_TASK, find_shipped
+from hf_anchornet.registration import IMAGE_TASK, OWN, SHIPPED, TEXT_TASK, find_models
 
 from .shared import choose_options, split_names
 
@@ -72,8 +72,8 @@ def localize_corpora(arguments: argparse.Namespace) -> None:
 
     task = TEXT_TASK if arguments.image_column is None else IMAGE_TASK
     options = choose_options(arguments, task)
-    model, classifier = find_shipped(
-        task, options.pop("localizer", SHIPPED), options.pop("classifier", None)
+    model, classifier = find_models(
+        task, options.pop("localizer", SHIPPED), options.pop("classifier", OWN)
     )
     if classifier is not None:
         options["classifier"] = classifier

@@ -111,7 +111,8 @@ def _report(error: BaseException, argv: Sequence[str], parser: CommandParser | N
     if type(error).__name__.startswith("StrictDataclass"):  # how transformers reports a config
         error = error.__cause__ or error
     kind = type(error)
-    if isinstance(error, EXPECTED) or kind.__name__ in EXPECTED_NAMES:
+    is_own = isinstance(error, ImportError) and str(error.name).startswith("hf_anchornet")
+    if (isinstance(error, EXPECTED) and not is_own) or kind.__name__ in EXPECTED_NAMES:
         said = str(error) or kind.__name__
         if isinstance(error, RecursionError):
             said = f"the input must not be nested so deeply, got: {said}; simplify it."

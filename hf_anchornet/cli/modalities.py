@@ -3,12 +3,16 @@
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from accelerate import PartialState
+from transformers.utils import CONFIG_NAME
 
 from hf_anchornet.data.augmentation import AugmentationOptions
+from hf_anchornet.data.paths import refuse_data_folder
 from hf_anchornet.data.splits import DataOptions, detect_modality
+from hf_anchornet.files import read_json
 from hf_anchornet.training.epoch_lines import summarize_training
 from hf_anchornet.training.options import TrainingOptions
 
@@ -96,6 +100,7 @@ def run_for_data(works: Works, given: Mapping[str, Any]) -> dict[str, Any]:
     check_names(given, set().union(*names.values()))
     of_data = list_options(DataOptions)
     (data,) = build_options([DataOptions], {name: given[name] for name in given if name in of_data})
+    refuse_data_folder(str(given.get("output_dir", "")), data.dataset)
     modality = detect_modality(data)
     for name in given:
         if name not in names[modality]:
@@ -136,10 +141,21 @@ def suggest_next(command: str, report: Mapping[str, Any]) -> str:
     localizer = options.get("localizer")
     if localizer is None:
         return f"anchornet publish --folder {folder} --repo-id you/name --dry-run"
+    if _is_multi_label(Path(options["output_dir"])):  # a cascade chooses one label
+        return (
+            f"anchornet evaluate --dataset {data} --model {shlex.quote(localizer)} "
+            f"--classifier {folder}"
+        )
     return (
         f"anchornet calibrate --dataset {data} --localizer {shlex.quote(localizer)} "
         f"--classifier {folder} --output-dir {folder}_cascade"
     )
+
+
+def _is_multi_label(folder: Path) -> bool:
+    config = folder / CONFIG_NAME
+    found = read_json(config) if config.is_file() else {}
+    return bool(found.get("problem_type") == "multi_label_classification")
 
 
 def group_options(works: Works) -> dict[str, dict[str, dict[str, Option]]]:

@@ -10,6 +10,7 @@ from typing import Any
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
+from hf_anchornet.model.image_files import open_file
 from hf_anchornet.publishing.card import CardSources, read_training
 from hf_anchornet.publishing.folder import build_folder
 from hf_anchornet.publishing.model_files import list_left_out
@@ -90,6 +91,11 @@ def publish_model(given: Mapping[str, Any], show: Callable[[str], Any] = logger.
             f'`repo_id` must be such as "name/model", got {options.repo_id!r}; choose another. '
             f"{error}"
         ) from error
+    kept = None if options.build_dir is None else Path(options.build_dir)
+    if kept is not None and kept.exists() and any(kept.iterdir()):
+        raise ValueError(
+            f"`build_dir` must be a new or empty folder, got {options.build_dir}; choose another."
+        )
     with tempfile.TemporaryDirectory() as temporary:
         target = Path(options.build_dir or Path(temporary, "model"))
         built = build_folder(options.folder, str(target), _read_sources(options))
@@ -105,9 +111,22 @@ def publish_model(given: Mapping[str, Any], show: Callable[[str], Any] = logger.
         return upload_folder(str(target), options.repo_id, options.private, options.revision)
 
 
+def _check_picture(path: str) -> None:
+    """Raise a `ValueError` unless a file is a whole PNG or JPEG, which the card can show."""
+    try:
+        with open_file(path, ("PNG", "JPEG")) as (picture, _):
+            picture.load()
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ValueError(
+            f"`picture` must be a whole .png or .jpg, got {path}: {error}; save it again."
+        ) from error
+
+
 def _read_sources(options: PublishOptions) -> CardSources:
     sources = {field.name: getattr(options, field.name) for field in fields(CardSources)}
     for name in ("results", "speed", "evaluation"):
         path = sources[name]
         sources[name] = read_json_option(name, path) if path else {}
+    if options.picture:
+        _check_picture(options.picture)
     return CardSources(**sources)

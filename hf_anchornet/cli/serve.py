@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from hf_anchornet.registration import IMAGE_TASK, SHIPPED, TEXT_TASK, load_pipeline
+from hf_anchornet.registration import IMAGE_TASK, OWN, SHIPPED, TEXT_TASK, load_pipeline
 from hf_anchornet.serve.access import LOOPBACK, Access, read_token
 from hf_anchornet.serve.app import make_app, run_app
 from hf_anchornet.serve.limits import ServingOptions
@@ -33,7 +33,8 @@ class ServerOptions:
         image_localizer: Hub id or folder, "default" for the shipped one, or "none" to serve no
             images.
         text_classifier: Hub id or folder of a classifier or cascade that reads the spans, or
-            "default" for the shipped one. Without it the localizer answers alone.
+            "default" for the shipped one. Without it the localizer answers alone, unless its folder
+            is that of a cascade.
         image_classifier: The same for patches.
         device: Device of the models, for example cuda:0.
         backend: "eager" (torch), "compile" (torch.compile) or "onnx" (ONNX Runtime).
@@ -72,8 +73,8 @@ def run(given: Mapping[str, Any]) -> None:
     """Load the models, by options by field name, and serve them until SIGTERM or Ctrl-C."""
     server, limits = build_options([*GROUPS.values()], given)
     models = {
-        TEXT_TASK: (server.text_localizer, server.text_classifier),
-        IMAGE_TASK: (server.image_localizer, server.image_classifier),
+        TEXT_TASK: (server.text_localizer, server.text_classifier or OWN),
+        IMAGE_TASK: (server.image_localizer, server.image_classifier or OWN),
     }
     models = {task: names for task, names in models.items() if names[0] != "none"}
     if not models:

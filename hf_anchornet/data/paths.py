@@ -41,6 +41,25 @@ def is_local(name: str) -> bool:
     return path.exists() or path.is_absolute() or name[:1] in (".", "~") or len(path.parts) > 2
 
 
+def refuse_data_folder(output: str, dataset: str, name: str = "output_dir") -> None:
+    """Refuse to write into the folder of a data set: what is written would be read as its rows.
+
+    Args:
+        output: Folder or file to write.
+        dataset: The data set.
+        name: Name of the option for `output`.
+
+    Raises:
+        ValueError: if it lies in the folder.
+    """
+    folder = Path(dataset)
+    if folder.is_dir() and Path(output).resolve().is_relative_to(folder.resolve()):
+        raise ValueError(
+            f"`{name}` must lie outside of the folder of the data set, {dataset}, got {output}: "
+            "its JSON files would be read as rows; choose another folder."
+        )
+
+
 def suggest_path(name: str) -> str:
     """A hint that names the file or folder nearest to a missing one; empty if none is near."""
     path = Path(name)

@@ -169,6 +169,10 @@ def check_input_columns(rows: Any, options: DataOptions, inputs: str) -> Any:
     return rows
 
 
+SEPARATORS = (";", "\t", "|")
+"""Of columns in files that should have commas."""
+
+
 def check_column(found: Sequence[str], column: str, option: str = "") -> None:
     """Raise a `ValueError` that lists the columns, and suggests one, if `column` is missing.
 
@@ -186,7 +190,14 @@ def check_column(found: Sequence[str], column: str, option: str = "") -> None:
 
 
 def _guess(column: str, found: Sequence[str]) -> str:
-    """A question about the most similar name, if there is one."""
+    """A question about the most similar name or the separator, if there is one."""
+    for name in found:
+        for mark in SEPARATORS:
+            if mark in name and column in name.split(mark):
+                return (
+                    f" The file seems to separate columns by {mark!r}: write it with commas, or "
+                    "with tabs as .tsv."
+                )
     close = get_close_matches(column, found, n=1, cutoff=0.4)
     return f" Did you mean `{close[0]}`?" if close else ""
 

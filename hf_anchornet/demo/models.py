@@ -225,7 +225,7 @@ class Comparison:
 
 def _load_localizer(task: str, source: str) -> LocalizationPipeline:
     try:
-        return load_pipeline(task, source)
+        return load_pipeline(task, source, None)
     except OSError as error:
         raise OSError(
             f"`localizer` must be the Hub id or folder of an AnchorNet, got {source!r}; check the "

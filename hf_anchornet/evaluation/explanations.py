@@ -1,6 +1,7 @@
 """Evaluation of the explanations of a split: from a model and options to a report."""
 
 import logging
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from hf_anchornet.calibration.temperature import fit_temperature
 from hf_anchornet.data.inputs import open_inputs
 from hf_anchornet.data.splits import DataOptions, load_split, number_labels
 from hf_anchornet.explain.cascade_subject import load_cascade_subject
+from hf_anchornet.explain.image_explainers import IMAGE_EXPLAINERS
 from hf_anchornet.explain.image_subject import ImageSubject
+from hf_anchornet.explain.text_explainers import TEXT_EXPLAINERS
 from hf_anchornet.explain.text_subject import TextSubject
 from hf_anchornet.model.localizer import load_localizer
 
@@ -23,6 +26,9 @@ from .records import read_records, write_records
 from .summary import ExplanationSummary
 
 IMAGES_AT_ONCE = 64
+
+OWN_EXPLAINERS = ("evidence", "refined_evidence")
+"""Explainers that only an AnchorNet has."""
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +58,7 @@ def evaluate_explanations(
         ImportError: see `import_bootstrap`.
     """
     is_text = data.text_column in rows.column_names
+    _check_explainers(options.explainers, is_text)
     if options.resamples:
         import_bootstrap()  # before the hours that the explainers may take
 
@@ -103,6 +110,17 @@ def evaluate_explanations(
     return {"settings": settings, **report}
 
 
+def _check_explainers(explainers: Sequence[str], is_text: bool) -> None:
+    """Raise a `ValueError` that names the first explainer of the other modality."""
+    known = TEXT_EXPLAINERS if is_text else IMAGE_EXPLAINERS
+    for name in explainers:
+        if name not in known:
+            raise ValueError(
+                f"`explainers` must be among {sorted(known)} for {'texts' if is_text else 'images'}"
+                f", got {name!r}; choose from these."
+            )
+
+
 def _load_subject(
     model: str, is_text: bool, options: ExplanationOptions, device: torch.device
 ) -> TextSubject | ImageSubject:
@@ -112,6 +130,12 @@ def _load_subject(
         loaded = load_cascade_subject(model, is_text, device)
     else:
         loaded = (TextSubject if is_text else ImageSubject).load(model, device)
+    own = [name for name in options.explainers if name in OWN_EXPLAINERS]
+    if own and not loaded.is_anchornet:
+        raise ValueError(
+            f'`model` must be an AnchorNet for "{own[0]}", got {model}; choose other '
+            "`explainers`, such as lime."
+        )
     if options.parts_localizer is not None:
         loaded.proposer = load_localizer(options.parts_localizer, device)
     return loaded

@@ -12,7 +12,14 @@ import transformers
 
 from hf_anchornet.model.cascade_file import find_cascade
 from hf_anchornet.model.image_processing_anchornet import open_image
-from hf_anchornet.registration import IMAGE_TASK, SHIPPED, TEXT_TASK, find_shipped, load_pipeline
+from hf_anchornet.registration import (
+    IMAGE_TASK,
+    SHIPPED,
+    TEXT_TASK,
+    find_shipped,
+    find_task,
+    load_pipeline,
+)
 from hf_anchornet.version import __version__
 
 from .classifier_explanation import Explained
@@ -36,7 +43,7 @@ def report_answer(
     localizer: Source = SHIPPED,
     classifier: Source | None = None,
     *,
-    task: str = TEXT_TASK,
+    task: str | None = None,
     **options: Any,
 ) -> Report:
     """The explained answer of a pipeline to one input, with all that it depends on, as JSON.
@@ -46,7 +53,7 @@ def report_answer(
         localizer: Hub id or folder of a localizer or cascade, or "default".
         classifier: Hub id or folder of a classifier or cascade, or "default"; default: that of the
             cascade `localizer`, else none.
-        task: "span-localization" or "patch-localization".
+        task: "span-localization" or "patch-localization"; by default that of the localizer.
         options: Other options of the pipeline.
 
     Returns:
@@ -64,6 +71,7 @@ def report_answer(
     elif find_cascade(str(localizer)) is not None:
         classifier = localizer
     check_json(options)
+    task = task or _find_task(item, localizer)
     chosen = options | {"explain_answer": True, "return_coalitions": True}
     named = None if classifier is None else str(classifier)
     localize = load_pipeline(task, str(localizer), named, **chosen)
@@ -105,7 +113,7 @@ def report_classifier(
     check_json(options)
     given = {name: options[name] for name in ("labels", "multi_label") if name in options}
     others = {name: value for name, value in options.items() if name not in given}
-    is_text = choose_task(item, options.get("units")) == TEXT_TASK
+    is_text = _find_task(item, localizer) == TEXT_TASK
     chosen = make_options(others | {"return_coalitions": True}, is_text)
     options["units"] = chosen.units  # a path of a picture is a text without them
     task = IMAGE_TASK if chosen.units == PATCHES else TEXT_TASK
@@ -115,6 +123,11 @@ def report_classifier(
     models = _describe_models(localizer, named, explained.localizer, explained.reader)
     answer = explained.explain(explained.localizer.check_input(item, "`item`"), chosen)
     return _compose(CLASSIFIER, item, models, options, answer, None)
+
+
+def _find_task(item: Any, localizer: Source) -> str:
+    """The task of a localizer; for the shipped ones that of the input."""
+    return choose_task(item, None) if str(localizer) == SHIPPED else find_task(str(localizer))
 
 
 def _describe_models(

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 from torch.overrides import TorchFunctionMode
 from transformers import PreTrainedModel
+from transformers.utils import CONFIG_NAME
 
 from .graph_seal import seal_graph
 
@@ -71,9 +72,15 @@ def export_onnx(model: PreTrainedModel, path: str | PathLike[str], int8: bool = 
     Raises:
         ImportError: if onnx, onnxscript or, for `int8`, onnxruntime is missing.
         ValueError: if the model reads neither texts nor images, or `path` ends in another suffix
-            and is no folder.
+            and is no folder, or it is the folder of another model.
+        TypeError: if `model` is not loaded.
     """
-    file = _name_file(Path(path))
+    if not isinstance(model, PreTrainedModel):
+        raise TypeError(
+            f"`model` must be a loaded model, got {model!r:.80}; load it with `from_pretrained`, "
+            "or use `anchornet export`."
+        )
+    file = _name_file(Path(path), model)
     graph = trace_graph(model)
     if int8:
         graph = _quantize(graph)
@@ -82,14 +89,25 @@ def export_onnx(model: PreTrainedModel, path: str | PathLike[str], int8: bool = 
     return file
 
 
-def _name_file(path: Path) -> Path:
-    """The file to write for a path of a graph or of a model's folder."""
+def _name_file(path: Path, model: PreTrainedModel) -> Path:
+    """The file to write for a path of a graph or of the model's folder.
+
+    Raises:
+        ValueError: if it is neither, or the folder of another model.
+    """
     if path.suffix == ".onnx":
         return path
     if path.suffix and not path.is_dir():
         raise ValueError(
             f"`path` must be a file that ends in .onnx or a folder, got {str(path)!r}; change the "
             "suffix, or make the folder first if it is one."
+        )
+    config = path / CONFIG_NAME
+    known = json.loads(config.read_text("utf-8")) if config.is_file() else {}
+    if known and known.get("model_type") != model.config.model_type:
+        raise ValueError(
+            f"`path` must be the folder of this model, of type {model.config.model_type!r}, got "
+            f"{str(path)!r} of type {known.get('model_type')!r}; choose its own, or a new one."
         )
     return Path(path, GRAPH_FILE)
 

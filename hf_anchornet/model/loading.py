@@ -1,11 +1,13 @@
 """Models and processors loaded whole or not at all: no weight made up, nothing unpickled."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from torch import nn
+from transformers.utils import SAFE_WEIGHTS_NAME
 
 from .adapters import is_adapted, load_adapted
 
@@ -65,6 +67,22 @@ def _load(load: Callable[..., Any], source: Any, *args: Any, **options: Any) -> 
             raise
         message = _describe(source, "weights have other shapes than it says")
         raise WeightShapeError(message) from error
+
+
+def check_weights(source: str) -> None:
+    """Check that a folder of a model holds weights; a Hub id is not checked.
+
+    transformers' pipelines say so only after a list of all that they tried.
+
+    Raises:
+        OSError: if there are none.
+    """
+    folder = Path(source)
+    if folder.is_dir() and not any(folder.glob("*.safetensors*")) and not any(folder.glob("*.bin")):
+        raise OSError(
+            f"`localizer` must hold the weights of a model, got the folder {source} without "
+            f"{SAFE_WEIGHTS_NAME}; restore the file, or train the model again."
+        )
 
 
 def find_fault(model: nn.Module, info: dict[str, Any]) -> str | None:

@@ -3,14 +3,17 @@
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, cast
 
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset
 from transformers import Pipeline
+from transformers.utils.logging import get_logger
 
 from .backend import EAGER
 from .cascade import Cascade, attach_cascade
+from .cascade_file import CASCADE_FILE
 from .cascade_rule import ExitRule, Stage
 from .cascade_trace import Trace, count_milliseconds
 from .classifier import Classifier, label_names, name_predictions
@@ -25,6 +28,8 @@ from .geometry import Window
 from .localization_options import LocalizationOptions
 from .pipeline_inputs import CheckedInputs, name_place
 from .reader import Reader
+
+logger = get_logger(__name__)
 
 
 class Verdict(NamedTuple):
@@ -86,6 +91,12 @@ class LocalizationPipeline(Pipeline):
         elif classifier is not None:
             plain = cast(Classifier, classifier)
             self.reader = self.reader_class.load(plain, self.device, backend=backend)
+        elif self.model.name_or_path and Path(self.model.name_or_path, CASCADE_FILE).is_file():
+            logger.warning(
+                "%s is the folder of a cascade, whose localizer answers alone here: pass it as "
+                "`classifier`, too, or load it with `hf_anchornet.load`",
+                self.model.name_or_path,
+            )
         self._exits = self.cascade
         self._check_options()
 

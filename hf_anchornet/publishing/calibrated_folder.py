@@ -33,7 +33,7 @@ def save_calibrated(
         Whether the folder is a cascade.
     """
     folder = Path(folder)
-    drop_results(folder, are_weights_new=False)
+    drop_results(folder, are_weights_new=folder.resolve() != Path(localizer).resolve())
     is_cascade = keep_classifier or needs_cascade(calibrated.record)
     if is_cascade:
         calibrated.save_pretrained(folder, copy_classifier=copy_classifier)

@@ -203,7 +203,16 @@ def list_explanations(modality: str, report: Mapping[str, Any]) -> list[EvalResu
 
 
 def list_speed_ups(modality: str, report: Mapping[str, Any]) -> list[EvalResult]:
-    """Speed-ups over the full input with a localizer or cascade, by `make bench-speed`."""
+    """Speed-ups over the full input with a localizer or cascade, by `make bench-speed`.
+
+    Raises:
+        ValueError: if the report is another one.
+    """
+    if not {"settings", "methods"} <= report.keys():
+        raise ValueError(
+            "`speed` must be the JSON of `python -m scripts.benchmarks.speed`, got one with "
+            f"{sorted(report)}; measure this model first or leave it out."
+        )
     settings = report["settings"]
     dataset, split = settings["dataset"].rpartition("/")[2], settings.get("split", "")
     cascades = {item.partition("=")[0] for item in settings.get("cascades", [])}

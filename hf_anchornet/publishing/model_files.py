@@ -29,6 +29,8 @@ from .card import CALIBRATION_FILE, EVALUATION_FILE, MARK, PICTURE_FILE, TRAININ
 from .modality import find_classes
 
 CARD_FILE = "README.md"
+BUILD_FILE = "build.json"
+"""The journal of a build, in the folder of its model."""
 GRAPH_FILES = (GRAPH_FILE, f"{GRAPH_FILE}.data", f"{GRAPH_FILE}_data")
 """The exported graph, and the weights that torch or Optimum store beside a large one."""
 CONFIG_FILES = (CONFIG_NAME, GENERATION_CONFIG_NAME, IMAGE_PROCESSOR_NAME, PROCESSOR_NAME)

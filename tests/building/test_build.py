@@ -124,6 +124,26 @@ def test_a_build_is_continued_where_it_was_interrupted(source, tmp_path, monkeyp
     assert (tmp_path / "out" / "data" / "reviews" / "test.parquet").read_bytes() == before
 
 
+def test_a_finished_build_writes_again_what_was_lost(source, tmp_path):
+    out = tmp_path / "out"
+    data, options = DataOptions(source), BuildOptions(str(out))
+    build(data, options)
+    before = (out / "model.safetensors").read_bytes()
+    (out / "model.safetensors").unlink()
+    build(data, options)
+    assert (out / "model.safetensors").read_bytes() == before
+
+
+def test_nothing_else_is_trained_into_the_folder_of_a_build(source, tmp_path, capsys):
+    out = ["--output-dir", str(tmp_path / "out")]
+    assert main(["build", "--dataset", source, *out]) == 0
+    rows = str(tmp_path / "out" / "data" / "reviews")
+    assert main(["train", "--dataset", rows, "--num-epochs", "1", *out]) == 2
+    assert "that of a build; choose another folder" in capsys.readouterr().err
+    assert main(["build", "--dataset", rows, "--output-dir", f"{rows}/new"]) == 2
+    assert "must lie outside of the folder of the data set" in capsys.readouterr().err
+
+
 def test_a_training_leaves_a_checkpoint_in_every_epoch(source, tmp_path, monkeypatch):
     seen = []
 

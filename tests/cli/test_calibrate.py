@@ -1,6 +1,7 @@
 """`anchornet calibrate`: what it prints, warns of and saves."""
 
 import logging
+from pathlib import Path
 
 import pytest
 from conftest import relabel
@@ -59,3 +60,30 @@ def test_the_classifier_is_kept_if_that_is_wanted(argv, tmp_path, capsys):
 def test_a_training_names_the_command_that_follows(command, options, following):
     report = {"options": {"dataset": "my data", "output_dir": "out", **options}}
     assert suggest_next(command, report).startswith(following)
+
+
+def test_the_folder_of_the_classifier_is_no_output(argv, classifier_folder, capsys):
+    before = sorted((path.name, path.stat().st_size) for path in Path(classifier_folder).iterdir())
+    argv[-1] = classifier_folder
+    assert main(argv) == 2
+    assert "`--output-dir` must not be the folder of the `--classifier`" in capsys.readouterr().err
+    after = sorted((path.name, path.stat().st_size) for path in Path(classifier_folder).iterdir())
+    assert after == before
+
+
+def test_neither_is_that_of_another_model_or_of_the_data(argv, tmp_path, capsys):
+    (tmp_path / "bert").mkdir()
+    (tmp_path / "bert" / "config.json").write_text('{"model_type": "bert"}')
+    argv[-1] = str(tmp_path / "bert")
+    assert main(argv) == 2
+    assert 'that of a model of type "bert"; choose another folder' in capsys.readouterr().err
+    argv[2], argv[-1] = str(tmp_path), str(tmp_path / "out")
+    assert main(argv) == 2
+    assert "`--output-dir` must lie outside of the folder of the data" in capsys.readouterr().err
+
+
+def test_a_multi_label_classifier_is_not_to_be_calibrated(tmp_path):
+    (tmp_path / "config.json").write_text('{"problem_type": "multi_label_classification"}')
+    options = {"dataset": "d", "output_dir": str(tmp_path), "localizer": "one"}
+    wanted = f"anchornet evaluate --dataset d --model one --classifier {tmp_path}"
+    assert suggest_next("adapt", {"options": options}) == wanted

@@ -83,3 +83,19 @@ def test_only_a_cascade_explains_its_own_answer(given, folder):
     (folder / "cascade.json").unlink()
     with pytest.raises(OSError, match=r'`model` must be .* a cascade to explain its own "answer"'):
         report_scores(given | {"model": str(folder), "explainers": ["answer"]})
+
+
+def test_nothing_is_written_beside_the_rows_and_explainers_must_fit(given, folder, tmp_path):
+    (tmp_path / "rows").mkdir()
+    Dataset.from_dict({"text": ["good"], "label": ["glad"]}).to_parquet(tmp_path / "rows/t.parquet")
+    rows = {"dataset": str(tmp_path / "rows"), "model": str(folder), "split": "train"}
+    for name in ("output", "records"):
+        with pytest.raises(ValueError, match=f"`{name}` must lie outside of the folder of the da"):
+            report_scores(rows | {name: str(tmp_path / "rows" / "a.parquet")})
+    with pytest.raises(
+        ValueError, match=r"`explainers` must be among .* for texts, got 'grad_cam'"
+    ):
+        report_scores(given | {"model": str(folder), "explainers": ["grad_cam"]})
+    classifier = str(folder / "classifier")
+    with pytest.raises(ValueError, match=r'`model` must be an AnchorNet for "evidence", got .*er;'):
+        report_scores(given | {"model": classifier, "explainers": ["lime", "evidence"]})

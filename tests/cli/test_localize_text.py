@@ -4,6 +4,7 @@ import io
 import json
 import re
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -99,3 +100,24 @@ def test_an_explained_answer_is_printed_with_what_each_part_adds(localizer_folde
     assert re.search(r"^ +\+\d\.\d{3}  good$", shown, flags=re.MULTILINE)
     assert main(argv) == 0
     assert "by the localizer" not in capsys.readouterr().out
+
+
+def test_the_folder_of_a_cascade_answers_as_a_cascade_unless_it_must_not(
+    text_cascade, tmp_path, capsys
+):
+    text_cascade.save_pretrained(tmp_path / "cascade")
+    argv = ["--model", str(tmp_path / "cascade"), "--exit-threshold", "1", "good film, a bad film"]
+    _, (answer,), error = run(capsys, *argv)
+    assert answer["classifier"]["stage"] > 0
+    assert error == ""
+    _, (alone,), error = run(capsys, *argv[:2], "--classifier", "none", argv[-1])
+    assert "classifier" not in alone
+    assert alone["score"] == answer["score"]
+
+
+def test_a_folder_without_weights_is_told_in_one_line(localizer_folder, capsys):
+    Path(localizer_folder, "model.safetensors").unlink()
+    code, _, error = run(capsys, "--model", localizer_folder, "good")
+    assert code == 2
+    assert error.startswith("anchornet: error: `--model` must hold the weights of a model, got the")
+    assert len(error) < 300

@@ -6,6 +6,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 
@@ -218,6 +219,15 @@ def test_a_bug_shows_its_traceback_and_asks_for_a_report(fake, monkeypatch, caps
     assert traceback[0] == "Traceback (most recent call last):"
     assert hint.startswith("anchornet: this is a bug in hf_anchornet ")
     assert "please report it with the lines above" in hint
+
+
+def test_a_name_that_the_package_lacks_is_a_bug_and_a_missing_library_is_not(
+    fake, monkeypatch, capsys
+):
+    for name, code in (("hf_anchornet.model.cascade", 1), ("onnx", 2)):
+        monkeypatch.setattr(fake, "localize", Mock(side_effect=ImportError("no", name=name)))
+        assert main(["localize", "good"]) == code
+    assert "anchornet: error: no" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("streaming", [[], ["--streaming", "--max-steps", "1"]])

@@ -4,7 +4,7 @@ import datasets
 import pytest
 
 from hf_anchornet.data import sources
-from hf_anchornet.data.paths import find_format, is_local, suggest_path
+from hf_anchornet.data.paths import find_format, is_local, refuse_data_folder, suggest_path
 from hf_anchornet.data.sources import Source
 
 pytestmark = pytest.mark.usefixtures("cache_nothing_at_home")
@@ -77,3 +77,16 @@ def test_a_folder_of_save_to_disk_says_how_to_write_it(tmp_path):
     datasets.Dataset.from_dict({"text": ["a"]}).save_to_disk(tmp_path / "saved")
     with pytest.raises(ValueError, match="which `save_to_disk` wrote; write it with `to_parquet`"):
         Source(str(tmp_path / "saved")).open_rows("train")
+
+
+@pytest.mark.parametrize("output", [".", "out", "a/../b/out", "scores.json"])
+def test_nothing_is_written_into_the_folder_of_a_data_set(tmp_path, output):
+    with pytest.raises(ValueError, match="`output` must lie outside of the folder of the data set"):
+        refuse_data_folder(str(tmp_path / output), str(tmp_path), "output")
+
+
+def test_beside_a_data_set_there_is_room(tmp_path):
+    (tmp_path / "data").mkdir()
+    for dataset in ("data", "data/{split}.parquet", "none", "user/name"):
+        refuse_data_folder(str(tmp_path / "data_out"), str(tmp_path / dataset))
+    refuse_data_folder(str(tmp_path / "data" / "out"), str(tmp_path / "data" / "{split}.csv"))

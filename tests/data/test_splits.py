@@ -205,3 +205,10 @@ def test_crops_are_random_pieces_of_the_text_and_reach_both_ends():
     crops = [collate(rows)["input_ids"].tolist() for _ in range(50)]
     assert {tuple(first) for first, _ in crops} == {(1, 2, 3), (2, 3, 4), (3, 4, 5)}
     assert all(second == [6, 7, 0] for _, second in crops)
+
+
+@pytest.mark.parametrize("mark", [";", "|", "\t"])
+def test_another_separator_than_commas_is_named(tmp_path, mark):
+    (tmp_path / "reviews.csv").write_text(f"text{mark}label\ngood{mark}positive\n", "utf-8")
+    with pytest.raises(ValueError, match="The file seems to separate columns by "):
+        load_split(DataOptions(str(tmp_path / "reviews.csv")), "train")

@@ -242,3 +242,14 @@ def test_a_function_for_a_report_on_a_named_model_is_refused(localizer_folder, c
     report = report_classifier(classifier_folder, TEXT, localizer_folder)
     with pytest.raises(ValueError, match="`classifier` must be left out for a report on"):
         verify(report, classifier=count_words)
+
+
+def test_the_task_of_a_report_is_that_of_the_localizer(
+    image_localizer_folder, image_classifier_folder, photo
+):
+    report = report_answer(photo, image_localizer_folder)
+    assert report["options"]["task"] == PATCH_TASK
+    assert verify(report, tolerance=0) == []
+    named = report_classifier(image_classifier_folder, photo, image_localizer_folder)
+    assert named["answer"]["units"] == "patches"
+    assert verify(named, tolerance=0) == []

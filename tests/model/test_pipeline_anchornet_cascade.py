@@ -1,12 +1,14 @@
 """Both pipelines with a cascade, or with a plain classifier and `exit_threshold`."""
 
 import pytest
+import transformers
 from conftest import relabel
 from PIL import Image
 from transformers import ViTForImageClassification
 
 from hf_anchornet import PatchLocalizationPipeline, SpanLocalizationPipeline
 from hf_anchornet.model.cascade_file import find_cascade
+from hf_anchornet.model.pipeline_anchornet import logger
 
 UNSURE = "good, a film, the bad café film, good bad film"
 
@@ -171,3 +173,18 @@ def test_a_plain_classifier_reads_the_same_patches_whatever_the_confidence(
     ]
     assert len(boxes[0]) == 3
     assert boxes[0] == boxes[1]
+
+
+def test_a_warning_tells_of_a_cascade_whose_localizer_answers_alone(
+    text_cascade, tmp_path, monkeypatch
+):
+    told = []
+    monkeypatch.setattr(logger, "warning", lambda message, *values: told.append(message % values))
+    text_cascade.save_pretrained(tmp_path)
+    transformers.pipeline("span-localization", model=str(tmp_path))
+    assert told == [
+        f"{tmp_path} is the folder of a cascade, whose localizer answers alone here: pass it as "
+        "`classifier`, too, or load it with `hf_anchornet.load`"
+    ]
+    transformers.pipeline("span-localization", model=str(tmp_path), classifier=str(tmp_path))
+    assert len(told) == 1

@@ -78,3 +78,14 @@ def test_the_card_carries_calibration_evaluation_command_and_example(
     ):
         assert part in card.text
     assert {row.dataset_args["num_rows"] for row in card.data.eval_results} == {40, 30}
+
+
+def test_a_graph_of_earlier_weights_goes_and_that_of_the_same_stays(
+    calibrate, localizer_folder, tmp_path
+):
+    for folder in (tmp_path / "other", Path(localizer_folder)):
+        (folder / "onnx").mkdir(parents=True)
+        (folder / "onnx" / "model.onnx").write_bytes(b"graph")
+        save_calibrated(calibrate(0.0), folder, localizer_folder)
+    assert not (tmp_path / "other" / "onnx" / "model.onnx").exists()
+    assert Path(localizer_folder, "onnx", "model.onnx").exists()

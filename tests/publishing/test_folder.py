@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from hf_anchornet.cli.main import main
 from hf_anchornet.publishing.card import MARK, CardSources, make_card
@@ -154,3 +155,24 @@ def test_labels_are_escaped_in_the_card(localizer_folder):
     Path(localizer_folder, "config.json").write_text(json.dumps(config))
     text = make_card(localizer_folder).text
     assert "(&lt;b&gt;x&lt;/b&gt;, y)" in text
+
+
+@pytest.mark.parametrize("content", [b"print(1)", b"\x89PNG\r\n\x1a\n"])
+def test_only_a_whole_picture_is_published(localizer_folder, tmp_path, capsys, content):
+    (tmp_path / "shown.png").write_bytes(content)
+    options = ["--folder", localizer_folder, "--repo-id", "user/reviews", "--dry-run"]
+    assert publish(*options, "--picture", str(tmp_path / "shown.png")) == 2
+    assert "`--picture` must be a whole .png or .jpg, got" in capsys.readouterr().err
+    Image.new("RGB", (4, 4)).save(tmp_path / "shown.png")
+    assert publish(*options, "--picture", str(tmp_path / "shown.png")) == 0
+
+
+def test_a_report_that_is_not_of_speed_and_a_full_folder_are_refused(
+    localizer_folder, tmp_path, capsys
+):
+    (tmp_path / "scores.json").write_text('{"split": "test"}')
+    options = ["--folder", localizer_folder, "--repo-id", "user/reviews", "--dry-run"]
+    assert publish(*options, "--speed", str(tmp_path / "scores.json")) == 2
+    assert "`--speed` must be the JSON of `python -m scripts.bench" in capsys.readouterr().err
+    assert publish(*options, "--build-dir", str(tmp_path)) == 2
+    assert "`--build-dir` must be a new or empty folder" in capsys.readouterr().err

@@ -29,3 +29,9 @@ def test_a_folder_of_another_kind_of_model_is_refused(tmp_path):
     (tmp_path / "cascade.json").write_text("{}")
     with pytest.raises(ValueError, match="that of a cascade; choose another folder"):
         refuse_other_kind(tmp_path, "anchornet_text")
+
+
+def test_the_folder_of_a_build_is_refused(tmp_path):
+    (tmp_path / "build.json").write_text("{}")
+    with pytest.raises(ValueError, match="that of a build; choose another folder"):
+        refuse_other_kind(tmp_path, "anchornet_text", may_be_cascade=True)

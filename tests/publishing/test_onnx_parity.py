@@ -1,6 +1,7 @@
 """ONNX graphs compared with their models on labelled splits."""
 
 import csv
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from conftest import relabel
 from PIL import Image
 from transformers import AutoModelForImageClassification, AutoModelForSequenceClassification
 
+from hf_anchornet.cli import export
 from hf_anchornet.data.splits import DataOptions
 from hf_anchornet.model.export_onnx import export_onnx
 from hf_anchornet.publishing.onnx_parity import measure_parity
@@ -90,3 +92,25 @@ def test_a_graph_of_other_weights_has_no_parity(random_folder, texts, tmp_path, 
     report = measure_parity(random_folder, graph, texts, "train")
     assert report["accuracy"]["model"] == pytest.approx(0.4)
     assert report["largest_difference"] > 99
+
+
+def test_the_command_finds_columns_and_writes_nothing_before(texts, localizer_folder, tmp_path):
+    rows = Path(texts.dataset).read_text("utf-8").replace("text,label", "review,stars")
+    (tmp_path / "named.csv").write_text(rows, "utf-8")
+    given = {"model": localizer_folder, "output": str(tmp_path / "model.onnx")}
+    given |= {"dataset": str(tmp_path / "named.csv"), "split": "train"}
+    with pytest.raises(ValueError, match="column `text` is not in the dataset"):
+        export.run(given)
+    assert not (tmp_path / "model.onnx").exists()
+    export.run(given | {"text_column": "review", "label_column": "stars"})
+    assert (tmp_path / "model.onnx").exists()
+
+
+def test_the_folder_of_another_model_or_a_path_as_model_is_refused(
+    localizer_folder, classifier_folder
+):
+    given = {"model": localizer_folder, "output": classifier_folder}
+    with pytest.raises(ValueError, match="`path` must be the folder of this model, of type 'anch"):
+        export.run(given)
+    with pytest.raises(TypeError, match="`model` must be a loaded model, got"):
+        export_onnx(localizer_folder, localizer_folder)
