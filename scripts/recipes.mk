@@ -40,13 +40,15 @@ endef
 
 models: models-text models-image  ## train the shipped models (DATA=folder of the sets, RUNS=runs)
 
+TRAIN_REVIEWS = $(TRAIN) --dataset $(DATA)/text/imdb --embeddings $(ENCODER) \
+	--teacher $(RUNS)/minilm_full --num-epochs 2 --batch-size 64
+
 # MiniLM on whole reviews is the full-text baseline, and the teacher of the localizer; it was asked in
 # bfloat16 for the shipped one.
 models-text: $(VENV)/.installed  ## train the shipped text models only
 	$(ADAPT) --dataset $(DATA)/text/imdb --classifier $(ENCODER) --reading full $(MINILM) 5e-5 \
 		--num-epochs 2 --weight-decay 0.01 --output-dir $(RUNS)/minilm_full
-	$(TRAIN) --dataset $(DATA)/text/imdb --embeddings $(ENCODER) --teacher $(RUNS)/minilm_full \
-		--num-epochs 2 --batch-size 64 --output-dir $(RUNS)/localizer
+	$(TRAIN_REVIEWS) --output-dir $(RUNS)/localizer
 	$(LAUNCH) hf_anchornet adapt --dataset $(DATA)/text/imdb --localizer $(RUNS)/localizer \
 		--reading spans --embeddings $(ENCODER) --learning-rate 5e-4 --output-dir $(RUNS)/spans
 	$(SHRINK) --source $(RUNS)/localizer --target $(TEXT_LOCALIZER)
@@ -148,7 +150,10 @@ models-sheets: $(VENV)/.installed  ## train the models of megapixel MNIST
 	$(READ_SHEETS) --reading patches --patch-size 96 --num-epochs 3 \
 		--output-dir $(RUNS)/sheets_patches
 	$(READ_SHEETS) --reading small --patch-size 96 --num-epochs 2 --output-dir $(RUNS)/sheets_small
-	$(READ_SHEETS) --reading full --full-size 224 --num-epochs 2 --output-dir $(RUNS)/sheets_full
+	for side in 224 448; do \
+		$(READ_SHEETS) --reading full --full-size $$side --num-epochs 2 \
+			--output-dir $(RUNS)/sheets_full_$$side || exit 1; \
+	done
 
 # Panels of 1,280 px, read at 640 px, with one defect of about 38 px. From their labels alone nothing is
 # learned: what looks for spots begins on crops with drawn ones, twice, learns what kinds there are on

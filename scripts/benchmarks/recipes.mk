@@ -41,7 +41,8 @@ PHOTOS = --dataset $(DATA)/image/fod_a --localizer $(IMAGE_LOCALIZER) --num-time
 		$(foreach reading,patches centre random oracle,$(reading)=$(IMAGE_CLASSIFIER))
 # `full` is the largest size that the rival was trained at.
 MEGAPIXEL = --dataset $(SHEETS)_1500 --localizer $(RUNS)/localizer_megapixel_mnist \
-	--classifiers full=$(RUNS)/sheets_full small=$(RUNS)/sheets_small \
+	--classifiers full=$(RUNS)/sheets_full_448 small_224=$(RUNS)/sheets_full_224 \
+		small=$(RUNS)/sheets_small \
 		$(foreach reading,patches centre random oracle,$(reading)=$(RUNS)/sheets_patches)
 PANEL_MODELS = $(PANELS) --localizer $(RUNS)/localizer_pcb_panels \
 	--cascades cascade=$(RUNS)/cascade_pcb_panels \
@@ -185,8 +186,14 @@ bench-evidence:  ## judge explanations: agreement, faithfulness, cost (DATA=, RU
 		--output results/retrieval_cuad_insurance.json
 	$(WRITE_TABLES)
 
-bench-seeds:  ## train and judge localizers of three seeds, three hours (DATA=, RUNS=)
+bench-seeds:  ## train and judge localizers of three seeds, five hours (DATA=, RUNS=)
 	for seed in 0 1 2; do \
+		$(TRAIN_REVIEWS) --seed $$seed --output-dir $(RUNS)/reviews_$$seed && \
+		$(EVALUATE) --dataset $(DATA)/text/imdb_rationales --model $(RUNS)/reviews_$$seed \
+			--explainers evidence refined_evidence --output $(RUNS)/reviews_$$seed.json && \
+		$(EVALUATE) --dataset $(DATA)/text/movie_rationales --model $(RUNS)/reviews_$$seed \
+			--smoothing 3 --explainers evidence refined_evidence \
+			--output $(RUNS)/long_reviews_$$seed.json && \
 		$(TRAIN_TWEETS) --seed $$seed --output-dir $(RUNS)/tweets_$$seed && \
 		$(EVALUATE) --dataset $(DATA)/text/tweet_sentiment_extraction $(TWEETS) \
 			--model $(RUNS)/tweets_$$seed --explainers evidence refined_evidence \
@@ -200,6 +207,10 @@ bench-seeds:  ## train and judge localizers of three seeds, three hours (DATA=, 
 		$(EVALUATE) --dataset $(DATA)/image/fod_a --model $(RUNS)/photos_$$seed \
 			--max-explained 200 --output $(RUNS)/photos_$$seed.json || exit 1; \
 	done
+	$(RUN) scripts.benchmarks.seeds --reports $(RUNS)/reviews_*.json \
+		--output results/seeds_imdb_rationales.json
+	$(RUN) scripts.benchmarks.seeds --reports $(RUNS)/long_reviews_*.json \
+		--output results/seeds_movie_rationales.json
 	$(RUN) scripts.benchmarks.seeds --reports $(RUNS)/tweets_*.json \
 		--output results/seeds_tweet_sentiment_extraction.json
 	$(RUN) scripts.benchmarks.seeds --reports $(RUNS)/toxic_*.json \

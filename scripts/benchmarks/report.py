@@ -38,7 +38,7 @@ SETS = {
     "newsgroups20": "20 newsgroups",
     "cuad_windows": "contract passages",
     "fod_a": "photos (FOD-A)",
-    "megapixel_mnist": "sheets of 1,500 px (megapixel MNIST; full: resized to 224 px)",
+    "megapixel_mnist": "sheets of 1,500 px (megapixel MNIST; full: resized to 448 px)",
     "pcb_panels": "circuit boards of 1,280 px (pcb_panels; full: resized to 448 px)",
 }
 LINEAR = """
