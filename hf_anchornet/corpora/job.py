@@ -79,6 +79,11 @@ class CorpusJob:
             raise ValueError(f"`task` must be one of {', '.join(TASKS)}, got {self.task!r}.")
         for name in ("batch_size", "rows_per_group"):
             check_positive(name, getattr(self, name))
+        if len(set(self.columns)) < len(self.columns):
+            raise ValueError(
+                f"`columns` must name each column once, got {list(self.columns)}; leave out "
+                "repeats."
+            )
 
 
 @dataclass(frozen=True)

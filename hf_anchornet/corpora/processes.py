@@ -49,7 +49,7 @@ def localize_corpus(job: CorpusJob, num_workers: int | None = None) -> JobSummar
             it. Finished shards stay, and the next run continues from there.
         OSError: if the output cannot be written.
     """
-    num_workers = num_workers or os.cpu_count() or 1
+    num_workers = (os.cpu_count() or 1) if num_workers is None else num_workers
     check_positive("num_workers", num_workers)
     shards = find_shards(job)
     localize = load_job_pipeline(job)

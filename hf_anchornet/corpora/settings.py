@@ -14,6 +14,9 @@ from hf_anchornet.registration import register
 
 from .job import TEXT_TASK, CorpusJob
 
+WITHOUT_COLUMN = ("explain_answer", "return_coalitions", "return_maps")
+"""Options whose results have no column."""
+
 _FOUND = [
     ("label", pa.string()),
     ("evidence", pa.float64()),
@@ -44,16 +47,16 @@ def describe_settings(localize: LocalizationPipeline, job: CorpusJob) -> dict[st
     pipeline must be unused: using a tokenizer may change its state.
 
     Raises:
-        ValueError: if two columns of the output would have the same name, or answers should be
-            explained, for which there is no column.
+        ValueError: if two columns of the output would have the same name, or an option asks for
+            what has no column.
     """
     options = asdict(localize._check_options())
-    options.pop("return_coalitions")
-    if options.pop("explain_answer"):
-        raise ValueError(
-            "`explain_answer` must be False for a corpus, got True; its answers have no column for "
-            "explanations: explain single texts or images."
-        )
+    for name in WITHOUT_COLUMN:
+        if options.get(name):
+            raise ValueError(
+                f"`{name}` must be False for a corpus, got True; its answers have no column for "
+                "that: ask the pipeline for single texts or images."
+            )
     part = "tokenizer" if job.task == TEXT_TASK else "processor"
     parts = {"model": localize.localizer, "classifier": localize.reader}
     hashes: dict[str, Any] = {

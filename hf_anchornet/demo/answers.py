@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from functools import lru_cache
-from io import BytesIO
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from hf_anchornet.model.image_processing_anchornet import open_named_image
+from hf_anchornet.model.image_files import open_file, open_named_image
 from hf_anchornet.registration import SAMPLE_IMAGE
 
 from .models import BUDGETS, DemoModels, DemoOptions
@@ -63,7 +63,7 @@ def show_image(
     """Verdict and details of a photo, as HTML.
 
     Args:
-        upload: Gradio's description of the uploaded file, with its `path`.
+        upload: Gradio's description of the uploaded file, with its `path`; see `check_upload`.
         models: The models to ask.
         options: The user's choices.
 
@@ -73,10 +73,33 @@ def show_image(
     """
     if upload is None:
         raise ValueError("`Photo` must not be empty; drop or choose one, or click the example.")
-    image = open_upload(Path(upload["path"]).read_bytes())
+    with Path(upload["path"]).open("rb") as file:
+        content = file.read(MOST_FILE_BYTES + 1)
+    image = open_upload(content)
     answer = models.ask(image, options)
     cards = render_cards(answer, "the whole photo")
     return render_verdict(answer), render_boxes(image, answer) + cards
+
+
+def check_upload(upload: Any, folder: str | PathLike[str]) -> None:
+    """Refuse a description of an upload, as whoever asks may have made it up.
+
+    Without preprocessing Gradio does not check that the path is one of its uploads.
+
+    Args:
+        upload: `None`, or Gradio's description of the file.
+        folder: Gradio's folder of uploads. Files elsewhere are not read, except for the sample.
+
+    Raises:
+        ValueError: if it names another file.
+    """
+    if upload is None:
+        return
+    named = upload.get("path") if isinstance(upload, Mapping) else None
+    path = Path(str(named)).resolve()
+    is_uploaded = path.is_relative_to(Path(folder).resolve()) and path.is_file()
+    if not is_uploaded and path != SAMPLE_IMAGE.resolve():
+        raise ValueError("`Photo` must be a file that was uploaded here; drop or choose one.")
 
 
 def open_upload(content: bytes) -> Image.Image:
@@ -85,10 +108,14 @@ def open_upload(content: bytes) -> Image.Image:
     Raises:
         ValueError: if it is too large or unreadable.
     """
+    if len(content) > MOST_FILE_BYTES:
+        raise ValueError(
+            f"`Photo` must have at most {MOST_FILE_BYTES:,} bytes here; make it smaller."
+        )
     try:
-        with Image.open(BytesIO(content)) as opened:  # reads only the header
+        with open_file(content) as (opened, _):  # reads only the header, within limits
             width, height = opened.size
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError):
+    except (OSError, SyntaxError, TypeError, ValueError):
         width = height = 0  # decoding it below raises the error
     if width * height > MOST_PIXELS:
         raise ValueError(

@@ -18,12 +18,21 @@ from transformers.utils.logging import disable_progress_bar
 from hf_anchornet.registration import SAMPLE_IMAGE, SAMPLE_REVIEW
 from hf_anchornet.views.base import clean_line
 
-from .answers import MOST_CHARACTERS, MOST_FILE_BYTES, load_models, show_image, show_text, warm_up
+from .answers import (
+    MOST_CHARACTERS,
+    MOST_FILE_BYTES,
+    check_upload,
+    load_models,
+    show_image,
+    show_text,
+    warm_up,
+)
 from .models import BUDGETS, NEVER, DemoModels, DemoOptions
 from .views import CSS
 
 try:
     import gradio as gr
+    from gradio.utils import get_upload_folder
 except ImportError as error:
     raise ImportError(
         "the web demo needs gradio, which is not installed; `pip install 'hf-anchornet[demo]'`."
@@ -77,8 +86,15 @@ class _Tab:
     show: Callable[[Any, DemoModels, DemoOptions], tuple[str, str]]
 
 
+def _show_upload(upload: Any, models: DemoModels, options: DemoOptions) -> tuple[str, str]:
+    check_upload(upload, get_upload_folder())
+    return show_image(upload, models, options)
+
+
 _TEXT = _Tab("span-localization", "Text", "spans", "{}-token window", ("Tokens", 8, 256), show_text)
-_PHOTO = _Tab("patch-localization", "Photo", "boxes", "{}-px window", ("Patches", 1, 5), show_image)
+_PHOTO = _Tab(
+    "patch-localization", "Photo", "boxes", "{}-px window", ("Patches", 1, 5), _show_upload
+)
 
 
 @contextmanager

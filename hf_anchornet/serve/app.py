@@ -32,6 +32,7 @@ from .requests import (
     measure_image,
     refuse_json,
     refuse_request,
+    shorten,
 )
 from .texts import TextGauge
 
@@ -103,6 +104,7 @@ def run_app(app: Limits, host: str, port: int, access_log: bool = False) -> None
         port=port,
         access_log=access_log,
         timeout_graceful_shutdown=max(1, int(grace)),
+        proxy_headers=False,  # a client could name any address as its own
     )
     _Server(config, grace).run()
 
@@ -251,7 +253,7 @@ def _refusing_bad_input() -> Iterator[None]:
     try:
         yield
     except (TypeError, ValueError) as error:
-        raise HTTPException(422, _name_body(str(error))) from error
+        raise HTTPException(422, shorten(_name_body(str(error)))) from error
 
 
 def _name_body(message: str) -> str:

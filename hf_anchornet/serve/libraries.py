@@ -6,7 +6,7 @@ try:
     from fastapi import FastAPI, HTTPException, Query, Request
     from fastapi.exceptions import RequestValidationError
     from fastapi.responses import JSONResponse
-    from pydantic import BaseModel, ConfigDict, Field
+    from pydantic import BaseModel, ConfigDict, Field, model_validator
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 except ImportError as error:
     raise ImportError(
@@ -30,5 +30,6 @@ __all__ = [
     "Scope",
     "Send",
     "anyio",
+    "model_validator",
     "uvicorn",
 ]

@@ -10,11 +10,18 @@ from .libraries import (
     JSONResponse,
     Request,
     RequestValidationError,
+    model_validator,
 )
 from .limits import ServingOptions
 
 MOST_LABELS = 32
 """Largest number of labels in one request."""
+
+LONGEST_LABEL = 1000
+"""Most characters of a label in a request."""
+
+LONGEST_REFUSAL = 500
+"""Most characters of a refusal, which may quote a request."""
 
 MOST_SCALES = 8
 """Largest number of scales in one request; each costs a pass over all positions."""
@@ -31,13 +38,31 @@ MODEL_WEIGHT = 4
 Scales = Annotated[
     list[Annotated[int, Field(ge=1, le=LARGEST_SCALE)]], Field(max_length=MOST_SCALES)
 ]
-Labels = Annotated[list[str], Field(max_length=MOST_LABELS)]
+Labels = Annotated[
+    list[Annotated[str, Field(max_length=LONGEST_LABEL)]], Field(max_length=MOST_LABELS)
+]
 
 
-class PatchRequest(BaseModel):
-    """Options of the patch-localization pipeline for one image."""
+class _Options(BaseModel):
+    """Fields that are all known."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def refuse_many(cls, given: Any) -> Any:
+        """Refuse an object with too many fields at once: each would be a fault of its own."""
+        if isinstance(given, Mapping) and len(given) > len(cls.model_fields):
+            raise ValueError(
+                f"the body must have at most the fields {', '.join(cls.model_fields)}, got "
+                f"{len(given):,} fields; leave the others out."
+            )
+        return given
+
+
+class PatchRequest(_Options):
+    """Options of the patch-localization pipeline for one image."""
+
     top_k: int | None = None
     scales: Scales | None = None
     iou_threshold: float | None = None
@@ -47,10 +72,9 @@ class PatchRequest(BaseModel):
     max_patches: int | None = None
 
 
-class SpanRequest(BaseModel):
+class SpanRequest(_Options):
     """A text and its options of the span-localization pipeline."""
 
-    model_config = ConfigDict(extra="forbid")
     text: str
     top_k: int | None = None
     scales: Scales | None = None
@@ -98,7 +122,7 @@ def measure_image(
 async def refuse_request(_: Request, error: Exception) -> JSONResponse:
     """The answer to an invalid request: one sentence that does not repeat the request."""
     assert isinstance(error, RequestValidationError)
-    return JSONResponse({"detail": "; ".join(map(_describe_fault, error.errors()))}, 422)
+    return JSONResponse({"detail": shorten("; ".join(map(_describe_fault, error.errors())))}, 422)
 
 
 async def refuse_json(_: Request, __: Exception) -> JSONResponse:
@@ -107,10 +131,17 @@ async def refuse_json(_: Request, __: Exception) -> JSONResponse:
     return JSONResponse({"detail": refusal}, 422)
 
 
+def shorten(refusal: str) -> str:
+    """A refusal of at most `LONGEST_REFUSAL` characters."""
+    return refusal if len(refusal) <= LONGEST_REFUSAL else f"{refusal[: LONGEST_REFUSAL - 3]}..."
+
+
 def _describe_fault(fault: Mapping[str, Any]) -> str:
     where = ".".join(map(str, fault["loc"][1:]))
     if fault["type"] == "json_invalid":
         return f"the body must be valid JSON, got an error at character {where}"
+    if fault["type"] == "value_error":  # of `refuse_many`
+        return str(fault["ctx"]["error"])
     if not where:
         return "the body must be a JSON object; send it with `Content-Type: application/json`"
     return f"`{where}`: {fault['msg']}"

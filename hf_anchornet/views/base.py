@@ -106,8 +106,13 @@ def summarize_answer(result: Record) -> str:
         sentence += f", {carries} {result['evidence_share']:.0%} of the evidence"
     sentence += "."
     if (classifier := result.get("classifier")) is not None:
-        says = "says" if was_asked(result) else "was not asked:"
-        sentence += f" The classifier {says} {classifier['label']} ({classifier['score']:.1%})."
+        told = f"{classifier['label']} ({classifier['score']:.1%})"
+        if was_asked(result):
+            sentence += f" The classifier says {told}."
+        elif "glance_multiply_adds" in result.get("cost", {}) and classifier.get("stage") == 0:
+            sentence += f" The glance at the whole image says {told}."
+        else:
+            sentence += f" The classifier was not asked: {told}."
     return clean_line(sentence)
 
 

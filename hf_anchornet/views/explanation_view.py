@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from PIL import Image, ImageDraw, ImageFont
 
 from .base import Record, clean_line, wrap
+from .image_tags import frame
 from .page import escape, render_table
 
 _FOR_RGB, _AGAINST_RGB = (213, 94, 0), (0, 114, 178)
@@ -72,12 +73,12 @@ def draw_explanation(image: Image.Image, parts: Sequence[Record], stretch: float
     drawn = image.copy()
     pen, font = ImageDraw.Draw(drawn), ImageFont.load_default(_TEXT_PX)
     for part in parts:
-        x0, y0, x1, y1 = (round(side * stretch) for side in part["box"].values())
+        box = [round(side * stretch) for side in part["box"].values()]
         color = _FOR_RGB if part["value"] >= 0 else _AGAINST_RGB
-        pen.rectangle([x0, y0, x1 - 1, y1 - 1], outline=color, width=3)
+        pen.rectangle(frame(box), outline=color, width=3)
         tag = f"{part['value']:+.2f}"
-        pen.rectangle(pen.textbbox((x0, y0), tag, font=font), fill=color)
-        pen.text((x0, y0), tag, fill="white", font=font)
+        pen.rectangle(pen.textbbox((box[0], box[1]), tag, font=font), fill=color)
+        pen.text((box[0], box[1]), tag, fill="white", font=font)
     return drawn
 
 

@@ -40,7 +40,12 @@ def draw_heat(
         values /= count_windows(grid, (values.shape[0], values.shape[1]))
     values /= max(float(np.abs(values).max()), 1e-12)
     smooth = Image.fromarray(values.astype(np.float32))
-    strength = np.asarray(smooth.resize(image.size, Image.Resampling.BILINEAR))[..., None]
+    width, height = map(float, smooth.size)
+    if grid is not None:  # the last cells may reach beyond the border
+        stride = grid["windows"][0]["stride"]
+        width, height = grid["width"] / stride, grid["height"] / stride
+    resized = smooth.resize(image.size, Image.Resampling.BILINEAR, box=(0, 0, width, height))
+    strength = np.asarray(resized)[..., None]
     grey = np.asarray(image.convert("L"), dtype=np.float32)[..., None]  # (height, width, 1)
     hue = np.where(strength > 0, np.array(FOR_RGB), np.array(AGAINST_RGB))
     color = hue * (DARKEST + (1 - DARKEST) * grey / 255)

@@ -5,6 +5,7 @@ shown in the order of their share.
 """
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -19,7 +20,7 @@ from hf_anchornet.model.image_processing_anchornet import open_image
 from .base import HUES, Record, check_answer, check_suffix, clean_line, summarize_answer, wrap
 from .explanation_view import draw_explanation, render_explanation, summarize_explanation
 from .image_heat import AGAINST_RGB, FOR_RGB, draw_heat
-from .image_tags import place_tags
+from .image_tags import frame, place_tags, write
 
 COLUMNS = 80
 """Width of a line of text."""
@@ -29,6 +30,15 @@ RESIZED = "Scales are in pixels of the picture as it was read, boxes in those of
 
 SMALLEST_SIDE_PX = 480
 """Smaller pictures are enlarged to this longer side, so that the labels are legible."""
+
+LONGEST_SIDE_PX = 2000
+"""Larger pictures are drawn with this longer side: beyond, no label is legible."""
+
+LEAST_WIDTH_PX = 320
+"""Least width of a view with its caption."""
+
+LONGEST_TAG = 20
+"""Most characters of a label at a box."""
 
 _Color = tuple[int, int, int]
 _TEXT_PX = 15
@@ -72,11 +82,12 @@ def render_patches(image: Any, result: Record) -> Image.Image:
     """The picture with its patches, and a caption below.
 
     Beside it, if they are there: the heat map, and the parts that explain the answer, with values.
+    A picture whose longer side exceeds `LONGEST_SIDE_PX` is drawn smaller.
 
     Raises:
         ValueError: if `result` does not belong to `image`.
     """
-    panels = draw_panels(image, result)
+    panels = draw_panels(image, result, LONGEST_SIDE_PX)
     return _add_caption(_join([*panels.values()]), result)
 
 
@@ -115,6 +126,8 @@ def draw_panels(
 def draw_boxes(image: Image.Image, patches: Sequence[Record], stretch: float = 1.0) -> Image.Image:
     """A copy of the picture with boxes, coloured by scale and labelled with shares.
 
+    Where boxes are for several labels, each names its own.
+
     Labels keep clear of each other where there is room, that of the largest share first.
 
     Args:
@@ -130,13 +143,17 @@ def draw_boxes(image: Image.Image, patches: Sequence[Record], stretch: float = 1
         [round(patch["box"][side] * stretch) for side in ("xmin", "ymin", "xmax", "ymax")]
         for patch in ranked
     ]
-    tags = [f"{patch['share']:+.0%}" for patch in ranked]
+    several = len({patch["label"] for patch in ranked}) > 1
+    tags = [
+        f"{patch['share']:+.0%}" + f" {write(patch['label'], font, LONGEST_TAG)}" * several
+        for patch in ranked
+    ]
     bounds = [pen.textbbox((0, 0), tag, font=font) for tag in tags]
     sizes = [(math.ceil(right) + 2, math.ceil(bottom) + 2) for _, _, right, bottom in bounds]
     places = place_tags(boxes, sizes, image.size)
     outlines = zip(boxes, map(color_scale, (patch["scale"] for patch in ranked)), strict=True)
-    for (x0, y0, x1, y1), color in sorted(outlines, key=lambda each: -_measure_area(each[0])):
-        pen.rectangle([x0, y0, x1 - 1, y1 - 1], outline=color, width=3)
+    for box, color in sorted(outlines, key=lambda each: -_measure_area(each[0])):
+        pen.rectangle(frame(box), outline=color, width=3)
     for patch, tag, (x, y), (width, height) in reversed(
         [*zip(ranked, tags, places, sizes, strict=True)]
     ):
@@ -237,9 +254,10 @@ def _add_caption(image: Image.Image, result: Record) -> Image.Image:
     if (explanation := result.get("explanation")) is not None:
         entries.append((clean_line(summarize_explanation(explanation)), None))
     entries += list_keys(result)
-    line_px = _TEXT_PX + _MARGIN_PX
-    lines = [line for text, color in entries for line in _wrap(text, color, font, image.width)]
-    canvas = Image.new("RGB", (image.width, image.height + line_px * len(lines)), "white")
+    line_px, width = _TEXT_PX + _MARGIN_PX, max(image.width, LEAST_WIDTH_PX)
+    written = [(write(text, font), color) for text, color in entries]
+    lines = [line for text, color in written for line in _wrap(text, color, font, width)]
+    canvas = Image.new("RGB", (width, image.height + line_px * len(lines)), "white")
     canvas.paste(image)
     pen = ImageDraw.Draw(canvas)
     for row, (text, color) in enumerate(lines):
@@ -279,11 +297,21 @@ def _wrap(
     text: str, color: _Color | None, font: Any, width_px: int
 ) -> list[tuple[str, _Color | None]]:
     """The text as lines that fit the width, each with the colour of its key."""
+    room = width_px - 3 * _MARGIN_PX - _TEXT_PX
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()
-        if lines[-1] and font.getlength(longer) > width_px - 3 * _MARGIN_PX - _TEXT_PX:
-            lines.append(word)
-        else:
+        if not lines[-1] or font.getlength(longer) <= room:
             lines[-1] = longer
+        else:
+            lines.append(word)
+        while (fits := _count_fitting(lines[-1], font, room)) < len(lines[-1]):
+            line = lines.pop()  # a word that is too long
+            lines += [line[:fits], line[fits:]]
     return [(line, color) for line in lines]
+
+
+def _count_fitting(line: str, font: Any, room: float) -> int:
+    """How many of the first characters fit, at least one."""
+    lengths = range(1, len(line) + 1)
+    return max(1, bisect_right(lengths, room, key=lambda count: font.getlength(line[:count])))

@@ -144,3 +144,8 @@ def test_the_death_of_a_worker_names_shard_and_rows_and_the_next_run_continues(j
     write_shard(tmp_path / "in" / "0.parquet", TEXTS)
     localize_corpus(job, 1)
     check_answers(job, out)
+
+
+def test_no_process_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="`num_workers` must be"):
+        localize_corpus(make_job(tmp_path), num_workers=0)

@@ -112,3 +112,10 @@ def test_a_copied_column_must_not_have_the_name_of_an_answer_column(localizer_fo
 def test_explanations_are_refused_as_there_is_no_column_for_them(localizer_folder):
     with pytest.raises(ValueError, match="`explain_answer` must be False for a corpus"):
         describe(localizer_folder, options={"explain_answer": True})
+
+
+def test_maps_are_refused_and_so_is_a_column_twice(localizer_folder):
+    with pytest.raises(ValueError, match="`return_coalitions` must be False for a corpus"):
+        describe(localizer_folder, options={"return_coalitions": True})
+    with pytest.raises(ValueError, match="`columns` must name each column once, got"):
+        describe(localizer_folder, columns=("id", "id"))

@@ -99,3 +99,10 @@ def test_a_space_is_not_written_over_something_else(tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(FileExistsError, match="`folder` must be empty"):
         write_space(tmp_path)
+
+
+def test_a_path_that_was_made_up_is_not_read(demo_app, tmp_path):
+    (tmp_path / "private.png").write_bytes(b"secret")
+    controls = (3, [8], 1, 1.0, True, False)
+    with pytest.raises(demo_app.gr.Error, match="`Photo` must be a file that was uploaded here"):
+        demo_app._run(demo_app._PHOTO, {"path": str(tmp_path / "private.png")}, ("", ""), *controls)

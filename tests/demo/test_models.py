@@ -1,14 +1,24 @@
 """What the web demo asks of models, and how it shows the answers."""
 
 from dataclasses import replace
+from struct import pack
+from time import perf_counter
 
 import pytest
 from PIL import Image
 from transformers import TextClassificationPipeline
 
-from hf_anchornet.demo.answers import MOST_CHARACTERS, open_upload, show_image, show_text
+from hf_anchornet.demo.answers import (
+    MOST_CHARACTERS,
+    MOST_FILE_BYTES,
+    check_upload,
+    open_upload,
+    show_image,
+    show_text,
+)
 from hf_anchornet.demo.models import DemoModels, DemoOptions
 from hf_anchornet.demo.views import render_cards, render_spans, render_verdict
+from hf_anchornet.registration import SAMPLE_IMAGE
 
 TEXT = "the film was good , not bad , good"
 ONE = DemoOptions(5, [1], 8)
@@ -255,3 +265,26 @@ def test_an_explained_text_of_a_localizer_alone(localizer_folder):
 def test_an_explained_photo_shows_what_each_patch_adds(photos, photo):
     _, details = show_image(photo, photos, DemoOptions(5, [8], 2, 1.0, explain=True))
     assert "by the cascade" in details
+
+
+def test_only_what_was_uploaded_is_read(tmp_path, photo):
+    (tmp_path / "uploads").mkdir()
+    with pytest.raises(ValueError, match="`Photo` must be a file that was uploaded here"):
+        check_upload(photo, tmp_path / "uploads")
+    for made_up in ({"path": f"{tmp_path}/uploads/../photo.png"}, {"path": None}, {}, "x", 3):
+        with pytest.raises(ValueError, match="`Photo` must be a file that was uploaded here"):
+            check_upload(made_up, tmp_path / "uploads")
+    for allowed in (None, {"path": str(SAMPLE_IMAGE)}):
+        check_upload(allowed, tmp_path / "uploads")
+    check_upload(photo, tmp_path)
+
+
+def test_a_file_is_refused_by_its_size_and_by_its_header_before_it_is_opened():
+    with pytest.raises(ValueError, match="`Photo` must have at most 20,000,000 bytes here"):
+        open_upload(bytes(MOST_FILE_BYTES + 1))
+    tags = b"".join(pack("<HHII", 1000 + tag, 7, 1_000_000, 0) for tag in range(900))
+    many = b"II*\0" + pack("<IH", 8, 900) + tags + bytes(1_100_000)
+    started = perf_counter()
+    with pytest.raises(ValueError, match="`Photo`: an image"):
+        open_upload(many)
+    assert perf_counter() - started < 1

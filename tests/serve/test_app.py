@@ -5,18 +5,20 @@ import io
 import json
 from contextlib import asynccontextmanager
 from functools import partial
+from unittest.mock import Mock
 
 import httpx
 import numpy as np
 import pytest
 import torch
+import uvicorn
 from conftest import relabel
 from PIL import Image
 
 from hf_anchornet import PatchLocalizationPipeline, SpanLocalizationPipeline, SpanReader
 from hf_anchornet.registration import IMAGE_TASK, TEXT_TASK, load_pipeline
 from hf_anchornet.serve.access import Access
-from hf_anchornet.serve.app import make_app
+from hf_anchornet.serve.app import make_app, run_app
 from hf_anchornet.serve.batches import Batcher
 from hf_anchornet.serve.decoders import Decoder
 from hf_anchornet.serve.limits import ServingOptions
@@ -411,3 +413,24 @@ def test_explanations_are_refused_unless_they_are_allowed(localize):
     assert refused.status_code == 422
     assert "`--allow-explanations True`" in refused.json()["detail"]
     assert plain.status_code == 200
+
+
+def test_a_request_of_very_many_fields_or_long_labels_is_refused_shortly(localize):
+    many = {"text": "a"} | {str(number): 1 for number in range(20_000)}
+    for body, message in (
+        (many, "the body must have at most the fields text, top_k, "),
+        ({"text": "a", "labels": ["x" * 100_000]}, "`labels.0`: String should have at most 1000"),
+        ({"text": "a", "x" * 100_000: 1}, "`xxx"),
+    ):
+        (reply,), _ = post_texts(localize, [body])
+        assert reply.status_code == 422
+        assert reply.json()["detail"].startswith(message)
+        assert len(reply.json()["detail"]) <= 500
+
+
+def test_a_client_cannot_name_its_own_address(localize, monkeypatch):
+    made = []
+    monkeypatch.setattr(uvicorn, "Config", lambda *_, **given: made.append(given))
+    monkeypatch.setattr("hf_anchornet.serve.app._Server", Mock())
+    run_app(make_app({TEXT_TASK: localize}), "127.0.0.1", 0)
+    assert made[0]["proxy_headers"] is False

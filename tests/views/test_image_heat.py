@@ -82,3 +82,11 @@ def test_the_grid_of_an_answer_is_that_of_its_maps(planted_image_model, image_pr
     large = localize(Image.effect_noise(size, 90), return_maps=True, full_resolution=True)
     assert (large["grid"]["height"], large["grid"]["width"]) == size[::-1]
     assert count_windows(large["grid"], np.shape(*large["maps"].values())).max() == 1
+
+
+def test_heat_lies_over_its_pixels_where_the_last_cells_are_cut():
+    cells = np.zeros((4, 4))
+    cells[2, 2] = 1.0  # rows and columns 64 to 96 of 100
+    drawn = draw_heat(Image.new("RGB", (100, 100)), cells, make_grid(100, 100, [Window(32, 32)]))
+    heat = np.asarray(drawn, dtype=float).sum(axis=(1, 2))
+    assert heat.argmax() == pytest.approx(80, abs=2)

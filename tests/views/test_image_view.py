@@ -8,6 +8,7 @@ from PIL import Image
 
 from hf_anchornet.views.base import HUES
 from hf_anchornet.views.image_view import (
+    LEAST_WIDTH_PX,
     RESIZED,
     PatchView,
     color_scale,
@@ -155,3 +156,35 @@ def test_a_hostile_label_is_drawn_as_plain_text(image, result):
     result["label"] = "\x1b[2J<b>nut\n" * 30
     assert render_patches(image, result).width == 500
     assert "\x1b" not in render_table(result)
+
+
+def test_boxes_of_several_labels_name_theirs(image, result):
+    swapped = result | {"patches": [patch | {} for patch in result["patches"]]}
+    first, second = swapped["patches"]
+    first["label"], second["label"] = second["label"], first["label"]
+    boxes = [draw_panels(image, one)["boxes"].tobytes() for one in (result, swapped)]
+    assert boxes[0] != boxes[1]
+
+
+def test_a_box_thinner_than_a_pixel_is_drawn():
+    thin = {"label": "nut", "score": 1.0, "coverage": 0.1, "patches": [patch((0, 0, 8, 8))]}
+    thin["explanation"] = {"label": "nut", "model": "localizer", "unit": "logit", "base": 0.0}
+    thin["explanation"] |= {"parts": [{"box": thin["patches"][0]["box"], "value": 1.0}]}
+    thin["explanation"] |= {"total": 1.0, "error": 0.0}
+    panels = draw_panels(Image.new("RGB", (9000, 100)), thin, longest_px=640)
+    assert {panel.size for panel in panels.values()} == {(640, 7)}
+
+
+def test_a_large_picture_is_drawn_smaller_and_a_narrow_one_with_a_caption_beside(result):
+    result = result | {"patches": []}
+    assert render_patches(Image.new("RGB", (100, 4100)), result).height < 2500
+    assert render_patches(Image.new("RGB", (3, 900)), result).width == LEAST_WIDTH_PX
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("\u6b63\u9762", "\u8d1f\u9762"), (f"{'x' * 100}yes", f"{'x' * 100}no!")]
+)
+def test_captions_tell_labels_apart(image, one, other):
+    answer = {"score": 1.0, "coverage": 0.0, "patches": []}
+    drawn = [render_patches(image, answer | {"label": label}).tobytes() for label in (one, other)]
+    assert drawn[0] != drawn[1]
