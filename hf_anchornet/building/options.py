@@ -42,6 +42,8 @@ class BuildOptions:
             raise ValueError(
                 f"`max_loss` must be in [0, 1], got {self.max_loss}; 0.01 is one point of accuracy."
             )
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"`seed` must be in [0, 2**32), got {self.seed}; choose another.")
         parse_duration(self.budget)
 
     @property

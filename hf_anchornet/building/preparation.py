@@ -49,6 +49,7 @@ def prepare_splits(
     """
     if data.streaming:
         raise ValueError("`streaming` must be False to build, got True; train on the stream.")
+    _check_names(data.train_split, data.validation_split, options.test_split)
     modality = detect_modality(data)
     inputs = data.input_column(modality)
     splits = _open_splits(data, options)
@@ -77,6 +78,16 @@ def prepare_splits(
         _check_labels(rows, data, options, modality)
     data, test, made = hold_out_splits(data, rows, inputs, options.test_split, options.seed, folder)
     return data, replace(options, test_split=test), notes + made
+
+
+def _check_names(train: str, validation: str, test: str) -> None:
+    """Check that nothing is compared on rows that something was learned from or chosen on."""
+    if len({train, validation, test}) < 3:
+        raise ValueError(
+            "`train_split`, `validation_split` and `test_split` must be three different splits, "
+            f"got {train!r}, {validation!r} and {test!r}; those that the dataset lacks are held "
+            "out of the training rows."
+        )
 
 
 def _check_classifier(classifier: str, modality: str) -> None:

@@ -9,8 +9,16 @@ FEW_ROWS = 1_000
 """Below so many training rows their number is given as the reason."""
 FEW_TESTED = 30
 """Below so many compared rows their number is given."""
+HARDLY = 0.01
+"""Accuracy by which a model must be better than the most frequent label."""
+TOLERANCE = 1e-9
+"""Of comparisons with a limit, against rounding."""
 CLEARLY = 1.5
 """Ratio of times from which on one of two models is called faster."""
+MANY = 5
+"""Ratio of times from which on whole numbers tell it."""
+WIDE = 0.1
+"""Width of an interval from which on two models cannot be called equal."""
 SLOW = 0.8
 """Share of the classifier's time above which a cascade saves nothing worth its name."""
 
@@ -40,7 +48,7 @@ def judge(measured: Mapping[str, Any], max_loss: float, noun: str = "texts") -> 
             f"a linear model {better} {name} ({_pair(linear, ours)}){noise}. "
             f"{_explain(measured, noun)}"
         )
-    if ours["accuracy"] <= scores["majority"]["accuracy"] + max_loss:
+    if ours["accuracy"] <= scores["majority"]["accuracy"] + HARDLY + TOLERANCE:
         return _refuse(
             f"{name} is hardly better than always giving the most frequent label "
             f"({_pair(ours, scores['majority'])}): the {noun} do not show the label, or there are "
@@ -49,7 +57,7 @@ def judge(measured: Mapping[str, Any], max_loss: float, noun: str = "texts") -> 
     if "classifier" not in scores:
         return _judge_localizer(measured, noun)
     lost = scores["classifier"]["accuracy"] - ours["accuracy"]
-    if lost > max_loss:
+    if lost > max_loss + TOLERANCE:
         noise = _say_noise(measured, "classifier")
         return _refuse(
             f"{name} loses {100 * lost:.1f} points against your classifier "
@@ -59,15 +67,21 @@ def judge(measured: Mapping[str, Any], max_loss: float, noun: str = "texts") -> 
     if answer == "cascade":
         return _judge_cascade(measured, noun)
     times = ours["milliseconds"] / scores["classifier"]["milliseconds"]
+    is_as_good = "is as good as your classifier"
+    if lost > AS_GOOD:
+        is_as_good = (
+            f"loses {100 * lost:.1f} points against your classifier, within the "
+            f"{100 * max_loss:.1f} that you allow"
+        )
+    pair = f"({_pair(ours, scores['classifier'])}){_say_wide(measured, 'classifier')}"
     if times > CLEARLY:
         return _refuse(
-            f"the localizer is as good as your classifier ({_pair(ours, scores['classifier'])}), "
+            f"the localizer {is_as_good} {pair}, "
             f"but takes {times:.1f} times as long: use the classifier alone, unless you need to "
             "see the evidence."
         )
     text = (
-        f"The localizer alone is as good as your classifier "
-        f"({_pair(ours, scores['classifier'])}) {_say_time(ours, scores['classifier'])}: the "
+        f"The localizer alone {is_as_good} {pair} {_say_time(ours, scores['classifier'])}: the "
         "classifier is left out."
     )
     if linear["accuracy"] >= ours["accuracy"] - AS_GOOD:
@@ -111,8 +125,8 @@ def _judge_cascade(measured: Mapping[str, Any], noun: str) -> Verdict:
         )
     return Verdict(
         True,
-        f"Asks the classifier for {measured['asked']:.0%} of the {noun}: {_pair(ours, full)} "
-        f"{_say_time(ours, full)}.",
+        f"Asks the classifier for {measured['asked']:.0%} of the {noun}: {_pair(ours, full)}"
+        f"{_say_wide(measured, 'classifier')} {_say_time(ours, full)}.",
     )
 
 
@@ -153,9 +167,22 @@ def _say_noise(measured: Mapping[str, Any], name: str) -> str:
     )
 
 
+def _say_wide(measured: Mapping[str, Any], name: str) -> str:
+    """The interval of the difference to a model, if it is too wide to call two models equal."""
+    found, rows = measured["differences"][name], measured["num_rows"]
+    if found["high"] - found["low"] <= WIDE:
+        return ""
+    return (
+        f" (with {rows:,} rows ours may be {100 * found['low']:+.1f} to "
+        f"{100 * found['high']:+.1f} points)"
+    )
+
+
 def _say_time(ours: Mapping[str, float], theirs: Mapping[str, float]) -> str:
     ratio = theirs["milliseconds"] / ours["milliseconds"]
-    return f"at 1/{ratio:.0f} of its time" if ratio >= CLEARLY else "in about its time"
+    if ratio < CLEARLY:
+        return "in about its time"
+    return f"at 1/{ratio:.0f} of its time" if ratio >= MANY else f"at {1 / ratio:.0%} of its time"
 
 
 def _pair(one: Mapping[str, float], other: Mapping[str, float]) -> str:

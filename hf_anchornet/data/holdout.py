@@ -9,6 +9,7 @@ from datasets import Dataset
 from datasets import Image as ImageFeature
 from datasets.table import embed_table_storage
 
+from .fingerprint import hash_inputs
 from .splits import DataOptions, load_split
 
 SPLITS = ("train", "validation", "test")
@@ -25,7 +26,9 @@ def choose_held_out(
 ) -> list[int]:
     """Rows to hold out, rising: a share of each label, drawn at random.
 
-    Equal inputs stay together, so that none is in both parts. A label keeps at least one row.
+    Equal inputs stay together, so that none is in both parts. A label keeps at least one row. Where
+    a share is no whole number, labels with the largest remainder give one row more, so that the
+    share of all rows holds.
 
     Args:
         keys: What makes two inputs equal.
@@ -41,10 +44,21 @@ def choose_held_out(
         by_label.setdefault(labels[row], []).append(row)
     random = np.random.default_rng(seed)
     drawn: set[int] = set()
-    for rows in by_label.values():
-        count = min(round(share * len(rows)), len(rows) - 1)
+    counts = _allot([len(rows) for rows in by_label.values()], share, seed)
+    for rows, count in zip(by_label.values(), counts, strict=True):
         drawn.update(random.permutation(rows)[:count].tolist())
     return [row for row, key in enumerate(keys) if first[key] in drawn]
+
+
+def _allot(sizes: Sequence[int], share: float, seed: int) -> list[int]:
+    """How many rows each label gives, by largest remainder; equal ones are drawn at random."""
+    quotas = share * np.array(sizes)
+    counts = np.minimum(np.floor(quotas + 1e-9).astype(int), np.array(sizes) - 1)
+    free = [number for number in range(len(sizes)) if counts[number] < sizes[number] - 1]
+    order = np.random.default_rng([seed, 1]).permutation(free)
+    order = order[np.argsort(-(quotas - counts)[order.astype(int)], kind="stable")].astype(int)
+    counts[order[: max(0, round(float(quotas.sum())) - int(counts.sum()))]] += 1
+    return [int(count) for count in counts]
 
 
 def hold_out_splits(
@@ -76,10 +90,7 @@ def hold_out_splits(
     for number, name in enumerate(missing):
         labels = [str(label) for label in rows[options.label_column]]
         share = min(SHARE / (1 - SHARE * number), MOST_ROWS / len(rows))
-        keys: Sequence[Hashable] = (
-            rows[inputs][:] if inputs == options.text_column else range(len(rows))
-        )
-        held = choose_held_out(keys, labels, share, seed)
+        held = choose_held_out(hash_inputs(rows, inputs), labels, share, seed)
         if not held:
             raise ValueError(
                 f"`dataset` must have a split `{name}`, or enough training rows to hold one out, "
@@ -88,9 +99,11 @@ def hold_out_splits(
             )
         kept = np.setdiff1d(np.arange(len(rows)), held)
         parts[name], rows = rows.select(held), rows.select(kept)
+        rare = len(set(labels)) - len({labels[row] for row in held})
+        without = f"; {rare:,} labels are too rare to have one there" if rare else ""
         notes.append(
             f"there is no split `{name}`: {len(held):,} rows were held out of "
-            f"`{options.train_split}`, the same share of each label, seed {seed}"
+            f"`{options.train_split}`, the same share of each label, seed {seed}{without}"
         )
     written = dict(zip(SPLITS, [rows, *(parts[name] for name in names)], strict=True))
     for name, part in written.items():

@@ -1,7 +1,7 @@
 """Splits of a data source: options, checked columns, numbered labels."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
 from typing import Any, Literal
@@ -123,7 +123,16 @@ def load_labelled_rows(options: DataOptions, inputs: str) -> tuple[Dataset, Data
     """
     train_rows = load_split(options, options.train_split, inputs)
     validation_rows = load_split(options, options.validation_split, inputs)
-    return train_rows, validation_rows, find_labels(train_rows, options.label_column)
+    column = options.label_column
+    kinds = [is_multi_label(rows, column) for rows in (train_rows, validation_rows)]
+    if kinds[0] != kinds[1]:
+        raise ValueError(
+            f"`{column}` must hold single labels or lists of them in both splits, got lists only "
+            f"in `{(options.train_split, options.validation_split)[kinds[1]]}`; convert one."
+        )
+    # A sample may lack a rare label.
+    whole = load_split(replace(options, max_rows=0), options.train_split, inputs)
+    return train_rows, validation_rows, find_labels(whole, column)
 
 
 def detect_modality(options: DataOptions, split: str | None = None) -> Literal["text", "image"]:

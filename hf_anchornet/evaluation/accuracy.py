@@ -1,5 +1,6 @@
 """Accuracy, loss and macro F1 on a labelled split."""
 
+import math
 from collections.abc import Iterable
 
 import torch
@@ -14,6 +15,9 @@ def evaluate_accuracy(
     """Accuracy in [0, 1] and mean loss over a split, over all processes.
 
     For multi-label targets accuracy is the share of rows with all labels correct.
+
+    Raises:
+        FloatingPointError: if the loss is not finite: then accuracy means nothing.
     """
     model.eval()
     correct, losses, count = 0, 0.0, 0
@@ -27,6 +31,10 @@ def evaluate_accuracy(
         correct += int(hits.sum())
         losses += float(loss.sum())
         count += len(hits)
+    if not math.isfinite(losses):
+        raise FloatingPointError(
+            f"the loss on the validation split became {losses}; lower `learning_rate`."
+        )
     return {"accuracy": correct / count, "loss": losses / count}
 
 

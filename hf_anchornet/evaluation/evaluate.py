@@ -18,7 +18,7 @@ from hf_anchornet.model.cascade import Cascade, attach_cascade
 from hf_anchornet.model.cascade_file import find_cascade
 from hf_anchornet.model.cascade_rule import GLANCE, LOCALIZER, NGRAMS, ExitRule, Stage
 from hf_anchornet.model.cascade_trace import Trace
-from hf_anchornet.model.classifier import label_names
+from hf_anchornet.model.classifier import is_multi_label, label_names
 from hf_anchornet.model.localizer import MODALITIES, Localizer, is_localizer, load_localizer
 
 from .accuracy import score_labels
@@ -64,7 +64,7 @@ class EvaluationOptions:
             raise ValueError(
                 f"`batch_size` must be at least 1, got {self.batch_size}; 32 is the default."
             )
-        if self.exit_threshold and self.classifier is None:
+        if self.exit_threshold and self.classifier is None and find_cascade(self.model) is None:
             raise ValueError(
                 f"`exit_threshold` must come with a `classifier`, got {self.exit_threshold} "
                 "without; name a classifier."
@@ -121,6 +121,11 @@ def evaluate_models(
     Raises:
         ValueError: if a column or split is missing, a label unknown or a model unsuitable.
     """
+    if explaining.calibration_split == options.split:
+        raise ValueError(
+            f"`calibration_split` must be another split than `split`, got {options.split!r}: a "
+            "temperature is fitted on other rows than those that are reported on."
+        )
     modality = detect_modality(data, options.split)
     rows = load_split(data, options.split, data.input_column(modality))
     local = Path(data.dataset)
@@ -152,6 +157,13 @@ def _evaluate_localizer(
     localizer: Any = load_localizer(options.model, device, options.backend)
     labels = label_names(localizer.model)
     targets = torch.tensor(number_labels(rows, data.label_column, labels))
+    if (targets.ndim == 2) != is_multi_label(localizer.model):
+        found = "lists of labels" if targets.ndim == 2 else "single labels"
+        raise ValueError(
+            f"`label_column` must hold what the model answers, got {found} in "
+            f"`{data.label_column}` for a model with `problem_type` "
+            f"{localizer.model.config.problem_type!r}; convert the column, or choose another model."
+        )
     report: dict[str, Any] = {}
     batches = _batch_inputs(localizer, rows, data, options.batch_size)
     if options.classifier is None:

@@ -135,7 +135,7 @@ def explain_rows(
     chosen = choose_rows(rows, source.text_column, source.marks)
     if options.only_labels:
         wanted = _number_names(options.only_labels, subject.labels)
-        chosen = [row for row in chosen if targets[row] in wanted]
+        chosen = [row for row in chosen if wanted & _list_labels(targets[row])]
     chosen = draw_rows(chosen, options.max_explained)
     for count, row in enumerate(tqdm(chosen, desc="explaining", disable=None)):
         example, fields = source.open(row)
@@ -145,6 +145,13 @@ def explain_rows(
             list(explain())
         for record in explain():
             yield {"row": row, "label": target, **fields, **record}
+
+
+def _list_labels(target: Any) -> set[int]:
+    """The numbers of the labels of a target: a number, or a vector of 0.0 and 1.0."""
+    if not isinstance(target, list):
+        return {target}
+    return {number for number, value in enumerate(target) if value > 0.5}
 
 
 def choose_rows(rows: Dataset, text_column: str, marks: Sequence[Any]) -> list[int]:

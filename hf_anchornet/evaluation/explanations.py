@@ -1,5 +1,6 @@
 """Evaluation of the explanations of a split: from a model and options to a report."""
 
+import hashlib
 import logging
 from collections.abc import Sequence
 from functools import cache
@@ -11,6 +12,7 @@ import torch
 from datasets import Dataset
 
 from hf_anchornet.calibration.temperature import fit_temperature
+from hf_anchornet.data.fingerprint import fingerprint_rows
 from hf_anchornet.data.inputs import open_inputs
 from hf_anchornet.data.splits import DataOptions, load_split, number_labels
 from hf_anchornet.explain.cascade_subject import load_cascade_subject
@@ -91,6 +93,8 @@ def evaluate_explanations(
     if options.parts_localizer is not None:
         settings["parts_localizer"] = options.parts_localizer
     path = Path(options.records) if options.records else None
+    if path is not None:
+        settings |= _fingerprint(model, rows, data, options)
     if path is not None and path.exists():
         records = read_records(path, settings)
     else:
@@ -108,6 +112,17 @@ def evaluate_explanations(
             options.spans_column if is_text else data.boxes_column,
         )
     return {"settings": settings, **report}
+
+
+def _fingerprint(
+    model: str, rows: Dataset, data: DataOptions, options: ExplanationOptions
+) -> dict[str, Any]:
+    """What records must be made again for, besides other settings: other weights or rows."""
+    names = (data.text_column, data.image_column, data.label_column, data.boxes_column)
+    columns = [name for name in (*names, options.spans_column) if name in rows.column_names]
+    weights = sorted(Path(model).rglob("*.safetensors")) if Path(model).is_dir() else []
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in weights]
+    return {"columns": columns, "rows": fingerprint_rows(rows, columns), "weights": digests}
 
 
 def _check_explainers(explainers: Sequence[str], is_text: bool) -> None:

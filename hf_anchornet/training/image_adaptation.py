@@ -55,7 +55,8 @@ def make_image_classifier(
     side = options.full_size if options.reading == "full" else options.patch_size
     if options.classifier is not None:
         known = [*AutoConfig.from_pretrained(options.classifier).id2label.values()]
-        labels = known if sorted(known) == sorted(labels) else labels
+        has_labels = sorted(known) == sorted(labels)
+        labels = known if has_labels else labels
         model, _ = load_whole(
             AutoModelForImageClassification.from_pretrained,
             options.classifier,
@@ -63,6 +64,10 @@ def make_image_classifier(
             ignore_mismatched_sizes=True,  # of a head for other labels
             **label_fields(labels),
         )
+        if not has_labels and len(known) == len(labels):  # else the head does not fit
+            renewed = AutoModelForImageClassification.from_config(model.config)
+            renewed.base_model.load_state_dict(model.base_model.state_dict())
+            model = renewed
         processor = load_processor(AutoImageProcessor.from_pretrained, options.classifier)
         if side is not None:
             processor.size = {"height": side, "width": side}

@@ -228,6 +228,16 @@ def _train_epoch(run: _Run) -> float:
     return float(accelerator.reduce(mean, "mean"))
 
 
+def _weigh_batch(run: _Run) -> float:
+    """What the loss of the next batch is multiplied by: 1, except in a last step of fewer batches.
+
+    The loss is divided by `gradient_accumulation_steps` whatever the number of batches in a step.
+    """
+    most, done = run.options.gradient_accumulation_steps, run.progress.batches
+    left = run.epochs.count_batches(run.progress.epoch) - done // most * most
+    return most / min(most, left)
+
+
 def _train_batch(run: _Run, batch: Mapping[str, Any]) -> float:
     """The loss of one batch, which the model is trained on."""
     options, accelerator, progress = run.options, run.accelerator, run.progress
@@ -240,8 +250,8 @@ def _train_batch(run: _Run, batch: Mapping[str, Any]) -> float:
                 f"({options.learning_rate})."
             )
         rate = run.optimizer.param_groups[0]["lr"]
-        accelerator.backward(output)
-        if accelerator.sync_gradients:
+        accelerator.backward(output * _weigh_batch(run))
+        if accelerator.sync_gradients and options.max_grad_norm:
             accelerator.clip_grad_norm_(run.model.parameters(), options.max_grad_norm)
         run.optimizer.step()
         run.schedule.step()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 TRACKERS = ("tensorboard", "trackio")
+PRECISIONS = ("no", "bf16", "fp16", "fp8")
 POSITIVE = ("num_epochs", "batch_size", "gradient_accumulation_steps", "keep_checkpoints")
 RATES = ("learning_rate", "embedding_learning_rate", "ngram_learning_rate")
 NOT_NEGATIVE = (
@@ -48,7 +49,8 @@ class TrainingOptions:
             regularises more.
         warmup_ratio: Share of the steps, in [0, 1], over which learning rates rise from 0.
             By default 0.05, or 0.1 for a classifier that starts from a checkpoint.
-        max_grad_norm: Largest norm of the gradient; longer gradients are scaled down to it.
+        max_grad_norm: Largest norm of the gradient; longer gradients are scaled down to it. 0: they
+            stay as they are.
         gradient_accumulation_steps: Batches per optimizer step. Larger imitates a larger batch in
             the same memory.
         mixed_precision: Precision of the forward pass: "no" (float32), "bf16" or "fp16".
@@ -100,6 +102,13 @@ class TrainingOptions:
                 value = getattr(self, name)
                 if value is not None and not least <= value < math.inf:
                     raise ValueError(f"`{name}` must be at least {least}, got {value}.")
+        if self.mixed_precision not in PRECISIONS:
+            raise ValueError(
+                f"`mixed_precision` must be one of {', '.join(PRECISIONS)}, got "
+                f"{self.mixed_precision!r}; choose one."
+            )
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"`seed` must be in [0, 2**32), got {self.seed}; choose another.")
         if self.warmup_ratio is not None and self.warmup_ratio > 1:
             raise ValueError(
                 f"`warmup_ratio` must be at most 1, got {self.warmup_ratio}; it is a share of all "

@@ -144,6 +144,16 @@ def test_nothing_else_is_trained_into_the_folder_of_a_build(source, tmp_path, ca
     assert "must lie outside of the folder of the data set" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("names", [("train", "validation"), ("test", "train"), ("dev", "dev")])
+def test_nothing_is_compared_on_rows_that_were_learned_from(source, tmp_path, names):
+    data = DataOptions(source, validation_split=names[1])
+    options = BuildOptions(str(tmp_path / "out"), test_split=names[0])
+    with pytest.raises(ValueError, match="must be three different splits, got 'train', "):
+        build(data, options)
+    with pytest.raises(ValueError, match="`seed` must be in"):
+        BuildOptions("out", seed=-1)
+
+
 def test_a_training_leaves_a_checkpoint_in_every_epoch(source, tmp_path, monkeypatch):
     seen = []
 

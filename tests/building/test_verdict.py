@@ -128,3 +128,31 @@ def test_the_data_are_not_blamed_for_what_a_linear_model_finds_in_them():
 def test_pictures_are_called_images():
     measured = measure(localizer=0.9, cascade=0.917, classifier=0.913, linear=0.8)
     assert "13% of the images" in judge(measured, 0.01, "images").text
+
+
+def test_what_is_allowed_to_be_lost_is_told_and_is_not_called_as_good():
+    verdict = judge(measure(localizer=0.65, classifier=0.9, linear=0.6), 0.3)
+    assert verdict.worth_it
+    assert "alone loses 25.0 points against your classifier, within the 30.0 that" in verdict.text
+    assert "as good" not in verdict.text
+    assert "hardly better" not in judge(measure(localizer=0.6, classifier=0.65), 0.4).text
+
+
+def test_a_limit_that_is_met_exactly_is_met():
+    assert judge(measure(localizer=0.9, cascade=0.92, classifier=0.93), 0.01).worth_it
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "said"),
+    [(4.6, "at 22% of its time"), (1.6, "at 62% of its time"), (1.2, "in about its time")],
+)
+def test_small_ratios_of_times_are_told_as_shares(milliseconds, said):
+    times = {"localizer": 1.0, "classifier": milliseconds}
+    assert said in judge(measure(localizer=0.9, classifier=0.9, times=times), 0.01).text
+
+
+def test_few_rows_cannot_tell_that_models_are_as_good():
+    for model in ({"localizer": 0.8}, {"localizer": 0.7, "cascade": 0.8}):
+        measured = measure(classifier=0.8, **model) | {"num_rows": 20}
+        measured["differences"]["classifier"] = {"mean": 0.0, "low": -0.2, "high": 0.2}
+        assert "(with 20 rows ours may be -20.0 to +20.0 points)" in judge(measured, 0.01).text

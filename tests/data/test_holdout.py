@@ -2,6 +2,7 @@
 
 import pytest
 from datasets import ClassLabel, Dataset
+from datasets import Image as ImageFeature
 from PIL import Image
 
 from hf_anchornet.data.holdout import choose_held_out, hold_out_splits
@@ -84,3 +85,33 @@ def test_pictures_are_written_with_their_files(tmp_path):
     found = load_split(made, "validation", "image")
     assert found[0]["image"].size == (8, 8)
     assert isinstance(found.features["label"], ClassLabel)
+
+
+@pytest.mark.parametrize(("size", "share", "held"), [(3, 0.15, 45), (4, 0.15, 60), (10, 0.15, 150)])
+def test_the_share_of_all_rows_holds_where_labels_are_rare(size, share, held):
+    labels = [number // size for number in range(100 * size)]
+    chosen = choose_held_out(range(100 * size), labels, share, 0)
+    assert len(chosen) == held
+    assert max(labels.count(labels[row]) for row in chosen) == size
+
+
+def test_labels_without_a_held_out_row_are_told(tmp_path):
+    rows = {"text": [f"text {row}" for row in range(61)]}
+    rows["label"] = ["a"] * 40 + ["b"] * 20 + ["rare"]
+    Dataset.from_dict(rows).to_parquet(tmp_path / "all.parquet")
+    _, _, notes = hold_out(tmp_path / "all.parquet", tmp_path / "made")
+    assert notes[0].endswith("seed 0; 1 labels are too rare to have one there")
+
+
+def test_copies_of_a_picture_stay_together(tmp_path):
+    pictures = [Image.new("RGB", (8, 8), (row // 2, 0, 0)) for row in range(60)]
+    rows = Dataset.from_dict({"image": pictures, "label": ["a", "b", "b", "a"] * 15})
+    rows.cast_column("image", ImageFeature()).to_parquet(tmp_path / "d.parquet")
+    data = DataOptions(str(tmp_path / "d.parquet"))
+    whole = data.source.open_rows("train")
+    made, test, _ = hold_out_splits(data, whole, "image", "test", 0, tmp_path / "made")
+    parts = [
+        {picture.getpixel((0, 0)) for picture in load_split(made, name, "image")["image"]}
+        for name in ("train", "validation", test)
+    ]
+    assert sum(map(len, parts)) == len(set.union(*parts)) == 30

@@ -10,6 +10,7 @@ from hf_anchornet.data.splits import (
     DataOptions,
     detect_modality,
     find_labels,
+    load_labelled_rows,
     load_split,
     number_labels,
 )
@@ -212,3 +213,20 @@ def test_another_separator_than_commas_is_named(tmp_path, mark):
     (tmp_path / "reviews.csv").write_text(f"text{mark}label\ngood{mark}positive\n", "utf-8")
     with pytest.raises(ValueError, match="The file seems to separate columns by "):
         load_split(DataOptions(str(tmp_path / "reviews.csv")), "train")
+
+
+def test_a_sample_keeps_the_labels_of_its_split(tmp_path):
+    rows = {"text": [f"t{row}" for row in range(200)], "label": ["a", "b"] * 99 + ["a", "rare"]}
+    for split in ("train", "validation"):
+        Dataset.from_dict(rows).to_parquet(tmp_path / f"{split}.parquet")
+    options = DataOptions(str(tmp_path / "{split}.parquet"), max_rows=10)
+    train, _, labels = load_labelled_rows(options, "text")
+    assert (len(train), labels) == (10, ["a", "b", "rare"])
+
+
+def test_splits_of_single_labels_and_of_lists_are_refused(tmp_path):
+    Dataset.from_dict({"text": ["x", "y"], "label": ["a", "b"]}).to_parquet(tmp_path / "t.parquet")
+    Dataset.from_dict({"text": ["x"], "label": [["a"]]}).to_parquet(tmp_path / "v.parquet")
+    options = DataOptions(str(tmp_path / "{split}.parquet"), train_split="t", validation_split="v")
+    with pytest.raises(ValueError, match="or lists of them in both splits, got lists only in `v`"):
+        load_labelled_rows(options, "text")

@@ -75,3 +75,12 @@ def test_texts_without_a_token_have_no_attribution(planted, tokenizer):
 def test_a_text_that_is_no_string_is_named_with_its_row(model, tokenizer):
     with pytest.raises(TypeError, match="row 1 must be a string, got NoneType"):
         locate(model, tokenizer, ["good", None])
+
+
+def test_a_model_whose_loss_is_no_number_has_no_accuracy():
+    class Diverged(nn.Module):
+        def forward(self, logits, labels):
+            return SequenceClassifierOutput(loss=torch.tensor(float("nan")), logits=logits)
+
+    with pytest.raises(FloatingPointError, match="the loss on the validation split became nan"):
+        evaluate_accuracy(Diverged(), [batch([[1.0, 0.0]], [0])], Accelerator(cpu=True))

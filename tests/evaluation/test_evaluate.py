@@ -216,3 +216,19 @@ def test_options_that_make_no_sense_are_refused(options, message):
 def test_a_missing_split_is_named(localizer_folder, reviews):
     with pytest.raises(ValueError, match=r"split `valid` is not in .*\['test', 'train'\]"):
         evaluate_models(reviews, EvaluationOptions(localizer_folder, split="valid"), NO_EXPLAINERS)
+
+
+def test_rows_of_another_kind_of_labels_are_refused(localizer_folder, reviews, tmp_path):
+    listed = {"text": TEXTS, "label": [[label] for label in LABELS]}
+    Dataset.from_dict(listed).to_parquet(tmp_path / "test.parquet")
+    data = DataOptions(str(tmp_path / "{split}.parquet"))
+    with pytest.raises(ValueError, match="`label_column` must hold what the model answers, got"):
+        evaluate_models(data, EvaluationOptions(localizer_folder), NO_EXPLAINERS)
+    explaining = ExplanationOptions(calibration_split="test")
+    with pytest.raises(ValueError, match="`calibration_split` must be another split than `split`"):
+        evaluate_models(reviews, EvaluationOptions(localizer_folder), explaining)
+
+
+def test_thresholds_may_be_given_for_the_cascade_of_a_folder(text_cascade, tmp_path):
+    text_cascade.save_pretrained(tmp_path)
+    assert EvaluationOptions(str(tmp_path), exit_threshold=[0.5]).thresholds == 0.5

@@ -1,9 +1,12 @@
 """Explainers over a split, to one report."""
 
 import logging
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from conftest import save_together
 from datasets import Dataset, Features, List, Value
 from datasets import Image as ImageFeature
 from PIL import Image
@@ -245,3 +248,27 @@ def test_options_that_do_not_go_with_a_cascade_or_are_out_of_range_are_refused()
         ExplanationOptions(["answer"], calibration_split="validation")
     with pytest.raises(ValueError, match="`resamples` must be at least 0, got -1"):
         ExplanationOptions(resamples=-1)
+
+
+def test_records_of_other_weights_rows_or_columns_are_refused(
+    localizer_folder, planted, tokenizer, tmp_path
+):
+    path = str(tmp_path / "records.parquet")
+    rows = make_rows()
+    evaluate(localizer_folder, rows, records=path)
+    changed = rows.map(lambda row: {"text": row["text"] + " film"})
+    with pytest.raises(ValueError, match="records of the same `rows`"):
+        evaluate(localizer_folder, changed, records=path)
+    with torch.no_grad():
+        planted.anchornet.embeddings.weight[5, 2] += 1
+    save_together(Path(localizer_folder), planted, tokenizer)
+    with pytest.raises(ValueError, match="records of the same `weights`"):
+        evaluate(localizer_folder, rows, records=path)
+
+
+def test_rows_with_one_of_several_labels_may_be_explained(planted, tokenizer, tmp_path):
+    planted.config.problem_type = "multi_label_classification"
+    save_together(tmp_path, planted, tokenizer)
+    columns = {"text": TEXTS[:2], "label": [["positive"], ["positive", "negative"]]}
+    rows = Dataset.from_dict(columns | {"spans": SPANS[:2]})
+    assert evaluate(str(tmp_path), rows, only_labels=["negative"])["num_explained"] == 1

@@ -331,3 +331,15 @@ def test_a_missing_column_is_named(localizer, tmp_path):
         adapt_image_classifier(
             options, ImageClassifierOptions(localizer), TrainingOptions(str(tmp_path / "run"))
         )
+
+
+def test_the_head_of_other_labels_starts_anew(classifier_folder):
+    options = ImageClassifierOptions(None, classifier_folder, reading="full", full_size=32)
+    before = ResNetForImageClassification.from_pretrained(classifier_folder)
+    names = list(before.config.id2label.values())
+    for labels, is_same in ((names, True), (["car", "plane", "ship"], False)):
+        model, _ = make_image_classifier(options, labels)
+        assert torch.equal(model.classifier[1].weight, before.classifier[1].weight) == is_same
+        first, other = next(model.resnet.parameters()), next(before.resnet.parameters())
+        assert torch.equal(first, other)
+        assert list(model.config.id2label.values()) == labels

@@ -180,3 +180,32 @@ def test_of_a_sharded_model_the_gathered_weights_are_saved(model, tmp_path, kind
     saved = load_file(tmp_path / "model.safetensors")
     assert all((weight == 3).all() for weight in saved.values())
     assert "save_pretrained" not in vars(model)
+
+
+def test_a_norm_of_0_leaves_gradients_as_they_are(run, norms):
+    run("free", max_grad_norm=1e9)
+    free = norms.copy()
+    norms.clear()
+    run("as they are", max_grad_norm=0)
+    assert norms == free
+
+
+def test_a_last_step_of_fewer_batches_weighs_them_as_much(run, norms):
+    same = {"learning_rate": 0, "embedding_learning_rate": 0, "ngram_learning_rate": 0}
+    free = {"batch_size": 96, "num_epochs": 1, "max_grad_norm": 0} | same
+    run("one", **free)
+    run("two", gradient_accumulation_steps=2, **free)
+    assert norms[0] > 0
+    assert norms[1] == pytest.approx(norms[0], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"mixed_precision": "bf17"}, "`mixed_precision` must be one of no, bf16, fp16, fp8, got"),
+        ({"seed": -1}, r"`seed` must be in \[0, 2\*\*32\), got -1"),
+    ],
+)
+def test_a_precision_and_a_seed_are_checked_early(options, message):
+    with pytest.raises(ValueError, match=message):
+        TrainingOptions("out", **options)
