@@ -120,6 +120,7 @@ def load_pipeline(
             f"`task` must be one of {', '.join(DEFAULTS)}, got {task!r}; leave it out for that of "
             "the model."
         )
+    is_alone = classifier is None
     localizer, classifier = find_models(task, localizer, classifier)
     kind = read_config(localizer).model_type  # a damaged one is named before `pipeline` fails on it
     if kind in INPUTS and kind != MODEL_TYPES[task]:
@@ -128,7 +129,7 @@ def load_pipeline(
             f"which is one of {INPUTS[kind]}; give it {INPUTS[kind]} or choose another model."
         )
     check_weights(localizer)
-    if classifier is not None:
+    if classifier is not None or is_alone:
         options["classifier"] = classifier
     # The stubs of transformers list its own tasks only.
     loaded: LocalizationPipeline = pipeline(task, model=localizer, **options)  # type: ignore[call-overload]

@@ -100,7 +100,8 @@ def run_for_data(works: Works, given: Mapping[str, Any]) -> dict[str, Any]:
     check_names(given, set().union(*names.values()))
     of_data = list_options(DataOptions)
     (data,) = build_options([DataOptions], {name: given[name] for name in given if name in of_data})
-    refuse_data_folder(str(given.get("output_dir", "")), data.dataset)
+    if "output_dir" in given:
+        refuse_data_folder(str(given["output_dir"]), data.dataset)
     modality = detect_modality(data)
     for name in given:
         if name not in names[modality]:

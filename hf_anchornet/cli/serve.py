@@ -12,7 +12,7 @@ from hf_anchornet.serve.app import make_app, run_app
 from hf_anchornet.serve.limits import ServingOptions
 
 from .options import OptionParser, build_options
-from .shared import hide_progress_bars
+from .shared import ALONE, hide_progress_bars
 
 DESCRIPTION = """\
 Serve the pipelines over HTTP. Requests that arrive together share a forward pass; what
@@ -34,7 +34,7 @@ class ServerOptions:
             images.
         text_classifier: Hub id or folder of a classifier or cascade that reads the spans, or
             "default" for the shipped one. Without it the localizer answers alone, unless its folder
-            is that of a cascade.
+            is that of a cascade; with "none" it does in any case.
         image_classifier: The same for patches.
         device: Device of the models, for example cuda:0.
         backend: "eager" (torch), "compile" (torch.compile) or "onnx" (ONNX Runtime).
@@ -61,6 +61,9 @@ class ServerOptions:
     access_log: bool = False
 
 
+NAMED: dict[str | None, str | None] = {None: OWN, ALONE: None}
+"""What `load_pipeline` calls the classifiers that are no folder or Hub id."""
+
 GROUPS = {"server": ServerOptions, "limits": ServingOptions}
 
 
@@ -72,9 +75,13 @@ def make_parser() -> OptionParser:
 def run(given: Mapping[str, Any]) -> None:
     """Load the models, by options by field name, and serve them until SIGTERM or Ctrl-C."""
     server, limits = build_options([*GROUPS.values()], given)
+    asked: dict[str, Any] = {
+        TEXT_TASK: (server.text_localizer, server.text_classifier),
+        IMAGE_TASK: (server.image_localizer, server.image_classifier),
+    }
     models = {
-        TEXT_TASK: (server.text_localizer, server.text_classifier or OWN),
-        IMAGE_TASK: (server.image_localizer, server.image_classifier or OWN),
+        task: (localizer, NAMED.get(classifier, classifier))
+        for task, (localizer, classifier) in asked.items()
     }
     models = {task: names for task, names in models.items() if names[0] != "none"}
     if not models:

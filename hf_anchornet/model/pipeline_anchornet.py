@@ -31,6 +31,9 @@ from .reader import Reader
 
 logger = get_logger(__name__)
 
+UNSAID: Any = object()
+"""Stands for a classifier of which nothing was said."""
+
 
 class Verdict(NamedTuple):
     """A classifier's part of an answer.
@@ -70,11 +73,13 @@ class LocalizationPipeline(Pipeline):
     def __init__(
         self,
         *args: Any,
-        classifier: Classifier | Cascade | None = None,
+        classifier: Classifier | Cascade | None = UNSAID,
         backend: str = EAGER,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        is_said = classifier is not UNSAID
+        classifier = classifier if is_said else None
         config: Any = self.model.config
         if config.model_type != self.model_type:
             raise ValueError(
@@ -91,7 +96,7 @@ class LocalizationPipeline(Pipeline):
         elif classifier is not None:
             plain = cast(Classifier, classifier)
             self.reader = self.reader_class.load(plain, self.device, backend=backend)
-        elif self.model.name_or_path and Path(self.model.name_or_path, CASCADE_FILE).is_file():
+        elif not is_said and Path(self.model.name_or_path or "/", CASCADE_FILE).is_file():
             logger.warning(
                 "%s is the folder of a cascade, whose localizer answers alone here: pass it as "
                 "`classifier`, too, or load it with `hf_anchornet.load`",

@@ -111,6 +111,7 @@ def test_the_folder_of_a_cascade_answers_as_a_cascade_unless_it_must_not(
     assert answer["classifier"]["stage"] > 0
     assert error == ""
     _, (alone,), error = run(capsys, *argv[:2], "--classifier", "none", argv[-1])
+    assert error == ""
     assert "classifier" not in alone
     assert alone["score"] == answer["score"]
 

@@ -5,6 +5,7 @@ import sys
 import pytest
 import uvicorn
 
+from hf_anchornet.cli import serve
 from hf_anchornet.cli.main import main
 
 
@@ -51,3 +52,18 @@ def test_a_missing_server_is_named_with_its_extra(monkeypatch, capsys):
         monkeypatch.delitem(sys.modules, f"hf_anchornet.{name}", raising=False)
     assert main(["serve"]) == 2
     assert "pip install 'hf-anchornet[serve]'" in capsys.readouterr().err
+
+
+def test_the_folder_of_a_cascade_is_served_as_one_unless_it_must_not(
+    text_cascade, served, tmp_path, monkeypatch
+):
+    made = []
+    monkeypatch.setattr(serve, "make_app", lambda pipelines, *_: made.append(pipelines))
+    monkeypatch.setattr(serve, "run_app", lambda *_: None)
+    text_cascade.save_pretrained(tmp_path)
+    argv = ["serve", "--image-localizer", "none", "--text-localizer", str(tmp_path)]
+    for more in ([], ["--text-classifier", "none"]):
+        assert main([*argv, *more]) == 0
+    with_it, without = (pipelines["span-localization"] for pipelines in made)
+    assert with_it.cascade is not None
+    assert without.reader is None
