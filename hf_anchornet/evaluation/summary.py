@@ -80,7 +80,7 @@ class ExplanationSummary:
         }
 
     def _score_plausibility(self, records: Sequence[Record]) -> dict[str, Any] | None:
-        if any(record.get("spans") for record in records):
+        if any(map(_marks_words, records)):
             return score_text_plausibility(_list_texts(records), self.smoothing, self.mass)
         images = _list_images(records)
         return score_image_plausibility(images) if images else None
@@ -89,13 +89,18 @@ class ExplanationSummary:
         if not self.resamples:
             return {}
         plausibility: dict[str, Any] | None = None
-        if any(record.get("spans") for record in records):
+        if any(map(_marks_words, records)):
             limits = self.smoothing, self.mass, self.resamples
             plausibility = list_text_intervals(_list_texts(records), *limits)
         elif images := _list_images(records):
             plausibility = list_image_intervals(images, self.resamples)
         faithfulness = list_faithfulness_intervals(records, self.resamples)
         return {"intervals": {"plausibility": plausibility, "faithfulness": faithfulness}}
+
+
+def _marks_words(record: Record) -> bool:
+    """Whether people marked more than white space in the text of a record."""
+    return any(record["text"][start:end].strip() for start, end in record.get("spans") or ())
 
 
 def _list_texts(records: Sequence[Record]) -> list[ScoredText]:

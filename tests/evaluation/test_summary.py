@@ -37,9 +37,11 @@ def test_smoothing_and_mass_reach_the_metrics():
 
 
 def test_without_human_spans_only_faithfulness_is_reported():
-    row = summarize([make_text(0, spans=[])])["explainers"]["evidence"]
-    assert row["plausibility"] is None
-    assert row["faithfulness"]["cut"]["comprehensiveness"] == pytest.approx(0.6)
+    blank = make_text(0)["text"].index(" ")
+    for spans in ([], [[blank, blank + 1]]):
+        row = summarize([make_text(0, spans=spans)])["explainers"]["evidence"]
+        assert row["plausibility"] is None
+        assert row["faithfulness"]["cut"]["comprehensiveness"] == pytest.approx(0.6)
 
 
 def test_a_map_is_compared_with_boxes_in_pixels_of_the_image():
