@@ -1,9 +1,6 @@
 """Places for the labels of boxes, so that they can be read."""
 
 from collections.abc import Sequence
-from typing import Any
-
-from .base import clean_line
 
 Corner = tuple[int, int]
 
@@ -35,27 +32,6 @@ def place_tags(
         taken.append((x, y, x + width, y + height))
         corners.append((x, y))
     return corners
-
-
-def write(text: str, font: Any, longest: int | None = None) -> str:
-    r"""A line that a font can draw: characters that it lacks are written as in Python, "\u6b63".
-
-    Args:
-        text: Any text.
-        font: A font of Pillow.
-        longest: Most characters of `text` to keep; default: all.
-    """
-    lacking = _draw("\uffff", font)
-    return "".join(
-        letter
-        if letter.isascii() or _draw(letter, font) != lacking
-        else letter.encode("unicode_escape").decode("ascii")
-        for letter in clean_line(text, longest or len(text) + 1)
-    )
-
-
-def _draw(letter: str, font: Any) -> bytes:
-    return bytes(font.getmask(letter))
 
 
 def frame(box: Sequence[int]) -> list[int]:

@@ -5,7 +5,6 @@ shown in the order of their share.
 """
 
 import math
-from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -20,7 +19,8 @@ from hf_anchornet.model.image_processing_anchornet import open_image
 from .base import HUES, Record, check_answer, check_suffix, clean_line, summarize_answer, wrap
 from .explanation_view import draw_explanation, render_explanation, summarize_explanation
 from .image_heat import AGAINST_RGB, FOR_RGB, draw_heat
-from .image_tags import frame, place_tags, write
+from .image_tags import frame, place_tags
+from .image_text import fit_lines, write
 
 COLUMNS = 80
 """Width of a line of text."""
@@ -256,7 +256,8 @@ def _add_caption(image: Image.Image, result: Record) -> Image.Image:
     entries += list_keys(result)
     line_px, width = _TEXT_PX + _MARGIN_PX, max(image.width, LEAST_WIDTH_PX)
     written = [(write(text, font), color) for text, color in entries]
-    lines = [line for text, color in written for line in _wrap(text, color, font, width)]
+    room = width - 3 * _MARGIN_PX - _TEXT_PX
+    lines = [(line, color) for text, color in written for line in fit_lines(text, font, room)]
     canvas = Image.new("RGB", (width, image.height + line_px * len(lines)), "white")
     canvas.paste(image)
     pen = ImageDraw.Draw(canvas)
@@ -291,27 +292,3 @@ def _find_mapped(result: Record) -> str | None:
     """The label whose heat map is drawn: the answered one or else the first; `None` without."""
     maps = result.get("maps", {})
     return result["label"] if result["label"] in maps else next(iter(maps), None)
-
-
-def _wrap(
-    text: str, color: _Color | None, font: Any, width_px: int
-) -> list[tuple[str, _Color | None]]:
-    """The text as lines that fit the width, each with the colour of its key."""
-    room = width_px - 3 * _MARGIN_PX - _TEXT_PX
-    lines = [""]
-    for word in text.split():
-        longer = f"{lines[-1]} {word}".strip()
-        if not lines[-1] or font.getlength(longer) <= room:
-            lines[-1] = longer
-        else:
-            lines.append(word)
-        while (fits := _count_fitting(lines[-1], font, room)) < len(lines[-1]):
-            line = lines.pop()  # a word that is too long
-            lines += [line[:fits], line[fits:]]
-    return [(line, color) for line in lines]
-
-
-def _count_fitting(line: str, font: Any, room: float) -> int:
-    """How many of the first characters fit, at least one."""
-    lengths = range(1, len(line) + 1)
-    return max(1, bisect_right(lengths, room, key=lambda count: font.getlength(line[:count])))

@@ -2,10 +2,8 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import ImageFont
 
-from hf_anchornet.views.base import clean_line
-from hf_anchornet.views.image_tags import place_tags, write
+from hf_anchornet.views.image_tags import place_tags
 
 
 def overlap(one, other, size):
@@ -36,9 +34,3 @@ def test_every_box_has_a_label_inside_the_picture(corners):
     places = place_tags(boxes, [(30, 12)] * len(boxes), (110, 110))
     assert len(places) == len(boxes)
     assert all(0 <= x <= 80 and 0 <= y <= 98 for x, y in places)
-
-
-def test_letters_that_a_font_lacks_are_written_as_codes():
-    font = ImageFont.load_default(15)
-    assert write("good caf\u00e9 \u6b63", font) == "good caf\\xe9 \\u6b63"
-    assert write("a" * 30, font, 5) == clean_line("a" * 30, 5)
