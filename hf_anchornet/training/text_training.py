@@ -91,6 +91,8 @@ def _train(
         tokenizer = make_tokenizer(localizer, train_rows[data.text_column])
         train_set = tokenize(train_rows, tokenizer, data, labels)
         validation_set = tokenize(validation_rows, tokenizer, data, labels)
+        if start is not None and start.knows(labels, isinstance(train_set[0]["labels"], list)):
+            localizer = _keep_ngrams(localizer, chosen, start)
         model = _make_model(localizer, tokenizer, train_set, labels, model_class, start)
         learned: Dataset | StreamLoader = train_set
         if localizer.teacher is not None:
@@ -125,6 +127,31 @@ def _train(
     report["command"] = write_command("train", kinds, report["options"])
     reading = _describe_reading(localizer)
     return document_training(report, data, rows, accelerator, reading, validation_rows)
+
+
+def _keep_ngrams(
+    localizer: TextLocalizerOptions, chosen: Mapping[str, Any], start: Start
+) -> TextLocalizerOptions:
+    """The options with the n-grams of a localizer that is trained further.
+
+    Args:
+        localizer: The options, with values for all.
+        chosen: Those that were left out, by name.
+        start: The localizer.
+
+    Raises:
+        ValueError: if other n-grams are asked for.
+    """
+    kept = list(start.config.ngram_sizes)
+    for name, own in (("ngram_sizes", kept), ("ngram_min_count", None)):
+        asked = getattr(localizer, name)
+        if name not in chosen and asked != own:
+            raise ValueError(
+                f"`{name}` must be left out to train {localizer.from_localizer} further, got "
+                f"{asked}: it keeps its n-grams of {kept} tokens; train a new one for others."
+            )
+    vocab_size = start.config.vocab_size
+    return replace(localizer, ngram_sizes=kept, ngram_min_count=None, vocab_size=vocab_size)
 
 
 def _describe_reading(localizer: TextLocalizerOptions) -> str:

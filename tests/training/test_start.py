@@ -84,6 +84,16 @@ def test_with_the_same_labels_everything_is_kept_n_grams_included(go_on, first):
     assert report["options"]["gated"] is config["gated"] is False
 
 
+def test_n_grams_that_are_kept_are_told_and_no_others_can_be_asked_for(go_on, first):
+    report, _ = go_on()
+    config = json.loads(Path(first, "config.json").read_text("utf-8"))
+    assert report["options"]["ngram_sizes"] == config["ngram_sizes"]
+    assert report["options"]["vocab_size"] == config["vocab_size"]
+    for options in ({"ngram_sizes": [1, 2, 3, 4]}, {"ngram_min_count": 1}):
+        with pytest.raises(ValueError, match=r"` must be left out to train .* further, got"):
+            go_on("other", **options)
+
+
 def test_what_only_training_needs_is_that_of_the_options(go_on, tmp_path):
     go_on(evidence_penalty=0.5, hidden_dropout_prob=0.1)
     model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "next")
