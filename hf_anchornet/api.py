@@ -146,11 +146,11 @@ def explain_classifier(
     from hf_anchornet.explain.classifier_explanation import explain_classifier as explain
     from hf_anchornet.explain.explain_options import choose_task, list_inputs
 
-    first = next(iter(list_inputs(inputs) or [inputs]))
-    task = choose_task(first, options.get("units"))
+    listed = list_inputs(inputs)
+    task = choose_task(listed[0] if listed else inputs, options.get("units"))
     models = find_shipped(task, SHIPPED if localizer is None else localizer, classifier)
     explained: dict[str, Any] | list[dict[str, Any]] = explain(
-        models[1], inputs, models[0], **options
+        models[1], inputs if listed is None else listed, models[0], **options
     )
     return explained
 

@@ -78,7 +78,7 @@ def finish_folder(partial: Path, target: Path) -> None:
         partial: From `start_folder`, filled.
         target: Final name; replaces what is there.
     """
-    sums = {_name(path, partial): _digest(path) for path in _files(partial)}
+    sums = {_name(path, partial): hash_file(path) for path in _files(partial)}
     write_json(partial / SUMS_FILE, sums)
     for path in [*_files(partial), *filter(Path.is_dir, partial.rglob("*")), partial]:
         _flush(path)
@@ -101,7 +101,7 @@ def find_damage(folder: Path) -> str | None:
         for name, digest in sums.items():
             if name not in found:
                 return f"{name} is missing"
-            if _digest(found[name]) != digest:
+            if hash_file(found[name]) != digest:
                 return f"{name} differs from what was written"
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         return f"{SUMS_FILE} cannot be read: {error}"
@@ -116,7 +116,8 @@ def _name(path: Path, folder: Path) -> str:
     return path.relative_to(folder).as_posix()
 
 
-def _digest(path: Path) -> str:
+def hash_file(path: Path) -> str:
+    """The SHA-256 of a file, as hexadecimal digits; it is read piece by piece."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while piece := file.read(1 << 20):

@@ -70,6 +70,9 @@ SHIPPED = "default"
 OWN = "own"
 """Stands for the classifier of the cascade whose folder is given as a localizer, if it is one."""
 
+ALONE = "none"
+"""Stands for no classifier."""
+
 
 def register() -> None:
     """Register the models and pipelines with transformers; repeated calls change nothing."""
@@ -108,7 +111,8 @@ def load_pipeline(
         task: "span-localization" or "patch-localization".
         localizer: Hub id or folder of a localizer or cascade, or "default".
         classifier: Hub id or folder of a classifier or cascade, "default", or the model itself;
-            `None`: the localizer answers alone. By default the cascade `localizer`, if it is one.
+            `None` or "none": the localizer answers alone. By default the cascade `localizer`, if it
+            is one.
         options: Further options of the pipeline.
 
     Raises:
@@ -120,7 +124,7 @@ def load_pipeline(
             f"`task` must be one of {', '.join(DEFAULTS)}, got {task!r}; leave it out for that of "
             "the model."
         )
-    is_alone = classifier is None
+    is_said = not _is_named(classifier, OWN)
     localizer, classifier = find_models(task, localizer, classifier)
     kind = read_config(localizer).model_type  # a damaged one is named before `pipeline` fails on it
     if kind in INPUTS and kind != MODEL_TYPES[task]:
@@ -129,7 +133,7 @@ def load_pipeline(
             f"which is one of {INPUTS[kind]}; give it {INPUTS[kind]} or choose another model."
         )
     check_weights(localizer)
-    if classifier is not None or is_alone:
+    if is_said or classifier is not None:
         options["classifier"] = classifier
     # The stubs of transformers list its own tasks only.
     loaded: LocalizationPipeline = pipeline(task, model=localizer, **options)  # type: ignore[call-overload]
@@ -159,17 +163,23 @@ def find_task(localizer: str, name: str = "localizer") -> str:
 def find_shipped(task: str, *models: Any) -> list[Any]:
     """A localizer and perhaps its classifier, with the shipped folders in place of "default"."""
     return [
-        str(shipped) if isinstance(model, str) and model == SHIPPED else model
+        str(shipped) if _is_named(model, SHIPPED) else model
         for model, shipped in zip(models, DEFAULTS[task], strict=False)
     ]
 
 
 def find_models(task: str, localizer: str, classifier: Any = OWN) -> tuple[str, Any]:
-    """The localizer and its classifier, `None` if there is none, without "default" and "own"."""
+    """The localizer and its classifier, `None` if there is none, for names such as "default"."""
     localizer, classifier = find_shipped(task, localizer, classifier)
-    if isinstance(classifier, str) and classifier == OWN:
-        classifier = None if find_cascade(localizer) is None else localizer
+    if _is_named(classifier, ALONE):
+        return localizer, None
+    if _is_named(classifier, OWN):
+        return localizer, None if find_cascade(localizer) is None else localizer
     return localizer, classifier
+
+
+def _is_named(model: Any, name: str) -> bool:
+    return isinstance(model, str) and model == name
 
 
 def is_shipped(source: str | PathLike[str]) -> bool:

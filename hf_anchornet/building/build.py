@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 from accelerate import Accelerator, PartialState
@@ -159,12 +158,10 @@ def _keep_budget(steps: BuildSteps, journal: Journal, show: Callable[[str], Any]
 
 
 def _name_data(data: DataOptions) -> str:
-    """The options that name a data set and its columns, where they are not the default ones."""
-    named = {"dataset": data.dataset}
-    for name in ("text_column", "image_column", "label_column"):
-        if getattr(data, name) != getattr(DataOptions, name):
-            named[name] = getattr(data, name)
-    return " ".join(f"--{name.replace('_', '-')} {quote(v)}" for name, v in named.items())
+    """The options of a command for a data set."""
+    return write_command("evaluate", [DataOptions], asdict(data)).removeprefix(
+        "anchornet evaluate "
+    )
 
 
 def _write_command(data: DataOptions, options: BuildOptions) -> str:

@@ -3,6 +3,8 @@
 import re
 from dataclasses import dataclass
 
+from hf_anchornet.training.options import check_seed
+
 UNITS = {"s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 """Seconds of each unit of a budget."""
 
@@ -42,8 +44,7 @@ class BuildOptions:
             raise ValueError(
                 f"`max_loss` must be in [0, 1], got {self.max_loss}; 0.01 is one point of accuracy."
             )
-        if not 0 <= self.seed < 2**32:
-            raise ValueError(f"`seed` must be in [0, 2**32), got {self.seed}; choose another.")
+        check_seed(self.seed)
         parse_duration(self.budget)
 
     @property

@@ -12,7 +12,7 @@ from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from hf_anchornet.model.image_files import open_file
 from hf_anchornet.publishing.card import CardSources, read_training
-from hf_anchornet.publishing.folder import build_folder
+from hf_anchornet.publishing.folder import build_folder, check_empty
 from hf_anchornet.publishing.model_files import list_left_out
 from hf_anchornet.publishing.upload import upload_folder
 from hf_anchornet.views.base import clean_line
@@ -91,11 +91,8 @@ def publish_model(given: Mapping[str, Any], show: Callable[[str], Any] = logger.
             f'`repo_id` must be such as "name/model", got {options.repo_id!r}; choose another. '
             f"{error}"
         ) from error
-    kept = None if options.build_dir is None else Path(options.build_dir)
-    if kept is not None and kept.exists() and any(kept.iterdir()):
-        raise ValueError(
-            f"`build_dir` must be a new or empty folder, got {options.build_dir}; choose another."
-        )
+    if options.build_dir:
+        check_empty(Path(options.build_dir), "build_dir")
     with tempfile.TemporaryDirectory() as temporary:
         target = Path(options.build_dir or Path(temporary, "model"))
         built = build_folder(options.folder, str(target), _read_sources(options))

@@ -12,7 +12,7 @@ from hf_anchornet.serve.app import make_app, run_app
 from hf_anchornet.serve.limits import ServingOptions
 
 from .options import OptionParser, build_options
-from .shared import ALONE, hide_progress_bars
+from .shared import hide_progress_bars
 
 DESCRIPTION = """\
 Serve the pipelines over HTTP. Requests that arrive together share a forward pass; what
@@ -61,9 +61,6 @@ class ServerOptions:
     access_log: bool = False
 
 
-NAMED: dict[str | None, str | None] = {None: OWN, ALONE: None}
-"""What `load_pipeline` calls the classifiers that are no folder or Hub id."""
-
 GROUPS = {"server": ServerOptions, "limits": ServingOptions}
 
 
@@ -75,13 +72,9 @@ def make_parser() -> OptionParser:
 def run(given: Mapping[str, Any]) -> None:
     """Load the models, by options by field name, and serve them until SIGTERM or Ctrl-C."""
     server, limits = build_options([*GROUPS.values()], given)
-    asked: dict[str, Any] = {
-        TEXT_TASK: (server.text_localizer, server.text_classifier),
-        IMAGE_TASK: (server.image_localizer, server.image_classifier),
-    }
     models = {
-        task: (localizer, NAMED.get(classifier, classifier))
-        for task, (localizer, classifier) in asked.items()
+        TEXT_TASK: (server.text_localizer, server.text_classifier or OWN),
+        IMAGE_TASK: (server.image_localizer, server.image_classifier or OWN),
     }
     models = {task: names for task, names in models.items() if names[0] != "none"}
     if not models:

@@ -17,9 +17,6 @@ from .options import CommandParser
 
 Item = TypeVar("Item")
 
-ALONE = "none"
-"""Stands for no classifier, where the localizer's folder is that of a cascade."""
-
 DELAY = 1.0
 """Seconds before a progress bar appears."""
 
@@ -62,8 +59,6 @@ def choose_options(arguments: argparse.Namespace, task: str) -> dict[str, Any]:
     """
     given = {name: getattr(arguments, name) for name in PIPELINE_OPTIONS}
     given = {name: value for name, value in given.items() if value is not None}
-    if given.get("classifier") == ALONE:
-        given["classifier"] = None
     for other, names in OF_ONE_TASK.items():
         for name in names:
             if name in given and other != task:

@@ -1,15 +1,17 @@
 """Checks of the input of a corpus job: one type a column, no answers among it, no change unseen."""
 
-import hashlib
 import os
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.utils import glob_translate
+
+from hf_anchornet.files import hash_file
 
 
 def check_types(schemas: Mapping[str, pa.Schema], columns: Sequence[str]) -> None:
@@ -76,8 +78,4 @@ def hash_local_file(source: str) -> str | None:
     files, path = url_to_fs(source)
     if not isinstance(files, LocalFileSystem):
         return None
-    with files.open(path, "rb") as stream:
-        digest = hashlib.sha256()
-        while piece := stream.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
+    return hash_file(Path(path))

@@ -63,7 +63,7 @@ def describe_settings(localize: LocalizationPipeline, job: CorpusJob) -> dict[st
         name: owner and hash_model(owner.model, getattr(owner, part))
         for name, owner in parts.items()
     }
-    cascade, options = localize.cascade, asdict(localize._check_options())
+    cascade = localize.cascade
     if options.get("zoom") == 0:
         del options["zoom"]  # output from before there was this option can be continued
     if cascade is not None and GLANCE in cascade.rule.stages:

@@ -52,13 +52,14 @@ def choose_held_out(
 
 def _allot(sizes: Sequence[int], share: float, seed: int) -> list[int]:
     """How many rows each label gives, by largest remainder; equal ones are drawn at random."""
-    quotas = share * np.array(sizes)
-    counts = np.minimum(np.floor(quotas + 1e-9).astype(int), np.array(sizes) - 1)
-    free = [number for number in range(len(sizes)) if counts[number] < sizes[number] - 1]
-    order = np.random.default_rng([seed, 1]).permutation(free)
-    order = order[np.argsort(-(quotas - counts)[order.astype(int)], kind="stable")].astype(int)
-    counts[order[: max(0, round(float(quotas.sum())) - int(counts.sum()))]] += 1
-    return [int(count) for count in counts]
+    quotas, most = share * np.array(sizes), np.array(sizes) - 1
+    counts = np.minimum(np.floor(quotas + 1e-9).astype(int), most)
+    missing = max(0, round(float(quotas.sum())) - int(counts.sum()))
+    free = np.random.default_rng([seed, 1]).permutation(np.flatnonzero(counts < most))
+    order = np.argsort((counts - quotas)[free], kind="stable")
+    counts[free[order[:missing]]] += 1
+    chosen: list[int] = counts.tolist()
+    return chosen
 
 
 def hold_out_splits(
@@ -86,11 +87,11 @@ def hold_out_splits(
     if not missing:
         return options, test_split, []
     parts = {name: load_split(options, name, inputs) for name in names if name not in missing}
-    notes = []
+    notes, keys = [], hash_inputs(rows, inputs)
     for number, name in enumerate(missing):
         labels = [str(label) for label in rows[options.label_column]]
         share = min(SHARE / (1 - SHARE * number), MOST_ROWS / len(rows))
-        held = choose_held_out(hash_inputs(rows, inputs), labels, share, seed)
+        held = choose_held_out(keys, labels, share, seed)
         if not held:
             raise ValueError(
                 f"`dataset` must have a split `{name}`, or enough training rows to hold one out, "
@@ -99,6 +100,7 @@ def hold_out_splits(
             )
         kept = np.setdiff1d(np.arange(len(rows)), held)
         parts[name], rows = rows.select(held), rows.select(kept)
+        keys = [keys[row] for row in kept]
         rare = len(set(labels)) - len({labels[row] for row in held})
         without = f"; {rare:,} labels are too rare to have one there" if rare else ""
         notes.append(

@@ -1,7 +1,7 @@
 """Splits of a data source: options, checked columns, numbered labels."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
 from typing import Any, Literal
@@ -88,9 +88,14 @@ def load_split(options: DataOptions, split: str, inputs: str | None = None) -> D
         FileNotFoundError: if the source is a path that does not exist.
     """
     refuse_streams(options)
-    rows = options.source.open_rows(split)
-    rows = check_input_columns(rows, options, inputs or options.text_column)
-    return sample_rows(rows, options.max_rows)
+    return sample_rows(_open_split(options, split, inputs), options.max_rows)
+
+
+def _open_split(options: DataOptions, split: str, inputs: str | None) -> Dataset:
+    """All rows of a split, with its columns checked."""
+    rows: Dataset = options.source.open_rows(split)
+    checked: Dataset = check_input_columns(rows, options, inputs or options.text_column)
+    return checked
 
 
 def sample_rows(rows: Dataset, count: int) -> Dataset:
@@ -131,8 +136,8 @@ def load_labelled_rows(options: DataOptions, inputs: str) -> tuple[Dataset, Data
             f"in `{(options.train_split, options.validation_split)[kinds[1]]}`; convert one."
         )
     # A sample may lack a rare label.
-    whole = load_split(replace(options, max_rows=0), options.train_split, inputs)
-    return train_rows, validation_rows, find_labels(whole, column)
+    labels = find_labels(_open_split(options, options.train_split, inputs), column)
+    return train_rows, validation_rows, labels
 
 
 def detect_modality(options: DataOptions, split: str | None = None) -> Literal["text", "image"]:

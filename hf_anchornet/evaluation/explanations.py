@@ -1,6 +1,5 @@
 """Evaluation of the explanations of a split: from a model and options to a report."""
 
-import hashlib
 import logging
 from collections.abc import Sequence
 from functools import cache
@@ -20,6 +19,7 @@ from hf_anchornet.explain.image_explainers import IMAGE_EXPLAINERS
 from hf_anchornet.explain.image_subject import ImageSubject
 from hf_anchornet.explain.text_explainers import TEXT_EXPLAINERS
 from hf_anchornet.explain.text_subject import TextSubject
+from hf_anchornet.files import hash_file
 from hf_anchornet.model.localizer import load_localizer
 
 from .explain_split import ExplanationOptions, explain_rows
@@ -121,7 +121,7 @@ def _fingerprint(
     names = (data.text_column, data.image_column, data.label_column, data.boxes_column)
     columns = [name for name in (*names, options.spans_column) if name in rows.column_names]
     weights = sorted(Path(model).rglob("*.safetensors")) if Path(model).is_dir() else []
-    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in weights]
+    digests = [hash_file(path) for path in weights]
     return {"columns": columns, "rows": fingerprint_rows(rows, columns), "weights": digests}
 
 

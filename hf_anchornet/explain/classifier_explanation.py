@@ -81,7 +81,7 @@ class Explained:
                 )
             self.reader = (SpanReader if self.is_text else PatchReader).load(classifier, device)
             if not self.is_text:
-                check_whole(self.reader.processor, "classifier")
+                check_whole(self.reader.processor, "classifier", self.reader.crops)
         else:
             self._function = classifier
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from math import isclose
-from typing import Any
+from typing import Any, NamedTuple
 
 from .probability_reader import Probabilities
 from .reports import (
@@ -46,34 +46,70 @@ def verify(
         OSError: if a model or an image cannot be found.
     """
     _check_report(report)
+    needs = _read_needs(report)
     if not isinstance(tolerance, int | float) or not tolerance >= 0:
         raise ValueError(
             f"`tolerance` must be a number of at least 0, got {tolerance!r}; try 1e-6."
         )
-    again = _repeat(report, item, classifier)
+    again = _repeat(needs, item, classifier)
     found = as_json(report)
     differences = [
         line
         for name in CHECKED
         for line in _compare(found.get(name), again.get(name), name, tolerance)
     ]
-    gap = measure_gap(found["answer"]["explanation"])
-    if not gap <= EFFICIENCY:
-        differences.append(f"base and values miss the total by {gap:g}")
+    if not needs.gap <= EFFICIENCY:
+        differences.append(f"base and values miss the total by {needs.gap:g}")
     return differences
 
 
-def _repeat(report: Mapping[str, Any], item: Any, classifier: Probabilities | None) -> Report:
-    item = report["input"].get("source") if item is None else item
+class _Needs(NamedTuple):
+    """What the recomputation of a report takes from it.
+
+    Attributes:
+        kind: Of the report.
+        item: The text or path; `None` for a picture that was none.
+        localizer: Its source.
+        classifier: Its source; `None` for a function, or if there is none.
+        options: Those of the report.
+        gap: How far base and values are from the total.
+    """
+
+    kind: str
+    item: str | None
+    localizer: str
+    classifier: str | None
+    options: dict[str, Any]
+    gap: float
+
+
+def _read_needs(report: Mapping[str, Any]) -> _Needs:
+    try:
+        models = report["models"]
+        return _Needs(
+            report["kind"],
+            report["input"].get("source"),
+            models["localizer"]["source"],
+            models["classifier"] and models["classifier"]["source"],
+            dict(report["options"]),
+            measure_gap(report["answer"]["explanation"]),
+        )
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"`report` must be whole, as it was made, got one that is damaged ({error!r}); use a "
+            "copy of it."
+        ) from error
+
+
+def _repeat(needs: _Needs, item: Any, classifier: Probabilities | None) -> Report:
+    item = needs.item if item is None else item
     if item is None:
         raise ValueError(
             "`item` must be the image for a report on one that was not a path, got None; pass it."
         )
-    options, models = dict(report["options"]), report["models"]
-    localizer = models["localizer"]["source"]
-    named = models["classifier"] and models["classifier"]["source"]
-    if report["kind"] == ANSWER:
-        return report_answer(item, localizer, named, **options)
+    named = needs.classifier
+    if needs.kind == ANSWER:
+        return report_answer(item, needs.localizer, named, **needs.options)
     if named and classifier is not None:
         raise ValueError(
             f"`classifier` must be left out for a report on {named}, got {classifier!r}; it is "
@@ -84,7 +120,7 @@ def _repeat(report: Mapping[str, Any], item: Any, classifier: Probabilities | No
         raise ValueError(
             "`classifier` must be the function for a report on one, got None; pass it."
         )
-    return report_classifier(asked, item, localizer, **options)
+    return report_classifier(asked, item, needs.localizer, **needs.options)
 
 
 def _compare(one: Any, other: Any, place: str, tolerance: float) -> Iterator[str]:
@@ -120,21 +156,3 @@ def _check_report(report: Any) -> None:
             f"`report` must have the format {FORMAT} and a known kind, got {report['format']!r} "
             f"and {report['kind']!r}; use the version of the package that made it."
         )
-    try:
-        _check_entries(report)
-    except (AttributeError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"`report` must be whole, as it was made, got one that is damaged ({error!r}); use a "
-            "copy of it."
-        ) from error
-
-
-def _check_entries(report: Mapping[str, Any]) -> None:
-    """Read what `verify` needs of a report."""
-    dict(report["options"])
-    report["input"].get("source")
-    for model in filter(None, report["models"].values()):
-        str(model["source"])
-    str(report["models"]["localizer"]["source"])
-    report["models"].get("classifier")
-    measure_gap(report["answer"]["explanation"])

@@ -37,6 +37,7 @@ from .cascade_rule import (
 from .cascade_trace import OpenViews, Trace, count_milliseconds, read_stages, start_traces
 from .classifier import Classifier, label_names, match_labels
 from .localizer import Batch, Localizer, load_localizer
+from .pipeline_inputs import name_place
 from .reader import Reader
 from .selection import check_count
 
@@ -256,7 +257,7 @@ class Cascade(PushToHubMixin):
         check_count("batch_size", batch_size)
         single = not isinstance(inputs, list | tuple)
         sources = [
-            self.localizer.check_input(item, "`inputs`" if single else f"item {index} of `inputs`")
+            self.localizer.check_input(item, "`inputs`" if single else name_place(index))
             for index, item in enumerate([inputs] if single else inputs)
         ]
         answers = self.describe(self.follow(sources, batch_size, rule), sources)

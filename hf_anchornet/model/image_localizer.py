@@ -195,15 +195,23 @@ class ImageLocalizer(Localizer):
 
     def read(self, images: Sequence[Image.Image]) -> LocalizedImages:
         """The localized batch of images of any size, at least one."""
-        return self.read_pixels(images, [self._process(image) for image in images])
+        return self.read_pixels(images, [self.prepare(image) for image in images])
 
-    def _process(self, image: Image.Image) -> NDArray[np.float32]:
-        """The model's input for an image, not padded: (channels, height, width)."""
+    def prepare(self, image: Image.Image, name: str | None = None) -> NDArray[np.float32]:
+        """The model's input for an image, not padded: (channels, height, width).
+
+        Args:
+            image: The original, upright, RGB.
+            name: What errors call it; default: its size.
+
+        Raises:
+            ValueError: if it is too large for the model.
+        """
         try:
             made = self.processor(image, return_tensors=None)
         except ValueError as error:
             # The processor sees one picture and calls it the first.
-            named = f"an image of {image.width} x {image.height} px"
+            named = name or f"an image of {image.width} x {image.height} px"
             raise ValueError(str(error).replace("image 0", named, 1)) from error
         pixels: NDArray[np.float32] = made["pixel_values"][0]
         return pixels

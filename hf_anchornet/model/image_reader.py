@@ -16,7 +16,6 @@ from transformers import (
 )
 from transformers.utils.logging import get_logger
 
-from .backend import EAGER
 from .cascade_rule import FULL, Stage
 from .classifier import ClassifierKind
 from .costs import ShapeCosts
@@ -59,20 +58,17 @@ class PatchReader(Reader):
 
     See `Reader`; the logits of the patches are averaged. A warning tells of an image processor that
     crops: the classifier then does not see the borders of patches.
+
+    Attributes:
+        crops: Whether it does.
     """
 
     kind: ClassVar[ClassifierKind] = IMAGE_CLASSIFIER
 
-    def __init__(
-        self,
-        model: PreTrainedModel,
-        processor: Any,
-        full_size: int | None = None,
-        backend: str = EAGER,
-        subfolder: str = "",
-    ) -> None:
-        super().__init__(model, processor, full_size, backend, subfolder)
-        if crops(processor):
+    def __init__(self, model: PreTrainedModel, processor: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(model, processor, *args, **kwargs)
+        self.crops = crops(processor)
+        if self.crops:
             logger.warning(
                 "the image processor of the classifier crops: it does not see the borders of "
                 "patches; set `do_center_crop = False` and `crop_pct = 1.0` of the processor"
@@ -224,17 +220,21 @@ class PatchReader(Reader):
         return inputs
 
 
-def check_whole(processor: Any, name: str) -> None:
+def check_whole(processor: Any, name: str, does_crop: bool | None = None) -> None:
     """Check that an image processor reads images to their borders.
 
     Args:
         processor: The image processor.
         name: What errors call it.
+        does_crop: What `crops` says of it, if that is known.
 
     Raises:
         ValueError: if it does not: scores would be shown for what the classifier never saw.
     """
-    if getattr(processor, "do_center_crop", False) or crops(processor):
+    is_cut = getattr(processor, "do_center_crop", False)
+    if not is_cut:
+        is_cut = crops(processor) if does_crop is None else does_crop
+    if is_cut:
         raise ValueError(
             f"`{name}` must read the whole image, got a {type(processor).__name__} that crops: "
             "scores would miss its borders; set `do_center_crop = False` and `crop_pct = 1.0` of "

@@ -167,12 +167,7 @@ class PatchLocalizationPipeline(LocalizationPipeline):
             check_large(image, self.windows, name)
         if chosen.full_resolution or chosen.zoom or (self.glances and not chosen.shows):
             return {"image": image, "pixels": None}
-        try:
-            batch = self.image_processor(image, return_tensors=None)  # type: ignore[misc]
-        except ValueError as error:
-            # The processor sees one picture and calls it the first.
-            raise ValueError(str(error).replace("image 0", name, 1)) from error
-        (pixels,) = batch["pixel_values"]
+        pixels = self.localizer.prepare(image, name)
         largest = self.windows[-1].size
         if min(pixels.shape[1:]) < largest:
             raise ValueError(

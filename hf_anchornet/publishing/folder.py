@@ -81,8 +81,7 @@ def build_folder(
     """
     source, target, sources = Path(source), Path(target), sources or CardSources()
     check_folder(source)
-    if target.exists() and list(target.iterdir()):
-        raise ValueError(f"`target` must be a new or empty folder, got {target}; choose another.")
+    check_empty(target, "target")
     for name in list_model_files(source, sources.card):
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source / name, target / name)
@@ -96,6 +95,12 @@ def build_folder(
         sources = replace(sources, picture=Path(sources.picture).name)
     write_card(target, sources)
     return sorted(path.relative_to(target) for path in target.rglob("*") if path.is_file())
+
+
+def check_empty(folder: Path, name: str) -> None:
+    """Raise a `ValueError` unless a folder is new or empty; the message calls it `name`."""
+    if folder.exists() and any(folder.iterdir()):
+        raise ValueError(f"`{name}` must be a new or empty folder, got {folder}; choose another.")
 
 
 def _clean_training(report: Path, keep_example: bool) -> None:

@@ -17,6 +17,12 @@ NOT_NEGATIVE = (
 _FREE = ("output_dir", "num_workers", "checkpoint_steps", "keep_checkpoints", "resume", "log_with")
 
 
+def check_seed(seed: int) -> None:
+    """Raise a `ValueError` unless the generators of all libraries take the seed."""
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"`seed` must be in [0, 2**32), got {seed}; choose another.")
+
+
 @dataclass
 class TrainingOptions:
     """Options of the training loop.
@@ -107,8 +113,7 @@ class TrainingOptions:
                 f"`mixed_precision` must be one of {', '.join(PRECISIONS)}, got "
                 f"{self.mixed_precision!r}; choose one."
             )
-        if not 0 <= self.seed < 2**32:
-            raise ValueError(f"`seed` must be in [0, 2**32), got {self.seed}; choose another.")
+        check_seed(self.seed)
         if self.warmup_ratio is not None and self.warmup_ratio > 1:
             raise ValueError(
                 f"`warmup_ratio` must be at most 1, got {self.warmup_ratio}; it is a share of all "
